@@ -1,0 +1,253 @@
+//! x86-64: probe sites, call sites and RIP-relative operands.
+
+use iced_x86::{
+    Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic,
+    OpAccess, OpKind, Register,
+};
+
+use super::{Found, Place, SiteKind};
+
+/// Integer argument and result registers of Go's ABIInternal, in order.
+const ARGUMENTS: [Register; 9] = [
+    Register::RAX,
+    Register::RBX,
+    Register::RCX,
+    Register::RDI,
+    Register::RSI,
+    Register::R8,
+    Register::R9,
+    Register::R10,
+    Register::R11,
+];
+/// How many instructions into a function an entry site is looked for.
+const PROLOGUE: usize = 8;
+/// How many instructions after a call its result may be tested.
+const AFTER_CALL: usize = 6;
+/// How many instructions into an error block a site is looked for.
+const BLOCK: usize = 12;
+
+fn decode(code: &[u8], at: u64) -> impl Iterator<Item = Instruction> + '_ {
+    let mut decoder = Decoder::with_ip(64, code, at, DecoderOptions::NONE);
+    std::iter::from_fn(move || {
+        decoder.can_decode().then(|| decoder.decode()).filter(|i| !i.is_invalid())
+    })
+}
+
+/// How the kernel runs `instruction`. Only plain encodings are emulated.
+fn kind(instruction: &Instruction, code: &[u8], start: u64) -> SiteKind {
+    let at = usize::try_from(instruction.ip() - start).unwrap_or(usize::MAX);
+    let first = code.get(at).copied().unwrap_or(0);
+    let second = code.get(at + 1).copied().unwrap_or(0);
+    match (first, second) {
+        (0x50..=0x57, _) | (0x41, 0x50..=0x57) => SiteKind::Push,
+        (0x70..=0x7f, _) | (0x0f, 0x80..=0x8f) => SiteKind::Branch,
+        (0xeb | 0xe9, _) => SiteKind::Jump,
+        (0xe8, _) => SiteKind::Call,
+        (0x90, _) => SiteKind::Nop,
+        _ => SiteKind::SingleStep,
+    }
+}
+
+/// Whether `instruction` changes one of the first `count` argument registers.
+fn clobbers(info: &mut InstructionInfoFactory, instruction: &Instruction, count: usize) -> bool {
+    info.info(instruction).used_registers().iter().any(|used| {
+        ARGUMENTS[..count].contains(&used.register().full_register())
+            && !matches!(used.access(), OpAccess::Read | OpAccess::CondRead)
+    })
+}
+
+/// The best site near the entry at which all arguments are intact.
+pub(crate) fn entry_site(code: &[u8], start: u64) -> Found {
+    let mut info = InstructionInfoFactory::new();
+    let mut fallback = None;
+    let mut compared = false;
+    for (i, instruction) in decode(code, start).take(PROLOGUE).enumerate() {
+        match kind(&instruction, code, start) {
+            SiteKind::Push => return (instruction.ip(), SiteKind::Push),
+            SiteKind::Branch if fallback.is_none() => {
+                let kind = if compared { SiteKind::StackCheck } else { SiteKind::Branch };
+                fallback = Some((instruction.ip(), kind));
+            }
+            found @ (SiteKind::Jump | SiteKind::Nop) if i == 0 => {
+                return (instruction.ip(), found);
+            }
+            _ => {}
+        }
+        compared |= is_stack_compare(&instruction);
+        let ends = instruction.flow_control() != FlowControl::Next
+            && instruction.flow_control() != FlowControl::ConditionalBranch;
+        if ends || clobbers(&mut info, &instruction, ARGUMENTS.len()) {
+            break;
+        }
+    }
+    fallback.unwrap_or((start, SiteKind::SingleStep))
+}
+
+/// `cmp 0x10(%r14),%rsp` or the same with `%r12`: against `g.stackguard0`.
+fn is_stack_compare(instruction: &Instruction) -> bool {
+    instruction.mnemonic() == Mnemonic::Cmp
+        && instruction.memory_base() == Register::R14
+        && instruction.memory_displacement64() == 0x10
+}
+
+/// Addresses of the direct calls to `target`.
+pub(crate) fn calls_to(code: &[u8], start: u64, target: u64) -> Vec<u64> {
+    decode(code, start)
+        .filter(|i| i.is_call_near() && i.near_branch_target() == target)
+        .map(|i| i.ip())
+        .collect()
+}
+
+/// The branch that tests the results of the call at `call`, while they are still in registers.
+pub(crate) fn test_after_call(code: &[u8], start: u64, call: u64) -> Option<Found> {
+    let (at, _) = tested(code, start, call, 3)?;
+    Some((at.ip(), SiteKind::Branch))
+}
+
+/// The conditional branch after the call at `call`, and the register that it tests; the first
+/// `keep` result registers are unchanged until then.
+fn tested(code: &[u8], start: u64, call: u64, keep: usize) -> Option<(Instruction, Register)> {
+    let mut info = InstructionInfoFactory::new();
+    let mut tested = Register::None;
+    let from = usize::try_from(call - start).ok()?;
+    for instruction in decode(code.get(from..)?, call).skip(1).take(AFTER_CALL) {
+        if kind(&instruction, code, start) == SiteKind::Branch {
+            return (tested != Register::None).then_some((instruction, tested));
+        }
+        if instruction.mnemonic() == Mnemonic::Test {
+            tested = instruction.op0_register().full_register();
+        }
+        if instruction.flow_control() != FlowControl::Next
+            || clobbers(&mut info, &instruction, keep)
+        {
+            return None;
+        }
+    }
+    None
+}
+
+/// A site in the block that runs only when the call at `call` gave a non-zero result number
+/// `result` (0 is RAX), and where that result then is, if it is still kept.
+pub(crate) fn nonzero_block(
+    code: &[u8],
+    start: u64,
+    call: u64,
+    result: usize,
+) -> Option<(Found, Option<Place>)> {
+    let wanted = *ARGUMENTS.get(result)?;
+    let (branch, register) = tested(code, start, call, result + 1)?;
+    if register != wanted {
+        return None;
+    }
+    let block = match branch.mnemonic() {
+        Mnemonic::Jne => branch.near_branch_target(),
+        Mnemonic::Je => branch.next_ip(),
+        _ => return None,
+    };
+    let from = usize::try_from(block.checked_sub(start)?).ok()?;
+    first_cheap_site(code.get(from..)?, code, start, block, wanted)
+}
+
+/// Walks a block to its first emulated instruction, following `wanted` into a stack slot.
+fn first_cheap_site(
+    block: &[u8],
+    code: &[u8],
+    start: u64,
+    at: u64,
+    wanted: Register,
+) -> Option<(Found, Option<Place>)> {
+    let mut info = InstructionInfoFactory::new();
+    let mut place = Some(Place::Register);
+    for instruction in decode(block, at).take(BLOCK) {
+        let found = kind(&instruction, code, start);
+        if found != SiteKind::SingleStep {
+            return Some(((instruction.ip(), found), place));
+        }
+        if instruction.flow_control() != FlowControl::Next {
+            return None;
+        }
+        if place == Some(Place::Register) {
+            if let Some(slot) = stores_to_stack(&instruction, wanted) {
+                place = Some(Place::Stack(slot));
+            } else if info.info(&instruction).used_registers().iter().any(|used| {
+                used.register().full_register() == wanted
+                    && !matches!(used.access(), OpAccess::Read | OpAccess::CondRead)
+            }) {
+                place = None;
+            }
+        }
+    }
+    None
+}
+
+/// `mov %register,disp(%rsp)`.
+fn stores_to_stack(instruction: &Instruction, register: Register) -> Option<u32> {
+    let stores = instruction.mnemonic() == Mnemonic::Mov
+        && instruction.op0_kind() == OpKind::Memory
+        && instruction.memory_base() == Register::RSP
+        && instruction.memory_index() == Register::None
+        && instruction.op1_register() == register;
+    stores.then(|| u32::try_from(instruction.memory_displacement64()).ok())?
+}
+
+/// Addresses of all RIP-relative operands, in order.
+pub(crate) fn references(code: &[u8], start: u64) -> Vec<u64> {
+    decode(code, start)
+        .filter(Instruction::is_ip_rel_memory_operand)
+        .map(|i| i.ip_rel_memory_address())
+        .collect()
+}
+
+/// The first store `mov %r64,disp(%base)` with this displacement, and the first emulated
+/// instruction after it with the base register unchanged: `(site, base as DWARF-free x86 number)`.
+pub(crate) fn site_after_store(code: &[u8], start: u64, disp: u64) -> Option<(Found, u8)> {
+    let mut info = InstructionInfoFactory::new();
+    let mut base = Register::None;
+    for instruction in decode(code, start) {
+        if base == Register::None {
+            let stores = instruction.mnemonic() == Mnemonic::Mov
+                && instruction.op0_kind() == OpKind::Memory
+                && instruction.op1_kind() == OpKind::Register
+                && instruction.op1_register().is_gpr64()
+                && instruction.memory_displacement64() == disp
+                && instruction.memory_index() == Register::None
+                && !matches!(instruction.memory_base(), Register::RSP | Register::RIP);
+            if stores {
+                base = instruction.memory_base();
+            }
+            continue;
+        }
+        let found = kind(&instruction, code, start);
+        if found != SiteKind::SingleStep {
+            let number = u8::try_from(base.number()).ok()?;
+            return Some(((instruction.ip(), found), number));
+        }
+        let changed = info.info(&instruction).used_registers().iter().any(|used| {
+            used.register().full_register() == base
+                && !matches!(used.access(), OpAccess::Read | OpAccess::CondRead)
+        });
+        if changed {
+            return None;
+        }
+    }
+    None
+}
+
+/// Addresses of all return instructions.
+pub(crate) fn returns(code: &[u8], start: u64) -> Vec<u64> {
+    decode(code, start)
+        .filter(|i| i.flow_control() == FlowControl::Return)
+        .map(|i| i.ip())
+        .collect()
+}
+
+/// The offset from the FS base at which the thread's g is stored, from `runtime.morestack`.
+pub(crate) fn tls_offset(code: &[u8], start: u64) -> Option<i64> {
+    let first = decode(code, start).next()?;
+    if first.segment_prefix() == Register::FS || first.memory_segment() == Register::FS {
+        return Some(first.memory_displacement64().cast_signed());
+    }
+    // PIE: `mov $offset,%rcx`, then `mov %fs:(%rcx),%reg`.
+    let immediate = matches!(first.code(), Code::Mov_rm64_imm32 | Code::Mov_r64_imm64);
+    immediate.then(|| first.immediate(1).cast_signed())
+}

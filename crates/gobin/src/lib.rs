@@ -1,0 +1,234 @@
+//! What a Go binary says of itself, stripped or not: version and modules, functions with lines and
+//! inlined calls, types with field offsets, runtime globals, and the instructions that a probe can
+//! stand on at little cost.
+//!
+//! No IO: everything is read from a slice that the caller maps, and nothing of it is copied but
+//! indexes. Malformed input gives an [`Error`] or a `None`, never a panic, in time and memory that
+//! are bounded by the file's size. Not here: running processes (`goproc`) and attaching (`probes`).
+//!
+//! ```no_run
+//! let file = std::fs::read("/proc/self/exe")?;
+//! let binary = gobin::Binary::parse(&file)?;
+//! let serve = binary.function("net/http.serverHandler.ServeHTTP");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod anchors;
+mod buildinfo;
+mod bytes;
+mod code;
+mod elf;
+mod error;
+mod lines;
+mod moduledata;
+mod pclntab;
+mod rtype;
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+
+pub use anchors::Global;
+pub use buildinfo::{BuildInfo, GoMinor, Module};
+pub use code::{Place, Site, SiteKind};
+pub use elf::{Arch, Image, Section, Segment};
+pub use error::Error;
+pub use lines::{Frame, Lines};
+pub use moduledata::Moduledata;
+pub use pclntab::{Function, Pclntab};
+pub use rtype::{Field, Kind, SwissMap, Type, Types};
+
+use code::{Found, amd64, arm64};
+
+/// A function larger than this is not disassembled for anchors or sites.
+const MAX_CODE: u64 = 1 << 20;
+
+/// A parsed Go binary. Indexes by name are built when first asked for.
+pub struct Binary<'d> {
+    image: Image<'d>,
+    info: BuildInfo<'d>,
+    table: Pclntab<'d>,
+    module: Moduledata,
+    by_name: OnceCell<HashMap<&'d str, u32>>,
+}
+
+impl<'d> Binary<'d> {
+    /// Reads `data`, a whole file.
+    ///
+    /// # Errors
+    /// See [`Error`]; [`Error::NotGo`] is the usual one for a program in another language.
+    pub fn parse(data: &'d [u8]) -> Result<Self, Error> {
+        let image = Image::parse(data)?;
+        let info = BuildInfo::parse(&image)?;
+        let table = Pclntab::parse(&image)?;
+        let module = Moduledata::find(&image, &table, info.minor())?;
+        let table = table.with_text(module.text);
+        Ok(Self { image, info, table, module, by_name: OnceCell::new() })
+    }
+
+    /// The file as an address space.
+    pub fn image(&self) -> &Image<'d> {
+        &self.image
+    }
+
+    /// Go version, modules and build settings.
+    pub fn build_info(&self) -> &BuildInfo<'d> {
+        &self.info
+    }
+
+    /// The minor Go version; the newest known one for builds that name none.
+    pub fn minor(&self) -> GoMinor {
+        self.info.minor().unwrap_or(GoMinor::NEWEST_KNOWN)
+    }
+
+    /// Whether the Go version is newer than all that were verified, so that tables may be off.
+    pub fn is_unknown_version(&self) -> bool {
+        self.info.minor().is_none_or(|m| m > GoMinor::NEWEST_KNOWN)
+    }
+
+    /// Where text, types and function data start.
+    pub fn module(&self) -> &Moduledata {
+        &self.module
+    }
+
+    /// Whether the symbol table was removed.
+    pub fn is_stripped(&self) -> bool {
+        self.image.section(".symtab").is_none()
+    }
+
+    /// Whether C code is linked in.
+    pub fn is_cgo(&self) -> bool {
+        self.function("runtime/cgo.(*Handle).Value").is_some() || self.image.is_dynamic()
+    }
+
+    /// The function table.
+    pub fn functions(&self) -> &Pclntab<'d> {
+        &self.table
+    }
+
+    /// A function by its full name.
+    pub fn function(&self, name: &str) -> Option<Function<'d>> {
+        let index = self.by_name.get_or_init(|| {
+            let numbered = (0..self.table.len()).filter_map(|i| Some((self.table.function(i)?, i)));
+            numbered.map(|(f, i)| (f.name, u32::try_from(i).unwrap_or(u32::MAX))).collect()
+        });
+        self.table.function(*index.get(name)? as usize)
+    }
+
+    /// Source frames of program counters.
+    pub fn lines(&self) -> Lines<'_, 'd> {
+        Lines::new(&self.image, &self.table, &self.module)
+    }
+
+    /// Scans the type descriptors. Costs some tens of milliseconds in a large binary: keep it.
+    pub fn types(&self) -> Types<'_, 'd> {
+        Types::scan(&self.image, &self.module, self.info.minor())
+    }
+
+    /// The virtual address of a runtime global, by its anchor.
+    pub fn global(&self, global: Global) -> Option<u64> {
+        let anchor = global.anchor(self.minor());
+        let function = self.function(anchor.function)?;
+        let code = self.code(&function)?;
+        let references = match self.image.arch() {
+            Arch::Amd64 => amd64::references(code, function.entry),
+            Arch::Arm64 => arm64::references(code, function.entry),
+        };
+        references.get(anchor.ordinal)?.checked_add_signed(anchor.adjust)
+    }
+
+    /// The site near the entry of `function` at which the arguments are in their registers:
+    /// an emulated instruction where there is one, else the entry itself.
+    pub fn entry_site(&self, function: &Function<'_>) -> Option<Site> {
+        let code = self.code(function)?;
+        let found = match self.image.arch() {
+            Arch::Amd64 => amd64::entry_site(code, function.entry),
+            Arch::Arm64 => arm64::entry_site(code, function.entry),
+        };
+        self.site(function, found)
+    }
+
+    /// In `function`, the branch that tests the results of its first call of `callee`, while those
+    /// are still in their registers.
+    pub fn result_site(&self, function: &Function<'_>, callee: &Function<'_>) -> Option<Site> {
+        let code = self.code(function)?;
+        let call = self.first_call(function, callee)?;
+        let found = match self.image.arch() {
+            Arch::Amd64 => amd64::test_after_call(code, function.entry, call),
+            Arch::Arm64 => arm64::test_after_call(code, function.entry, call),
+        };
+        self.site(function, found?)
+    }
+
+    /// In `function`, a site that is reached only when its first call of `callee` returned a
+    /// non-zero result number `result` (counted in registers), and where that result is then,
+    /// if it is still kept. x86-64 only.
+    pub fn nonzero_site(
+        &self,
+        function: &Function<'_>,
+        callee: &Function<'_>,
+        result: usize,
+    ) -> Option<(Site, Option<Place>)> {
+        if self.image.arch() != Arch::Amd64 {
+            return None;
+        }
+        let code = self.code(function)?;
+        let call = self.first_call(function, callee)?;
+        let (found, place) = amd64::nonzero_block(code, function.entry, call, result)?;
+        Some((self.site(function, found)?, place))
+    }
+
+    /// In `function`, an emulated site after the first store to `displacement` of a structure, and
+    /// the register (x86 number) that holds the structure's address there. x86-64 only.
+    pub fn store_site(&self, function: &Function<'_>, displacement: u64) -> Option<(Site, u8)> {
+        if self.image.arch() != Arch::Amd64 {
+            return None;
+        }
+        let code = self.code(function)?;
+        let (found, base) = amd64::site_after_store(code, function.entry, displacement)?;
+        Some((self.site(function, found)?, base))
+    }
+
+    /// All return instructions of `function`. A last resort: they are single-stepped on x86-64
+    /// and never run when the function panics.
+    pub fn return_sites(&self, function: &Function<'_>) -> Vec<Site> {
+        let Some(code) = self.code(function) else { return Vec::new() };
+        let (found, kind) = match self.image.arch() {
+            Arch::Amd64 => (amd64::returns(code, function.entry), SiteKind::SingleStep),
+            Arch::Arm64 => (arm64::returns(code, function.entry), SiteKind::Return),
+        };
+        found.into_iter().filter_map(|va| self.site(function, (va, kind))).collect()
+    }
+
+    /// Where, relative to the thread pointer, the current g is stored. x86-64 only; `None` also
+    /// where the offset is known to the dynamic loader only.
+    pub fn tls_g_offset(&self) -> Option<i64> {
+        let function = self.function("runtime.morestack.abi0")
+            .or_else(|| self.function("runtime.morestack"))?;
+        match self.image.arch() {
+            Arch::Amd64 => amd64::tls_offset(self.code(&function)?, function.entry),
+            Arch::Arm64 => None,
+        }
+    }
+
+    fn first_call(&self, function: &Function<'_>, callee: &Function<'_>) -> Option<u64> {
+        let code = self.code(function)?;
+        let calls = match self.image.arch() {
+            Arch::Amd64 => amd64::calls_to(code, function.entry, callee.entry),
+            Arch::Arm64 => arm64::calls_to(code, function.entry, callee.entry),
+        };
+        calls.first().copied()
+    }
+
+    fn code(&self, function: &Function<'_>) -> Option<&'d [u8]> {
+        let len = function.end.checked_sub(function.entry)?;
+        if len > MAX_CODE {
+            return None;
+        }
+        self.image.bytes(function.entry, usize::try_from(len).ok()?)
+    }
+
+    fn site(&self, function: &Function<'_>, (vaddr, kind): Found) -> Option<Site> {
+        let file_offset = self.image.file_offset(vaddr)?;
+        Some(Site { vaddr, file_offset, delta: vaddr - function.entry, kind })
+    }
+}
