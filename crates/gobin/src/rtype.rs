@@ -256,6 +256,38 @@ impl<'a, 'd> Types<'a, 'd> {
         })
     }
 
+    /// All types that have methods called `names`, pointer types included. Scans the region.
+    pub fn with_methods(&self, names: &[&str]) -> Vec<Type<'d>> {
+        (0..self.region.len().saturating_sub(64))
+            .step_by(8)
+            .filter(|at| self.region[at + 20] & TFLAG_UNCOMMON != 0)
+            .filter_map(|at| self.at(self.base + at as u64))
+            .filter(|typ| self.has_methods(typ, names).unwrap_or(false))
+            .collect()
+    }
+
+    fn has_methods(&self, typ: &Type<'_>, names: &[&str]) -> Option<bool> {
+        let at = usize::try_from(typ.vaddr - self.base + COMMON).ok()?
+            + usize::try_from(typ.kind.extra(self.minor)).ok()?;
+        let count = u32_at(self.region, at + 4)? & 0xffff;
+        let first = at.checked_add(u32_at(self.region, at + 8)? as usize)?;
+        let mut found = 0;
+        for i in 0..count as usize {
+            let offset = i32_at(self.region, first.checked_add(16 * i)?)?;
+            let (name, _) = self.name_at(usize::try_from(offset).ok()?)?;
+            found += usize::from(names.contains(&name));
+        }
+        Some(found == names.len())
+    }
+
+    /// What a pointer type points to.
+    pub fn pointee(&self, typ: &Type<'_>) -> Option<Type<'d>> {
+        if typ.kind != Kind::Pointer {
+            return None;
+        }
+        self.at(self.image.pointer(typ.vaddr.checked_add(COMMON)?)?)
+    }
+
     /// Import path of the package that defines `typ`.
     pub fn package(&self, typ: &Type<'_>) -> Option<&'d str> {
         if typ.tflag & TFLAG_UNCOMMON == 0 {

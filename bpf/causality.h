@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * Whose child is an operation? First the request whose context it carries, then the request that
+ * its goroutine serves, then the request that a goroutine serves which started this one at any
+ * depth. A request that is over is nobody's parent but through its context.
+ */
+#ifndef GOTAP_CAUSALITY_H
+#define GOTAP_CAUSALITY_H
+
+/* Contexts that a chain is followed through. */
+#define MAX_CONTEXTS 32
+/* Ancestors that are followed. */
+#define MAX_ANCESTORS 12
+/* Goroutine structures that are searched for an ancestor. */
+#define MAX_GOROUTINES 1024
+
+struct parent {
+	u8 trace_id[16];
+	u64 span_id;
+	u8 trace_flags;
+	u8 how; /* enum gt_parent */
+	u8 pad[6];
+};
+
+static __always_inline u64 random_u64(void)
+{
+	u64 value = ((u64)bpf_get_prandom_u32() << 32) | bpf_get_prandom_u32();
+
+	return value ? value : 1; /* ids of zero are invalid */
+}
+
+static __always_inline void adopt(struct parent *out, const u8 *trace_id, u64 span_id,
+				  u8 trace_flags, u8 how)
+{
+	__builtin_memcpy(out->trace_id, trace_id, 16);
+	out->span_id = span_id;
+	out->trace_flags = trace_flags;
+	out->how = how;
+}
+
+/* Walks from a context to its parents until one is that of a request. */
+static __noinline int parent_by_context(const struct gt_process *proc, u64 tab, u64 data,
+					struct parent *out)
+{
+	for (int i = 0; i < MAX_CONTEXTS && tab && data; i++) {
+		u64 type_at = dynamic_type(tab);
+		struct gt_key key = key_of(proc, type_at);
+		struct gt_type *type = bpf_map_lookup_elem(&go_types, &key);
+		struct go_iface up;
+		u64 base = data;
+
+		if (!type || (type->role != GT_TYPE_CONTEXT && type->role != GT_TYPE_CONTEXT_VIA))
+			return 0;
+		if (type->role == GT_TYPE_CONTEXT_VIA) {
+			base = read_u64(data + type->first);
+			up = read_iface(base + type->second);
+		} else {
+			up = read_iface(base + type->first);
+		}
+		if (type_at == proc->cancel_ctx) {
+			struct gt_key context = key_of(proc, data);
+			struct context_state *found = bpf_map_lookup_elem(&contexts, &context);
+
+			if (found && found->parent_context == up.data) {
+				adopt(out, found->trace_id, found->span_id, found->trace_flags,
+				      GT_PARENT_CONTEXT);
+				return 1;
+			}
+		}
+		tab = up.tab;
+		data = up.data;
+	}
+	return 0;
+}
+
+/* Notes which goroutine ids are still to be given out, so that later ones are known as younger. */
+static __always_inline void note_goids(const struct gt_process *proc, struct server_state *state)
+{
+	struct {
+		u64 ptr, len;
+	} allp = {};
+
+	if (!proc->goidgen || !proc->allp || proc->g_parent_goid == GT_NONE)
+		return;
+	state->goidgen = read_u64(proc->goidgen);
+	bpf_probe_read_user(&allp, sizeof(allp), (void *)proc->allp);
+	for (int i = 0; i < GT_MAX_P && i < allp.len; i++) {
+		u64 p = read_u64(allp.ptr + 8 * i);
+
+		bpf_probe_read_user(&state->caches[i], sizeof(state->caches[i]),
+				    (void *)(p + proc->p_goidcache));
+	}
+}
+
+/* Whether goroutine `goid` was created after the request of `state` started. */
+static __always_inline bool is_younger(const struct server_state *state, u64 goid)
+{
+	if (!state->goidgen)
+		return false;
+	if (goid > state->goidgen)
+		return true;
+	for (int i = 0; i < GT_MAX_P; i++) {
+		if (goid >= state->caches[i].next && goid < state->caches[i].end)
+			return true;
+	}
+	return false;
+}
+
+static __always_inline void adopt_server(struct parent *out, const struct server_state *state,
+					 u8 how)
+{
+	adopt(out, state->trace_id, state->span_id, state->trace_flags, how);
+}
+
+/*
+ * The creator of goroutine `goid`, from the `len` goroutine structures at `list`: one that is over
+ * keeps its ids until it is reused. 0 when it is not there any more. `offsets` holds those of
+ * g.goid and, from bit 16, of g.parentGoid. A global function, so that it is verified once.
+ */
+__noinline u64 creator_in(u64 list, u64 len, u64 goid, u32 offsets)
+{
+	u64 at_goid = offsets & 0xffff, at_creator = offsets >> 16;
+
+	for (u32 i = 0; i < MAX_GOROUTINES; i++) {
+		u64 g;
+
+		if (i >= len)
+			break;
+		g = read_u64(list + 8 * (u64)i);
+		if (read_u64(g + at_goid) == goid)
+			return read_u64(g + at_creator);
+	}
+	return 0;
+}
+
+static __always_inline u64 creator_of(const struct gt_process *proc, u64 goid)
+{
+	return creator_in(read_u64(proc->allgptr), read_u64(proc->allglen), goid,
+			  proc->g_goid | (u32)proc->g_parent_goid << 16);
+}
+
+static __always_inline void remember_lineage(const struct gt_process *proc, u64 goid, u64 root,
+					     u64 span_id)
+{
+	struct gt_key key = key_of(proc, goid);
+	struct lineage value = { .root = root, .span_id = span_id };
+
+	bpf_map_update_elem(&lineages, &key, &value, BPF_ANY);
+}
+
+/* The request that a remembered descent leads to, while it is being served. */
+static __always_inline struct server_state *living_root(const struct gt_process *proc,
+							const struct lineage *known)
+{
+	struct gt_key key = key_of(proc, known->root);
+	struct server_state *state;
+
+	if (!known->root)
+		return NULL;
+	state = bpf_map_lookup_elem(&servers, &key);
+	return state && state->span_id == known->span_id ? state : NULL;
+}
+
+static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid, u64 g,
+					 struct parent *out)
+{
+	u64 child = goid, creator = read_field(g, proc->g_parent_goid);
+	struct gt_key key = key_of(proc, goid);
+	struct lineage *known = bpf_map_lookup_elem(&lineages, &key);
+
+	for (int i = 0; i < MAX_ANCESTORS; i++) {
+		struct server_state *state;
+
+		if (known) {
+			state = living_root(proc, known);
+			if (state)
+				adopt_server(out, state, GT_PARENT_ANCESTOR);
+			return state != NULL;
+		}
+		if (creator <= 1 || !proc->allgptr || proc->g_parent_goid == GT_NONE)
+			break;
+		key.id = creator;
+		state = bpf_map_lookup_elem(&servers, &key);
+		if (state) {
+			if (!is_younger(state, child))
+				break;
+			adopt_server(out, state, GT_PARENT_ANCESTOR);
+			remember_lineage(proc, goid, creator, state->span_id);
+			return 1;
+		}
+		known = bpf_map_lookup_elem(&lineages, &key);
+		if (known)
+			continue;
+		child = creator;
+		creator = creator_of(proc, creator);
+		if (!creator)
+			count_drop(GT_DROP_LINEAGE_LOST);
+	}
+	remember_lineage(proc, goid, 0, 0);
+	return 0;
+}
+
+/* Fills `out` and gives whether there is a parent. */
+static __always_inline int find_parent(const struct gt_process *proc, u64 goid, u64 g,
+				       struct go_iface context, struct parent *out)
+{
+	struct gt_key key = key_of(proc, goid);
+	struct server_state *state;
+
+	if (parent_by_context(proc, context.tab, context.data, out))
+		return 1;
+	state = bpf_map_lookup_elem(&servers, &key);
+	if (state) {
+		adopt_server(out, state, GT_PARENT_GOROUTINE);
+		return 1;
+	}
+	return parent_by_ancestor(proc, goid, g, out);
+}
+
+/* A register by its x86 number. The barrier keeps clang from computing the offset at run time,
+ * which the verifier refuses for the context. */
+#define REGISTER(number, field)                 \
+	case number: {                          \
+		u64 value = ctx->field;         \
+		asm volatile("" : "+r"(value)); \
+		return value;                   \
+	}
+
+static __always_inline u64 x86_register(struct pt_regs *ctx, u16 number)
+{
+#if defined(__TARGET_ARCH_x86)
+	switch (number) {
+	REGISTER(0, ax)
+	REGISTER(1, cx)
+	REGISTER(2, dx)
+	REGISTER(3, bx)
+	REGISTER(6, si)
+	REGISTER(7, di)
+	REGISTER(8, r8)
+	REGISTER(9, r9)
+	REGISTER(10, r10)
+	REGISTER(11, r11)
+	REGISTER(12, r12)
+	REGISTER(13, r13)
+	}
+#endif
+	return 0;
+}
+
+/* In runtime.newproc1, after the new goroutine's id is stored (exact lineage). */
+static __always_inline int new_goroutine(struct pt_regs *ctx, const struct gt_process *proc)
+{
+	u64 child = goid_of(proc, x86_register(ctx, proc->new_g_register));
+	/* It runs on the system stack: the creator is the thread's current goroutine. */
+	u64 creator_g = read_field(read_field(GO_G(ctx), proc->g_m), proc->m_curg);
+	struct gt_key key = key_of(proc, goid_of(proc, creator_g));
+	struct server_state *state = bpf_map_lookup_elem(&servers, &key);
+	struct lineage *known;
+
+	if (state) {
+		remember_lineage(proc, child, key.id, state->span_id);
+		return 0;
+	}
+	known = bpf_map_lookup_elem(&lineages, &key);
+	if (known && living_root(proc, known))
+		remember_lineage(proc, child, known->root, known->span_id);
+	return 0;
+}
+
+#endif

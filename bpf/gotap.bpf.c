@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * The one object that is loaded: every instrument is included here, so that they share maps and
+ * one program can serve all sites of a process (uprobe_multi tells them apart by cookie). Where
+ * the kernel has no uprobe_multi, each kind of probe has a program of its own.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include "wire.h"
+#include "maps.h"
+#include "go_abi.h"
+#include "causality.h"
+#include "http.bpf.c"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* The constants of the current process, if it is observed and the hit is one that counts. */
+static __always_inline struct gt_process *observed(struct pt_regs *ctx, u32 probe)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct gt_process *proc = bpf_map_lookup_elem(&processes, &tgid);
+
+	if (!proc)
+		return NULL;
+	count(&hits, probe);
+	if ((proc->guards & (1u << probe)) && GO_STACK_GROWS(ctx))
+		return NULL;
+	return proc;
+}
+
+static __always_inline int dispatch(struct pt_regs *ctx, u32 probe)
+{
+	struct gt_process *proc = observed(ctx, probe);
+	struct go_iface none = {};
+
+	if (!proc)
+		return 0;
+	switch (probe) {
+	case GT_PROBE_HTTP_SERVER_START:
+		return http_server_start(ctx, proc);
+	case GT_PROBE_HTTP_SERVER_FINISH:
+		return end_server(ctx, proc, GT_OUTCOME_DONE, true);
+	case GT_PROBE_HTTP_SERVER_HIJACK:
+		return end_server(ctx, proc, GT_OUTCOME_HIJACKED, false);
+	case GT_PROBE_HTTP_CONN_CLOSE:
+		return end_server(ctx, proc, GT_OUTCOME_ABORTED, false);
+	case GT_PROBE_HTTP_CLIENT_START:
+		return http_client_start(ctx, proc);
+	case GT_PROBE_HTTP_CLIENT_DONE:
+		return http_client_done(ctx, proc);
+	case GT_PROBE_HTTP_CLIENT_NO_CONN:
+		return http_client_no_conn(ctx, proc);
+	case GT_PROBE_HTTP_CLIENT_CTX_DONE:
+		return end_client(ctx, proc, 0, none, GT_OUTCOME_CTX_DONE);
+	case GT_PROBE_NEW_GOROUTINE:
+		return new_goroutine(ctx, proc);
+	}
+	return 0;
+}
+
+SEC("uprobe.multi")
+int go_site(struct pt_regs *ctx)
+{
+	u64 probe = bpf_get_attach_cookie(ctx);
+
+	return probe < GT_PROBE_COUNT ? dispatch(ctx, probe) : 0;
+}
+
+#define PROGRAM(name, probe)                    \
+	SEC("uprobe")                           \
+	int name(struct pt_regs *ctx)           \
+	{                                       \
+		return dispatch(ctx, probe);    \
+	}
+
+PROGRAM(probe_server_start, GT_PROBE_HTTP_SERVER_START)
+PROGRAM(probe_server_finish, GT_PROBE_HTTP_SERVER_FINISH)
+PROGRAM(probe_server_hijack, GT_PROBE_HTTP_SERVER_HIJACK)
+PROGRAM(probe_conn_close, GT_PROBE_HTTP_CONN_CLOSE)
+PROGRAM(probe_client_start, GT_PROBE_HTTP_CLIENT_START)
+PROGRAM(probe_client_done, GT_PROBE_HTTP_CLIENT_DONE)
+PROGRAM(probe_client_no_conn, GT_PROBE_HTTP_CLIENT_NO_CONN)
+PROGRAM(probe_client_ctx_done, GT_PROBE_HTTP_CLIENT_CTX_DONE)
+PROGRAM(probe_new_goroutine, GT_PROBE_NEW_GOROUTINE)
+
+static __always_inline int send_lifecycle(u16 kind, u32 tgid)
+{
+	struct gt_lifecycle_event event = {
+		.header = { .kind = kind, .size = sizeof(event), .process = tgid },
+		.time_ns = bpf_ktime_get_ns(),
+	};
+
+	if (bpf_ringbuf_output(&lifecycle, &event, sizeof(event), 0))
+		count_drop(GT_DROP_LIFECYCLE_FULL);
+	return 0;
+}
+
+SEC("raw_tp/sched_process_exec")
+int process_exec(struct bpf_raw_tracepoint_args *ctx)
+{
+	return send_lifecycle(GT_EVENT_EXEC, bpf_get_current_pid_tgid() >> 32);
+}
+
+/* Each thread exits; the first thread's exit is that of the process, as Go parks its first one. */
+SEC("raw_tp/sched_process_exit")
+int process_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 id = bpf_get_current_pid_tgid();
+
+	if ((u32)id != id >> 32)
+		return 0;
+	return send_lifecycle(GT_EVENT_EXIT, id >> 32);
+}

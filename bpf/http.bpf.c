@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * net/http: HTTP/1 server requests and client calls.
+ *
+ * Server: serverHandler.ServeHTTP starts a span, (*response).finishRequest ends it; a handler that
+ * panics ends at (*conn).close and one that takes over the connection at Hijack. The strings are
+ * read at the end only, straight into the ring buffer.
+ * Client: (*Transport).roundTrip starts, the branch in it that tests what (*persistConn).roundTrip
+ * returned ends; two more sites stand on its error paths only.
+ */
+
+static __always_inline u64 hex_digit(u8 c, u32 *bad)
+{
+	bool digit = c >= '0' && c <= '9', letter = c >= 'a' && c <= 'f';
+
+	*bad |= !(digit || letter);
+	return digit ? c - '0' : c - 'a' + 10;
+}
+
+static __noinline int parse_hex(const char *text, u8 *out, u32 bytes)
+{
+	u32 bad = 0, any = 0;
+
+	for (u32 i = 0; i < 16; i++) {
+		if (i >= bytes)
+			break;
+		out[i] = hex_digit(text[2 * i], &bad) << 4 | (hex_digit(text[2 * i + 1], &bad) & 15);
+		any |= out[i];
+	}
+	return !bad && any;
+}
+
+/* W3C trace context: version-traceid-parentid-flags. Gives whether it is valid. */
+static __always_inline bool parse_traceparent(struct go_string header, struct server_state *state)
+{
+	char text[56] = {};
+	u8 span_id[16] = {};
+	u32 bad = 0;
+
+	if (header.len < 55 || bpf_probe_read_user(text, 55, (void *)header.ptr))
+		return false;
+	hex_digit(text[0], &bad);
+	hex_digit(text[1], &bad);
+	if (bad || text[2] != '-' || text[35] != '-' || text[52] != '-')
+		return false;
+	if (text[0] == 'f' && text[1] == 'f')
+		return false;
+	if (text[0] == '0' && text[1] == '0' && header.len != 55)
+		return false;
+	u64 high = hex_digit(text[53], &bad), low = hex_digit(text[54], &bad);
+
+	if (bad || !parse_hex(text + 36, span_id, 8) || !parse_hex(text + 3, state->trace_id, 16))
+		return false;
+	__builtin_memcpy(&state->parent_span_id, span_id, 8);
+	state->trace_flags = high << 4 | low;
+	state->parent = GT_PARENT_REMOTE;
+	return true;
+}
+
+static __always_inline void new_trace(u8 *trace_id)
+{
+	u64 halves[2] = { random_u64(), random_u64() };
+
+	__builtin_memcpy(trace_id, halves, 16);
+}
+
+/* Sends the tracestate ahead of its span. */
+static __noinline int send_tracestate(u64 span_id, u64 ptr, u64 len)
+{
+	struct gt_tracestate_event *event;
+	struct go_string text = { .ptr = ptr, .len = len };
+
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		count_drop(GT_DROP_RING_FULL);
+		return 0;
+	}
+	event->header.kind = GT_EVENT_TRACESTATE;
+	event->header.size = sizeof(*event);
+	event->header.process = 0;
+	__builtin_memcpy(event->span_id, &span_id, 8);
+	event->len = copy_bytes(event->text, sizeof(event->text), text);
+	bpf_ringbuf_submit(event, wakeup_flags());
+	return 1;
+}
+
+static __always_inline void read_request_headers(const struct gt_process *proc, u64 req,
+						 struct server_state *state)
+{
+	struct found_headers found = {};
+
+	scan_headers(proc, read_field(req, proc->req_header), &found);
+	state->user_agent = found.user_agent.ptr;
+	state->user_agent_len = found.user_agent.len;
+	if (found.traceparent.ptr) {
+		if (!parse_traceparent(found.traceparent, state)) {
+			state->parent = GT_PARENT_NONE;
+			state->parent_span_id = 0;
+			count_drop(GT_DROP_TRACEPARENT_INVALID);
+		}
+	}
+	if (state->parent == GT_PARENT_REMOTE && found.tracestate.len) {
+		if (send_tracestate(state->span_id, found.tracestate.ptr, found.tracestate.len))
+			state->flags |= GT_HTTP_TRACESTATE;
+	}
+	if (state->parent != GT_PARENT_REMOTE) {
+		new_trace(state->trace_id);
+		state->trace_flags = 1;
+	}
+}
+
+static __always_inline void remember_context(const struct gt_process *proc, u64 req,
+					     const struct server_state *state)
+{
+	struct go_iface context = read_iface(req + proc->req_ctx);
+	struct gt_key key = key_of(proc, context.data);
+	struct context_state value = {
+		.span_id = state->span_id,
+		.trace_flags = state->trace_flags,
+		/* cancelCtx embeds its parent first; the data word is the second. */
+		.parent_context = read_u64(context.data + 8),
+	};
+
+	__builtin_memcpy(value.trace_id, state->trace_id, 16);
+	if (context.data)
+		bpf_map_update_elem(&contexts, &key, &value, BPF_ANY);
+}
+
+/* net/http.serverHandler.ServeHTTP(sh, rw http.ResponseWriter, req *http.Request) */
+static __always_inline int http_server_start(struct pt_regs *ctx, const struct gt_process *proc)
+{
+	u64 req = GO_ARG3(ctx);
+	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
+	struct server_state state = {
+		.start_ns = bpf_ktime_get_ns(),
+		.req = req,
+		.resp = GO_ARG2(ctx),
+		.span_id = random_u64(),
+	};
+
+	if (read_field(req, proc->req_proto_major) != 1) {
+		count_drop(GT_DROP_PROTOCOL_UNSUPPORTED);
+		return 0;
+	}
+	read_request_headers(proc, req, &state);
+	note_goids(proc, &state);
+	if (bpf_map_lookup_elem(&servers, &key))
+		count_drop(GT_DROP_SERVER_UNFINISHED);
+	if (bpf_map_update_elem(&servers, &key, &state, BPF_ANY)) {
+		count_drop(GT_DROP_SERVER_MAP_FULL);
+		return 0;
+	}
+	remember_context(proc, req, &state);
+	return 0;
+}
+
+static __always_inline void fill_request(const struct gt_process *proc, u64 req,
+					 struct gt_http_event *event)
+{
+	event->method_len = copy_bytes(event->method, sizeof(event->method),
+				       read_string(req, proc->req_method));
+	event->request_size = (s64)read_field(req, proc->req_content_length);
+}
+
+/* The pattern that a ServeMux matched: Request.Pattern, or Request.pat.str in Go 1.22. */
+static __always_inline struct go_string read_pattern(const struct gt_process *proc, u64 req)
+{
+	if (proc->req_pattern != GT_NONE)
+		return read_string(req, proc->req_pattern);
+	return read_string(read_field(req, proc->req_pat), proc->pattern_str);
+}
+
+static __always_inline void fill_server(const struct gt_process *proc,
+					const struct server_state *state,
+					struct gt_http_event *event)
+{
+	u64 req = state->req;
+	struct go_string user_agent = { state->user_agent, state->user_agent_len };
+	struct go_string pattern = {};
+
+	fill_request(proc, req, event);
+	event->response_size = (s64)read_field(state->resp, proc->resp_written);
+	event->status = read_field(state->resp, proc->resp_status);
+	event->proto_major = 1;
+	event->proto_minor = read_field(req, proc->req_proto_minor);
+	if (read_field(req, proc->req_tls))
+		event->flags |= GT_HTTP_TLS;
+	event->target_len = copy_bytes(event->target, sizeof(event->target),
+				       read_string(req, proc->req_request_uri));
+	event->host_len = copy_bytes(event->host, sizeof(event->host),
+				     read_string(req, proc->req_host));
+	event->peer_len = copy_bytes(event->peer, sizeof(event->peer),
+				     read_string(req, proc->req_remote_addr));
+	event->user_agent_len = copy_bytes(event->user_agent, sizeof(event->user_agent),
+					   user_agent);
+	if (proc->req_pattern != GT_NONE || proc->req_pat != GT_NONE)
+		pattern = read_pattern(proc, req);
+	event->route_len = copy_bytes(event->route, sizeof(event->route), pattern);
+	event->text_len = 0;
+	event->error_type = 0;
+	event->errno_value = 0;
+}
+
+static __always_inline struct gt_http_event *reserve_http(const struct gt_process *proc, u16 kind)
+{
+	struct gt_http_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event) {
+		count_drop(GT_DROP_RING_FULL);
+		return NULL;
+	}
+	event->header.kind = kind;
+	event->header.size = sizeof(*event);
+	event->header.process = proc->instance;
+	event->span.end_ns = bpf_ktime_get_ns();
+	event->span.resend = 0;
+	event->span.pad = 0;
+	return event;
+}
+
+static __noinline int send_server(const struct gt_process *proc, const struct server_state *state,
+				  u64 goid, u8 outcome)
+{
+	struct gt_http_event *event = reserve_http(proc, GT_EVENT_HTTP_SERVER);
+
+	if (!event)
+		return 0;
+	event->span.start_ns = state->start_ns;
+	event->span.goid = goid;
+	__builtin_memcpy(event->span.trace_id, state->trace_id, 16);
+	__builtin_memcpy(event->span.span_id, &state->span_id, 8);
+	__builtin_memcpy(event->span.parent_span_id, &state->parent_span_id, 8);
+	event->span.trace_flags = state->trace_flags;
+	event->span.parent = state->parent;
+	event->span.outcome = outcome;
+	event->flags = state->flags;
+	fill_server(proc, state, event);
+	bpf_ringbuf_submit(event, wakeup_flags());
+	return 0;
+}
+
+/* Ends the request that the current goroutine serves, if there is one. */
+static __always_inline int end_server(struct pt_regs *ctx, const struct gt_process *proc,
+				      u8 outcome, bool expected)
+{
+	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
+	struct server_state *state = bpf_map_lookup_elem(&servers, &key);
+
+	if (!state) {
+		/* Started before the probes were in, or of a protocol that is not followed. */
+		if (expected)
+			count_drop(GT_DROP_START_UNSEEN);
+		return 0;
+	}
+	if (expected && state->resp != GO_ARG0(ctx)) {
+		count_drop(GT_DROP_SERVER_UNFINISHED);
+		return 0;
+	}
+	send_server(proc, state, key.id, outcome);
+	bpf_map_delete_elem(&servers, &key);
+	return 0;
+}
+
+/* net/http.(*Transport).roundTrip(t, req *http.Request) */
+static __always_inline int http_client_start(struct pt_regs *ctx, const struct gt_process *proc)
+{
+	u64 req = GO_ARG1(ctx), g = GO_G(ctx);
+	struct gt_key key = key_of(proc, goid_of(proc, g));
+	struct client_state state = {
+		.start_ns = bpf_ktime_get_ns(),
+		.goid = key.id,
+		.req = req,
+		.span_id = random_u64(),
+		.trace_flags = 1,
+	};
+	struct client_state *before = bpf_map_lookup_elem(&clients, &key);
+	struct go_iface context = {};
+	struct parent parent = {};
+
+	if (before && !before->ended)
+		count_drop(GT_DROP_CLIENT_UNFINISHED);
+	if (proc->req_ctx != GT_NONE)
+		context = read_iface(req + proc->req_ctx);
+	if (find_parent(proc, key.id, g, context, &parent)) {
+		__builtin_memcpy(state.trace_id, parent.trace_id, 16);
+		state.parent_span_id = parent.span_id;
+		state.trace_flags = parent.trace_flags;
+		state.parent = parent.how;
+	} else {
+		new_trace(state.trace_id);
+	}
+	if (bpf_map_update_elem(&clients, &key, &state, BPF_ANY))
+		count_drop(GT_DROP_CLIENT_MAP_FULL);
+	return 0;
+}
+
+/* Follows an error to its type, and to what it wraps for a text or an errno. */
+static __always_inline void fill_error(const struct gt_process *proc, struct go_iface error,
+				       struct gt_http_event *event)
+{
+	for (int i = 0; i < 4 && error.tab; i++) {
+		u64 type_at = dynamic_type(error.tab);
+		struct gt_key key = key_of(proc, type_at);
+		struct gt_type *type = bpf_map_lookup_elem(&go_types, &key);
+
+		if (!i)
+			event->error_type = type_at;
+		if (!type)
+			break;
+		if (type->role == GT_TYPE_ERROR_STRING) {
+			event->text_len = copy_bytes(event->text, sizeof(event->text),
+						     read_string(error.data, type->first));
+			break;
+		}
+		if (type->role == GT_TYPE_ERRNO) {
+			event->errno_value = read_u64(error.data);
+			break;
+		}
+		if (type->role != GT_TYPE_ERROR_WRAP)
+			break;
+		error = read_iface(error.data + type->first);
+	}
+}
+
+static __always_inline void fill_client(const struct gt_process *proc, u64 req, u64 response,
+					struct gt_http_event *event)
+{
+	u64 url = read_field(req, proc->req_url);
+	struct go_string path = read_string(url, proc->url_raw_path);
+
+	fill_request(proc, req, event);
+	event->flags = 0;
+	if (path.len)
+		event->flags |= GT_HTTP_RAW_PATH;
+	else
+		path = read_string(url, proc->url_path);
+	event->target_len = copy_bytes(event->target, sizeof(event->target), path);
+	event->peer_len = copy_bytes(event->peer, sizeof(event->peer),
+				     read_string(url, proc->url_scheme));
+	event->host_len = copy_bytes(event->host, sizeof(event->host),
+				     read_string(url, proc->url_host));
+	event->user_agent_len = 0;
+	event->route_len = 0;
+	event->text_len = 0;
+	event->error_type = 0;
+	event->errno_value = 0;
+	event->status = 0;
+	event->proto_major = 0;
+	event->proto_minor = 0;
+	event->response_size = -1;
+	if (!response)
+		return;
+	event->status = read_field(response, proc->response_status);
+	event->proto_major = read_field(response, proc->response_proto_major);
+	event->proto_minor = read_field(response, proc->response_proto_minor);
+	event->response_size = (s64)read_field(response, proc->response_content_length);
+}
+
+static __noinline int send_client(const struct gt_process *proc, struct client_state *state,
+				  u64 response, struct go_iface *error, u8 outcome)
+{
+	struct gt_http_event *event = reserve_http(proc, GT_EVENT_HTTP_CLIENT);
+
+	if (!event)
+		return 0;
+	event->span.start_ns = state->start_ns;
+	event->span.goid = state->goid;
+	__builtin_memcpy(event->span.trace_id, state->trace_id, 16);
+	__builtin_memcpy(event->span.span_id, &state->span_id, 8);
+	__builtin_memcpy(event->span.parent_span_id, &state->parent_span_id, 8);
+	event->span.trace_flags = state->trace_flags;
+	event->span.parent = state->parent;
+	event->span.outcome = outcome;
+	event->span.resend = state->resend;
+	fill_client(proc, state->req, response, event);
+	fill_error(proc, *error, event);
+	state->start_ns = event->span.end_ns;
+	bpf_ringbuf_submit(event, wakeup_flags());
+	return 0;
+}
+
+/* Ends the client call of the current goroutine. */
+static __always_inline int end_client(struct pt_regs *ctx, const struct gt_process *proc,
+				      u64 response, struct go_iface error, u8 outcome)
+{
+	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
+	struct client_state *state = bpf_map_lookup_elem(&clients, &key);
+
+	if (!state) {
+		count_drop(GT_DROP_START_UNSEEN);
+		return 0;
+	}
+	if (state->ended) {
+		/* The transport tried again: an attempt of its own, from where the last one ended. */
+		state->ended = 0;
+		state->resend++;
+		state->span_id = random_u64();
+	}
+	send_client(proc, state, response, &error, outcome);
+	if (outcome == GT_OUTCOME_DONE)
+		bpf_map_delete_elem(&clients, &key);
+	else
+		state->ended = 1;
+	return 0;
+}
+
+/* After (*persistConn).roundTrip: (*http.Response, error) in registers. */
+static __always_inline int http_client_done(struct pt_regs *ctx, const struct gt_process *proc)
+{
+	struct go_iface error = { GO_ARG1(ctx), GO_ARG2(ctx) };
+
+	return end_client(ctx, proc, error.tab ? 0 : GO_ARG0(ctx), error,
+			  error.tab ? GT_OUTCOME_ERROR : GT_OUTCOME_DONE);
+}
+
+/* After (*Transport).getConn failed: the error is in its register or in a stack slot. */
+static __always_inline int http_client_no_conn(struct pt_regs *ctx, const struct gt_process *proc)
+{
+	struct go_iface error = { GO_ARG1(ctx), GO_ARG2(ctx) };
+
+	if (proc->no_conn_error != GT_NONE) {
+		error.tab = read_u64(ctx->sp + proc->no_conn_error);
+		error.data = 0;
+	}
+	return end_client(ctx, proc, 0, error, GT_OUTCOME_ERROR);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* All maps and the counters. Every map is bounded, and what does not fit is counted. */
+#ifndef GOTAP_MAPS_H
+#define GOTAP_MAPS_H
+
+/* A server request that is being handled; lives from its first probe to its last. */
+struct server_state {
+	u64 start_ns;
+	u64 req;
+	u64 resp;
+	u64 user_agent;
+	u32 user_agent_len;
+	u16 flags; /* GT_HTTP_* */
+	u8 parent; /* enum gt_parent */
+	u8 trace_flags;
+	u8 trace_id[16];
+	u64 span_id;
+	u64 parent_span_id;
+	/* Goroutine ids that were not yet given out when the request started. */
+	u64 goidgen;
+	struct {
+		u64 next, end;
+	} caches[GT_MAX_P];
+};
+
+/* A client call that is under way, or that failed and may be retried by the transport. */
+struct client_state {
+	u64 start_ns;
+	u64 goid;
+	u64 req;
+	u64 span_id;
+	u64 parent_span_id;
+	u8 trace_id[16];
+	u8 trace_flags;
+	u8 parent;
+	u8 resend;
+	u8 ended;
+	u32 pad;
+};
+
+/* The context of a request, found again by whoever holds a context derived from it. */
+struct context_state {
+	u8 trace_id[16];
+	u64 span_id;
+	u64 parent_context; /* tells the context from another one later at the same address */
+	u8 trace_flags;
+	u8 pad[7];
+};
+
+/* What is known of a goroutine's descent; root 0 means that no request began it. */
+struct lineage {
+	u64 root;
+	u64 span_id;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} events SEC(".maps");
+
+/* Apart from the spans, so that a flood of them can't hide a process. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 << 10);
+} lifecycle SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u32);
+	__type(value, struct gt_process);
+} processes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct gt_key);
+	__type(value, struct gt_type);
+} go_types SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct gt_key);
+	__type(value, struct server_state);
+} servers SEC(".maps");
+
+/* Entries of calls that ended in an error stay for a retry; the oldest make room. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct gt_key);
+	__type(value, struct client_state);
+} clients SEC(".maps");
+
+/* Entries outlive their request for work that carries its context; the oldest make room. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, struct gt_key);
+	__type(value, struct context_state);
+} contexts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct gt_key);
+	__type(value, struct lineage);
+} lineages SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, GT_PROBE_COUNT);
+	__type(key, u32);
+	__type(value, u64);
+} hits SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, GT_DROP_COUNT);
+	__type(key, u32);
+	__type(value, u64);
+} drops SEC(".maps");
+
+/* Uprobe programs can be preempted, so even a per-CPU counter is added to atomically. */
+static __always_inline void count(void *map, u32 index)
+{
+	u64 *value = bpf_map_lookup_elem(map, &index);
+
+	if (value)
+		__sync_fetch_and_add(value, 1);
+}
+
+static __always_inline void count_drop(enum gt_drop reason)
+{
+	count(&drops, reason);
+}
+
+static __always_inline struct gt_key key_of(const struct gt_process *proc, u64 id)
+{
+	return (struct gt_key){ .id = id, .instance = proc->instance };
+}
+
+/*
+ * Wake-ups are a main cost of a ring buffer. User space looks every few milliseconds anyway, so it
+ * is woken only when the ring fills up faster than that.
+ */
+static __always_inline u64 wakeup_flags(void)
+{
+	u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+
+	return waiting > (1 << 20) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
+#endif

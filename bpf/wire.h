@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * The contract between the BPF programs and user space: events, map keys and values, and the
+ * numbers that name probes, drops and parents. Every structure is of fixed-width fields with
+ * explicit padding and asserted in size; the Rust twin in crates/wire asserts the same sizes.
+ */
+#ifndef GOTAP_WIRE_H
+#define GOTAP_WIRE_H
+
+/* An offset that the binary does not have. */
+#define GT_NONE 0xffff
+/* Processors whose goroutine-id caches are remembered when a request starts. */
+#define GT_MAX_P 8
+
+/* What a uprobe stands for; also the cookie of uprobe_multi and the index of the hit counters. */
+enum gt_probe {
+	GT_PROBE_HTTP_SERVER_START = 0,
+	GT_PROBE_HTTP_SERVER_FINISH = 1,
+	GT_PROBE_HTTP_SERVER_HIJACK = 2,
+	GT_PROBE_HTTP_CONN_CLOSE = 3,
+	GT_PROBE_HTTP_CLIENT_START = 4,
+	GT_PROBE_HTTP_CLIENT_DONE = 5,
+	GT_PROBE_HTTP_CLIENT_NO_CONN = 6,
+	GT_PROBE_HTTP_CLIENT_CTX_DONE = 7,
+	GT_PROBE_NEW_GOROUTINE = 8,
+	GT_PROBE_COUNT = 9,
+};
+
+/* Why something seen was not reported; index of the drop counters. */
+enum gt_drop {
+	GT_DROP_RING_FULL = 0,
+	GT_DROP_SERVER_MAP_FULL = 1,
+	GT_DROP_CLIENT_MAP_FULL = 2,
+	GT_DROP_START_UNSEEN = 3,
+	GT_DROP_SERVER_UNFINISHED = 4,
+	GT_DROP_CLIENT_UNFINISHED = 5,
+	GT_DROP_PROTOCOL_UNSUPPORTED = 6,
+	GT_DROP_LIFECYCLE_FULL = 7,
+	GT_DROP_READ_FAULT = 8,
+	GT_DROP_LINEAGE_LOST = 9,
+	GT_DROP_TRACEPARENT_INVALID = 10,
+	GT_DROP_COUNT = 11,
+};
+
+enum gt_event_kind {
+	GT_EVENT_EXEC = 1,
+	GT_EVENT_EXIT = 2,
+	GT_EVENT_HTTP_SERVER = 3,
+	GT_EVENT_HTTP_CLIENT = 4,
+	GT_EVENT_TRACESTATE = 5,
+};
+
+/* How the parent of a span was found. */
+enum gt_parent {
+	GT_PARENT_NONE = 0,
+	GT_PARENT_REMOTE = 1,
+	GT_PARENT_CONTEXT = 2,
+	GT_PARENT_GOROUTINE = 3,
+	GT_PARENT_ANCESTOR = 4,
+};
+
+/* How an operation ended. */
+enum gt_outcome {
+	GT_OUTCOME_DONE = 0,
+	GT_OUTCOME_ABORTED = 1, /* the handler panicked or called runtime.Goexit */
+	GT_OUTCOME_HIJACKED = 2,
+	GT_OUTCOME_ERROR = 3, /* the round trip returned an error */
+	GT_OUTCOME_CTX_DONE = 4, /* the context was done before anything was sent */
+};
+
+/* Bits of gt_http_event.flags. */
+#define GT_HTTP_TLS 1
+#define GT_HTTP_RAW_PATH 2 /* the path is as sent; otherwise it is decoded */
+#define GT_HTTP_TRACESTATE 4 /* a GT_EVENT_TRACESTATE of the same span went before */
+
+struct gt_event_header {
+	__u16 kind;
+	__u16 size;
+	__u32 process; /* instance for spans, process id for exec and exit */
+};
+_Static_assert(sizeof(struct gt_event_header) == 8, "wire");
+
+/* GT_EVENT_EXEC, GT_EVENT_EXIT */
+struct gt_lifecycle_event {
+	struct gt_event_header header;
+	__u64 time_ns; /* CLOCK_MONOTONIC */
+};
+_Static_assert(sizeof(struct gt_lifecycle_event) == 16, "wire");
+
+struct gt_span {
+	__u64 start_ns; /* CLOCK_MONOTONIC */
+	__u64 end_ns;
+	__u64 goid;
+	__u8 trace_id[16];
+	__u8 span_id[8];
+	__u8 parent_span_id[8];
+	__u8 trace_flags;
+	__u8 parent; /* enum gt_parent */
+	__u8 outcome; /* enum gt_outcome */
+	__u8 resend; /* attempts before this one */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct gt_span) == 64, "wire");
+
+/* Lengths are those in the target, so longer than the array means truncated. */
+struct gt_http_event {
+	struct gt_event_header header;
+	struct gt_span span;
+	__s64 request_size; /* Content-Length, -1 unknown */
+	__s64 response_size; /* server: bytes written; client: Content-Length, -1 unknown */
+	__u64 error_type; /* address of the error's type descriptor, 0 none */
+	__u32 errno_value; /* when the error wraps a syscall.Errno */
+	__u16 status;
+	__u8 proto_major;
+	__u8 proto_minor;
+	__u16 flags;
+	__u16 method_len;
+	__u16 target_len;
+	__u16 host_len;
+	__u16 peer_len;
+	__u16 user_agent_len;
+	__u16 route_len;
+	__u16 text_len;
+	char method[16];
+	char peer[48]; /* server: the peer's address and port; client: the scheme */
+	char host[112];
+	char user_agent[128];
+	char route[128];
+	char text[64]; /* the error's text where it is a plain string */
+	char target[256]; /* server: request target as sent; client: path */
+};
+_Static_assert(sizeof(struct gt_http_event) == 872, "wire");
+
+struct gt_tracestate_event {
+	struct gt_event_header header;
+	__u8 span_id[8];
+	__u16 len;
+	__u8 pad[6];
+	char text[512];
+};
+_Static_assert(sizeof(struct gt_tracestate_event) == 536, "wire");
+
+/* Key of everything that belongs to one goroutine, context or type of one process. */
+struct gt_key {
+	__u64 id; /* goid, address of a context, or address of a type descriptor */
+	__u32 instance;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct gt_key) == 16, "wire");
+
+enum gt_type_role {
+	GT_TYPE_CONTEXT = 1, /* a context whose parent interface is at `first` */
+	GT_TYPE_CONTEXT_VIA = 2, /* the pointer at `first`, then the interface at `second` */
+	GT_TYPE_ERROR_WRAP = 3, /* an error that holds another one at `first` */
+	GT_TYPE_ERROR_STRING = 4, /* an error whose text is the string at `first` */
+	GT_TYPE_ERRNO = 5, /* syscall.Errno */
+};
+
+/* What is known of a type that interface values hold. */
+struct gt_type {
+	__u16 role; /* enum gt_type_role */
+	__u16 first;
+	__u16 second;
+	__u16 pad;
+};
+_Static_assert(sizeof(struct gt_type) == 8, "wire");
+
+/* Constants of one process, by tgid. Offsets are in bytes, GT_NONE where there is no such field. */
+struct gt_process {
+	__u32 instance;
+	__u32 guards; /* bit per gt_probe: the site is the branch of a stack check */
+	__u64 allgptr; /* address of runtime.allgptr, 0 unknown */
+	__u64 allglen;
+	__u64 allp; /* address of the slice runtime.allp, 0 unknown */
+	__u64 goidgen; /* address of runtime.sched.goidgen, 0 unknown */
+	__u64 cancel_ctx; /* address of the type descriptor of *context.cancelCtx */
+	__u16 g_goid, g_parent_goid, g_m, m_curg;
+	__u16 p_goidcache;
+	__u16 new_g_register; /* x86 register number that holds the new g */
+	__u16 no_conn_error; /* stack offset of the error, GT_NONE: in its register */
+	__u16 is_swiss; /* maps are Swiss tables */
+	__u16 map_group_size, map_keys, map_key_stride, map_elems, map_elem_stride;
+	__u16 req_method, req_url, req_proto_major;
+	__u16 req_proto_minor, req_header, req_content_length, req_host;
+	__u16 req_remote_addr, req_request_uri, req_tls, req_ctx;
+	__u16 req_pattern; /* string */
+	__u16 req_pat; /* *pattern, whose string is at pattern_str */
+	__u16 pattern_str;
+	__u16 resp_written, resp_status;
+	__u16 url_scheme, url_host, url_path, url_raw_path;
+	__u16 response_status, response_content_length;
+	__u16 response_proto_major, response_proto_minor;
+	__u16 pad[3];
+};
+_Static_assert(sizeof(struct gt_process) == 128, "wire");
+
+#endif

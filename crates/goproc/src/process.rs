@@ -1,0 +1,140 @@
+//! One process: identity, environment, load address.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use crate::Error;
+
+/// A process by its id. Holds nothing open: every question reads `/proc` anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Process {
+    /// Process id in the agent's pid namespace.
+    pub pid: u32,
+}
+
+impl Process {
+    /// The path of a file of this process below `/proc`.
+    pub fn path(self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/{name}", self.pid))
+    }
+
+    /// Where its executable lies, as the process sees it.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchProcess`], [`Error::NoExecutable`] or [`Error::Denied`].
+    pub fn executable_path(self) -> Result<PathBuf, Error> {
+        let path = fs::read_link(self.path("exe")).map_err(|e| match e.kind() {
+            ErrorKind::NotFound if self.path("stat").exists() => Error::NoExecutable(self.pid),
+            _ => self.error(e),
+        })?;
+        // The kernel marks a file that was removed or replaced while it runs.
+        let text = path.into_os_string().into_vec();
+        let text = text.strip_suffix(b" (deleted)").unwrap_or(&text).to_vec();
+        Ok(PathBuf::from(std::ffi::OsString::from_vec(text)))
+    }
+
+    /// One variable of the environment that it was started with.
+    pub fn environment(self, name: &str) -> Option<String> {
+        let block = fs::read(self.path("environ")).ok()?;
+        let mut entries = block.split(|b| *b == 0);
+        entries.find_map(|entry| {
+            let (key, value) = std::str::from_utf8(entry).ok()?.split_once('=')?;
+            (key == name).then(|| value.to_owned())
+        })
+    }
+
+    /// Several variables of the environment at once.
+    pub fn environment_of(self, names: &[&str]) -> BTreeMap<String, String> {
+        let block = fs::read(self.path("environ")).unwrap_or_default();
+        let entries = block.split(|b| *b == 0).filter_map(|e| std::str::from_utf8(e).ok());
+        entries
+            .filter_map(|e| e.split_once('='))
+            .filter(|(key, _)| names.contains(key))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    /// Its short name (`comm`).
+    pub fn name(self) -> Option<String> {
+        Some(fs::read_to_string(self.path("comm")).ok()?.trim_end().to_owned())
+    }
+
+    /// The address at which the first segment of its executable is mapped, page-aligned: the load
+    /// bias of a position-independent program is this less its lowest virtual address.
+    pub fn executable_start(self) -> Option<u64> {
+        let link = fs::read_link(self.path("exe")).ok()?;
+        let link = link.to_str()?;
+        let maps = fs::read_to_string(self.path("maps")).ok()?;
+        maps.lines().find_map(|line| {
+            let mut words = line.split_ascii_whitespace();
+            let (range, _, offset) = (words.next()?, words.next()?, words.next()?);
+            // The path is all after device and inode; it may hold spaces.
+            let path = line.split_once(" /").map(|(_, rest)| format!("/{rest}"))?;
+            let start = range.split_once('-')?.0;
+            (path == link && u64::from_str_radix(offset, 16).ok()? == 0)
+                .then(|| u64::from_str_radix(start, 16).ok())?
+        })
+    }
+
+    /// Start time in clock ticks since boot: with the pid it names a process for good.
+    pub fn start_time(self) -> Option<u64> {
+        let stat = fs::read_to_string(self.path("stat")).ok()?;
+        // The name in parentheses may hold anything; the fields after it count from 3.
+        let rest = stat.rsplit_once(')')?.1;
+        rest.split_ascii_whitespace().nth(19)?.parse().ok()
+    }
+
+    /// Whether it is still there and not a zombie.
+    pub fn is_alive(self) -> bool {
+        let stat = fs::read_to_string(self.path("stat")).unwrap_or_default();
+        let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().next());
+        state.is_some_and(|s| s != "Z" && s != "X")
+    }
+
+    pub(crate) fn error(self, source: std::io::Error) -> Error {
+        match source.kind() {
+            ErrorKind::NotFound => Error::NoSuchProcess(self.pid),
+            ErrorKind::PermissionDenied => Error::Denied(self.pid),
+            // Reading from a process that just ended gives ESRCH.
+            _ if source.raw_os_error() == Some(3) => Error::NoSuchProcess(self.pid),
+            _ => Error::Io { pid: self.pid, source },
+        }
+    }
+}
+
+/// The ids of all processes.
+///
+/// # Errors
+/// When `/proc` can't be listed.
+pub fn pids() -> std::io::Result<Vec<u32>> {
+    let mut out: Vec<u32> = fs::read_dir("/proc")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    out.sort_unstable();
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_knows_itself() {
+        let me = Process { pid: std::process::id() };
+        assert_eq!(me.executable_path().unwrap(), std::env::current_exe().unwrap());
+        assert!(me.executable_start().is_some());
+        assert!(me.start_time().is_some());
+        assert!(me.is_alive());
+        assert!(pids().unwrap().contains(&me.pid));
+    }
+
+    #[test]
+    fn a_process_that_is_gone_is_named() {
+        let gone = Process { pid: u32::MAX };
+        assert!(matches!(gone.executable_path(), Err(Error::NoSuchProcess(_))));
+        assert!(!gone.is_alive());
+    }
+}

@@ -1,0 +1,179 @@
+//! What will be attached where in one binary, at what cost, and what can't and why.
+//!
+//! A pure function of the binary and the options, so it can be tested and shown without a kernel.
+//! Addresses in it are those of the file; [`Plan::constants`] moves them to where a process is
+//! loaded. An instrument adds its sites and offsets in a file of its own below `plan/`.
+
+mod http;
+mod runtime;
+mod types;
+
+use gobin::{Binary, Site, SiteKind, Types};
+use wire::Probe;
+use wire::raw::{self, NONE};
+
+use crate::Options;
+
+/// A probe and where it will stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedSite {
+    /// What a hit means.
+    pub probe: Probe,
+    /// Function in which it stands.
+    pub function: String,
+    /// The instruction.
+    pub site: Site,
+    /// Whether it is hit for each operation, or only when something goes wrong.
+    pub hot: bool,
+}
+
+impl PlannedSite {
+    /// Roughly what a hit costs the target in nanoseconds, measured on the reference machine.
+    pub fn cost_ns(&self) -> u32 {
+        if self.site.kind.is_single_stepped() { 8_000 } else { 800 }
+    }
+}
+
+/// Something that can be seen in a binary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ability {
+    /// HTTP/1 requests that are served.
+    HttpServer,
+    /// HTTP/1 requests that are made.
+    HttpClient,
+    /// Parents of work in goroutines that carry no context.
+    Lineage,
+}
+
+impl Ability {
+    /// The name in output.
+    pub fn label(self) -> &'static str {
+        match self {
+            Ability::HttpServer => "http-server",
+            Ability::HttpClient => "http-client",
+            Ability::Lineage => "goroutine-lineage",
+        }
+    }
+}
+
+/// Something that can't be seen, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// What.
+    pub ability: Ability,
+    /// Why, as a clause.
+    pub why: String,
+}
+
+/// The plan for one binary.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Probes to attach.
+    pub sites: Vec<PlannedSite>,
+    /// What will be seen.
+    pub abilities: Vec<Ability>,
+    /// What will not.
+    pub missing: Vec<Missing>,
+    /// Names of types that errors can have, by address in the file.
+    pub type_names: Vec<(u64, String)>,
+    types: Vec<(u64, raw::Type)>,
+    constants: raw::Process,
+    lowest_vaddr: u64,
+    pie: bool,
+}
+
+impl Plan {
+    /// Makes the plan for `binary`.
+    pub fn new(binary: &Binary<'_>, options: &Options) -> Self {
+        let types = binary.types();
+        let mut plan = Self {
+            sites: Vec::new(),
+            abilities: Vec::new(),
+            missing: Vec::new(),
+            type_names: Vec::new(),
+            types: Vec::new(),
+            constants: raw::Process::ABSENT,
+            lowest_vaddr: binary.image().lowest_vaddr(),
+            pie: binary.image().is_pie(),
+        };
+        let context = Context { binary, types: &types };
+        runtime::plan(&context, &mut plan, options);
+        http::plan_server(&context, &mut plan);
+        http::plan_client(&context, &mut plan);
+        if !plan.abilities.is_empty() {
+            types::plan(&context, &mut plan);
+        }
+        plan
+    }
+
+    /// Whether there is anything to attach for an operation.
+    pub fn is_useful(&self) -> bool {
+        self.abilities.iter().any(|a| *a != Ability::Lineage)
+    }
+
+    /// Traps per operation of `probes`, for display: hot sites only.
+    pub fn hot_sites(&self) -> impl Iterator<Item = &PlannedSite> {
+        self.sites.iter().filter(|s| s.hot)
+    }
+
+    /// The load bias of a process whose first segment is mapped at `start`.
+    pub fn bias(&self, start: u64) -> u64 {
+        if self.pie { start.wrapping_sub(self.lowest_vaddr & !0xfff) } else { 0 }
+    }
+
+    /// The constants for a process with this load bias.
+    pub(crate) fn constants(&self, instance: u32, bias: u64) -> raw::Process {
+        let moved = |address: u64| if address == 0 { 0 } else { address.wrapping_add(bias) };
+        let mut out = self.constants;
+        out.instance = instance;
+        for address in [
+            &mut out.allgptr,
+            &mut out.allglen,
+            &mut out.allp,
+            &mut out.goidgen,
+            &mut out.cancel_ctx,
+        ] {
+            *address = moved(*address);
+        }
+        out
+    }
+
+    /// Types that the programs must know, with addresses for this load bias.
+    pub(crate) fn types(&self, bias: u64) -> impl Iterator<Item = (u64, raw::Type)> + '_ {
+        self.types.iter().map(move |(vaddr, value)| (vaddr.wrapping_add(bias), *value))
+    }
+
+    fn add(&mut self, probe: Probe, function: &str, site: Site, hot: bool) {
+        if site.kind == SiteKind::StackCheck {
+            self.constants.guards |= 1 << probe as u32;
+        }
+        self.sites.push(PlannedSite { probe, function: function.to_owned(), site, hot });
+    }
+
+    fn miss(&mut self, ability: Ability, why: impl Into<String>) {
+        self.missing.push(Missing { ability, why: why.into() });
+    }
+}
+
+/// What the planners look at.
+struct Context<'a, 'd> {
+    binary: &'a Binary<'d>,
+    types: &'a Types<'a, 'd>,
+}
+
+impl Context<'_, '_> {
+    /// Offset of a field as the programs want it; [`NONE`] when the struct has none.
+    fn offset(&self, name: &str, path: &[&str]) -> u16 {
+        let offset = self.types.offset(name, path);
+        offset.and_then(|o| u16::try_from(o).ok()).unwrap_or(NONE)
+    }
+
+    /// The cheapest site at the entry of a function.
+    fn entry(&self, function: &str) -> Result<Site, String> {
+        let found = self
+            .binary
+            .function(function)
+            .ok_or_else(|| format!("function {function} is not linked in"))?;
+        self.binary.entry_site(&found).ok_or_else(|| format!("code of {function} is unreadable"))
+    }
+}

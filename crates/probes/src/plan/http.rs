@@ -1,0 +1,128 @@
+//! net/http's part of a plan: HTTP/1 server and client.
+
+use gobin::{Place, SiteKind};
+use wire::Probe;
+use wire::raw::NONE;
+
+use super::{Ability, Context, Plan};
+
+const SERVE: &str = "net/http.serverHandler.ServeHTTP";
+const FINISH: &str = "net/http.(*response).finishRequest";
+const HIJACK: &str = "net/http.(*response).Hijack";
+const CLOSE: &str = "net/http.(*conn).close";
+const ROUND_TRIP: &str = "net/http.(*Transport).roundTrip";
+const SEND: &str = "net/http.(*persistConn).roundTrip";
+const GET_CONN: &str = "net/http.(*Transport).getConn";
+const SELECT: &str = "runtime.selectnbrecv";
+
+const REQUEST: &str = "net/http.Request";
+const RESPONSE: &str = "net/http.Response";
+const SERVER_RESPONSE: &str = "net/http.response";
+const URL: &str = "net/url.URL";
+
+pub(super) fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
+    let ends = context.entry(SERVE).and_then(|start| Ok((start, context.entry(FINISH)?)));
+    let (start, finish) = match ends {
+        Ok(ends) => ends,
+        Err(why) => return plan.miss(Ability::HttpServer, why),
+    };
+    request_offsets(context, plan);
+    let constants = &mut plan.constants;
+    constants.resp_written = context.offset(SERVER_RESPONSE, &["written"]);
+    constants.resp_status = context.offset(SERVER_RESPONSE, &["status"]);
+    let needed = [
+        (constants.g_goid, "runtime.g.goid"),
+        (constants.req_ctx, "net/http.Request.ctx"),
+        (constants.req_proto_major, "net/http.Request.ProtoMajor"),
+        (constants.resp_status, "net/http.response.status"),
+    ];
+    if let Some((_, field)) = needed.iter().find(|(offset, _)| *offset == NONE) {
+        return plan.miss(Ability::HttpServer, format!("field {field} was not found"));
+    }
+    plan.add(Probe::HttpServerStart, SERVE, start, true);
+    plan.add(Probe::HttpServerFinish, FINISH, finish, true);
+    for (probe, function) in [(Probe::HttpConnClose, CLOSE), (Probe::HttpServerHijack, HIJACK)] {
+        if let Ok(site) = context.entry(function) {
+            plan.add(probe, function, site, false);
+        }
+    }
+    plan.abilities.push(Ability::HttpServer);
+}
+
+fn request_offsets(context: &Context<'_, '_>, plan: &mut Plan) {
+    let request = |field| context.offset(REQUEST, &[field]);
+    let constants = &mut plan.constants;
+    constants.req_method = request("Method");
+    constants.req_url = request("URL");
+    constants.req_proto_major = request("ProtoMajor");
+    constants.req_proto_minor = request("ProtoMinor");
+    constants.req_header = request("Header");
+    constants.req_content_length = request("ContentLength");
+    constants.req_host = request("Host");
+    constants.req_remote_addr = request("RemoteAddr");
+    constants.req_request_uri = request("RequestURI");
+    constants.req_tls = request("TLS");
+    constants.req_ctx = request("ctx");
+    constants.req_pattern = request("Pattern");
+    constants.req_pat = request("pat");
+    constants.pattern_str = context.offset("net/http.pattern", &["str"]);
+    let header = context.types.field_type(REQUEST, "Header");
+    if let Some(map) = header.and_then(|t| context.types.swiss_map(&t)) {
+        let narrow = |value: u64| u16::try_from(value).unwrap_or(0);
+        constants.is_swiss = 1;
+        constants.map_group_size = narrow(map.group_size);
+        constants.map_keys = narrow(map.keys_offset);
+        constants.map_key_stride = narrow(map.key_stride);
+        constants.map_elems = narrow(map.elems_offset);
+        constants.map_elem_stride = narrow(map.elem_stride);
+    }
+}
+
+pub(super) fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
+    let (Ok(start), Some(round_trip)) =
+        (context.entry(ROUND_TRIP), context.binary.function(ROUND_TRIP))
+    else {
+        return plan.miss(Ability::HttpClient, format!("function {ROUND_TRIP} is not linked in"));
+    };
+    let function = |name| context.binary.function(name);
+    let done = function(SEND).and_then(|send| context.binary.result_site(&round_trip, &send));
+    let Some(done) = done else {
+        return plan.miss(Ability::HttpClient, format!("no site found in {ROUND_TRIP}"));
+    };
+    request_offsets(context, plan);
+    client_offsets(context, plan);
+    let constants = &plan.constants;
+    if [constants.g_goid, constants.req_url, constants.url_host].contains(&NONE) {
+        return plan.miss(Ability::HttpClient, "fields of net/http.Request were not found");
+    }
+    plan.add(Probe::HttpClientStart, ROUND_TRIP, start, true);
+    plan.add(Probe::HttpClientDone, ROUND_TRIP, done, true);
+    let failed = |callee, result| {
+        context.binary.nonzero_site(&round_trip, &function(callee)?, result)
+    };
+    if let Some((site, place)) = failed(GET_CONN, 1) {
+        plan.constants.no_conn_error = match place {
+            Some(Place::Stack(slot)) => u16::try_from(slot).unwrap_or(NONE),
+            _ => NONE,
+        };
+        plan.add(Probe::HttpClientNoConn, ROUND_TRIP, site, false);
+    }
+    if let Some((site, _)) = failed(SELECT, 0)
+        && site.kind != SiteKind::SingleStep
+    {
+        plan.add(Probe::HttpClientCtxDone, ROUND_TRIP, site, false);
+    }
+    plan.abilities.push(Ability::HttpClient);
+}
+
+fn client_offsets(context: &Context<'_, '_>, plan: &mut Plan) {
+    let constants = &mut plan.constants;
+    constants.url_scheme = context.offset(URL, &["Scheme"]);
+    constants.url_host = context.offset(URL, &["Host"]);
+    constants.url_path = context.offset(URL, &["Path"]);
+    constants.url_raw_path = context.offset(URL, &["RawPath"]);
+    constants.response_status = context.offset(RESPONSE, &["StatusCode"]);
+    constants.response_content_length = context.offset(RESPONSE, &["ContentLength"]);
+    constants.response_proto_major = context.offset(RESPONSE, &["ProtoMajor"]);
+    constants.response_proto_minor = context.offset(RESPONSE, &["ProtoMinor"]);
+}

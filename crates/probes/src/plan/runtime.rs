@@ -1,0 +1,47 @@
+//! The Go runtime's part of a plan: which goroutine runs, and who started it.
+
+use gobin::Global;
+use wire::Probe;
+
+use super::{Ability, Context, Plan};
+use crate::Options;
+
+pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan, options: &Options) {
+    let constants = &mut plan.constants;
+    constants.g_goid = context.offset("runtime.g", &["goid"]);
+    constants.g_parent_goid = context.offset("runtime.g", &["parentGoid"]);
+    constants.g_m = context.offset("runtime.g", &["m"]);
+    constants.m_curg = context.offset("runtime.m", &["curg"]);
+    constants.p_goidcache = context.offset("runtime.p", &["goidcache"]);
+    let global = |g| context.binary.global(g).unwrap_or(0);
+    constants.allgptr = global(Global::Allgptr);
+    constants.allglen = global(Global::Allglen);
+    constants.allp = global(Global::Allp);
+    constants.goidgen = global(Global::Sched);
+    let by_reading = context.types.offset("runtime.g", &["parentGoid"]).is_some();
+    if options.exact_lineage || !by_reading {
+        plan_exact(context, plan);
+    } else if plan.constants.allgptr == 0 || plan.constants.goidgen == 0 {
+        plan.miss(Ability::Lineage, "the runtime's list of goroutines was not found");
+    } else {
+        plan.abilities.push(Ability::Lineage);
+    }
+}
+
+/// Traps each goroutine's creation: asked for, or before Go 1.21, whose g has no `parentGoid`.
+fn plan_exact(context: &Context<'_, '_>, plan: &mut Plan) {
+    const CREATE: &str = "runtime.newproc1";
+    let site = context
+        .types
+        .offset("runtime.g", &["goid"])
+        .zip(context.binary.function(CREATE))
+        .and_then(|(goid, function)| context.binary.store_site(&function, goid));
+    match site {
+        Some((site, register)) => {
+            plan.constants.new_g_register = register.into();
+            plan.add(Probe::NewGoroutine, CREATE, site, true);
+            plan.abilities.push(Ability::Lineage);
+        }
+        None => plan.miss(Ability::Lineage, "no site found in runtime.newproc1"),
+    }
+}

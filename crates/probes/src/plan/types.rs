@@ -1,0 +1,98 @@
+//! Types that interface values hold and that the programs look into: contexts, to find the parent
+//! of each, and errors, to find their text or the system error that they wrap.
+
+use gobin::{Kind, Type};
+use wire::raw::{self, TypeRole};
+
+use super::{Context, Plan};
+
+/// Structs nested deeper than this are not looked into.
+const MAX_NESTING: usize = 4;
+/// More types of one sort than this are not passed to the programs.
+const MAX_TYPES: usize = 512;
+
+/// Errors whose first field is their text, and whose text is the program's own.
+const TEXT_ERRORS: [&str; 4] =
+    ["*errors.errorString", "*http.timeoutError", "*http.httpError", "*net.timeoutError"];
+
+pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
+    for typ in context.types.with_methods(&["Deadline", "Done", "Value"]).iter().take(MAX_TYPES) {
+        if typ.name == "*context.cancelCtx" {
+            plan.constants.cancel_ctx = typ.vaddr;
+        }
+        plan.types.extend(parent_of(context, typ).map(|role| (typ.vaddr, role)));
+    }
+    for typ in context.types.with_methods(&["Error"]) {
+        plan.type_names.push((typ.vaddr, typ.name.to_owned()));
+        if plan.types.len() < 2 * MAX_TYPES {
+            plan.types.extend(error_role(context, &typ).map(|role| (typ.vaddr, role)));
+        }
+    }
+}
+
+fn role(role: TypeRole, first: u64, second: u64) -> Option<raw::Type> {
+    Some(raw::Type {
+        role: role as u16,
+        first: u16::try_from(first).ok()?,
+        second: u16::try_from(second).ok()?,
+        pad: 0,
+    })
+}
+
+/// Where a context keeps the context that it was derived from.
+fn parent_of<'d>(context: &Context<'_, 'd>, typ: &Type<'d>) -> Option<raw::Type> {
+    let target = behind(context, typ);
+    if let Some(offset) = context_in(context, &target, MAX_NESTING) {
+        return role(TypeRole::Context, offset, 0);
+    }
+    // A struct that embeds a pointer to a context, or holds a request as gin's context does.
+    context.types.fields(&target).into_iter().find_map(|field| {
+        let pointer = context.types.at(field.typ)?;
+        let pointee = context.types.pointee(&pointer)?;
+        if !field.embedded && pointee.name != "http.Request" {
+            return None;
+        }
+        role(TypeRole::ContextVia, field.offset, context_in(context, &pointee, MAX_NESTING)?)
+    })
+}
+
+/// The struct behind a pointer type; other types are themselves.
+fn behind<'d>(context: &Context<'_, 'd>, typ: &Type<'d>) -> Type<'d> {
+    context.types.pointee(typ).unwrap_or(*typ)
+}
+
+/// Offset of a `context.Context` in a struct, directly or in what it embeds by value.
+fn context_in(context: &Context<'_, '_>, typ: &Type<'_>, depth: usize) -> Option<u64> {
+    let fields = context.types.fields(typ);
+    let typed = |f: &gobin::Field<'_>| context.types.at(f.typ);
+    let direct = fields.iter().find(|f| {
+        typed(f).is_some_and(|t| t.kind == Kind::Interface && t.name == "context.Context")
+    });
+    if let Some(field) = direct {
+        return Some(field.offset);
+    }
+    let depth = depth.checked_sub(1)?;
+    fields.iter().filter(|f| f.embedded).find_map(|field| {
+        let inner = typed(field)?;
+        match inner.kind {
+            // An interface that embeds context.Context has the same shape.
+            Kind::Interface => Some(field.offset),
+            Kind::Struct => Some(field.offset + context_in(context, &inner, depth)?),
+            _ => None,
+        }
+    })
+}
+
+fn error_role<'d>(context: &Context<'_, 'd>, typ: &Type<'d>) -> Option<raw::Type> {
+    if typ.name == "syscall.Errno" {
+        return role(TypeRole::Errno, 0, 0);
+    }
+    if TEXT_ERRORS.contains(&typ.name) {
+        return role(TypeRole::ErrorString, 0, 0);
+    }
+    let target = behind(context, typ);
+    let inner = context.types.fields(&target).into_iter().find(|field| {
+        context.types.at(field.typ).is_some_and(|t| t.kind == Kind::Interface && t.name == "error")
+    })?;
+    role(TypeRole::ErrorWrap, inner.offset, 0)
+}

@@ -1,0 +1,263 @@
+//! The loaded programs, and the processes they are attached to.
+
+use std::collections::HashMap;
+
+use gobin::Site;
+use libbpf_rs::{
+    ErrorKind, Link, MapCore, MapFlags, MapHandle, Object, ObjectBuilder, ProgramMut,
+    UprobeMultiOpts,
+};
+use wire::{Drop as DropReason, Probe, raw};
+use zerocopy::IntoBytes;
+
+use crate::{Error, Features, Plan};
+
+static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gotap.bpf.o"));
+
+/// The one program that serves all sites of a process through uprobe_multi.
+const MULTI: &str = "go_site";
+
+/// What the user can choose about probes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Trap each goroutine's creation, so that no ancestor is ever lost.
+    pub exact_lineage: bool,
+}
+
+/// One observed process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attached {
+    /// Process id.
+    pub pid: u32,
+    /// Number by which events name it; never used twice.
+    pub instance: u32,
+    /// Load bias of its executable.
+    pub bias: u64,
+}
+
+/// Hits and losses since start, over all processors.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Trap hits by probe.
+    pub hits: Vec<(Probe, u64)>,
+    /// What was seen but not reported, by reason.
+    pub drops: Vec<(DropReason, u64)>,
+}
+
+impl Counters {
+    /// Losses for one reason.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.drops.iter().find(|(r, _)| *r == reason).map_or(0, |(_, n)| *n)
+    }
+}
+
+/// The loaded programs. Everything is undone by the kernel when this is dropped or the agent dies:
+/// nothing is pinned, and links go with their file descriptors.
+pub struct Session {
+    object: Object,
+    features: Features,
+    attached: HashMap<u32, (Attached, Vec<Link>, Vec<raw::Key>)>,
+    next_instance: u32,
+    _tracepoints: Vec<Link>,
+}
+
+impl Session {
+    /// Loads the programs and starts to listen for new processes.
+    ///
+    /// # Errors
+    /// [`Error::OldKernel`], [`Error::NoBtf`], [`Error::Denied`] or what libbpf says.
+    pub fn load(features: Features) -> Result<Self, Error> {
+        if features.kernel < Features::OLDEST {
+            return Err(Error::OldKernel(features.kernel));
+        }
+        if !features.btf {
+            return Err(Error::NoBtf);
+        }
+        let mut open = ObjectBuilder::default()
+            .name("gotap")
+            .and_then(|b| b.open_memory(OBJECT))
+            .map_err(Error::bpf("open BPF object"))?;
+        for mut program in open.progs_mut() {
+            let multi = program.name() == MULTI;
+            let single = program.name().to_string_lossy().starts_with("probe_");
+            program.set_autoload(!(single && features.uprobe_multi || multi && !features.uprobe_multi));
+        }
+        let mut object = open.load().map_err(Error::bpf("load BPF programs"))?;
+        let mut tracepoints = Vec::new();
+        for (name, point) in
+            [("process_exec", "sched_process_exec"), ("process_exit", "sched_process_exit")]
+        {
+            let link = program(&mut object, name)?
+                .attach_raw_tracepoint(point)
+                .map_err(Error::bpf(format!("attach to tracepoint {point}")))?;
+            tracepoints.push(link);
+        }
+        let attached = HashMap::new();
+        Ok(Self { object, features, attached, next_instance: 1, _tracepoints: tracepoints })
+    }
+
+    /// Attaches the probes of `plan` to process `pid`, loaded with `bias`. A process that was
+    /// attached before, under the same pid, is detached first.
+    ///
+    /// # Errors
+    /// [`Error::TooManyProcesses`], or what libbpf says; nothing stays attached then.
+    pub fn attach(&mut self, pid: u32, plan: &Plan, bias: u64) -> Result<Attached, Error> {
+        self.detach(pid);
+        let attached = Attached { pid, instance: self.next_instance, bias };
+        self.next_instance += 1;
+        let keys = self.write_types(plan, &attached)?;
+        let constants = plan.constants(attached.instance, bias);
+        self.map("processes")?
+            .update(&pid.to_ne_bytes(), constants.as_bytes(), MapFlags::ANY)
+            .map_err(|e| match e.kind() {
+                ErrorKind::Other | ErrorKind::OutOfMemory => Error::TooManyProcesses(4096),
+                _ => Error::bpf("write process constants")(e),
+            })?;
+        let links = self.attach_sites(pid, plan);
+        match links {
+            Ok(links) => {
+                self.attached.insert(pid, (attached, links, keys));
+                Ok(attached)
+            }
+            Err(e) => {
+                self.forget(pid, &keys);
+                Err(e)
+            }
+        }
+    }
+
+    fn write_types(&self, plan: &Plan, to: &Attached) -> Result<Vec<raw::Key>, Error> {
+        let map = self.map("go_types")?;
+        let mut keys = Vec::new();
+        for (id, value) in plan.types(to.bias) {
+            let key = raw::Key { id, instance: to.instance, pad: 0 };
+            // A full map costs this process its deeper contexts, not its traces.
+            if map.update(key.as_bytes(), value.as_bytes(), MapFlags::ANY).is_err() {
+                break;
+            }
+            keys.push(key);
+        }
+        Ok(keys)
+    }
+
+    fn attach_sites(&mut self, pid: u32, plan: &Plan) -> Result<Vec<Link>, Error> {
+        let path = format!("/proc/{pid}/exe");
+        let signed = i32::try_from(pid).unwrap_or(-1);
+        let offset = |site: &Site| usize::try_from(site.file_offset).unwrap_or(usize::MAX);
+        if self.features.uprobe_multi {
+            let options = UprobeMultiOpts {
+                offsets: plan.sites.iter().map(|s| offset(&s.site)).collect(),
+                cookies: plan.sites.iter().map(|s| s.probe as u64).collect(),
+                ..UprobeMultiOpts::default()
+            };
+            let filter = if self.features.uprobe_multi_pid { signed } else { -1 };
+            let link = program(&mut self.object, MULTI)?
+                .attach_uprobe_multi_with_opts(filter, &path, "", options)
+                .map_err(Error::bpf(format!("attach to process {pid}")))?;
+            return Ok(vec![link]);
+        }
+        let mut links = Vec::new();
+        for planned in &plan.sites {
+            let what = format!("attach to {} in process {pid}", planned.function);
+            let link = program(&mut self.object, single_program(planned.probe))?
+                .attach_uprobe(false, signed, &path, offset(&planned.site))
+                .map_err(Error::bpf(what))?;
+            links.push(link);
+        }
+        Ok(links)
+    }
+
+    /// Detaches from `pid`; gives what was attached. Takes some tens of milliseconds.
+    pub fn detach(&mut self, pid: u32) -> Option<Attached> {
+        let (attached, links, keys) = self.attached.remove(&pid)?;
+        self.forget(pid, &keys);
+        drop(links);
+        self.sweep(attached.instance);
+        Some(attached)
+    }
+
+    /// Removes what the programs know of a process.
+    fn forget(&self, pid: u32, keys: &[raw::Key]) {
+        // What is gone already is no failure.
+        if let Ok(map) = self.map("processes") {
+            let _ = map.delete(&pid.to_ne_bytes());
+        }
+        if let Ok(map) = self.map("go_types") {
+            for key in keys {
+                let _ = map.delete(key.as_bytes());
+            }
+        }
+    }
+
+    /// Removes requests that were being served when the process ended or was detached from.
+    fn sweep(&self, instance: u32) {
+        let Ok(map) = self.map("servers") else { return };
+        let stale: Vec<Vec<u8>> = map
+            .keys()
+            .filter(|key| key.get(8..12) == Some(&instance.to_ne_bytes()[..]))
+            .collect();
+        for key in stale {
+            let _ = map.delete(&key);
+        }
+    }
+
+    /// The observed process with this instance number.
+    pub fn attached(&self) -> impl Iterator<Item = &Attached> {
+        self.attached.values().map(|(attached, _, _)| attached)
+    }
+
+    /// Reads the counters.
+    ///
+    /// # Errors
+    /// What libbpf says.
+    pub fn counters(&self) -> Result<Counters, Error> {
+        let read = |map: &str, index: u32| -> Result<u64, Error> {
+            let values = self
+                .map(map)?
+                .lookup_percpu(&index.to_ne_bytes(), MapFlags::ANY)
+                .map_err(Error::bpf("read counters"))?
+                .unwrap_or_default();
+            let numbers = values.iter().filter_map(|v| Some(u64::from_ne_bytes(v.get(..8)?.try_into().ok()?)));
+            Ok(numbers.sum())
+        };
+        let hits = Probe::ALL.iter().map(|p| Ok((*p, read("hits", *p as u32)?)));
+        let drops = DropReason::ALL.iter().map(|d| Ok((*d, read("drops", *d as u32)?)));
+        Ok(Counters { hits: hits.collect::<Result<_, _>>()?, drops: drops.collect::<Result<_, _>>()? })
+    }
+
+    /// A handle of its own to a ring buffer.
+    pub(crate) fn ring(&self, name: &str) -> Result<MapHandle, Error> {
+        MapHandle::try_from(&self.map(name)?).map_err(Error::bpf(format!("open map {name}")))
+    }
+
+    fn map(&self, name: &str) -> Result<libbpf_rs::Map<'_>, Error> {
+        self.object
+            .maps()
+            .find(|map| map.name() == name)
+            .ok_or_else(|| missing("map", name))
+    }
+}
+
+fn program<'o>(object: &'o mut Object, name: &str) -> Result<ProgramMut<'o>, Error> {
+    object.progs_mut().find(|p| p.name() == name).ok_or_else(|| missing("program", name))
+}
+
+fn missing(what: &str, name: &str) -> Error {
+    let source = libbpf_rs::Error::from_raw_os_error(2);
+    Error::Bpf { what: format!("{what} {name} in the embedded object"), source }
+}
+
+/// The program of one probe, where there is no uprobe_multi.
+fn single_program(probe: Probe) -> &'static str {
+    match probe {
+        Probe::HttpServerStart => "probe_server_start",
+        Probe::HttpServerFinish => "probe_server_finish",
+        Probe::HttpServerHijack => "probe_server_hijack",
+        Probe::HttpConnClose => "probe_conn_close",
+        Probe::HttpClientStart => "probe_client_start",
+        Probe::HttpClientDone => "probe_client_done",
+        Probe::HttpClientNoConn => "probe_client_no_conn",
+        Probe::HttpClientCtxDone => "probe_client_ctx_done",
+        Probe::NewGoroutine => "probe_new_goroutine",
+    }
+}

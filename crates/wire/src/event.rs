@@ -1,0 +1,264 @@
+//! Ring-buffer records as owned events.
+
+use zerocopy::FromBytes;
+
+use crate::names::{Outcome, Parent};
+use crate::raw;
+
+const EXEC: u16 = 1;
+const EXIT: u16 = 2;
+const HTTP_SERVER: u16 = 3;
+const HTTP_CLIENT: u16 = 4;
+const TRACESTATE: u16 = 5;
+
+const FLAG_TLS: u16 = 1;
+const FLAG_RAW_PATH: u16 = 2;
+const FLAG_TRACESTATE: u16 = 4;
+
+/// Why a record could not be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Fewer bytes than its kind needs.
+    #[error("record of {0} bytes is too short")]
+    Short(usize),
+    /// A kind that this version does not know.
+    #[error("record of unknown kind {0}")]
+    Kind(u16),
+    /// A number outside its range.
+    #[error("record with invalid {0}")]
+    Field(&'static str),
+}
+
+/// A string of the target: validated UTF-8, cut at a bound.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Text {
+    /// The text; bytes that are no UTF-8 are replaced by U+FFFD.
+    pub value: String,
+    /// Whether the target's string was longer.
+    pub truncated: bool,
+}
+
+/// What all spans have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "W3C and OpenTelemetry names")]
+pub struct SpanCore {
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub start_ns: u64,
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub end_ns: u64,
+    /// Goroutine that ran it.
+    pub goid: u64,
+    pub trace_id: [u8; 16],
+    pub span_id: [u8; 8],
+    pub parent_span_id: [u8; 8],
+    pub trace_flags: u8,
+    pub parent: Parent,
+    pub outcome: Outcome,
+    /// Attempts before this one.
+    pub resend: u8,
+}
+
+/// Which side of HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A request that was served.
+    Server,
+    /// A request that was made.
+    Client,
+}
+
+/// One finished HTTP request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpEvent {
+    /// Process instance, as numbered by the agent.
+    pub instance: u32,
+    /// Which side it was seen from.
+    pub role: Role,
+    /// Ids, times, parent.
+    pub span: SpanCore,
+    /// Bytes of the request body, when declared.
+    pub request_size: Option<u64>,
+    /// Bytes of the response body: written (server) or declared (client).
+    pub response_size: Option<u64>,
+    /// Status code, `None` when there was none.
+    pub status: Option<u16>,
+    /// Protocol version, major and minor; zeros when there was no response.
+    pub version: (u8, u8),
+    /// Whether the connection was TLS (server).
+    pub tls: bool,
+    /// Whether `target` is as sent; otherwise it is decoded.
+    pub raw_path: bool,
+    /// Whether a tracestate came ahead of this event.
+    pub tracestate: bool,
+    /// Address of the error's type descriptor, 0 without an error.
+    pub error_type: u64,
+    /// Operating system error that the error wraps, 0 for none.
+    pub errno: u32,
+    /// Request method.
+    pub method: Text,
+    /// Server: request target as sent. Client: path.
+    pub target: Text,
+    /// Server: `Host`. Client: host and port of the URL.
+    pub host: Text,
+    /// Server: the peer's address and port. Client: scheme.
+    pub peer: Text,
+    /// `User-Agent` (server).
+    pub user_agent: Text,
+    /// Pattern that the router matched (server).
+    pub route: Text,
+    /// Text of the error, when it is a plain string.
+    pub error_text: Text,
+}
+
+/// What the kernel side reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A process replaced its program.
+    Exec {
+        /// Process id.
+        pid: u32,
+        /// `CLOCK_MONOTONIC`, nanoseconds.
+        time_ns: u64,
+    },
+    /// A process ended.
+    Exit {
+        /// Process id.
+        pid: u32,
+        /// `CLOCK_MONOTONIC`, nanoseconds.
+        time_ns: u64,
+    },
+    /// An HTTP request ended.
+    Http(Box<HttpEvent>),
+    /// The inbound tracestate of a span that will follow.
+    Tracestate {
+        /// The span it belongs to.
+        span_id: [u8; 8],
+        /// Header value.
+        text: Text,
+    },
+}
+
+/// Decodes one record.
+///
+/// # Errors
+/// [`DecodeError`] for records that are short, of unknown kind or out of range.
+pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
+    let header: &raw::Header = view(bytes)?;
+    match header.kind {
+        EXEC | EXIT => {
+            let event: &raw::Lifecycle = view(bytes)?;
+            let (pid, time_ns) = (event.header.process, event.time_ns);
+            Ok(if header.kind == EXEC {
+                Event::Exec { pid, time_ns }
+            } else {
+                Event::Exit { pid, time_ns }
+            })
+        }
+        HTTP_SERVER => http(view(bytes)?, Role::Server),
+        HTTP_CLIENT => http(view(bytes)?, Role::Client),
+        TRACESTATE => {
+            let event: &raw::Tracestate = view(bytes)?;
+            Ok(Event::Tracestate { span_id: event.span_id, text: text(&event.text, event.len) })
+        }
+        other => Err(DecodeError::Kind(other)),
+    }
+}
+
+fn view<T: FromBytes + zerocopy::Immutable + zerocopy::KnownLayout>(
+    bytes: &[u8],
+) -> Result<&T, DecodeError> {
+    T::ref_from_prefix(bytes).map(|(value, _)| value).map_err(|_| DecodeError::Short(bytes.len()))
+}
+
+fn http(event: &raw::Http, role: Role) -> Result<Event, DecodeError> {
+    let span = &event.span;
+    let has = |flag| event.flags & flag != 0;
+    Ok(Event::Http(Box::new(HttpEvent {
+        instance: event.header.process,
+        role,
+        span: SpanCore {
+            start_ns: span.start_ns,
+            end_ns: span.end_ns,
+            goid: span.goid,
+            trace_id: span.trace_id,
+            span_id: span.span_id,
+            parent_span_id: span.parent_span_id,
+            trace_flags: span.trace_flags,
+            parent: Parent::from_number(span.parent.into()).ok_or(DecodeError::Field("parent"))?,
+            outcome: Outcome::from_number(span.outcome.into())
+                .ok_or(DecodeError::Field("outcome"))?,
+            resend: span.resend,
+        },
+        request_size: u64::try_from(event.request_size).ok(),
+        response_size: u64::try_from(event.response_size).ok(),
+        status: (event.status != 0).then_some(event.status),
+        version: (event.proto_major, event.proto_minor),
+        tls: has(FLAG_TLS),
+        raw_path: has(FLAG_RAW_PATH),
+        tracestate: has(FLAG_TRACESTATE),
+        error_type: event.error_type,
+        errno: event.errno,
+        method: text(&event.method, event.method_len),
+        target: text(&event.target, event.target_len),
+        host: text(&event.host, event.host_len),
+        peer: text(&event.peer, event.peer_len),
+        user_agent: text(&event.user_agent, event.user_agent_len),
+        route: text(&event.route, event.route_len),
+        error_text: text(&event.text, event.text_len),
+    })))
+}
+
+/// The first `len` bytes of `slot`; a longer `len` means that the target's string was cut.
+fn text(slot: &[u8], len: u16) -> Text {
+    let len = usize::from(len);
+    let truncated = len > slot.len();
+    let bytes = &slot[..len.min(slot.len())];
+    // A cut in the middle of a character is no invalid byte of the target's.
+    let bytes = match std::str::from_utf8(bytes) {
+        Err(e) if truncated && e.error_len().is_none() => &bytes[..e.valid_up_to()],
+        _ => bytes,
+    };
+    Text { value: String::from_utf8_lossy(bytes).into_owned(), truncated }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn cut_characters_are_dropped_and_bad_bytes_replaced() {
+        let cut = text("aé".as_bytes().split_at(2).0, 3);
+        assert_eq!(cut, Text { value: "a".into(), truncated: true });
+        assert_eq!(text(b"a\xffb", 3).value, "a\u{fffd}b");
+        assert_eq!(text(b"abc", 2).value, "ab");
+    }
+
+    #[test]
+    fn short_records_are_refused() {
+        assert_eq!(decode(&[3, 0, 0]), Err(DecodeError::Short(3)));
+        let mut record = vec![0u8; 100];
+        record[0] = 3;
+        assert_eq!(decode(&record), Err(DecodeError::Short(100)));
+        record[0] = 99;
+        assert_eq!(decode(&record), Err(DecodeError::Kind(99)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_decode_or_fail(kind in 0u16..8, mut bytes in prop::collection::vec(any::<u8>(), 0..1000)) {
+            if bytes.len() >= 2 {
+                bytes[..2].copy_from_slice(&kind.to_le_bytes());
+            }
+            let _ = decode(&bytes);
+        }
+
+        #[test]
+        fn whole_http_records_decode(mut bytes in prop::collection::vec(any::<u8>(), 872)) {
+            bytes[..2].copy_from_slice(&HTTP_SERVER.to_le_bytes());
+            bytes[8 + 57] %= 5; // parent
+            bytes[8 + 58] %= 5; // outcome
+            prop_assert!(matches!(decode(&bytes), Ok(Event::Http(_))));
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The contract with the BPF programs: the twin of `bpf/wire.h`.
+//!
+//! [`decode`] turns the bytes of a ring-buffer record into an owned [`Event`]; [`raw`] holds the
+//! structures that are written into maps. Nothing inward of this crate knows a byte layout.
+
+mod event;
+mod names;
+pub mod raw;
+
+pub use event::{DecodeError, Event, HttpEvent, Role, SpanCore, Text, decode};
+pub use names::{Drop, Outcome, Parent, Probe};

@@ -1,0 +1,141 @@
+//! The numbered things of the contract, as enums with the names that users see.
+
+macro_rules! numbered {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $number:literal, $label:literal;)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u32)]
+        pub enum $name { $($(#[$doc])* $variant = $number,)* }
+
+        impl $name {
+            /// All of them in order of number.
+            pub const ALL: &[$name] = &[$($name::$variant),*];
+
+            /// The one with this number.
+            pub fn from_number(number: u32) -> Option<Self> {
+                match number { $($number => Some($name::$variant),)* _ => None }
+            }
+
+            /// The name in metrics, logs and output.
+            pub fn label(self) -> &'static str {
+                match self { $($name::$variant => $label,)* }
+            }
+        }
+    };
+}
+
+numbered! {
+    /// What a uprobe stands for.
+    Probe {
+        /// `net/http.serverHandler.ServeHTTP`.
+        HttpServerStart = 0, "http_server_start";
+        /// `net/http.(*response).finishRequest`.
+        HttpServerFinish = 1, "http_server_finish";
+        /// `net/http.(*response).Hijack`.
+        HttpServerHijack = 2, "http_server_hijack";
+        /// `net/http.(*conn).close`: ends requests whose handler panicked.
+        HttpConnClose = 3, "http_conn_close";
+        /// `net/http.(*Transport).roundTrip`.
+        HttpClientStart = 4, "http_client_start";
+        /// In it, after `(*persistConn).roundTrip`.
+        HttpClientDone = 5, "http_client_done";
+        /// In it, where `getConn` failed.
+        HttpClientNoConn = 6, "http_client_no_conn";
+        /// In it, where the context was done before anything was sent.
+        HttpClientCtxDone = 7, "http_client_ctx_done";
+        /// In `runtime.newproc1`, where the goroutine id is stored.
+        NewGoroutine = 8, "new_goroutine";
+    }
+}
+
+numbered! {
+    /// Why something that was seen was not reported.
+    Drop {
+        /// The event ring buffer was full.
+        RingFull = 0, "ring_full";
+        /// Too many requests at once.
+        ServerMapFull = 1, "server_map_full";
+        /// Too many client calls at once.
+        ClientMapFull = 2, "client_map_full";
+        /// The end of something whose start came before the probes were in.
+        StartUnseen = 3, "start_unseen";
+        /// A request whose end was never seen.
+        ServerUnfinished = 4, "server_unfinished";
+        /// A client call whose end was never seen.
+        ClientUnfinished = 5, "client_unfinished";
+        /// A request of a protocol that is not followed yet.
+        ProtocolUnsupported = 6, "protocol_unsupported";
+        /// The ring buffer for starting and ending processes was full.
+        LifecycleFull = 7, "lifecycle_full";
+        /// The target's memory could not be read.
+        ReadFault = 8, "read_fault";
+        /// An ancestor goroutine was gone, so that a parent may be missing.
+        LineageLost = 9, "lineage_lost";
+        /// An inbound traceparent was malformed and ignored.
+        TraceparentInvalid = 10, "traceparent_invalid";
+    }
+}
+
+numbered! {
+    /// How the parent of a span was found.
+    Parent {
+        /// It has none.
+        None = 0, "none";
+        /// By an inbound `traceparent`.
+        Remote = 1, "remote";
+        /// By the `context.Context` that it carries.
+        Context = 2, "context";
+        /// The request that the same goroutine serves.
+        Goroutine = 3, "goroutine";
+        /// The request served by a goroutine that started this one, at any depth.
+        Ancestor = 4, "ancestor";
+    }
+}
+
+numbered! {
+    /// How an operation ended.
+    Outcome {
+        /// As it should.
+        Done = 0, "done";
+        /// The handler panicked or its goroutine exited.
+        Aborted = 1, "aborted";
+        /// The handler took over the connection.
+        Hijacked = 2, "hijacked";
+        /// With an error.
+        Error = 3, "error";
+        /// Its context was done before anything was sent.
+        CtxDone = 4, "ctx_done";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_the_header() {
+        let header = include_str!("../../../bpf/wire.h");
+        let number = |name: &str| -> u32 {
+            let rest = header.split(&format!("{name} = ")).nth(1).unwrap();
+            rest.split(',').next().unwrap().parse().unwrap()
+        };
+        let screaming = |label: &str| label.to_uppercase();
+        for probe in Probe::ALL {
+            assert_eq!(number(&format!("GT_PROBE_{}", screaming(probe.label()))), *probe as u32);
+        }
+        for drop in Drop::ALL {
+            assert_eq!(number(&format!("GT_DROP_{}", screaming(drop.label()))), *drop as u32);
+        }
+        for parent in Parent::ALL {
+            assert_eq!(number(&format!("GT_PARENT_{}", screaming(parent.label()))), *parent as u32);
+        }
+        for outcome in Outcome::ALL {
+            assert_eq!(
+                number(&format!("GT_OUTCOME_{}", screaming(outcome.label()))),
+                *outcome as u32
+            );
+        }
+        assert_eq!(number("GT_PROBE_COUNT") as usize, Probe::ALL.len());
+        assert_eq!(number("GT_DROP_COUNT") as usize, Drop::ALL.len());
+    }
+}

@@ -1,0 +1,231 @@
+//! Byte layouts of `bpf/wire.h`. The ring-buffer records are private to this crate; the map keys
+//! and values are written by `probes`.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// An offset that the binary does not have (`GT_NONE`).
+pub const NONE: u16 = 0xffff;
+
+#[derive(FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub(crate) struct Header {
+    pub(crate) kind: u16,
+    pub(crate) size: u16,
+    pub(crate) process: u32,
+}
+
+#[derive(FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub(crate) struct Lifecycle {
+    pub(crate) header: Header,
+    pub(crate) time_ns: u64,
+}
+
+#[derive(FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub(crate) struct Span {
+    pub(crate) start_ns: u64,
+    pub(crate) end_ns: u64,
+    pub(crate) goid: u64,
+    pub(crate) trace_id: [u8; 16],
+    pub(crate) span_id: [u8; 8],
+    pub(crate) parent_span_id: [u8; 8],
+    pub(crate) trace_flags: u8,
+    pub(crate) parent: u8,
+    pub(crate) outcome: u8,
+    pub(crate) resend: u8,
+    pub(crate) pad: u32,
+}
+
+#[derive(FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub(crate) struct Http {
+    pub(crate) header: Header,
+    pub(crate) span: Span,
+    pub(crate) request_size: i64,
+    pub(crate) response_size: i64,
+    pub(crate) error_type: u64,
+    pub(crate) errno: u32,
+    pub(crate) status: u16,
+    pub(crate) proto_major: u8,
+    pub(crate) proto_minor: u8,
+    pub(crate) flags: u16,
+    pub(crate) method_len: u16,
+    pub(crate) target_len: u16,
+    pub(crate) host_len: u16,
+    pub(crate) peer_len: u16,
+    pub(crate) user_agent_len: u16,
+    pub(crate) route_len: u16,
+    pub(crate) text_len: u16,
+    pub(crate) method: [u8; 16],
+    pub(crate) peer: [u8; 48],
+    pub(crate) host: [u8; 112],
+    pub(crate) user_agent: [u8; 128],
+    pub(crate) route: [u8; 128],
+    pub(crate) text: [u8; 64],
+    pub(crate) target: [u8; 256],
+}
+
+#[derive(FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub(crate) struct Tracestate {
+    pub(crate) header: Header,
+    pub(crate) span_id: [u8; 8],
+    pub(crate) len: u16,
+    pub(crate) pad: [u8; 6],
+    pub(crate) text: [u8; 512],
+}
+
+/// Key of what belongs to one goroutine, context or type of one process instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Key {
+    /// Goroutine id, or address of a context or type descriptor.
+    pub id: u64,
+    /// Process instance, as numbered by the agent.
+    pub instance: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
+/// Roles of [`Type`] (`enum gt_type_role`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
+pub enum TypeRole {
+    /// A context whose parent interface is at `first`.
+    Context = 1,
+    /// A context whose parent is reached through the pointer at `first`, at `second` behind it.
+    ContextVia = 2,
+    /// An error that holds another at `first`.
+    ErrorWrap = 3,
+    /// An error whose text is the string at `first`.
+    ErrorString = 4,
+    /// `syscall.Errno`.
+    Errno = 5,
+}
+
+/// What is known of a Go type that interface values hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Type {
+    /// A [`TypeRole`].
+    pub role: u16,
+    /// Offset of the field that matters.
+    pub first: u16,
+    /// Offset behind a pointer.
+    pub second: u16,
+    /// Zero.
+    pub pad: u16,
+}
+
+/// Constants of one process (`struct gt_process`). Offsets are in bytes, [`NONE`] where absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[expect(missing_docs, reason = "each is the Go field of its name")]
+#[repr(C)]
+pub struct Process {
+    pub instance: u32,
+    pub guards: u32,
+    pub allgptr: u64,
+    pub allglen: u64,
+    pub allp: u64,
+    pub goidgen: u64,
+    pub cancel_ctx: u64,
+    pub g_goid: u16,
+    pub g_parent_goid: u16,
+    pub g_m: u16,
+    pub m_curg: u16,
+    pub p_goidcache: u16,
+    pub new_g_register: u16,
+    pub no_conn_error: u16,
+    pub is_swiss: u16,
+    pub map_group_size: u16,
+    pub map_keys: u16,
+    pub map_key_stride: u16,
+    pub map_elems: u16,
+    pub map_elem_stride: u16,
+    pub req_method: u16,
+    pub req_url: u16,
+    pub req_proto_major: u16,
+    pub req_proto_minor: u16,
+    pub req_header: u16,
+    pub req_content_length: u16,
+    pub req_host: u16,
+    pub req_remote_addr: u16,
+    pub req_request_uri: u16,
+    pub req_tls: u16,
+    pub req_ctx: u16,
+    pub req_pattern: u16,
+    pub req_pat: u16,
+    pub pattern_str: u16,
+    pub resp_written: u16,
+    pub resp_status: u16,
+    pub url_scheme: u16,
+    pub url_host: u16,
+    pub url_path: u16,
+    pub url_raw_path: u16,
+    pub response_status: u16,
+    pub response_content_length: u16,
+    pub response_proto_major: u16,
+    pub response_proto_minor: u16,
+    pub pad: [u16; 3],
+}
+
+impl Process {
+    /// Constants that say that nothing is known.
+    pub const ABSENT: Self = Self {
+        instance: 0,
+        guards: 0,
+        allgptr: 0,
+        allglen: 0,
+        allp: 0,
+        goidgen: 0,
+        cancel_ctx: 0,
+        g_goid: NONE,
+        g_parent_goid: NONE,
+        g_m: NONE,
+        m_curg: NONE,
+        p_goidcache: NONE,
+        new_g_register: NONE,
+        no_conn_error: NONE,
+        is_swiss: 0,
+        map_group_size: 0,
+        map_keys: 0,
+        map_key_stride: 0,
+        map_elems: 0,
+        map_elem_stride: 0,
+        req_method: NONE,
+        req_url: NONE,
+        req_proto_major: NONE,
+        req_proto_minor: NONE,
+        req_header: NONE,
+        req_content_length: NONE,
+        req_host: NONE,
+        req_remote_addr: NONE,
+        req_request_uri: NONE,
+        req_tls: NONE,
+        req_ctx: NONE,
+        req_pattern: NONE,
+        req_pat: NONE,
+        pattern_str: NONE,
+        resp_written: NONE,
+        resp_status: NONE,
+        url_scheme: NONE,
+        url_host: NONE,
+        url_path: NONE,
+        url_raw_path: NONE,
+        response_status: NONE,
+        response_content_length: NONE,
+        response_proto_major: NONE,
+        response_proto_minor: NONE,
+        pad: [0; 3],
+    };
+}
+
+const _: () = assert!(size_of::<Header>() == 8);
+const _: () = assert!(size_of::<Lifecycle>() == 16);
+const _: () = assert!(size_of::<Span>() == 64);
+const _: () = assert!(size_of::<Http>() == 872);
+const _: () = assert!(size_of::<Tracestate>() == 536);
+const _: () = assert!(size_of::<Key>() == 16);
+const _: () = assert!(size_of::<Type>() == 8);
+const _: () = assert!(size_of::<Process>() == 128);
