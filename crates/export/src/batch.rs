@@ -1,0 +1,62 @@
+//! Batches: spans are encoded when they come and wait in one buffer a resource.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use trace::{Resource, Span};
+
+use crate::encode;
+
+/// A batch is full at this size: well below the 4 MiB that gRPC servers take by default.
+const MAX_BYTES: usize = 1 << 20;
+
+/// An encoded `ExportTraceServiceRequest`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Batch {
+    pub(crate) request: Vec<u8>,
+    pub(crate) spans: u64,
+}
+
+/// Collects spans into a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Batcher {
+    /// By address: the `Arc` in the value keeps it from being used again.
+    by_resource: HashMap<usize, (Arc<Resource>, Vec<u8>)>,
+    spans: u64,
+    bytes: usize,
+}
+
+impl Batcher {
+    /// Adds a span; gives the batch when it is full.
+    pub(crate) fn push(&mut self, span: &Span) -> Option<Batch> {
+        let (_, buffer) = self
+            .by_resource
+            .entry(Arc::as_ptr(&span.resource) as usize)
+            .or_insert_with(|| (span.resource.clone(), Vec::new()));
+        let before = buffer.len();
+        encode::span(span, buffer);
+        self.bytes += buffer.len() - before;
+        self.spans += 1;
+        (self.bytes >= MAX_BYTES).then(|| self.take())?
+    }
+
+    /// What was collected, if anything.
+    pub(crate) fn take(&mut self) -> Option<Batch> {
+        if self.spans == 0 {
+            return None;
+        }
+        let mut request = Vec::with_capacity(self.bytes + 1024);
+        for (resource, spans) in self.by_resource.values_mut() {
+            if !spans.is_empty() {
+                encode::resource_spans(resource, spans, &mut request);
+                spans.clear();
+            }
+        }
+        // Buffers of processes that are gone must not stay.
+        if self.by_resource.len() > 64 {
+            self.by_resource.clear();
+        }
+        self.bytes = 0;
+        Some(Batch { request, spans: std::mem::take(&mut self.spans) })
+    }
+}

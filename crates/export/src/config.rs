@@ -1,0 +1,63 @@
+//! How and where to send. Filled by the command line, the environment and the configuration file.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Wire protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// OTLP over gRPC, usually port 4317.
+    #[default]
+    Grpc,
+    /// OTLP over HTTP with protobuf bodies, usually port 4318.
+    Http,
+}
+
+/// Compression of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compression {
+    /// None.
+    #[default]
+    None,
+    /// gzip.
+    Gzip,
+}
+
+/// Where spans go and within which bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Base URL; for HTTP the full URL of the traces path when [`Config::exact_url`] is set.
+    pub endpoint: String,
+    /// Whether `endpoint` is used as it is instead of getting `/v1/traces` appended (HTTP).
+    pub exact_url: bool,
+    /// Wire protocol.
+    pub protocol: Protocol,
+    /// Headers (HTTP) or metadata (gRPC) of each request.
+    pub headers: Vec<(String, String)>,
+    /// Time for one request.
+    pub timeout: Duration,
+    /// Compression.
+    pub compression: Compression,
+    /// PEM file with the certificate authority to trust instead of the usual ones.
+    pub ca_certificate: Option<PathBuf>,
+    /// Bytes of encoded spans that are kept while the back end does not take them.
+    pub queue_bytes: usize,
+    /// Longest time that a span waits for a batch to fill.
+    pub flush_interval: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            endpoint: "http://localhost:4317".into(),
+            exact_url: false,
+            protocol: Protocol::Grpc,
+            headers: Vec::new(),
+            timeout: Duration::from_secs(10),
+            compression: Compression::None,
+            ca_certificate: None,
+            queue_bytes: 8 << 20,
+            flush_interval: Duration::from_millis(500),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The bounded queue and the thread that empties it.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use trace::Span;
+
+use crate::batch::{Batch, Batcher};
+use crate::transport::{Failure, Transport};
+use crate::{Config, Error};
+
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LAST_RETRY: Duration = Duration::from_secs(30);
+
+/// Counts since start. Every span pushed is in exactly one of them or still waiting.
+#[derive(Debug, Default)]
+#[expect(missing_docs, reason = "each is what its name says")]
+pub struct Stats {
+    pub exported: AtomicU64,
+    /// Dropped as the queue was full.
+    pub queue_full: AtomicU64,
+    /// Refused by the back end for good, in a partial success or by an error.
+    pub rejected: AtomicU64,
+    /// Still waiting when the agent stopped.
+    pub shutdown: AtomicU64,
+    /// Requests that were sent again.
+    pub retries: AtomicU64,
+}
+
+impl Stats {
+    /// Spans that were lost, by reason.
+    pub fn lost(&self) -> [(&'static str, u64); 3] {
+        let read = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        [
+            ("export_queue_full", read(&self.queue_full)),
+            ("export_rejected", read(&self.rejected)),
+            ("export_shutdown", read(&self.shutdown)),
+        ]
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    batches: VecDeque<Batch>,
+    bytes: usize,
+    /// When to give up; set by the shutdown.
+    deadline: Option<Instant>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    stats: Stats,
+    max_bytes: usize,
+    notice: Box<dyn Fn(String) + Send + Sync>,
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+        // The queue is consistent after each statement, so a panic elsewhere does not spoil it.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes spans and sees to it that they arrive.
+pub struct Exporter {
+    batcher: Batcher,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    flushed: Instant,
+    flush_interval: Duration,
+}
+
+impl Exporter {
+    /// Starts the thread. Does not wait for the back end: what can't be delivered is kept within
+    /// bounds and retried. `notice` gets a sentence when delivery fails and when it works again.
+    ///
+    /// # Errors
+    /// [`Error`] for a configuration that can never work.
+    pub fn start(
+        config: &Config,
+        notice: impl Fn(String) + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let transport = {
+            let _inside = runtime.enter();
+            Transport::new(config)?
+        };
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+            stats: Stats::default(),
+            max_bytes: config.queue_bytes,
+            notice: Box::new(notice),
+        });
+        let worker = Worker { shared: shared.clone(), transport, endpoint: config.endpoint.clone() };
+        let thread = std::thread::Builder::new()
+            .name("gotap-export".into())
+            .spawn(move || runtime.block_on(worker.run()))?;
+        Ok(Self {
+            batcher: Batcher::default(),
+            shared,
+            thread: Some(thread),
+            flushed: Instant::now(),
+            flush_interval: config.flush_interval,
+        })
+    }
+
+    /// Adds a span. Never blocks.
+    pub fn push(&mut self, span: &Span) {
+        if let Some(batch) = self.batcher.push(span) {
+            self.enqueue(batch);
+        }
+    }
+
+    /// Hands over what has waited long enough; call it every few milliseconds.
+    pub fn tick(&mut self) {
+        if self.flushed.elapsed() >= self.flush_interval {
+            self.flush();
+        }
+    }
+
+    /// The counts.
+    pub fn stats(&self) -> &Stats {
+        &self.shared.stats
+    }
+
+    /// Sends what waits, for at most `patience`, and stops.
+    pub fn shutdown(mut self, patience: Duration) {
+        self.flush();
+        self.shared.lock().deadline = Some(Instant::now() + patience);
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A panic in it was printed already; its spans are counted as waiting.
+            let _ = thread.join();
+        }
+    }
+
+    fn flush(&mut self) {
+        self.flushed = Instant::now();
+        if let Some(batch) = self.batcher.take() {
+            self.enqueue(batch);
+        }
+    }
+
+    fn enqueue(&self, batch: Batch) {
+        let mut queue = self.shared.lock();
+        if queue.bytes + batch.request.len() > self.shared.max_bytes {
+            self.shared.stats.queue_full.fetch_add(batch.spans, Ordering::Relaxed);
+            return;
+        }
+        queue.bytes += batch.request.len();
+        queue.batches.push_back(batch);
+        drop(queue);
+        self.shared.changed.notify_all();
+    }
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    transport: Transport,
+    endpoint: String,
+}
+
+impl Worker {
+    async fn run(mut self) {
+        let mut failing = false;
+        while let Some(batch) = self.next() {
+            let delivered = self.deliver(&batch, &mut failing).await;
+            let mut queue = self.shared.lock();
+            queue.bytes -= batch.request.len();
+            if !delivered {
+                self.shared.stats.shutdown.fetch_add(batch.spans, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The next batch; `None` once all is sent after the shutdown.
+    fn next(&self) -> Option<Batch> {
+        let mut queue = self.shared.lock();
+        loop {
+            if let Some(batch) = queue.batches.pop_front() {
+                return Some(batch);
+            }
+            if queue.deadline.is_some() {
+                return None;
+            }
+            queue = self.shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Sends until it is taken or refused for good; false when the shutdown came first.
+    async fn deliver(&mut self, batch: &Batch, failing: &mut bool) -> bool {
+        let mut delay = FIRST_RETRY;
+        loop {
+            let left = self.left();
+            if left == Some(Duration::ZERO) {
+                return false;
+            }
+            let send = self.transport.send(&batch.request);
+            let result = match left {
+                Some(left) => tokio::time::timeout(left, send).await,
+                None => Ok(send.await),
+            };
+            let Ok(result) = result else { return false };
+            match result {
+                Ok((rejected, message)) => {
+                    self.delivered(batch, rejected, &message, failing);
+                    return true;
+                }
+                Err(Failure { why, retry: None }) => {
+                    self.shared.stats.rejected.fetch_add(batch.spans, Ordering::Relaxed);
+                    self.say(format!("the collector at {} refused spans: {why}", self.endpoint));
+                    return true;
+                }
+                Err(Failure { why, retry: Some(asked) }) => {
+                    if !*failing {
+                        *failing = true;
+                        self.say(format!(
+                            "cannot deliver to {}: {why}; keeping spans and retrying",
+                            self.endpoint
+                        ));
+                    }
+                    self.shared.stats.retries.fetch_add(1, Ordering::Relaxed);
+                    self.pause(asked.unwrap_or(delay).min(LAST_RETRY));
+                    delay = (delay * 2).min(LAST_RETRY);
+                }
+            }
+        }
+    }
+
+    fn delivered(&self, batch: &Batch, rejected: u64, message: &str, failing: &mut bool) {
+        let stats = &self.shared.stats;
+        let rejected = rejected.min(batch.spans);
+        stats.exported.fetch_add(batch.spans - rejected, Ordering::Relaxed);
+        stats.rejected.fetch_add(rejected, Ordering::Relaxed);
+        if std::mem::take(failing) {
+            self.say(format!("delivering to {} again", self.endpoint));
+        }
+        if rejected > 0 {
+            self.say(format!("the collector refused {rejected} spans: {message}"));
+        }
+    }
+
+    fn say(&self, sentence: String) {
+        (self.shared.notice)(sentence);
+    }
+
+    /// Time until the shutdown's deadline; `None` before a shutdown.
+    fn left(&self) -> Option<Duration> {
+        self.shared.lock().deadline.map(|d| d.saturating_duration_since(Instant::now()))
+    }
+
+    /// Sleeps, but not past a shutdown.
+    fn pause(&self, time: Duration) {
+        let queue = self.shared.lock();
+        let limit = match queue.deadline {
+            Some(deadline) => time.min(deadline.saturating_duration_since(Instant::now())),
+            None => time,
+        };
+        let waiting = |queue: &mut Queue| queue.deadline.is_none();
+        // Woken by the shutdown, or by time.
+        let _ = self.shared.changed.wait_timeout_while(queue, limit, waiting);
+    }
+}

@@ -1,0 +1,39 @@
+//! Spans leave for the back ends that people already run: OTLP over gRPC and HTTP.
+//!
+//! The only crate that knows OTLP. Spans are encoded as they come, kept in a bounded queue and sent
+//! by a thread of its own that retries; whatever is not delivered is counted by reason.
+
+mod batch;
+mod config;
+mod encode;
+mod exporter;
+mod transport;
+
+pub use config::{Compression, Config, Protocol};
+pub use exporter::{Exporter, Stats};
+
+/// Why an exporter can't be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The endpoint is no URL that can be used.
+    #[error("OTLP endpoint {0:?} is not an http:// or https:// URL")]
+    Endpoint(String),
+    /// A header can't be sent.
+    #[error("OTLP header {0:?} is not a valid header name and value")]
+    Header(String),
+    /// A certificate file can't be read.
+    #[error("certificate {path}: {source}")]
+    Certificate {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// TLS can't be set up.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// The thread can't be started.
+    #[error("start the export thread: {0}")]
+    Thread(#[from] std::io::Error),
+}

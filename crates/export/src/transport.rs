@@ -1,0 +1,277 @@
+//! One request to the back end, over gRPC or HTTP, and whether its failure is worth a retry.
+
+use std::fs;
+use std::io::Write;
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use prost::Message;
+use prost::bytes::{Buf, BufMut};
+use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::{Code, Request, Status};
+
+use crate::{Compression, Config, Error, Protocol};
+
+const GRPC_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+const HTTP_PATH: &str = "/v1/traces";
+
+/// Why a request was not taken.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// What went wrong, as a clause.
+    pub(crate) why: String,
+    /// Whether to try again, and the delay that the server asked for.
+    pub(crate) retry: Option<Option<Duration>>,
+}
+
+/// `ExportTraceServiceResponse`, the part that matters.
+#[derive(Clone, PartialEq, Message)]
+struct Response {
+    #[prost(message, optional, tag = "1")]
+    partial: Option<PartialSuccess>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct PartialSuccess {
+    #[prost(int64, tag = "1")]
+    rejected: i64,
+    #[prost(string, tag = "2")]
+    message: String,
+}
+
+/// Spans that the back end refused for good, and what it said.
+pub(crate) type Rejected = (u64, String);
+
+pub(crate) enum Transport {
+    Grpc(Box<Grpc>),
+    Http(Http),
+}
+
+impl Transport {
+    /// Prepares to send; connects only when something is sent. Needs a tokio runtime for gRPC.
+    pub(crate) fn new(config: &Config) -> Result<Self, Error> {
+        Ok(match config.protocol {
+            Protocol::Grpc => Self::Grpc(Box::new(Grpc::new(config)?)),
+            Protocol::Http => Self::Http(Http::new(config)?),
+        })
+    }
+
+    pub(crate) async fn send(&mut self, request: &[u8]) -> Result<Rejected, Failure> {
+        match self {
+            Transport::Grpc(grpc) => grpc.send(request).await,
+            // The export thread has nothing else to do, so it may block.
+            Transport::Http(http) => http.send(request),
+        }
+    }
+}
+
+fn rejected(response: Response) -> Rejected {
+    let partial = response.partial.unwrap_or_default();
+    (u64::try_from(partial.rejected).unwrap_or(0), partial.message)
+}
+
+fn read_certificate(config: &Config) -> Result<Option<Vec<u8>>, Error> {
+    let Some(path) = &config.ca_certificate else { return Ok(None) };
+    let read = fs::read(path);
+    read.map(Some)
+        .map_err(|source| Error::Certificate { path: path.display().to_string(), source })
+}
+
+pub(crate) struct Grpc {
+    client: tonic::client::Grpc<Channel>,
+    metadata: MetadataMap,
+    timeout: Duration,
+}
+
+impl Grpc {
+    fn new(config: &Config) -> Result<Self, Error> {
+        let bad = || Error::Endpoint(config.endpoint.clone());
+        let mut endpoint = Endpoint::from_shared(config.endpoint.clone()).map_err(|_| bad())?;
+        match endpoint.uri().scheme_str() {
+            Some("http") => {}
+            Some("https") => {
+                let mut tls = ClientTlsConfig::new().with_webpki_roots();
+                if let Some(pem) = read_certificate(config)? {
+                    tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
+                }
+                endpoint = endpoint.tls_config(tls).map_err(|e| Error::Tls(e.to_string()))?;
+            }
+            _ => return Err(bad()),
+        }
+        let channel = endpoint.connect_timeout(config.timeout).connect_lazy();
+        let mut client = tonic::client::Grpc::new(channel);
+        if config.compression == Compression::Gzip {
+            client = client.send_compressed(CompressionEncoding::Gzip);
+        }
+        let mut metadata = MetadataMap::new();
+        for (name, value) in &config.headers {
+            let pair = MetadataKey::from_bytes(name.to_lowercase().as_bytes())
+                .ok()
+                .zip(MetadataValue::try_from(value).ok());
+            let (key, value) = pair.ok_or_else(|| Error::Header(name.clone()))?;
+            metadata.insert(key, value);
+        }
+        Ok(Self { client, metadata, timeout: config.timeout })
+    }
+
+    async fn send(&mut self, body: &[u8]) -> Result<Rejected, Failure> {
+        let call = async {
+            self.client.ready().await.map_err(|e| Status::unavailable(causes(&e)))?;
+            let mut request = Request::new(body.to_vec());
+            *request.metadata_mut() = self.metadata.clone();
+            self.client.unary(request, PathAndQuery::from_static(GRPC_PATH), RawCodec).await
+        };
+        match tokio::time::timeout(self.timeout, call).await {
+            Ok(Ok(response)) => Ok(rejected(response.into_inner())),
+            Ok(Err(status)) => Err(grpc_failure(&status)),
+            Err(_) => Err(Failure { why: "no answer in time".into(), retry: Some(None) }),
+        }
+    }
+}
+
+/// Which codes are worth a retry is said in the OTLP specification.
+fn grpc_failure(status: &Status) -> Failure {
+    let retry = matches!(
+        status.code(),
+        Code::Unavailable
+            | Code::DeadlineExceeded
+            | Code::Cancelled
+            | Code::Aborted
+            | Code::OutOfRange
+            | Code::DataLoss
+            | Code::ResourceExhausted
+    );
+    let source = std::error::Error::source(status).map(causes).unwrap_or_default();
+    let why = [status.message(), source.as_str()].into_iter().find(|s| !s.is_empty());
+    Failure {
+        why: why.map_or_else(|| format!("{:?}", status.code()), str::to_owned),
+        retry: retry.then_some(None),
+    }
+}
+
+/// An error with its causes on one line.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut out = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        out = format!("{out}: {cause}");
+        next = cause.source();
+    }
+    out
+}
+
+/// Sends bytes that are encoded already; decodes the answer.
+struct RawCodec;
+
+impl Codec for RawCodec {
+    type Encode = Vec<u8>;
+    type Decode = Response;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for RawCodec {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(&mut self, item: Vec<u8>, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        to.put_slice(&item);
+        Ok(())
+    }
+}
+
+impl Decoder for RawCodec {
+    type Item = Response;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Response>, Status> {
+        let bytes = from.copy_to_bytes(from.remaining());
+        Response::decode(bytes).map(Some).map_err(|e| Status::internal(e.to_string()))
+    }
+}
+
+pub(crate) struct Http {
+    agent: ureq::Agent,
+    url: String,
+    headers: Vec<(String, String)>,
+    gzip: bool,
+}
+
+impl Http {
+    fn new(config: &Config) -> Result<Self, Error> {
+        let bad = || Error::Endpoint(config.endpoint.clone());
+        let url = if config.exact_url {
+            config.endpoint.clone()
+        } else {
+            format!("{}{HTTP_PATH}", config.endpoint.trim_end_matches('/'))
+        };
+        let uri: http::Uri = url.parse().map_err(|_| bad())?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) {
+            return Err(bad());
+        }
+        let mut tls = ureq::tls::TlsConfig::builder();
+        if let Some(pem) = read_certificate(config)? {
+            let root = ureq::tls::Certificate::from_pem(&pem).map_err(|e| Error::Tls(e.to_string()))?;
+            tls = tls.root_certs(ureq::tls::RootCerts::new_with_certs(&[root]));
+        }
+        let agent = ureq::Agent::config_builder()
+            .timeout_global(Some(config.timeout))
+            .http_status_as_error(false)
+            .tls_config(tls.build())
+            .build()
+            .new_agent();
+        let gzip = config.compression == Compression::Gzip;
+        for (name, value) in &config.headers {
+            let valid = name.parse::<http::HeaderName>().is_ok()
+                && value.parse::<http::HeaderValue>().is_ok();
+            if !valid {
+                return Err(Error::Header(name.clone()));
+            }
+        }
+        Ok(Self { agent, url, headers: config.headers.clone(), gzip })
+    }
+
+    fn send(&self, body: &[u8]) -> Result<Rejected, Failure> {
+        let mut request =
+            self.agent.post(&self.url).header("content-type", "application/x-protobuf");
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let answer = if self.gzip {
+            request.header("content-encoding", "gzip").send(&compressed(body)[..])
+        } else {
+            request.send(body)
+        };
+        let again = |why: String| Failure { why, retry: Some(None) };
+        let mut answer = answer.map_err(|e| again(e.to_string()))?;
+        let status = answer.status().as_u16();
+        if (200..300).contains(&status) {
+            let bytes = answer.body_mut().read_to_vec().map_err(|e| again(e.to_string()))?;
+            // A body that can't be read is no reason to send the spans twice.
+            return Ok(rejected(Response::decode(&bytes[..]).unwrap_or_default()));
+        }
+        let after = answer.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok());
+        let retry = matches!(status, 429 | 502 | 503 | 504);
+        Err(Failure {
+            why: format!("HTTP status {status}"),
+            retry: retry.then(|| after.map(Duration::from_secs)),
+        })
+    }
+}
+
+fn compressed(body: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    // Writing to a vector does not fail.
+    let _ = encoder.write_all(body);
+    encoder.finish().unwrap_or_default()
+}

@@ -1,0 +1,90 @@
+//! Joins events with what is known of their process.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use wire::Event;
+
+use crate::http;
+use crate::span::{Resource, Span};
+
+/// Tracestates that wait for their span; the request may still run for long.
+const MAX_TRACESTATES: usize = 8192;
+
+/// What must be known of a process to make spans of its events.
+#[derive(Debug, Clone, Default)]
+pub struct ProcessInfo {
+    /// Resource of its spans.
+    pub resource: Arc<Resource>,
+    /// Names of error types by the address of their descriptor in the process.
+    pub type_names: Arc<HashMap<u64, String>>,
+}
+
+/// Turns events into spans.
+#[derive(Debug, Default)]
+pub struct Assembler {
+    processes: HashMap<u32, ProcessInfo>,
+    tracestates: HashMap<[u8; 8], String>,
+    order: VecDeque<[u8; 8]>,
+    unknown_process: u64,
+}
+
+impl Assembler {
+    /// One that knows no process.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes process `instance` known.
+    pub fn add_process(&mut self, instance: u32, info: ProcessInfo) {
+        self.processes.insert(instance, info);
+    }
+
+    /// Forgets process `instance`, after its last event.
+    pub fn remove_process(&mut self, instance: u32) {
+        self.processes.remove(&instance);
+    }
+
+    /// Spans that were dropped because nothing is known of their process.
+    pub fn unknown_process(&self) -> u64 {
+        self.unknown_process
+    }
+
+    /// Takes one event; gives the span that it completes. `clock_offset` is real time less the
+    /// kernel's monotonic clock, in nanoseconds.
+    pub fn on_event(&mut self, event: Event, clock_offset: i64) -> Option<Span> {
+        match event {
+            Event::Http(event) => {
+                let Some(process) = self.processes.get(&event.instance) else {
+                    self.unknown_process += 1;
+                    return None;
+                };
+                let mut span = http::span(*event, process, clock_offset);
+                if let Some(text) = self.tracestates.remove(&span.span_id) {
+                    span.trace_state = text;
+                }
+                Some(span)
+            }
+            Event::Tracestate { span_id, text } => {
+                // A cut list is not a valid one; the members before the cut are.
+                let mut value = text.value;
+                if text.truncated {
+                    value.truncate(value.rfind(',').unwrap_or(0));
+                }
+                self.remember_tracestate(span_id, value);
+                None
+            }
+            Event::Exec { .. } | Event::Exit { .. } => None,
+        }
+    }
+
+    fn remember_tracestate(&mut self, span_id: [u8; 8], value: String) {
+        if self.order.len() >= MAX_TRACESTATES
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.tracestates.remove(&oldest);
+        }
+        self.order.push_back(span_id);
+        self.tracestates.insert(span_id, value);
+    }
+}

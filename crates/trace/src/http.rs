@@ -1,0 +1,269 @@
+//! HTTP events as spans: the stable HTTP semantic conventions (1.23 and later).
+
+use std::borrow::Cow;
+use std::io;
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use wire::{HttpEvent, Outcome, Parent, Role, SpanCore, Text};
+
+use crate::assemble::ProcessInfo;
+use crate::span::{Kind, Span, Status, Value};
+
+/// What Go's `url.URL.EscapedPath` escapes in a path.
+const PATH: &AsciiSet = &CONTROLS
+    .add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'?').add(b'`').add(b'{').add(b'}')
+    .add(b'%').add(b'^').add(b'|').add(b'\\').add(b'[').add(b']');
+
+/// Methods that the conventions know; others are `_OTHER`.
+const METHODS: [&str; 10] =
+    ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE", "QUERY"];
+
+type Attributes = Vec<(&'static str, Value)>;
+
+pub(crate) fn span(event: HttpEvent, process: &ProcessInfo, clock_offset: i64) -> Span {
+    let mut attributes = Vec::with_capacity(16);
+    let method = method(&event, &mut attributes);
+    let route = match event.role {
+        Role::Server => server(&event, &mut attributes),
+        Role::Client => client(&event, &mut attributes),
+    };
+    let status = outcome(&event, process, &mut attributes);
+    sizes(&event, &mut attributes);
+    let name = match route {
+        Some(route) => format!("{method} {route}"),
+        None => method.to_owned(),
+    };
+    let kind = match event.role {
+        Role::Server => Kind::Server,
+        Role::Client => Kind::Client,
+    };
+    finish(event.span, name, kind, status, attributes, process, clock_offset)
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of one struct, passed once")]
+fn finish(
+    core: SpanCore,
+    name: String,
+    kind: Kind,
+    status: Status,
+    attributes: Attributes,
+    process: &ProcessInfo,
+    clock_offset: i64,
+) -> Span {
+    let real = |ns: u64| ns.saturating_add_signed(clock_offset);
+    Span {
+        trace_id: core.trace_id,
+        span_id: core.span_id,
+        parent_span_id: (core.parent != Parent::None).then_some(core.parent_span_id),
+        trace_flags: core.trace_flags,
+        trace_state: String::new(),
+        name,
+        kind,
+        start_unix_nano: real(core.start_ns),
+        end_unix_nano: real(core.end_ns.max(core.start_ns)),
+        status,
+        attributes,
+        parent: core.parent,
+        resource: process.resource.clone(),
+    }
+}
+
+/// Adds the method; gives it as it stands in the span's name.
+fn method(event: &HttpEvent, out: &mut Attributes) -> &'static str {
+    // The client's empty method means GET.
+    let given = if event.method.value.is_empty() { "GET" } else { &event.method.value };
+    if let Some(known) = METHODS.iter().find(|m| **m == given) {
+        out.push(("http.request.method", Value::Static(known)));
+        return known;
+    }
+    out.push(("http.request.method", Value::Static("_OTHER")));
+    out.push(("http.request.method_original", text(&event.method)));
+    "HTTP"
+}
+
+/// Adds what a server knows; gives the route.
+fn server(event: &HttpEvent, out: &mut Attributes) -> Option<String> {
+    let scheme = if event.tls { "https" } else { "http" };
+    out.push(("url.scheme", Value::Static(scheme)));
+    if let Some(path) = path_of(&event.target.value) {
+        // The query goes first, so a cut in it does not cut the path.
+        let cut = event.target.truncated && !event.target.value.contains('?');
+        out.push(("url.path", Value::Text(marked(path, cut))));
+    }
+    let route = route(&event.route);
+    if let Some(route) = &route {
+        out.push(("http.route", Value::Text(route.clone())));
+    }
+    address(&event.host.value, scheme, "server.address", "server.port", out);
+    if let Some((host, port)) = host_port(&event.peer.value) {
+        out.push(("client.address", Value::Text(host.to_owned())));
+        out.push(("network.peer.address", Value::Text(host.to_owned())));
+        if let Some(port) = port {
+            out.push(("network.peer.port", Value::Int(port.into())));
+        }
+    }
+    if !event.user_agent.value.is_empty() {
+        out.push(("user_agent.original", text(&event.user_agent)));
+    }
+    version(event, out);
+    route
+}
+
+/// Adds what a client knows. A client has no route.
+fn client(event: &HttpEvent, out: &mut Attributes) -> Option<String> {
+    let scheme = event.peer.value.as_str();
+    let path: Cow<'_, str> = if event.raw_path {
+        event.target.value.as_str().into()
+    } else {
+        utf8_percent_encode(&event.target.value, PATH).into()
+    };
+    let path = marked(&path, event.target.truncated);
+    out.push(("url.full", Value::Text(format!("{scheme}://{}{path}", event.host.value))));
+    address(&event.host.value, scheme, "server.address", "server.port", out);
+    if event.span.resend > 0 {
+        out.push(("http.request.resend_count", Value::Int(event.span.resend.into())));
+    }
+    version(event, out);
+    None
+}
+
+fn version(event: &HttpEvent, out: &mut Attributes) {
+    let version = match event.version {
+        (1, 0) => "1.0",
+        (1, 1) => "1.1",
+        (2, 0) => "2",
+        _ => return,
+    };
+    out.push(("network.protocol.version", Value::Static(version)));
+}
+
+fn sizes(event: &HttpEvent, out: &mut Attributes) {
+    let mut add = |key, size: Option<u64>| {
+        if let Some(size) = size.and_then(|s| i64::try_from(s).ok()) {
+            out.push((key, Value::Int(size)));
+        }
+    };
+    add("http.request.body.size", event.request_size);
+    add("http.response.body.size", event.response_size);
+}
+
+/// Adds status code and error; gives the span's status.
+fn outcome(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> Status {
+    let code = match (event.role, event.span.outcome, event.status) {
+        // A handler that writes nothing answers 200.
+        (Role::Server, Outcome::Done, None) => Some(200),
+        (_, _, status) => status,
+    };
+    if let Some(code) = code {
+        out.push(("http.response.status_code", Value::Int(code.into())));
+    }
+    match event.span.outcome {
+        Outcome::Aborted => {
+            out.push(("error.type", Value::Static("panic")));
+            return Status::Error("the handler panicked".into());
+        }
+        Outcome::Error | Outcome::CtxDone => {
+            let (kind, message) = error(event, process);
+            out.push(("error.type", kind));
+            return Status::Error(message);
+        }
+        Outcome::Done | Outcome::Hijacked => {}
+    }
+    let failed = if event.role == Role::Server { 500 } else { 400 };
+    match code {
+        Some(code) if code >= failed => {
+            out.push(("error.type", Value::Text(code.to_string())));
+            Status::Error(String::new())
+        }
+        _ => Status::Unset,
+    }
+}
+
+/// Type and message of a client's error.
+fn error(event: &HttpEvent, process: &ProcessInfo) -> (Value, String) {
+    let message = if event.errno != 0 {
+        errno_text(event.errno)
+    } else {
+        marked(&event.error_text.value, event.error_text.truncated)
+    };
+    let name = process.type_names.get(&event.error_type);
+    let kind = match (event.span.outcome, message.as_str(), name) {
+        (Outcome::CtxDone, ..) => Value::Static("context done"),
+        // Go's sentinel errors all have the same type: the text is what tells them apart.
+        (_, text @ ("context canceled" | "EOF" | "unexpected EOF"), _) => {
+            Value::Text(text.to_owned())
+        }
+        (_, _, Some(name)) => Value::Text(name.clone()),
+        _ => Value::Static("_OTHER"),
+    };
+    (kind, message)
+}
+
+/// `Connection refused` and the like, without the number that Rust appends.
+fn errno_text(errno: u32) -> String {
+    let text = io::Error::from_raw_os_error(errno.cast_signed()).to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+}
+
+/// The path of a ServeMux pattern: `[METHOD ][HOST]/[PATH]`.
+fn route(pattern: &Text) -> Option<String> {
+    let path = pattern.value.find('/')?;
+    Some(marked(&pattern.value[path..], pattern.truncated))
+}
+
+/// The path of a request target in origin, absolute or asterisk form.
+fn path_of(target: &str) -> Option<&str> {
+    let target = match target.split_once("://") {
+        Some((scheme, rest)) if !scheme.contains('/') => rest.find('/').map_or("/", |i| &rest[i..]),
+        _ => target,
+    };
+    let path = target.split(['?', '#']).next()?;
+    (path.starts_with('/') || path == "*").then_some(path)
+}
+
+/// Splits `host[:port]`, also with an IPv6 literal.
+fn host_port(text: &str) -> Option<(&str, Option<u16>)> {
+    if text.is_empty() {
+        return None;
+    }
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, after) = rest.split_once(']')?;
+        return Some((host, after.strip_prefix(':').and_then(|p| p.parse().ok())));
+    }
+    match text.split_once(':') {
+        Some((host, port)) => Some((host, port.parse().ok())),
+        None => Some((text, None)),
+    }
+}
+
+fn address(
+    host: &str,
+    scheme: &str,
+    address: &'static str,
+    port_key: &'static str,
+    out: &mut Attributes,
+) {
+    let Some((host, port)) = host_port(host) else { return };
+    out.push((address, Value::Text(host.to_owned())));
+    let default = match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    };
+    if let Some(port) = port.or(default) {
+        out.push((port_key, Value::Int(port.into())));
+    }
+}
+
+fn text(text: &Text) -> Value {
+    Value::Text(marked(&text.value, text.truncated))
+}
+
+/// The text, with an ellipsis where it was cut.
+fn marked(text: &str, cut: bool) -> String {
+    if cut { format!("{text}…") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

@@ -1,0 +1,149 @@
+//! Tests of the mapping from HTTP events to spans.
+
+use super::*;
+
+fn event(role: Role) -> HttpEvent {
+    let text = |value: &str| Text { value: value.into(), truncated: false };
+    HttpEvent {
+        instance: 1,
+        role,
+        span: SpanCore {
+            start_ns: 1_000,
+            end_ns: 3_500,
+            goid: 7,
+            trace_id: [1; 16],
+            span_id: [2; 8],
+            parent_span_id: [3; 8],
+            trace_flags: 1,
+            parent: Parent::None,
+            outcome: Outcome::Done,
+            resend: 0,
+        },
+        request_size: Some(0),
+        response_size: Some(3),
+        status: Some(200),
+        version: (1, 1),
+        tls: false,
+        raw_path: false,
+        tracestate: false,
+        error_type: 0,
+        errno: 0,
+        method: text("GET"),
+        target: text("/users/7?token=secret"),
+        host: text("example.com:8080"),
+        peer: text("127.0.0.1:4711"),
+        user_agent: text("curl/8"),
+        route: text("GET /users/{id}"),
+        error_text: Text::default(),
+    }
+}
+
+fn client() -> HttpEvent {
+    let mut event = event(Role::Client);
+    event.peer.value = "https".into();
+    event.target.value = "/a b/ü".into();
+    event.host.value = "[::1]:8443".into();
+    event
+}
+
+fn get(span: &Span, key: &str) -> String {
+    match span.get(key) {
+        Some(Value::Int(n)) => n.to_string(),
+        Some(value) => value.as_str().unwrap().to_owned(),
+        None => "-".into(),
+    }
+}
+
+#[test]
+fn a_server_span_has_the_stable_names_and_no_query() {
+    let span = span(event(Role::Server), &ProcessInfo::default(), 10);
+    assert_eq!(span.name, "GET /users/{id}");
+    assert_eq!((span.start_unix_nano, span.end_unix_nano), (1_010, 3_510));
+    assert_eq!(span.parent_span_id, None);
+    let keys = ["http.route", "url.path", "url.scheme", "server.address", "server.port"];
+    assert_eq!(
+        keys.map(|k| get(&span, k)),
+        ["/users/{id}", "/users/7", "http", "example.com", "8080"]
+    );
+    let keys = ["client.address", "network.peer.port", "http.response.status_code"];
+    assert_eq!(keys.map(|k| get(&span, k)), ["127.0.0.1", "4711", "200"]);
+    assert!(!format!("{span:?}").contains("secret"));
+}
+
+#[test]
+fn a_client_url_is_escaped_and_keeps_its_port() {
+    let span = span(client(), &ProcessInfo::default(), 0);
+    assert_eq!(span.name, "GET");
+    assert_eq!(get(&span, "url.full"), "https://[::1]:8443/a%20b/%C3%BC");
+    assert_eq!(get(&span, "server.address"), "::1");
+    assert_eq!(get(&span, "server.port"), "8443");
+}
+
+#[test]
+fn statuses_follow_the_side() {
+    let with = |mut event: HttpEvent, status| {
+        event.status = Some(status);
+        span(event, &ProcessInfo::default(), 0).status
+    };
+    assert_eq!(with(event(Role::Server), 404), Status::Unset);
+    assert_eq!(with(event(Role::Server), 500), Status::Error(String::new()));
+    assert_eq!(with(client(), 404), Status::Error(String::new()));
+}
+
+#[test]
+fn handlers_that_write_nothing_answer_200_unless_they_panic() {
+    let mut silent = event(Role::Server);
+    silent.status = None;
+    assert_eq!(
+        get(&span(silent.clone(), &ProcessInfo::default(), 0), "http.response.status_code"),
+        "200"
+    );
+    silent.span.outcome = Outcome::Aborted;
+    let span = span(silent, &ProcessInfo::default(), 0);
+    assert_eq!(get(&span, "http.response.status_code"), "-");
+    assert_eq!(get(&span, "error.type"), "panic");
+}
+
+#[test]
+fn errors_are_named_by_type_and_told_by_errno() {
+    let mut refused = client();
+    refused.status = None;
+    refused.span.outcome = Outcome::Error;
+    refused.error_type = 0x10;
+    refused.errno = 111;
+    let mut process = ProcessInfo::default();
+    process.type_names = std::sync::Arc::new([(0x10, "*net.OpError".to_owned())].into());
+    let span = span(refused, &process, 0);
+    assert_eq!(get(&span, "error.type"), "*net.OpError");
+    assert_eq!(span.status, Status::Error("connection refused".into()));
+}
+
+#[test]
+fn odd_methods_and_targets_stay_low_in_cardinality() {
+    let mut odd = event(Role::Server);
+    odd.method.value = "BREW".into();
+    odd.route.value = String::new();
+    odd.target.value = "http://proxy.example/x?y".into();
+    let span = span(odd, &ProcessInfo::default(), 0);
+    assert_eq!(span.name, "HTTP");
+    assert_eq!(get(&span, "http.request.method_original"), "BREW");
+    assert_eq!(get(&span, "url.path"), "/x");
+}
+
+#[test]
+fn cuts_are_visible() {
+    let mut long = event(Role::Server);
+    long.target = Text { value: "/aaaa".into(), truncated: true };
+    assert_eq!(get(&span(long.clone(), &ProcessInfo::default(), 0), "url.path"), "/aaaa…");
+    long.target.value = "/a?bbb".into();
+    assert_eq!(get(&span(long, &ProcessInfo::default(), 0), "url.path"), "/a");
+}
+
+#[test]
+fn addresses_of_all_forms_are_split() {
+    assert_eq!(host_port("[::1]:80"), Some(("::1", Some(80))));
+    assert_eq!(host_port("[::1]"), Some(("::1", None)));
+    assert_eq!(host_port("host"), Some(("host", None)));
+    assert_eq!(host_port("host:99999"), Some(("host", None)));
+    assert_eq!(host_port(""), None);
+}

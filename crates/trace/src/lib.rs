@@ -1,0 +1,12 @@
+//! Kernel events become spans, with the names of OpenTelemetry's semantic conventions.
+//!
+//! No IO and no clock: the caller passes events and the offset between the kernel's clock and real
+//! time. Parents were decided in the kernel, where the answer was known; here they are only named.
+//! Not here: how spans are sent (`export`) or printed (`gotap`).
+
+mod assemble;
+mod http;
+mod span;
+
+pub use assemble::{Assembler, ProcessInfo};
+pub use span::{Kind, Resource, Span, Status, Value};

@@ -1,0 +1,113 @@
+//! The span as the rest of gotap knows it. Free of any export format.
+
+use std::sync::Arc;
+
+use wire::Parent;
+
+/// Value of an attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Text known at compile time.
+    Static(&'static str),
+    /// Text.
+    Text(String),
+    /// Integer.
+    Int(i64),
+}
+
+impl Value {
+    /// The text, when it is one.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Value::Static(text) => Some(text),
+            Value::Text(text) => Some(text),
+            Value::Int(_) => None,
+        }
+    }
+}
+
+/// OpenTelemetry span kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A request that was served.
+    Server,
+    /// A request that was made.
+    Client,
+}
+
+impl Kind {
+    /// Lower-case name.
+    pub fn label(self) -> &'static str {
+        match self {
+            Kind::Server => "server",
+            Kind::Client => "client",
+        }
+    }
+}
+
+/// OpenTelemetry span status.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Status {
+    /// Nothing to say.
+    #[default]
+    Unset,
+    /// It failed; the text may be empty.
+    Error(String),
+}
+
+/// The process that spans come from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resource {
+    /// Attributes such as `service.name`, in the order in which they are shown.
+    pub attributes: Vec<(String, Value)>,
+}
+
+impl Resource {
+    /// One attribute.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.attributes.iter().find(|(k, _)| k == key).map(|(_, v)| v)
+    }
+
+    /// `service.name`, or an empty text.
+    pub fn service_name(&self) -> &str {
+        self.get("service.name").and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+/// One finished operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// W3C trace id.
+    pub trace_id: [u8; 16],
+    /// Span id.
+    pub span_id: [u8; 8],
+    /// Id of the parent.
+    pub parent_span_id: Option<[u8; 8]>,
+    /// W3C trace flags.
+    pub trace_flags: u8,
+    /// W3C tracestate as received; empty without one.
+    pub trace_state: String,
+    /// Low-cardinality name.
+    pub name: String,
+    /// Kind.
+    pub kind: Kind,
+    /// Nanoseconds since 1970.
+    pub start_unix_nano: u64,
+    /// Nanoseconds since 1970.
+    pub end_unix_nano: u64,
+    /// Status.
+    pub status: Status,
+    /// Semantic-convention attributes.
+    pub attributes: Vec<(&'static str, Value)>,
+    /// How the parent was found.
+    pub parent: Parent,
+    /// The process.
+    pub resource: Arc<Resource>,
+}
+
+impl Span {
+    /// One attribute.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.attributes.iter().find(|(k, _)| *k == key).map(|(_, v)| v)
+    }
+}
