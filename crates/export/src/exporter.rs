@@ -1,6 +1,7 @@
 //! The bounded queue and the thread that empties it.
 
 use std::collections::VecDeque;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -31,6 +32,11 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Spans that arrived.
+    pub fn exported(&self) -> u64 {
+        self.exported.load(Ordering::Relaxed)
+    }
+
     /// Spans that were lost, by reason.
     pub fn lost(&self) -> [(&'static str, u64); 3] {
         let read = |n: &AtomicU64| n.load(Ordering::Relaxed);
@@ -39,6 +45,17 @@ impl Stats {
             ("export_rejected", read(&self.rejected)),
             ("export_shutdown", read(&self.shutdown)),
         ]
+    }
+}
+
+/// The counts of an exporter that has stopped.
+pub struct FinalStats(Arc<Shared>);
+
+impl Deref for FinalStats {
+    type Target = Stats;
+
+    fn deref(&self) -> &Stats {
+        &self.0.stats
     }
 }
 
@@ -128,8 +145,8 @@ impl Exporter {
         &self.shared.stats
     }
 
-    /// Sends what waits, for at most `patience`, and stops.
-    pub fn shutdown(mut self, patience: Duration) {
+    /// Sends what waits, for at most `patience`, stops, and gives the final counts.
+    pub fn shutdown(mut self, patience: Duration) -> FinalStats {
         self.flush();
         self.shared.lock().deadline = Some(Instant::now() + patience);
         self.shared.changed.notify_all();
@@ -137,6 +154,7 @@ impl Exporter {
             // A panic in it was printed already; its spans are counted as waiting.
             let _ = thread.join();
         }
+        FinalStats(self.shared)
     }
 
     fn flush(&mut self) {
@@ -257,12 +275,14 @@ impl Worker {
     /// Sleeps, but not past a shutdown.
     fn pause(&self, time: Duration) {
         let queue = self.shared.lock();
-        let limit = match queue.deadline {
-            Some(deadline) => time.min(deadline.saturating_duration_since(Instant::now())),
-            None => time,
-        };
-        let waiting = |queue: &mut Queue| queue.deadline.is_none();
+        if let Some(deadline) = queue.deadline {
+            drop(queue);
+            let left = deadline.saturating_duration_since(Instant::now());
+            std::thread::sleep(left.min(FIRST_RETRY));
+            return;
+        }
+        let running = |queue: &mut Queue| queue.deadline.is_none();
         // Woken by the shutdown, or by time.
-        let _ = self.shared.changed.wait_timeout_while(queue, limit, waiting);
+        let _ = self.shared.changed.wait_timeout_while(queue, time, running);
     }
 }

@@ -10,7 +10,7 @@ mod exporter;
 mod transport;
 
 pub use config::{Compression, Config, Protocol};
-pub use exporter::{Exporter, Stats};
+pub use exporter::{Exporter, FinalStats, Stats};
 
 /// Why an exporter can't be started.
 #[derive(Debug, thiserror::Error)]

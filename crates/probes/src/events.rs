@@ -1,5 +1,7 @@
 //! Reading the ring buffers.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use libbpf_rs::{MapHandle, RingBuffer, RingBufferBuilder};
@@ -7,27 +9,27 @@ use wire::{DecodeError, Event};
 
 use crate::{Error, Session};
 
-/// The reading end of the ring buffers. Spans do not wake the reader unless the buffer fills up;
-/// starting and ending processes do.
-pub struct Events<'cb> {
-    rings: RingBuffer<'cb>,
-    // libbpf keeps their descriptors' numbers.
-    _maps: [MapHandle; 2],
+/// The ring buffers of a session, to be opened by the thread that reads them.
+pub struct EventSource {
+    maps: [MapHandle; 2],
 }
 
-impl<'cb> Events<'cb> {
-    /// Opens the buffers of `session`; `on_event` is called for each record.
+impl EventSource {
+    pub(crate) fn new(session: &Session) -> Result<Self, Error> {
+        Ok(Self { maps: [session.ring("events")?, session.ring("lifecycle")?] })
+    }
+
+    /// Opens the buffers; `on_event` is called for each record.
     ///
     /// # Errors
     /// What libbpf says.
-    pub fn open(
-        session: &Session,
+    pub fn open<'cb>(
+        self,
         on_event: impl FnMut(Result<Event, DecodeError>) + 'cb,
-    ) -> Result<Self, Error> {
-        let maps = [session.ring("events")?, session.ring("lifecycle")?];
-        let shared = std::rc::Rc::new(std::cell::RefCell::new(on_event));
+    ) -> Result<Events<'cb>, Error> {
+        let shared = Rc::new(RefCell::new(on_event));
         let mut builder = RingBufferBuilder::new();
-        for map in &maps {
+        for map in &self.maps {
             let on_event = shared.clone();
             builder
                 .add(map, move |bytes| {
@@ -37,9 +39,19 @@ impl<'cb> Events<'cb> {
                 .map_err(Error::bpf("open ring buffer"))?;
         }
         let rings = builder.build().map_err(Error::bpf("open ring buffers"))?;
-        Ok(Self { rings, _maps: maps })
+        Ok(Events { rings, _source: self })
     }
+}
 
+/// The reading end of the ring buffers. Spans do not wake the reader unless the buffer fills up;
+/// starting and ending processes do.
+pub struct Events<'cb> {
+    rings: RingBuffer<'cb>,
+    // libbpf keeps only the numbers of the maps' descriptors.
+    _source: EventSource,
+}
+
+impl Events<'_> {
     /// Waits at most `timeout` for a wake-up, then reads everything that is there.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ mod features;
 mod plan;
 mod session;
 
-pub use events::Events;
+pub use events::{EventSource, Events};
 pub use features::{Features, KernelVersion};
 pub use plan::{Ability, Missing, Plan, PlannedSite};
 pub use session::{Attached, Counters, Options, Session};

@@ -10,7 +10,7 @@ use libbpf_rs::{
 use wire::{Drop as DropReason, Probe, raw};
 use zerocopy::IntoBytes;
 
-use crate::{Error, Features, Plan};
+use crate::{Error, EventSource, Features, Plan};
 
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gotap.bpf.o"));
 
@@ -94,6 +94,19 @@ impl Session {
         }
         let attached = HashMap::new();
         Ok(Self { object, features, attached, next_instance: 1, _tracepoints: tracepoints })
+    }
+
+    /// The number that the next attached process gets, so that it can be announced first.
+    pub fn next_instance(&self) -> u32 {
+        self.next_instance
+    }
+
+    /// The ring buffers, for the thread that will read them.
+    ///
+    /// # Errors
+    /// What libbpf says.
+    pub fn event_source(&self) -> Result<EventSource, Error> {
+        EventSource::new(self)
     }
 
     /// Attaches the probes of `plan` to process `pid`, loaded with `bias`. A process that was

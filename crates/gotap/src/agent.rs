@@ -1,0 +1,271 @@
+//! The verbs that observe until they are stopped: find processes, attach, follow starts and ends.
+
+mod sinks;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use goproc::Process;
+use probes::{Features, Options, Session};
+
+use crate::cli::{Format, ProbeArgs, RunArgs, TraceArgs};
+use crate::config;
+use crate::inspect::{Inspector, NotATarget, Target};
+use crate::reader::{News, Order, Reader, ReaderCounts, Sink};
+use crate::select::{self, Selection};
+
+/// How long after its start a process is asked whether it listens on a wanted port.
+const PORT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// `gotap run`.
+pub(crate) fn run(args: &RunArgs) -> Result<()> {
+    let config = config::load(args)?;
+    let selection = Selection::new(&config.select)?;
+    let options = Options { exact_lineage: config.probes.exact_lineage };
+    let export = config.otlp.to_export()?;
+    let exporter = export::Exporter::start(&export, |sentence| say(&sentence))
+        .map_err(|e| config::Invalid(e.to_string()))?;
+    say(&format!("sending traces to {}", export.endpoint));
+    let (stats, sink) = sinks::Otlp::new(exporter);
+    let features = features(!config.probes.uprobe_multi);
+    let agent = Agent::start(selection, options, features, config.service_name, Box::new(sink))?;
+    let summary = agent.observe()?;
+    say(&format!("{}; {}", summary.text, stats.text()));
+    Ok(())
+}
+
+/// `gotap trace http`.
+pub(crate) fn trace(args: &TraceArgs) -> Result<()> {
+    let selection = select::from_args(&args.select)?;
+    let ProbeArgs { exact_lineage, no_uprobe_multi } = args.probes;
+    let sink: Box<dyn Sink + Send> = match args.format {
+        Format::Text => Box::new(sinks::TextLines::new()),
+        Format::Json => Box::new(sinks::JsonLines::new()),
+    };
+    let options = Options { exact_lineage };
+    let agent = Agent::start(selection, options, features(no_uprobe_multi), None, sink)?;
+    let summary = agent.observe()?;
+    say(&summary.text);
+    Ok(())
+}
+
+fn features(no_uprobe_multi: bool) -> Features {
+    let features = Features::probe();
+    if no_uprobe_multi { features.without_uprobe_multi() } else { features }
+}
+
+/// One line to the user, beside the output.
+fn say(sentence: &str) {
+    eprintln!("gotap: {sentence}");
+}
+
+/// What is said at the end.
+struct Summary {
+    text: String,
+}
+
+/// An observed process.
+struct Observed {
+    instance: u32,
+    name: String,
+}
+
+struct Agent {
+    selection: Selection,
+    inspector: Inspector,
+    session: Session,
+    reader: Reader,
+    news: Receiver<News>,
+    observed: HashMap<u32, Observed>,
+    /// Go processes that may yet listen on a wanted port.
+    waiting: Vec<(Instant, Process)>,
+}
+
+impl Agent {
+    fn start(
+        selection: Selection,
+        options: Options,
+        features: Features,
+        service_name: Option<String>,
+        sink: Box<dyn Sink + Send>,
+    ) -> Result<Self> {
+        let (sender, news) = std::sync::mpsc::channel();
+        stop_on_signal(sender.clone())?;
+        let session = Session::load(features)?;
+        let reader = Reader::start(session.event_source()?, sink, sender)?;
+        let inspector = Inspector::new(options, service_name);
+        let observed = HashMap::new();
+        Ok(Self { selection, inspector, session, reader, news, observed, waiting: Vec::new() })
+    }
+
+    fn observe(mut self) -> Result<Summary> {
+        let outcome = self.scan().and_then(|()| self.follow());
+        let summary = self.stop();
+        outcome.map(|()| summary)
+    }
+
+    /// Attaches to what runs already. A process that was asked for by id must be usable.
+    fn scan(&mut self) -> Result<()> {
+        for process in select::candidates(&self.selection)? {
+            let named = self.selection.pids.contains(&process.pid);
+            match self.inspector.inspect(process) {
+                Ok(target) if self.selection.matches(&target) => {
+                    let result = self.attach(&target);
+                    if named {
+                        result?;
+                    }
+                }
+                Ok(target) => self.wait_for_port(target.process),
+                Err(NotATarget::Process(e)) if named => return Err(e.into()),
+                Err(why) if named => bail!(why),
+                Err(_) => {}
+            }
+        }
+        // With everything selected, a pid that is gone was not listed either.
+        for pid in self.selection.pids.clone() {
+            if !self.observed.contains_key(&pid) {
+                self.inspector.inspect(Process { pid })?;
+            }
+        }
+        if self.observed.is_empty() {
+            say("no matching Go process runs yet; waiting for one to start");
+        }
+        say(&format!("ready, observing {}", count(self.observed.len(), "process", "processes")));
+        Ok(())
+    }
+
+    fn follow(&mut self) -> Result<()> {
+        loop {
+            let pause = if self.waiting.is_empty() { 1000 } else { 250 };
+            match self.news.recv_timeout(Duration::from_millis(pause)) {
+                Ok(News::Exec(pid)) => self.on_exec(Process { pid }),
+                Ok(News::Exit(pid)) => self.on_exit(pid),
+                Ok(News::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Ok(News::Failed(error)) => return Err(error),
+                Err(RecvTimeoutError::Timeout) => self.retry_ports(),
+            }
+            if self.observed.is_empty() && !self.selection.is_open() {
+                say("all selected processes have ended");
+                return Ok(());
+            }
+        }
+    }
+
+    fn on_exec(&mut self, process: Process) {
+        self.on_exit(process.pid);
+        let Ok(target) = self.inspector.inspect(process) else { return };
+        if self.selection.matches(&target) {
+            // It was said already; the others go on.
+            let _ = self.attach(&target);
+        } else {
+            self.wait_for_port(process);
+        }
+    }
+
+    fn on_exit(&mut self, pid: u32) {
+        if let Some(observed) = self.observed.remove(&pid) {
+            self.session.detach(pid);
+            self.order(Order::Remove(observed.instance));
+            say(&format!("{}[{pid}] ended", observed.name));
+        }
+    }
+
+    fn wait_for_port(&mut self, process: Process) {
+        if self.selection.waits_for_port() && self.waiting.len() < 1024 {
+            self.waiting.push((Instant::now() + PORT_PATIENCE, process));
+        }
+    }
+
+    fn retry_ports(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        for (until, process) in waiting {
+            let Ok(target) = self.inspector.inspect(process) else { continue };
+            if self.selection.matches(&target) {
+                let _ = self.attach(&target);
+            } else if until > Instant::now() {
+                self.waiting.push((until, process));
+            }
+        }
+    }
+
+    fn attach(&mut self, target: &Target) -> Result<()> {
+        let pid = target.process.pid;
+        let plan = &target.program.plan;
+        let name = &target.service_name;
+        if !plan.is_useful() {
+            let why = plan.missing.first().map_or("", |m| m.why.as_str());
+            say(&format!("{name}[{pid}]: nothing to trace: {why}"));
+            return Ok(());
+        }
+        let bias = target.bias();
+        // Announced first, so that no span comes before its process is known.
+        let instance = self.session.next_instance();
+        self.order(Order::Add(instance, target.info(bias)));
+        match self.session.attach(pid, plan, bias) {
+            Ok(attached) => {
+                let sees: Vec<_> = plan.abilities.iter().map(|a| a.label()).collect();
+                let version = &target.program.go_version;
+                say(&format!("attached to {name}[{pid}] ({version}): {}", sees.join(", ")));
+                let observed = Observed { instance: attached.instance, name: name.clone() };
+                self.observed.insert(pid, observed);
+                Ok(())
+            }
+            Err(error) => {
+                self.order(Order::Remove(instance));
+                let error = anyhow::Error::from(error);
+                if target.process.is_alive() {
+                    say(&format!("{name}[{pid}]: {error:#}"));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn order(&self, order: Order) {
+        // A reader that failed has said so in the news.
+        let _ = self.reader.orders.send(order);
+    }
+
+    /// Detaches from all, reads what is left and sums up.
+    fn stop(mut self) -> Summary {
+        let pids: Vec<u32> = self.observed.keys().copied().collect();
+        for pid in pids {
+            self.session.detach(pid);
+        }
+        let counters = self.session.counters().unwrap_or_default();
+        let counts = self.reader.stop();
+        Summary { text: summary(counts, &counters) }
+    }
+}
+
+/// What was seen and what was lost, by reason.
+fn summary(counts: ReaderCounts, counters: &probes::Counters) -> String {
+    let kernel = counters.drops.iter().map(|(reason, n)| (reason.label(), *n));
+    let reader =
+        [("undecodable", counts.undecodable), ("unknown_process", counts.unknown_process)];
+    let lost: Vec<String> = kernel
+        .chain(reader)
+        .filter(|(_, n)| *n > 0)
+        .map(|(reason, n)| format!("{reason} {n}"))
+        .collect();
+    let seen = count(usize::try_from(counts.spans).unwrap_or(usize::MAX), "span", "spans");
+    if lost.is_empty() { format!("{seen}, none dropped") } else { format!("{seen}, dropped: {}", lost.join(", ")) }
+}
+
+fn count(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+fn stop_on_signal(news: Sender<News>) -> Result<()> {
+    let news = Arc::new(std::sync::Mutex::new(news));
+    ctrlc::set_handler(move || {
+        if let Ok(news) = news.lock() {
+            // The agent is stopping already when nobody listens.
+            let _ = news.send(News::Stop);
+        }
+    })
+    .context("set up signal handling")
+}

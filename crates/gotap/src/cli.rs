@@ -1,0 +1,158 @@
+//! The command line. Help texts are written for somebody who sees gotap for the first time.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// See inside running Go programs, without touching them.
+///
+/// gotap attaches to Go programs with eBPF: no code change, no rebuild, no restart. It needs root
+/// (or the capabilities that `gotap doctor` names) and Linux 5.10 or newer.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Start with:\n  gotap ps           which Go programs run here, and what can be seen in them\n  gotap trace http   their HTTP requests, live\n  gotap run          send traces to an OpenTelemetry collector\n\nExit codes: 0 done, 1 failure, 2 wrong usage, 77 missing privilege.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Observe Go programs and send their traces by OTLP, until stopped
+    Run(RunArgs),
+    /// List the Go processes of this machine and what gotap can see in them
+    Ps(PsArgs),
+    /// Print live events, one a line
+    Trace {
+        #[command(subcommand)]
+        what: TraceCommand,
+    },
+    /// Say what works on this machine, what does not, and what to do about it
+    Doctor(DoctorArgs),
+    /// Check, explain or print the configuration
+    Config {
+        #[command(subcommand)]
+        what: ConfigCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TraceCommand {
+    /// HTTP requests that Go programs serve and make
+    Http(TraceArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check a configuration file
+    Check(ConfigArgs),
+    /// Print the JSON schema of the configuration file
+    Schema,
+    /// Print the configuration in effect: defaults, file, environment and flags together
+    Print(RunArgs),
+}
+
+/// Which processes are meant. All Go processes when nothing is given; otherwise those that match
+/// one of the choices.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Which processes (default: all Go processes)")]
+pub(crate) struct SelectArgs {
+    /// Process id; may be repeated
+    #[arg(long = "pid", value_name = "PID")]
+    pub(crate) pids: Vec<u32>,
+    /// Path of the executable, with * and ?; may be repeated
+    #[arg(long = "executable", value_name = "GLOB")]
+    pub(crate) executables: Vec<String>,
+    /// TCP port that the process listens on; may be repeated
+    #[arg(long = "port", value_name = "PORT")]
+    pub(crate) ports: Vec<u16>,
+    /// Name of the process or of its service, with * and ?; may be repeated
+    #[arg(long = "name", alias = "service", value_name = "GLOB")]
+    pub(crate) names: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Probes")]
+pub(crate) struct ProbeArgs {
+    /// Trap each goroutine's creation, so that no parent is missed (costs about 1 µs a goroutine)
+    #[arg(long)]
+    pub(crate) exact_lineage: bool,
+    /// Attach each probe by itself instead of through uprobe_multi
+    #[arg(long)]
+    pub(crate) no_uprobe_multi: bool,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct RunArgs {
+    /// Configuration file (YAML); see `gotap config schema`
+    #[arg(short, long, value_name = "FILE", env = "GOTAP_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where to send traces, such as http://localhost:4317; also OTEL_EXPORTER_OTLP_ENDPOINT
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp_endpoint: Option<String>,
+    /// OTLP over grpc or http/protobuf; also OTEL_EXPORTER_OTLP_PROTOCOL
+    #[arg(long, value_name = "PROTOCOL")]
+    pub(crate) otlp_protocol: Option<String>,
+    /// Header of each request, as NAME=VALUE; may be repeated
+    #[arg(long = "otlp-header", value_name = "NAME=VALUE")]
+    pub(crate) otlp_headers: Vec<String>,
+    /// service.name of everything observed, instead of each program's own
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service_name: Option<String>,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+    #[command(flatten)]
+    pub(crate) probes: ProbeArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TraceArgs {
+    /// How to print: aligned text, or JSON with one span a line
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+    #[command(flatten)]
+    pub(crate) probes: ProbeArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PsArgs {
+    /// How to print: aligned text, or JSON with one process a line
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DoctorArgs {
+    /// How to print: text, or one JSON object
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ConfigArgs {
+    /// The file to check
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,205 @@
+//! The configuration: one structure that the file, the environment and the flags fill in layers,
+//! and from which the JSON schema is made.
+
+mod layers;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::cli::{ConfigArgs, RunArgs};
+
+pub(crate) use layers::load;
+
+/// The user wrote something that can't be used.
+#[derive(Debug)]
+pub(crate) struct Invalid(pub(crate) String);
+
+impl std::fmt::Display for Invalid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+/// Configuration of `gotap run`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// service.name of everything observed, instead of each program's own
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) service_name: Option<String>,
+    /// Which processes to observe; all Go processes when empty
+    pub(crate) select: Select,
+    /// Where and how traces are sent
+    pub(crate) otlp: Otlp,
+    /// How probes are attached
+    pub(crate) probes: Probes,
+}
+
+/// Which processes to observe: those that match one of the choices.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Select {
+    /// Process ids
+    pub(crate) pids: Vec<u32>,
+    /// Paths of executables, with * and ?
+    pub(crate) executables: Vec<String>,
+    /// TCP ports that the process listens on
+    pub(crate) ports: Vec<u16>,
+    /// Names of processes or services, with * and ?
+    pub(crate) names: Vec<String>,
+}
+
+/// OTLP export.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Otlp {
+    /// Base URL of the collector
+    pub(crate) endpoint: String,
+    /// Full URL for traces over HTTP, used instead of the base URL
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) traces_endpoint: Option<String>,
+    /// Wire protocol
+    pub(crate) protocol: Protocol,
+    /// Headers of each request
+    pub(crate) headers: BTreeMap<String, String>,
+    /// Time for one request, such as 10s
+    pub(crate) timeout: String,
+    /// Compression of requests
+    pub(crate) compression: Compression,
+    /// PEM file of the certificate authority to trust instead of the public ones
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ca_certificate: Option<PathBuf>,
+    /// Bytes of spans that are kept while the collector does not take them
+    pub(crate) queue_bytes: usize,
+}
+
+/// How probes are attached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Probes {
+    /// Trap each goroutine's creation, so that no parent is missed (about 1 µs a goroutine)
+    pub(crate) exact_lineage: bool,
+    /// Use uprobe_multi where the kernel has it
+    pub(crate) uprobe_multi: bool,
+}
+
+/// OTLP wire protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) enum Protocol {
+    /// Usually port 4317
+    #[serde(rename = "grpc")]
+    Grpc,
+    /// Usually port 4318
+    #[serde(rename = "http/protobuf")]
+    Http,
+}
+
+/// Compression of OTLP requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Compression {
+    /// Uncompressed
+    None,
+    /// gzip
+    Gzip,
+}
+
+impl Default for Otlp {
+    fn default() -> Self {
+        let export = export::Config::default();
+        Self {
+            endpoint: export.endpoint,
+            traces_endpoint: None,
+            protocol: Protocol::Grpc,
+            headers: BTreeMap::new(),
+            timeout: humantime::format_duration(export.timeout).to_string(),
+            compression: Compression::None,
+            ca_certificate: None,
+            queue_bytes: export.queue_bytes,
+        }
+    }
+}
+
+impl Default for Probes {
+    fn default() -> Self {
+        Self { exact_lineage: false, uprobe_multi: true }
+    }
+}
+
+impl Otlp {
+    /// As the exporter wants it.
+    ///
+    /// # Errors
+    /// [`Invalid`] for a time that can't be read.
+    pub(crate) fn to_export(&self) -> Result<export::Config> {
+        let (endpoint, exact_url) = match (&self.traces_endpoint, self.protocol) {
+            (Some(url), _) => (url, true),
+            (None, _) => (&self.endpoint, false),
+        };
+        // Collectors are often given as host:port.
+        let endpoint =
+            if endpoint.contains("://") { endpoint.clone() } else { format!("http://{endpoint}") };
+        Ok(export::Config {
+            endpoint,
+            exact_url,
+            protocol: match self.protocol {
+                Protocol::Grpc => export::Protocol::Grpc,
+                Protocol::Http => export::Protocol::Http,
+            },
+            headers: self.headers.clone().into_iter().collect(),
+            timeout: self.timeout()?,
+            compression: match self.compression {
+                Compression::None => export::Compression::None,
+                Compression::Gzip => export::Compression::Gzip,
+            },
+            ca_certificate: self.ca_certificate.clone(),
+            queue_bytes: self.queue_bytes,
+            ..export::Config::default()
+        })
+    }
+
+    fn timeout(&self) -> Result<Duration> {
+        humantime::parse_duration(&self.timeout).map_err(|e| {
+            Invalid(format!("otlp.timeout: {:?} is no time such as 10s: {e}", self.timeout)).into()
+        })
+    }
+}
+
+/// `gotap config check`.
+pub(crate) fn check(args: &ConfigArgs) -> Result<()> {
+    let config = layers::from_file(&args.file)?;
+    validate(&config)?;
+    println!("{} is a valid configuration", args.file.display());
+    Ok(())
+}
+
+/// Finds what the types can't: patterns and times.
+pub(crate) fn validate(config: &Config) -> Result<()> {
+    config.otlp.to_export()?;
+    crate::select::Selection::new(&config.select).map(|_| ())
+}
+
+/// `gotap config schema`.
+pub(crate) fn print_schema() -> Result<()> {
+    let schema = schemars::schema_for!(Config);
+    println!("{}", serde_json::to_string_pretty(&schema)?);
+    Ok(())
+}
+
+/// `gotap config print`. Header values are secrets and are not shown.
+pub(crate) fn print(args: &RunArgs) -> Result<()> {
+    let mut config = load(args)?;
+    for value in config.otlp.headers.values_mut() {
+        *value = "***".into();
+    }
+    let text = serde_saphyr::to_string(&config).context("write the configuration as YAML")?;
+    print!("{text}");
+    Ok(())
+}

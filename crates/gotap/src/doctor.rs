@@ -1,0 +1,166 @@
+//! `gotap doctor`: what works on this machine, what does not, and what to do about it.
+
+use std::fs;
+
+use anyhow::{Result, bail};
+use probes::{Features, Session};
+use serde_json::json;
+
+use crate::cli::{DoctorArgs, Format};
+
+/// How a check came out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    /// Works, with something less.
+    Note,
+    /// gotap can't work like this.
+    Bad,
+}
+
+impl Verdict {
+    fn label(self) -> &'static str {
+        match self {
+            Verdict::Good => "ok",
+            Verdict::Note => "note",
+            Verdict::Bad => "FAIL",
+        }
+    }
+}
+
+struct Check {
+    name: &'static str,
+    verdict: Verdict,
+    finding: String,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
+    let features = Features::probe();
+    let checks = [
+        kernel(&features),
+        btf(&features),
+        uprobe_multi(&features),
+        privileges(),
+        lockdown(),
+        cgroup(),
+        wsl(),
+        load(&features),
+    ];
+    for check in &checks {
+        match args.format {
+            Format::Text => {
+                println!("{:<5} {:<13} {}", check.verdict.label(), check.name, check.finding);
+            }
+            Format::Json => println!(
+                "{}",
+                json!({
+                    "check": check.name,
+                    "verdict": check.verdict.label(),
+                    "finding": check.finding,
+                })
+            ),
+        }
+    }
+    if checks.iter().any(|c| c.name == "privileges" && c.verdict == Verdict::Bad) {
+        return Err(probes::Error::Denied.into());
+    }
+    if checks.iter().any(|c| c.verdict == Verdict::Bad) {
+        bail!("gotap can't observe programs on this machine as it is");
+    }
+    Ok(())
+}
+
+fn check(name: &'static str, verdict: Verdict, finding: impl Into<String>) -> Check {
+    Check { name, verdict, finding: finding.into() }
+}
+
+fn kernel(features: &Features) -> Check {
+    let kernel = features.kernel;
+    if kernel < Features::OLDEST {
+        let finding = format!("Linux {kernel}; gotap needs {} or newer", Features::OLDEST);
+        return check("kernel", Verdict::Bad, finding);
+    }
+    check("kernel", Verdict::Good, format!("Linux {kernel}"))
+}
+
+fn btf(features: &Features) -> Check {
+    if features.btf {
+        check("btf", Verdict::Good, "the kernel describes its types")
+    } else {
+        let finding = "no /sys/kernel/btf/vmlinux; use a kernel with CONFIG_DEBUG_INFO_BTF=y";
+        check("btf", Verdict::Bad, finding)
+    }
+}
+
+fn uprobe_multi(features: &Features) -> Check {
+    if !features.uprobe_multi {
+        let finding = "not in this kernel (6.6 has it): attaching and detaching take longer";
+        return check("uprobe_multi", Verdict::Note, finding);
+    }
+    if !features.uprobe_multi_pid {
+        let finding = "its process filter is broken in this kernel: other processes of the same \
+                       executable are trapped too (fixed in 6.6.33 and 6.9.4)";
+        return check("uprobe_multi", Verdict::Note, finding);
+    }
+    check("uprobe_multi", Verdict::Good, "one link holds all probes of a process")
+}
+
+/// Capability numbers of `linux/capability.h`.
+const NEEDED: [(u32, &str); 4] =
+    [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (19, "CAP_SYS_PTRACE"), (2, "CAP_DAC_READ_SEARCH")];
+const SYS_ADMIN: u32 = 21;
+
+fn privileges() -> Check {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status
+        .lines()
+        .find_map(|l| u64::from_str_radix(l.strip_prefix("CapEff:")?.trim(), 16).ok())
+        .unwrap_or(0);
+    let has = |bit: u32| effective & (1 << bit) != 0;
+    let missing: Vec<_> =
+        NEEDED.iter().filter(|(bit, _)| !has(*bit)).map(|(_, name)| *name).collect();
+    if missing.is_empty() {
+        return check("privileges", Verdict::Good, "all that is needed");
+    }
+    let root = if has(SYS_ADMIN) { "" } else { "; run gotap as root or grant them" };
+    check("privileges", Verdict::Bad, format!("missing {}{root}", missing.join(", ")))
+}
+
+fn lockdown() -> Check {
+    let state = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+    let active = state.split('[').nth(1).and_then(|s| s.split(']').next());
+    match active {
+        Some("confidentiality") => {
+            let finding = "confidentiality: the kernel forbids BPF to read memory; boot with \
+                           lockdown=integrity or less";
+            check("lockdown", Verdict::Bad, finding)
+        }
+        Some(mode) => check("lockdown", Verdict::Good, format!("{mode}: reading is allowed")),
+        None => check("lockdown", Verdict::Good, "unknown (securityfs is not mounted)"),
+    }
+}
+
+fn cgroup() -> Check {
+    if fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap_or(false) {
+        check("cgroup", Verdict::Good, "version 2")
+    } else {
+        check("cgroup", Verdict::Note, "version 1 or not mounted; tracing does not need it")
+    }
+}
+
+fn wsl() -> Check {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    if release.to_lowercase().contains("microsoft") {
+        check("wsl", Verdict::Note, "running in WSL2: only programs inside it can be seen")
+    } else {
+        check("wsl", Verdict::Good, "not WSL")
+    }
+}
+
+fn load(features: &Features) -> Check {
+    match Session::load(*features) {
+        Ok(_) => check("programs", Verdict::Good, "the kernel accepts gotap's BPF programs"),
+        Err(e) => check("programs", Verdict::Bad, e.to_string()),
+    }
+}

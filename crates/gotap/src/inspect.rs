@@ -1,0 +1,196 @@
+//! From a process to what gotap can do with it: its binary read, a plan made, its resource named.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gobin::Binary;
+use goproc::{Executable, FileId, Process};
+use probes::{Options, Plan};
+use trace::{ProcessInfo, Resource, Value};
+
+/// Binaries whose plans are kept; those of the same file share one.
+const MAX_BINARIES: usize = 256;
+
+/// Why a process is not a target.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotATarget {
+    /// `/proc` said no.
+    #[error(transparent)]
+    Process(goproc::Error),
+    /// The executable is none of ours.
+    #[error("process {pid} ({name}): {why}")]
+    Binary { pid: u32, name: String, why: gobin::Error },
+}
+
+/// What a binary says, without the binary.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) go_version: String,
+    pub(crate) unknown_version: bool,
+    pub(crate) module: String,
+    pub(crate) module_version: String,
+    pub(crate) build: Vec<&'static str>,
+    pub(crate) plan: Plan,
+}
+
+/// A Go process.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) process: Process,
+    pub(crate) executable: PathBuf,
+    pub(crate) service_name: String,
+    pub(crate) program: Arc<Program>,
+    pub(crate) resource: Arc<Resource>,
+}
+
+/// Reads binaries, each file once.
+#[derive(Default)]
+pub(crate) struct Inspector {
+    options: Options,
+    service_name: Option<String>,
+    programs: HashMap<FileId, Arc<Program>>,
+    order: VecDeque<FileId>,
+}
+
+impl Inspector {
+    pub(crate) fn new(options: Options, service_name: Option<String>) -> Self {
+        Self { options, service_name, ..Self::default() }
+    }
+
+    /// Looks at one process.
+    pub(crate) fn inspect(&mut self, process: Process) -> Result<Target, NotATarget> {
+        let executable = process.executable_path().map_err(NotATarget::Process)?;
+        let file = Executable::open(process).map_err(NotATarget::Process)?;
+        let program = match self.programs.get(&file.id()) {
+            Some(known) => known.clone(),
+            None => {
+                let program = read(file.data(), &self.options).map_err(|why| {
+                    let name = process.name().unwrap_or_default();
+                    NotATarget::Binary { pid: process.pid, name, why }
+                })?;
+                self.keep(file.id(), Arc::new(program))
+            }
+        };
+        let environment =
+            process.environment_of(&["OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"]);
+        let declared = declared_attributes(&environment);
+        let service_name = self
+            .service_name
+            .clone()
+            .or_else(|| environment.get("OTEL_SERVICE_NAME").filter(|n| !n.is_empty()).cloned())
+            .or_else(|| declared.iter().find(|(k, _)| k == "service.name").map(|(_, v)| v.clone()))
+            .unwrap_or_else(|| default_name(&program, &executable));
+        let resource = resource(process, &executable, &service_name, &program, declared);
+        let resource = Arc::new(resource);
+        Ok(Target { process, executable, service_name, program, resource })
+    }
+
+    fn keep(&mut self, id: FileId, program: Arc<Program>) -> Arc<Program> {
+        if self.order.len() >= MAX_BINARIES
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.programs.remove(&oldest);
+        }
+        self.order.push_back(id);
+        self.programs.insert(id, program.clone());
+        program
+    }
+}
+
+fn read(data: &[u8], options: &Options) -> Result<Program, gobin::Error> {
+    let binary = Binary::parse(data)?;
+    let info = binary.build_info();
+    let main = info.main.as_ref();
+    let mut build = Vec::new();
+    if binary.is_stripped() {
+        build.push("stripped");
+    }
+    if binary.image().is_pie() {
+        build.push("pie");
+    }
+    if binary.is_cgo() {
+        build.push("cgo");
+    }
+    if build.is_empty() {
+        build.push("plain");
+    }
+    Ok(Program {
+        go_version: info.go_version.to_owned(),
+        unknown_version: binary.is_unknown_version(),
+        module: main.map(|m| m.path).or(info.path).unwrap_or_default().to_owned(),
+        module_version: main.map(|m| m.version).unwrap_or_default().to_owned(),
+        build,
+        plan: Plan::new(&binary, options),
+    })
+}
+
+/// The last element of the module's path that is no major version; else the file's name.
+fn default_name(program: &Program, executable: &std::path::Path) -> String {
+    let is_major = |e: &str| e.strip_prefix('v').is_some_and(|n| n.parse::<u32>().is_ok());
+    let element = program.module.rsplit('/').find(|e| !e.is_empty() && !is_major(e));
+    match element {
+        Some(name) if name != "command-line-arguments" => name.to_owned(),
+        _ => executable.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+    }
+}
+
+/// `OTEL_RESOURCE_ATTRIBUTES` of the target.
+fn declared_attributes(
+    environment: &std::collections::BTreeMap<String, String>,
+) -> Vec<(String, String)> {
+    let text = environment.get("OTEL_RESOURCE_ATTRIBUTES").map(String::as_str).unwrap_or_default();
+    let decode = |value: &str| {
+        percent_encoding::percent_decode_str(value.trim()).decode_utf8_lossy().into_owned()
+    };
+    text.split(',')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(key, value)| (key.trim().to_owned(), decode(value)))
+        .collect()
+}
+
+fn resource(
+    process: Process,
+    executable: &std::path::Path,
+    service_name: &str,
+    program: &Program,
+    declared: Vec<(String, String)>,
+) -> Resource {
+    let text = |value: &str| Value::Text(value.to_owned());
+    let mut attributes = vec![("service.name".to_owned(), text(service_name))];
+    let mut add = |key: &str, value: Value| attributes.push((key.to_owned(), value));
+    if !matches!(program.module_version.as_str(), "" | "(devel)") {
+        add("service.version", text(&program.module_version));
+    }
+    add("process.pid", Value::Int(process.pid.into()));
+    add("process.executable.path", text(&executable.to_string_lossy()));
+    add("process.runtime.name", Value::Static("go"));
+    add("process.runtime.version", text(&program.go_version));
+    add("host.name", text(&rustix::system::uname().nodename().to_string_lossy()));
+    add("telemetry.sdk.language", Value::Static("go"));
+    add("telemetry.distro.name", Value::Static("gotap"));
+    add("telemetry.distro.version", Value::Static(env!("CARGO_PKG_VERSION")));
+    for (key, value) in declared {
+        match attributes.iter_mut().find(|(k, _)| *k == key) {
+            Some(_) if key == "service.name" => {}
+            Some((_, slot)) => *slot = Value::Text(value),
+            None => attributes.push((key, Value::Text(value))),
+        }
+    }
+    Resource { attributes }
+}
+
+impl Target {
+    /// The load bias of the process.
+    pub(crate) fn bias(&self) -> u64 {
+        self.process.executable_start().map_or(0, |start| self.program.plan.bias(start))
+    }
+
+    /// What the assembler needs to know.
+    pub(crate) fn info(&self, bias: u64) -> ProcessInfo {
+        let names = &self.program.plan.type_names;
+        let type_names =
+            names.iter().map(|(vaddr, name)| (vaddr.wrapping_add(bias), name.clone())).collect();
+        ProcessInfo { resource: self.resource.clone(), type_names: Arc::new(type_names) }
+    }
+}

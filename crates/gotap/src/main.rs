@@ -1,0 +1,58 @@
+//! The `gotap` command: reads the command line, wires the crates together, prints. It holds no
+//! logic of observing; that is in the crates it depends on.
+//!
+//! Exit codes: 0 done, 1 failure, 2 wrong usage, 77 missing privilege.
+
+mod agent;
+mod cli;
+mod config;
+mod doctor;
+mod inspect;
+mod output;
+mod ps;
+mod reader;
+mod select;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command, ConfigCommand, TraceCommand};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Run(args) => agent::run(&args),
+        Command::Ps(args) => ps::run(&args),
+        Command::Trace { what: TraceCommand::Http(args) } => agent::trace(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Config { what } => match what {
+            ConfigCommand::Check(args) => config::check(&args),
+            ConfigCommand::Schema => config::print_schema(),
+            ConfigCommand::Print(args) => config::print(&args),
+        },
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gotap: {error:#}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+/// 77 for missing rights, 2 for what the user wrote, 1 for the rest.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let denied = error.chain().any(|cause| {
+        matches!(cause.downcast_ref(), Some(probes::Error::Denied))
+            || matches!(cause.downcast_ref(), Some(goproc::Error::Denied(_)))
+    });
+    if denied {
+        77
+    } else if error.chain().any(|cause| cause.is::<config::Invalid>()) {
+        2
+    } else {
+        1
+    }
+}

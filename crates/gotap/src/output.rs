@@ -1,0 +1,15 @@
+//! How things are printed: lines of text for people, JSON for programs.
+
+mod json;
+pub(crate) mod text;
+
+pub(crate) use json::{json_line, json_value};
+
+/// Whether `error` says that the reader of our output went away, as `head` does.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}

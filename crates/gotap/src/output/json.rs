@@ -1,0 +1,47 @@
+//! Spans as JSON, one a line: ids in lower-case hex and times as decimal strings, as in OTLP/JSON,
+//! but attributes and resource as flat objects.
+
+use serde_json::{Map, Value, json};
+use trace::{Span, Status};
+
+/// One span as a line without its end.
+pub(crate) fn json_line(span: &Span) -> String {
+    let status = match &span.status {
+        Status::Unset => json!({"code": "unset"}),
+        Status::Error(message) if message.is_empty() => json!({"code": "error"}),
+        Status::Error(message) => json!({"code": "error", "message": message}),
+    };
+    let attributes = span.attributes.iter().map(|(k, v)| ((*k).to_owned(), json_value(v)));
+    let resource = span.resource.attributes.iter().map(|(k, v)| (k.clone(), json_value(v)));
+    let line = json!({
+        "traceId": hex(&span.trace_id),
+        "spanId": hex(&span.span_id),
+        "parentSpanId": span.parent_span_id.map(|id| hex(&id)).unwrap_or_default(),
+        "traceState": span.trace_state,
+        "name": span.name,
+        "kind": span.kind.label(),
+        "startTimeUnixNano": span.start_unix_nano.to_string(),
+        "endTimeUnixNano": span.end_unix_nano.to_string(),
+        "status": status,
+        "attributes": attributes.collect::<Map<_, _>>(),
+        "resource": resource.collect::<Map<_, _>>(),
+        "parent": span.parent.label(),
+    });
+    line.to_string()
+}
+
+/// An attribute's value.
+pub(crate) fn json_value(value: &trace::Value) -> Value {
+    match value {
+        trace::Value::Static(text) => json!(text),
+        trace::Value::Text(text) => json!(text),
+        trace::Value::Int(number) => json!(number),
+    }
+}
+
+/// Lower-case hex.
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |n: u8| char::from(DIGITS[usize::from(n & 15)]);
+    bytes.iter().flat_map(|b| [digit(b >> 4), digit(*b)]).collect()
+}

@@ -1,0 +1,126 @@
+//! Spans as aligned, coloured lines: time, service, direction, method, status, duration, what.
+
+use std::io::IsTerminal;
+
+use trace::{Kind, Span, Status, Value};
+
+const RED: &str = "\x1b[31m";
+const GREEN: &str = "\x1b[32m";
+const YELLOW: &str = "\x1b[33m";
+const CYAN: &str = "\x1b[36m";
+const DIM: &str = "\x1b[2m";
+const RESET: &str = "\x1b[0m";
+
+/// Whether standard output wants colours: a terminal, and `NO_COLOR` is not set.
+pub(crate) fn colours() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+/// One span on one line.
+pub(crate) fn line(span: &Span, colours: bool) -> String {
+    let paint = |colour: &str, text: String| {
+        if colours { format!("{colour}{text}{RESET}") } else { text }
+    };
+    let text = |key: &str| span.get(key).and_then(Value::as_str).unwrap_or_default();
+    let pid = match span.resource.get("process.pid") {
+        Some(Value::Int(pid)) => *pid,
+        _ => 0,
+    };
+    let who = format!("{}[{pid}]", span.resource.service_name());
+    let direction = match span.kind {
+        Kind::Server => "server",
+        Kind::Client => "client",
+    };
+    let method = text("http.request.method");
+    let method = if method == "_OTHER" { text("http.request.method_original") } else { method };
+    let (status, colour) = status(span);
+    let what = match span.kind {
+        Kind::Server => text("url.path"),
+        Kind::Client => text("url.full"),
+    };
+    let mut notes = String::new();
+    if let Some(route) = span.get("http.route").and_then(Value::as_str) {
+        notes.push_str(&format!("  route={route}"));
+    }
+    if let Status::Error(message) = &span.status
+        && !message.is_empty()
+    {
+        notes.push_str(&format!("  error={message:?}"));
+    }
+    let short = span.trace_id.iter().take(4).map(|b| format!("{b:02x}")).collect::<String>();
+    notes.push_str(&format!("  trace={short}"));
+    if span.parent_span_id.is_some() {
+        notes.push_str(&format!(" parent={}", span.parent.label()));
+    }
+    format!(
+        "{}  {}  {direction}  {method:<7} {} {:>9}  {}{}",
+        paint(DIM, clock(span.start_unix_nano)),
+        paint(CYAN, format!("{who:<20}")),
+        paint(colour, format!("{status:>6}")),
+        duration(span.end_unix_nano.saturating_sub(span.start_unix_nano)),
+        printable(what),
+        paint(DIM, printable(&notes)),
+    )
+}
+
+/// Status code or a word, and its colour.
+fn status(span: &Span) -> (String, &'static str) {
+    match span.get("http.response.status_code") {
+        Some(Value::Int(code)) => {
+            let colour = match code {
+                500.. => RED,
+                400.. => YELLOW,
+                _ => GREEN,
+            };
+            (code.to_string(), colour)
+        }
+        _ if span.status != Status::Unset => ("error".into(), RED),
+        _ => ("-".into(), DIM),
+    }
+}
+
+/// Time of day in UTC, to the microsecond.
+fn clock(unix_nano: u64) -> String {
+    let (seconds, nanos) = (unix_nano / 1_000_000_000, unix_nano % 1_000_000_000);
+    let day = seconds % 86_400;
+    format!("{:02}:{:02}:{:02}.{:06}", day / 3600, day / 60 % 60, day % 60, nanos / 1000)
+}
+
+/// Three digits and a unit.
+fn duration(nanos: u64) -> String {
+    let (unit, divisor) = match nanos {
+        0..1_000_000 => ("µs", 1e3),
+        1_000_000..1_000_000_000 => ("ms", 1e6),
+        _ => ("s", 1e9),
+    };
+    let value = nanos as f64 / divisor;
+    let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+    format!("{value:.digits$}{unit}")
+}
+
+/// The text without what could move a terminal's cursor: paths come from the network.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_three_digits() {
+        assert_eq!(duration(1_234), "1.23µs");
+        assert_eq!(duration(56_700_000), "56.7ms");
+        assert_eq!(duration(123_000_000_000), "123s");
+    }
+
+    #[test]
+    fn escapes_from_the_network_do_not_reach_the_terminal() {
+        assert_eq!(printable("/a\x1b[2J"), "/a\u{fffd}[2J");
+    }
+
+    #[test]
+    fn time_of_day_is_utc() {
+        assert_eq!(clock(1_700_000_000_123_456_789), "22:13:20.123456");
+    }
+}

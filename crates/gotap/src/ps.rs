@@ -1,0 +1,115 @@
+//! `gotap ps`: the Go processes of this machine, and what can be seen in them.
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::cli::{Format, PsArgs};
+use crate::inspect::{Inspector, NotATarget, Target};
+use crate::select::{self, Selection};
+
+/// Runs the command.
+pub(crate) fn run(args: &PsArgs) -> Result<()> {
+    let selection = select::from_args(&args.select)?;
+    let targets = find(&selection)?;
+    match args.format {
+        Format::Text => print_table(&targets),
+        Format::Json => targets.iter().for_each(print_json),
+    }
+    Ok(())
+}
+
+fn find(selection: &Selection) -> Result<Vec<Target>> {
+    let mut inspector = Inspector::default();
+    let mut out = Vec::new();
+    let mut denied = None;
+    for process in select::candidates(selection)? {
+        match inspector.inspect(process) {
+            Ok(target) if selection.matches(&target) => out.push(target),
+            Err(NotATarget::Process(e)) if selection.pids.contains(&process.pid) => {
+                return Err(e.into());
+            }
+            Err(why) if selection.pids.contains(&process.pid) => return Err(why.into()),
+            Err(NotATarget::Process(e @ goproc::Error::Denied(_))) => denied = Some(e),
+            _ => {}
+        }
+    }
+    for pid in &selection.pids {
+        if !out.iter().any(|t| t.process.pid == *pid) {
+            inspector.inspect(goproc::Process { pid: *pid })?;
+        }
+    }
+    match denied {
+        // Others' processes stay hidden without root, which would look like there were none.
+        Some(error) if out.is_empty() => Err(error.into()),
+        _ => Ok(out),
+    }
+}
+
+fn print_table(targets: &[Target]) {
+    if targets.is_empty() {
+        println!("no Go processes found");
+        return;
+    }
+    let header = ["PID", "SERVICE", "GO", "MODULE", "BUILD", "SEES", "NOT"].map(str::to_owned);
+    let rows: Vec<[String; 7]> =
+        std::iter::once(header).chain(targets.iter().map(row)).collect();
+    let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);
+    let widths: [usize; 7] = std::array::from_fn(width);
+    for row in &rows {
+        let cells = row.iter().zip(widths).map(|(cell, w)| format!("{cell:<w$}"));
+        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+}
+
+fn row(target: &Target) -> [String; 7] {
+    let program = &target.program;
+    let version = program.go_version.trim_start_matches("go");
+    let unknown = if program.unknown_version { " (unknown)" } else { "" };
+    let dash = |text: String| if text.is_empty() { "-".into() } else { text };
+    [
+        target.process.pid.to_string(),
+        target.service_name.clone(),
+        format!("{version}{unknown}"),
+        dash(program.module.clone()),
+        program.build.join(","),
+        dash(sees(target).join(",")),
+        missing(target).join("; "),
+    ]
+}
+
+fn sees(target: &Target) -> Vec<&'static str> {
+    target.program.plan.abilities.iter().map(|a| a.label()).collect()
+}
+
+fn missing(target: &Target) -> Vec<String> {
+    let missing = &target.program.plan.missing;
+    missing.iter().map(|m| format!("{}: {}", m.ability.label(), m.why)).collect()
+}
+
+fn print_json(target: &Target) {
+    let program = &target.program;
+    let probes = program.plan.sites.iter().map(|s| {
+        json!({
+            "probe": s.probe.label(),
+            "function": s.function,
+            "offset": s.site.delta,
+            "instruction": format!("{:?}", s.site.kind),
+            "hot": s.hot,
+            "cost_ns": s.cost_ns(),
+        })
+    });
+    let line = json!({
+        "pid": target.process.pid,
+        "service": target.service_name,
+        "executable": target.executable,
+        "go": program.go_version,
+        "known_version": !program.unknown_version,
+        "module": program.module,
+        "module_version": program.module_version,
+        "build": program.build,
+        "sees": sees(target),
+        "missing": missing(target),
+        "probes": probes.collect::<Vec<_>>(),
+    });
+    println!("{line}");
+}

@@ -1,0 +1,190 @@
+//! The thread that reads the ring buffers and feeds spans to where they are wanted.
+
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use probes::EventSource;
+use rustix::time::{ClockId, clock_gettime};
+use trace::{Assembler, ProcessInfo, Span};
+use wire::Event;
+
+/// How long events may wait in the ring buffer. It holds some five thousand of them.
+const POLL: Duration = Duration::from_millis(20);
+/// How long a process that ended stays known, for its last events.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Where spans go.
+pub(crate) trait Sink {
+    /// Takes a span. An error ends the program: the output is gone.
+    fn span(&mut self, span: &Span) -> anyhow::Result<()>;
+    /// Called every few milliseconds.
+    fn tick(&mut self) -> anyhow::Result<()>;
+    /// Called once at the end, with the time that is left.
+    fn finish(self: Box<Self>, patience: Duration);
+}
+
+/// What the reader is told.
+pub(crate) enum Order {
+    /// Spans of this instance will come.
+    Add(u32, ProcessInfo),
+    /// No more spans of this instance will come, but those in the buffer.
+    Remove(u32),
+    /// Read what is left, hand it over and stop.
+    Stop,
+}
+
+/// What the reader tells.
+pub(crate) enum News {
+    /// A process replaced its program.
+    Exec(u32),
+    /// A process ended.
+    Exit(u32),
+    /// The user asked to stop.
+    Stop,
+    /// Reading or writing failed for good.
+    Failed(anyhow::Error),
+}
+
+/// Counts that only the reader knows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ReaderCounts {
+    pub(crate) spans: u64,
+    pub(crate) undecodable: u64,
+    pub(crate) unknown_process: u64,
+}
+
+/// A running reader.
+pub(crate) struct Reader {
+    pub(crate) orders: Sender<Order>,
+    counts: Arc<Mutex<ReaderCounts>>,
+    thread: JoinHandle<()>,
+}
+
+impl Reader {
+    /// Starts the thread.
+    pub(crate) fn start(
+        source: EventSource,
+        sink: Box<dyn Sink + Send>,
+        news: Sender<News>,
+    ) -> std::io::Result<Self> {
+        let (orders, receiver) = std::sync::mpsc::channel();
+        let counts = Arc::new(Mutex::default());
+        let shared = counts.clone();
+        let thread = std::thread::Builder::new().name("gotap-reader".into()).spawn(move || {
+            if let Err(error) = read(source, sink, &receiver, &news, &shared) {
+                // Nobody listens any more only when the program ends anyway.
+                let _ = news.send(News::Failed(error));
+            }
+        })?;
+        Ok(Self { orders, counts, thread })
+    }
+
+    /// Counts so far.
+    pub(crate) fn counts(&self) -> ReaderCounts {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what is left, hands it over and gives the final counts.
+    pub(crate) fn stop(self) -> ReaderCounts {
+        // A reader that failed is gone already.
+        let _ = self.orders.send(Order::Stop);
+        let _ = self.thread.join();
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// State that the ring buffer's callback changes.
+struct State<'a> {
+    assembler: Assembler,
+    sink: Box<dyn Sink + Send>,
+    news: &'a Sender<News>,
+    clock_offset: i64,
+    counts: ReaderCounts,
+    failed: Option<anyhow::Error>,
+}
+
+impl State<'_> {
+    fn take(&mut self, event: Result<Event, wire::DecodeError>) {
+        match event {
+            Ok(Event::Exec { pid, .. }) => self.tell(News::Exec(pid)),
+            Ok(Event::Exit { pid, .. }) => self.tell(News::Exit(pid)),
+            Ok(event) => {
+                if let Some(span) = self.assembler.on_event(event, self.clock_offset)
+                    && self.failed.is_none()
+                {
+                    self.counts.spans += 1;
+                    self.failed = self.sink.span(&span).err();
+                }
+            }
+            Err(_) => self.counts.undecodable += 1,
+        }
+    }
+
+    fn tell(&self, news: News) {
+        // The receiver is gone only when the program ends.
+        let _ = self.news.send(news);
+    }
+}
+
+fn read(
+    source: EventSource,
+    sink: Box<dyn Sink + Send>,
+    orders: &Receiver<Order>,
+    news: &Sender<News>,
+    counts: &Mutex<ReaderCounts>,
+) -> anyhow::Result<()> {
+    let state = std::cell::RefCell::new(State {
+        assembler: Assembler::new(),
+        sink,
+        news,
+        clock_offset: clock_offset(),
+        counts: ReaderCounts::default(),
+        failed: None,
+    });
+    let events = source.open(|event| state.borrow_mut().take(event))?;
+    let mut leaving: Vec<(Instant, u32)> = Vec::new();
+    let mut stopping = false;
+    while !stopping {
+        while let Ok(order) = orders.try_recv() {
+            match order {
+                Order::Add(instance, info) => {
+                    state.borrow_mut().assembler.add_process(instance, info);
+                }
+                Order::Remove(instance) => leaving.push((Instant::now() + GRACE, instance)),
+                Order::Stop => stopping = true,
+            }
+        }
+        let timeout = if stopping { Duration::ZERO } else { POLL };
+        events.read(timeout)?;
+        let mut state = state.borrow_mut();
+        // The real-time clock may be set while we run.
+        state.clock_offset = clock_offset();
+        state.sink.tick()?;
+        leaving.retain(|(until, instance)| {
+            let stays = *until > Instant::now();
+            if !stays {
+                state.assembler.remove_process(*instance);
+            }
+            stays
+        });
+        state.counts.unknown_process = state.assembler.unknown_process();
+        *counts.lock().unwrap_or_else(PoisonError::into_inner) = state.counts;
+        if let Some(error) = state.failed.take() {
+            return Err(error);
+        }
+    }
+    drop(events);
+    state.into_inner().sink.finish(Duration::from_millis(700));
+    Ok(())
+}
+
+/// Real time less the clock that the kernel side reads, in nanoseconds.
+fn clock_offset() -> i64 {
+    let nanos = |clock| {
+        let time = clock_gettime(clock);
+        time.tv_sec * 1_000_000_000 + time.tv_nsec
+    };
+    nanos(ClockId::Realtime) - nanos(ClockId::Monotonic)
+}

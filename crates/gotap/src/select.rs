@@ -1,0 +1,93 @@
+//! Which processes are meant.
+
+use anyhow::Result;
+use glob::Pattern;
+use goproc::Process;
+
+use crate::cli::SelectArgs;
+use crate::config::{Invalid, Select};
+use crate::inspect::Target;
+
+/// A compiled selection.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Selection {
+    pub(crate) pids: Vec<u32>,
+    executables: Vec<Pattern>,
+    ports: Vec<u16>,
+    names: Vec<Pattern>,
+}
+
+impl Selection {
+    /// Compiles the patterns.
+    pub(crate) fn new(select: &Select) -> Result<Self> {
+        let compile = |globs: &[String]| -> Result<Vec<Pattern>> {
+            let one = |g: &String| {
+                Pattern::new(g).map_err(|e| Invalid(format!("pattern {g:?}: {e}")).into())
+            };
+            globs.iter().map(one).collect()
+        };
+        Ok(Self {
+            pids: select.pids.clone(),
+            executables: compile(&select.executables)?,
+            ports: select.ports.clone(),
+            names: compile(&select.names)?,
+        })
+    }
+
+    /// Whether nothing was chosen, so that every Go process is meant.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.pids.is_empty()
+            && self.executables.is_empty()
+            && self.ports.is_empty()
+            && self.names.is_empty()
+    }
+
+    /// Whether a process that starts later can match.
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_everything()
+            || !self.executables.is_empty()
+            || !self.ports.is_empty()
+            || !self.names.is_empty()
+    }
+
+    /// Whether a process may match later that does not now, as it does not listen yet.
+    pub(crate) fn waits_for_port(&self) -> bool {
+        !self.ports.is_empty()
+    }
+
+    /// Whether `target` is meant.
+    pub(crate) fn matches(&self, target: &Target) -> bool {
+        if self.is_everything() || self.pids.contains(&target.process.pid) {
+            return true;
+        }
+        let path = target.executable.to_string_lossy();
+        if self.executables.iter().any(|p| p.matches(&path)) {
+            return true;
+        }
+        let process = target.process.name();
+        let file = target.executable.file_name().and_then(|n| n.to_str());
+        let names = [Some(target.service_name.as_str()), process.as_deref(), file];
+        let mut names = names.into_iter().flatten();
+        if names.any(|name| self.names.iter().any(|p| p.matches(name))) {
+            return true;
+        }
+        !self.ports.is_empty()
+            && goproc::listening_ports(target.process).iter().any(|p| self.ports.contains(p))
+    }
+}
+
+/// The selection of a command's flags alone.
+pub(crate) fn from_args(args: &SelectArgs) -> Result<Selection> {
+    Selection::new(&Select {
+        pids: args.pids.clone(),
+        executables: args.executables.clone(),
+        ports: args.ports.clone(),
+        names: args.names.clone(),
+    })
+}
+
+/// The processes to look at: those named by id, or all of them.
+pub(crate) fn candidates(selection: &Selection) -> Result<Vec<Process>> {
+    let pids = if selection.is_open() { goproc::pids()? } else { selection.pids.clone() };
+    Ok(pids.into_iter().map(|pid| Process { pid }).collect())
+}
