@@ -113,7 +113,8 @@ impl Exporter {
             max_bytes: config.queue_bytes,
             notice: Box::new(notice),
         });
-        let worker = Worker { shared: shared.clone(), transport, endpoint: config.endpoint.clone() };
+        let worker =
+            Worker { shared: shared.clone(), transport, endpoint: config.endpoint.clone() };
         let thread = std::thread::Builder::new()
             .name("gotap-export".into())
             .spawn(move || runtime.block_on(worker.run()))?;

@@ -75,8 +75,7 @@ fn rejected(response: Response) -> Rejected {
 fn read_certificate(config: &Config) -> Result<Option<Vec<u8>>, Error> {
     let Some(path) = &config.ca_certificate else { return Ok(None) };
     let read = fs::read(path);
-    read.map(Some)
-        .map_err(|source| Error::Certificate { path: path.display().to_string(), source })
+    read.map(Some).map_err(|source| Error::Certificate { path: path.display().to_string(), source })
 }
 
 pub(crate) struct Grpc {
@@ -221,7 +220,8 @@ impl Http {
         }
         let mut tls = ureq::tls::TlsConfig::builder();
         if let Some(pem) = read_certificate(config)? {
-            let root = ureq::tls::Certificate::from_pem(&pem).map_err(|e| Error::Tls(e.to_string()))?;
+            let root =
+                ureq::tls::Certificate::from_pem(&pem).map_err(|e| Error::Tls(e.to_string()))?;
             tls = tls.root_certs(ureq::tls::RootCerts::new_with_certs(&[root]));
         }
         let agent = ureq::Agent::config_builder()

@@ -34,8 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("no connection: {:x?}", binary.nonzero_site(&f, &g, 1));
         println!("context done: {:x?}", binary.nonzero_site(&f, &s, 0));
     }
-    if let (Some(f), Some(offset)) =
-        (of("runtime.newproc1"), types.offset("runtime.g", &["goid"]))
+    if let (Some(f), Some(offset)) = (of("runtime.newproc1"), types.offset("runtime.g", &["goid"]))
     {
         println!("new goroutine: {:x?}", binary.store_site(&f, offset));
     }

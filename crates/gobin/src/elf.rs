@@ -154,19 +154,13 @@ impl<'d> Image<'d> {
 
     /// The offset in the file of virtual address `va`.
     pub fn file_offset(&self, va: u64) -> Option<u64> {
-        let segment = self
-            .segments
-            .iter()
-            .find(|s| va >= s.vaddr && va - s.vaddr < s.file_size)?;
+        let segment = self.segments.iter().find(|s| va >= s.vaddr && va - s.vaddr < s.file_size)?;
         segment.offset.checked_add(va - segment.vaddr)
     }
 
     /// The bytes from `va` to the end of what the file holds of its segment.
     pub fn tail(&self, va: u64) -> Option<&'d [u8]> {
-        let segment = self
-            .segments
-            .iter()
-            .find(|s| va >= s.vaddr && va - s.vaddr < s.file_size)?;
+        let segment = self.segments.iter().find(|s| va >= s.vaddr && va - s.vaddr < s.file_size)?;
         let start = segment.offset.checked_add(va - segment.vaddr)?;
         let end = segment.offset.checked_add(segment.file_size)?;
         let end = end.min(self.data.len() as u64);

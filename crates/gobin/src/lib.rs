@@ -202,7 +202,8 @@ impl<'d> Binary<'d> {
     /// Where, relative to the thread pointer, the current g is stored. x86-64 only; `None` also
     /// where the offset is known to the dynamic loader only.
     pub fn tls_g_offset(&self) -> Option<i64> {
-        let function = self.function("runtime.morestack.abi0")
+        let function = self
+            .function("runtime.morestack.abi0")
             .or_else(|| self.function("runtime.morestack"))?;
         match self.image.arch() {
             Arch::Amd64 => amd64::tls_offset(self.code(&function)?, function.entry),

@@ -27,19 +27,64 @@ const TFLAG_EXTRA_STAR: u8 = 2;
 #[expect(missing_docs, reason = "the names are Go's own")]
 #[repr(u8)]
 pub enum Kind {
-    Bool = 1, Int, Int8, Int16, Int32, Int64, Uint, Uint8, Uint16, Uint32, Uint64, Uintptr,
-    Float32, Float64, Complex64, Complex128, Array, Chan, Func, Interface, Map, Pointer, Slice,
-    String, Struct, UnsafePointer,
+    Bool = 1,
+    Int,
+    Int8,
+    Int16,
+    Int32,
+    Int64,
+    Uint,
+    Uint8,
+    Uint16,
+    Uint32,
+    Uint64,
+    Uintptr,
+    Float32,
+    Float64,
+    Complex64,
+    Complex128,
+    Array,
+    Chan,
+    Func,
+    Interface,
+    Map,
+    Pointer,
+    Slice,
+    String,
+    Struct,
+    UnsafePointer,
 }
 
 impl Kind {
     fn from_bits(bits: u8) -> Option<Self> {
         use Kind as K;
         const ALL: [Kind; 26] = [
-            K::Bool, K::Int, K::Int8, K::Int16, K::Int32, K::Int64, K::Uint, K::Uint8, K::Uint16,
-            K::Uint32, K::Uint64, K::Uintptr, K::Float32, K::Float64, K::Complex64, K::Complex128,
-            K::Array, K::Chan, K::Func, K::Interface, K::Map, K::Pointer, K::Slice, K::String,
-            K::Struct, K::UnsafePointer,
+            K::Bool,
+            K::Int,
+            K::Int8,
+            K::Int16,
+            K::Int32,
+            K::Int64,
+            K::Uint,
+            K::Uint8,
+            K::Uint16,
+            K::Uint32,
+            K::Uint64,
+            K::Uintptr,
+            K::Float32,
+            K::Float64,
+            K::Complex64,
+            K::Complex128,
+            K::Array,
+            K::Chan,
+            K::Func,
+            K::Interface,
+            K::Map,
+            K::Pointer,
+            K::Slice,
+            K::String,
+            K::Struct,
+            K::UnsafePointer,
         ];
         ALL.get(usize::from(bits & 31).checked_sub(1)?).copied()
     }
@@ -112,11 +157,7 @@ pub struct Types<'a, 'd> {
 }
 
 impl<'a, 'd> Types<'a, 'd> {
-    pub(crate) fn scan(
-        image: &'a Image<'d>,
-        module: &Moduledata,
-        minor: Option<GoMinor>,
-    ) -> Self {
+    pub(crate) fn scan(image: &'a Image<'d>, module: &Moduledata, minor: Option<GoMinor>) -> Self {
         let len = usize::try_from(module.etypes - module.types).unwrap_or(usize::MAX);
         let tail = image.tail(module.types).unwrap_or_default();
         let mut types = Self {

@@ -244,15 +244,18 @@ impl Agent {
 /// What was seen and what was lost, by reason.
 fn summary(counts: ReaderCounts, counters: &probes::Counters) -> String {
     let kernel = counters.drops.iter().map(|(reason, n)| (reason.label(), *n));
-    let reader =
-        [("undecodable", counts.undecodable), ("unknown_process", counts.unknown_process)];
+    let reader = [("undecodable", counts.undecodable), ("unknown_process", counts.unknown_process)];
     let lost: Vec<String> = kernel
         .chain(reader)
         .filter(|(_, n)| *n > 0)
         .map(|(reason, n)| format!("{reason} {n}"))
         .collect();
     let seen = count(usize::try_from(counts.spans).unwrap_or(usize::MAX), "span", "spans");
-    if lost.is_empty() { format!("{seen}, none dropped") } else { format!("{seen}, dropped: {}", lost.join(", ")) }
+    if lost.is_empty() {
+        format!("{seen}, none dropped")
+    } else {
+        format!("{seen}, dropped: {}", lost.join(", "))
+    }
 }
 
 fn count(n: usize, one: &str, many: &str) -> String {

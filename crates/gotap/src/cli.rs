@@ -10,7 +10,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// (or the capabilities that `gotap doctor` names) and Linux 5.10 or newer.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "Start with:\n  gotap ps           which Go programs run here, and what can be seen in them\n  gotap trace http   their HTTP requests, live\n  gotap run          send traces to an OpenTelemetry collector\n\nExit codes: 0 done, 1 failure, 2 wrong usage, 77 missing privilege.")]
+#[command(
+    after_help = "Start with:\n  gotap ps           which Go programs run here, and what can be seen in them\n  gotap trace http   their HTTP requests, live\n  gotap run          send traces to an OpenTelemetry collector\n\nExit codes: 0 done, 1 failure, 2 wrong usage, 77 missing privilege."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -3,7 +3,7 @@
 mod json;
 pub(crate) mod text;
 
-pub(crate) use json::{json_line, json_value};
+pub(crate) use json::json_line;
 
 /// Whether `error` says that the reader of our output went away, as `head` does.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {

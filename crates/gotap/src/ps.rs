@@ -51,8 +51,7 @@ fn print_table(targets: &[Target]) {
         return;
     }
     let header = ["PID", "SERVICE", "GO", "MODULE", "BUILD", "SEES", "NOT"].map(str::to_owned);
-    let rows: Vec<[String; 7]> =
-        std::iter::once(header).chain(targets.iter().map(row)).collect();
+    let rows: Vec<[String; 7]> = std::iter::once(header).chain(targets.iter().map(row)).collect();
     let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);
     let widths: [usize; 7] = std::array::from_fn(width);
     for row in &rows {

@@ -81,11 +81,6 @@ impl Reader {
         Ok(Self { orders, counts, thread })
     }
 
-    /// Counts so far.
-    pub(crate) fn counts(&self) -> ReaderCounts {
-        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Reads what is left, hands it over and gives the final counts.
     pub(crate) fn stop(self) -> ReaderCounts {
         // A reader that failed is gone already.

@@ -19,10 +19,14 @@ pub use session::{Attached, Counters, Options, Session};
 #[non_exhaustive]
 pub enum Error {
     /// The agent lacks rights.
-    #[error("not allowed to load BPF programs; run as root or with CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH")]
+    #[error(
+        "not allowed to load BPF programs; run as root or with CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
+    )]
     Denied,
     /// No BTF in the kernel.
-    #[error("the kernel has no type information (/sys/kernel/btf/vmlinux); gotap needs one built with CONFIG_DEBUG_INFO_BTF=y")]
+    #[error(
+        "the kernel has no type information (/sys/kernel/btf/vmlinux); gotap needs one built with CONFIG_DEBUG_INFO_BTF=y"
+    )]
     NoBtf,
     /// Too old a kernel.
     #[error("Linux {0} is too old; gotap needs 5.10 or newer")]

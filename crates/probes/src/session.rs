@@ -80,7 +80,9 @@ impl Session {
         for mut program in open.progs_mut() {
             let multi = program.name() == MULTI;
             let single = program.name().to_string_lossy().starts_with("probe_");
-            program.set_autoload(!(single && features.uprobe_multi || multi && !features.uprobe_multi));
+            program.set_autoload(
+                !(single && features.uprobe_multi || multi && !features.uprobe_multi),
+            );
         }
         let mut object = open.load().map_err(Error::bpf("load BPF programs"))?;
         let mut tracepoints = Vec::new();
@@ -205,10 +207,8 @@ impl Session {
     /// Removes requests that were being served when the process ended or was detached from.
     fn sweep(&self, instance: u32) {
         let Ok(map) = self.map("servers") else { return };
-        let stale: Vec<Vec<u8>> = map
-            .keys()
-            .filter(|key| key.get(8..12) == Some(&instance.to_ne_bytes()[..]))
-            .collect();
+        let stale: Vec<Vec<u8>> =
+            map.keys().filter(|key| key.get(8..12) == Some(&instance.to_ne_bytes()[..])).collect();
         for key in stale {
             let _ = map.delete(&key);
         }
@@ -230,12 +230,17 @@ impl Session {
                 .lookup_percpu(&index.to_ne_bytes(), MapFlags::ANY)
                 .map_err(Error::bpf("read counters"))?
                 .unwrap_or_default();
-            let numbers = values.iter().filter_map(|v| Some(u64::from_ne_bytes(v.get(..8)?.try_into().ok()?)));
+            let numbers = values
+                .iter()
+                .filter_map(|v| Some(u64::from_ne_bytes(v.get(..8)?.try_into().ok()?)));
             Ok(numbers.sum())
         };
         let hits = Probe::ALL.iter().map(|p| Ok((*p, read("hits", *p as u32)?)));
         let drops = DropReason::ALL.iter().map(|d| Ok((*d, read("drops", *d as u32)?)));
-        Ok(Counters { hits: hits.collect::<Result<_, _>>()?, drops: drops.collect::<Result<_, _>>()? })
+        Ok(Counters {
+            hits: hits.collect::<Result<_, _>>()?,
+            drops: drops.collect::<Result<_, _>>()?,
+        })
     }
 
     /// A handle of its own to a ring buffer.
@@ -244,10 +249,7 @@ impl Session {
     }
 
     fn map(&self, name: &str) -> Result<libbpf_rs::Map<'_>, Error> {
-        self.object
-            .maps()
-            .find(|map| map.name() == name)
-            .ok_or_else(|| missing("map", name))
+        self.object.maps().find(|map| map.name() == name).ok_or_else(|| missing("map", name))
     }
 }
 

@@ -11,8 +11,21 @@ use crate::span::{Kind, Span, Status, Value};
 
 /// What Go's `url.URL.EscapedPath` escapes in a path.
 const PATH: &AsciiSet = &CONTROLS
-    .add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'?').add(b'`').add(b'{').add(b'}')
-    .add(b'%').add(b'^').add(b'|').add(b'\\').add(b'[').add(b']');
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}')
+    .add(b'%')
+    .add(b'^')
+    .add(b'|')
+    .add(b'\\')
+    .add(b'[')
+    .add(b']');
 
 /// Methods that the conventions know; others are `_OTHER`.
 const METHODS: [&str; 10] =

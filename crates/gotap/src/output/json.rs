@@ -31,7 +31,7 @@ pub(crate) fn json_line(span: &Span) -> String {
 }
 
 /// An attribute's value.
-pub(crate) fn json_value(value: &trace::Value) -> Value {
+fn json_value(value: &trace::Value) -> Value {
     match value {
         trace::Value::Static(text) => json!(text),
         trace::Value::Text(text) => json!(text),

@@ -97,9 +97,8 @@ pub(super) fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
     }
     plan.add(Probe::HttpClientStart, ROUND_TRIP, start, true);
     plan.add(Probe::HttpClientDone, ROUND_TRIP, done, true);
-    let failed = |callee, result| {
-        context.binary.nonzero_site(&round_trip, &function(callee)?, result)
-    };
+    let failed =
+        |callee, result| context.binary.nonzero_site(&round_trip, &function(callee)?, result);
     if let Some((site, place)) = failed(GET_CONN, 1) {
         plan.constants.no_conn_error = match place {
             Some(Place::Stack(slot)) => u16::try_from(slot).unwrap_or(NONE),

@@ -1,0 +1,3 @@
+module gotap/apps/httpapp
+
+go 1.18

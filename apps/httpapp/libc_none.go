@@ -1,0 +1,6 @@
+//go:build !cgo
+
+package main
+
+// touchLibc does nothing in a build without cgo.
+func touchLibc() {}

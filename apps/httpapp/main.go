@@ -1,0 +1,98 @@
+// Command httpapp is the ordinary Go web service that the end-to-end tests observe.
+//
+// It has no dependencies and builds with every Go from 1.18 on. Files for 1.22 and newer (ServeMux
+// patterns) and plain fallbacks for older ones are chosen by build tags; libc_cgo.go makes a build
+// with CGO_ENABLED=1 really link libc.
+//
+//	httpapp [-addr HOST:PORT] [-backend URL]     serves; the first line is "listening HOST:PORT"
+//	httpapp -client N [-delay D] URL             sends N sequential GETs from the main goroutine
+//	httpapp -hold                                does nothing at all until it is told to stop
+//
+// What each path does is described where it is registered: basic.go has the handlers that only
+// answer, calls.go and calls_errors.go the ones below /call/ that call the backend in turn.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// options are the flags as given.
+type options struct {
+	addr    string
+	backend string
+	client  int
+	delay   time.Duration
+	hold    bool
+	reuse   bool
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.addr, "addr", "127.0.0.1:0", "address to listen on")
+	flag.StringVar(&o.backend, "backend", "", "base URL that the handlers below /call/ call")
+	flag.IntVar(&o.client, "client", 0, "send this many GETs to the URL argument, then exit")
+	flag.DurationVar(&o.delay, "delay", 0, "wait before the first GET of -client")
+	flag.BoolVar(&o.hold, "hold", false, "serve nothing and wait for a signal")
+	flag.BoolVar(&o.reuse, "reuse", true, "keep outgoing connections alive and reuse them")
+	flag.Parse()
+
+	if !o.reuse {
+		http.DefaultTransport.(*http.Transport).DisableKeepAlives = true
+	}
+	touchLibc()
+	switch {
+	case o.hold:
+		hold()
+	case o.client > 0:
+		runClient(o.client, o.delay, flag.Arg(0))
+	default:
+		serve(o.addr, o.backend)
+	}
+}
+
+// serve listens, tells where, and answers requests until the program is killed.
+func serve(addr, backend string) {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("listening %s\n", listener.Addr())
+	mux := http.NewServeMux()
+	registerBasic(mux)
+	registerUsers(mux)
+	newCaller(backend).register(mux)
+	log.Fatal(http.Serve(listener, mux))
+}
+
+// runClient prints "client ready", and "status CODE" or "error TEXT" for each of its requests.
+func runClient(count int, delay time.Duration, url string) {
+	fmt.Println("client ready")
+	time.Sleep(delay)
+	for i := 0; i < count; i++ {
+		response, err := http.Get(url)
+		if err != nil {
+			fmt.Printf("error %v\n", err)
+			continue
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+		fmt.Printf("status %d\n", response.StatusCode)
+	}
+}
+
+// hold keeps the process, which links all of net/http, idle.
+func hold() {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	fmt.Println("holding")
+	<-signals
+}

@@ -1,0 +1,3 @@
+module gotap/apps/oracle
+
+go 1.18
