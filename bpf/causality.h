@@ -38,6 +38,77 @@ static __always_inline void adopt(struct parent *out, const u8 *trace_id, u64 sp
 	out->how = how;
 }
 
+static __always_inline struct context_set *context_set_of(u64 context)
+{
+	/* Contexts are at least 16 bytes apart; the multiplication mixes what is left. */
+	u32 index = ((context >> 4) * 0x9e3779b97f4a7c15ULL) >> 50;
+
+	return bpf_map_lookup_elem(&contexts, &index);
+}
+
+static __always_inline u64 context_check(const struct context_state *entry)
+{
+	return entry->context ^ entry->parent_context ^ entry->start_ns ^ entry->span_id ^
+	       entry->trace_id[0] ^ entry->trace_id[1] ^ entry->instance ^
+	       ((u64)entry->trace_flags << 32) ^ 1;
+}
+
+/* Remembers the context of a request that starts. */
+static __always_inline void remember_context(const struct gt_process *proc, u64 context,
+					     const struct server_state *state)
+{
+	struct context_set *set = context_set_of(context);
+	struct context_state *victim;
+	u64 oldest = ~0ULL;
+	u32 way = 0;
+
+	if (!set)
+		return;
+	for (u32 i = 0; i < CONTEXT_WAYS; i++) {
+		u64 age = set->ways[i].context == context ? 0 : set->ways[i].start_ns;
+
+		if (age < oldest) {
+			oldest = age;
+			way = i;
+		}
+	}
+	victim = &set->ways[way & (CONTEXT_WAYS - 1)];
+	victim->check = 0;
+	victim->context = context;
+	/* cancelCtx embeds its parent first; the data word is the second. */
+	victim->parent_context = read_u64(context + 8);
+	victim->start_ns = state->start_ns;
+	victim->span_id = state->span_id;
+	__builtin_memcpy(victim->trace_id, state->trace_id, 16);
+	victim->instance = proc->instance;
+	victim->trace_flags = state->trace_flags;
+	victim->check = context_check(victim);
+}
+
+/* Whether `context`, derived from `parent`, is that of a request; then it is the parent. */
+static __always_inline bool adopt_context(const struct gt_process *proc, u64 context, u64 parent,
+					  struct parent *out)
+{
+	struct context_set *set = context_set_of(context);
+
+	if (!set)
+		return false;
+	for (u32 i = 0; i < CONTEXT_WAYS; i++) {
+		struct context_state *entry = &set->ways[i];
+
+		if (entry->context != context || entry->parent_context != parent ||
+		    entry->instance != proc->instance)
+			continue;
+		adopt(out, (const u8 *)entry->trace_id, entry->span_id, entry->trace_flags,
+		      GT_PARENT_CONTEXT);
+		/* Torn by a writer on another processor: no parent rather than a wrong one. */
+		if (entry->check == context_check(entry) && out->span_id == entry->span_id)
+			return true;
+		out->how = GT_PARENT_NONE;
+	}
+	return false;
+}
+
 /* Walks from a context to its parents until one is that of a request. */
 static __noinline int parent_by_context(const struct gt_process *proc, u64 tab, u64 data,
 					struct parent *out)
@@ -57,38 +128,45 @@ static __noinline int parent_by_context(const struct gt_process *proc, u64 tab, 
 		} else {
 			up = read_iface(base + type->first);
 		}
-		if (type_at == proc->cancel_ctx) {
-			struct gt_key context = key_of(proc, data);
-			struct context_state *found = bpf_map_lookup_elem(&contexts, &context);
-
-			if (found && found->parent_context == up.data) {
-				adopt(out, found->trace_id, found->span_id, found->trace_flags,
-				      GT_PARENT_CONTEXT);
-				return 1;
-			}
-		}
+		if (type_at == proc->cancel_ctx && adopt_context(proc, data, up.data, out))
+			return 1;
 		tab = up.tab;
 		data = up.data;
 	}
 	return 0;
 }
 
-/* Notes which goroutine ids are still to be given out, so that later ones are known as younger. */
-static __always_inline void note_goids(const struct gt_process *proc, struct server_state *state)
+/*
+ * Where the processors' structures are. They are never freed, so they are read once; user space
+ * resets their number now and then, as GOMAXPROCS may change.
+ */
+static __always_inline void find_processors(struct gt_process *proc)
 {
 	struct {
 		u64 ptr, len;
 	} allp = {};
+	u32 n = 0;
 
-	if (!proc->goidgen || !proc->allp || proc->g_parent_goid == GT_NONE)
-		return;
-	state->goidgen = read_u64(proc->goidgen);
 	bpf_probe_read_user(&allp, sizeof(allp), (void *)proc->allp);
-	for (int i = 0; i < GT_MAX_P && i < allp.len; i++) {
-		u64 p = read_u64(allp.ptr + 8 * i);
+	for (; n < GT_MAX_P && n < allp.len; n++)
+		proc->processors[n] = read_u64(allp.ptr + 8 * (u64)n);
+	proc->processor_count = n;
+}
 
+/* Notes which goroutine ids are still to be given out, so that later ones are known as younger. */
+static __always_inline void note_goids(struct gt_process *proc, struct server_state *state)
+{
+	state->goidgen = 0;
+	if (!proc->goidgen || !proc->allp)
+		return;
+	if (!proc->processor_count)
+		find_processors(proc);
+	state->goidgen = read_u64(proc->goidgen);
+	for (u32 i = 0; i < GT_MAX_P; i++) {
+		if (i >= proc->processor_count)
+			break;
 		bpf_probe_read_user(&state->caches[i], sizeof(state->caches[i]),
-				    (void *)(p + proc->p_goidcache));
+				    (void *)(proc->processors[i] + proc->p_goidcache));
 	}
 }
 
@@ -99,7 +177,7 @@ static __always_inline bool is_younger(const struct server_state *state, u64 goi
 		return false;
 	if (goid > state->goidgen)
 		return true;
-	for (int i = 0; i < GT_MAX_P; i++) {
+	for (u32 i = 0; i < GT_MAX_P; i++) {
 		if (goid >= state->caches[i].next && goid < state->caches[i].end)
 			return true;
 	}
@@ -158,7 +236,7 @@ static __always_inline struct server_state *living_root(const struct gt_process 
 	if (!known->root)
 		return NULL;
 	state = bpf_map_lookup_elem(&servers, &key);
-	return state && state->span_id == known->span_id ? state : NULL;
+	return state && state->active && state->span_id == known->span_id ? state : NULL;
 }
 
 static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid, u64 g,
@@ -182,7 +260,7 @@ static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid
 		key.id = creator;
 		state = bpf_map_lookup_elem(&servers, &key);
 		if (state) {
-			if (!is_younger(state, child))
+			if (!state->active || !is_younger(state, child))
 				break;
 			adopt_server(out, state, GT_PARENT_ANCESTOR);
 			remember_lineage(proc, goid, creator, state->span_id);
@@ -210,7 +288,7 @@ static __always_inline int find_parent(const struct gt_process *proc, u64 goid, 
 	if (parent_by_context(proc, context.tab, context.data, out))
 		return 1;
 	state = bpf_map_lookup_elem(&servers, &key);
-	if (state) {
+	if (state && state->active) {
 		adopt_server(out, state, GT_PARENT_GOROUTINE);
 		return 1;
 	}
@@ -257,7 +335,7 @@ static __always_inline int new_goroutine(struct pt_regs *ctx, const struct gt_pr
 	struct server_state *state = bpf_map_lookup_elem(&servers, &key);
 	struct lineage *known;
 
-	if (state) {
+	if (state && state->active) {
 		remember_lineage(proc, child, key.id, state->span_id);
 		return 0;
 	}

@@ -39,11 +39,11 @@ static __always_inline int dispatch(struct pt_regs *ctx, u32 probe)
 	case GT_PROBE_HTTP_SERVER_START:
 		return http_server_start(ctx, proc);
 	case GT_PROBE_HTTP_SERVER_FINISH:
-		return end_server(ctx, proc, GT_OUTCOME_DONE, true);
+		return http_server_finish(ctx, proc);
 	case GT_PROBE_HTTP_SERVER_HIJACK:
-		return end_server(ctx, proc, GT_OUTCOME_HIJACKED, false);
+		return end_server(ctx, proc, GT_OUTCOME_HIJACKED);
 	case GT_PROBE_HTTP_CONN_CLOSE:
-		return end_server(ctx, proc, GT_OUTCOME_ABORTED, false);
+		return end_server(ctx, proc, GT_OUTCOME_ABORTED);
 	case GT_PROBE_HTTP_CLIENT_START:
 		return http_client_start(ctx, proc);
 	case GT_PROBE_HTTP_CLIENT_DONE:

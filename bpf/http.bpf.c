@@ -84,12 +84,29 @@ static __noinline int send_tracestate(u64 span_id, u64 ptr, u64 len)
 	return 1;
 }
 
-static __always_inline void read_request_headers(const struct gt_process *proc, u64 req,
+/*
+ * A word of the copy of the request that was made at its start. The barrier keeps clang from
+ * checking another register than the one that it adds.
+ */
+static __always_inline u64 copied_u64(const struct server_state *state, u32 offset)
+{
+	asm volatile("" : "+r"(offset));
+	if (offset > REQUEST_BYTES - 8)
+		return 0;
+	return *(const u64 *)((const u8 *)state->request + offset);
+}
+
+static __always_inline struct go_string copied_string(const struct server_state *state, u32 offset)
+{
+	return (struct go_string){ copied_u64(state, offset), copied_u64(state, offset + 8) };
+}
+
+static __always_inline void read_request_headers(const struct gt_process *proc,
 						 struct server_state *state)
 {
 	struct found_headers found = {};
 
-	scan_headers(proc, read_field(req, proc->req_header), &found);
+	scan_headers(proc, copied_u64(state, proc->req_header), &found);
 	state->user_agent = found.user_agent.ptr;
 	state->user_agent_len = found.user_agent.len;
 	if (found.traceparent.ptr) {
@@ -109,57 +126,65 @@ static __always_inline void read_request_headers(const struct gt_process *proc, 
 	}
 }
 
-static __always_inline void remember_context(const struct gt_process *proc, u64 req,
-					     const struct server_state *state)
-{
-	struct go_iface context = read_iface(req + proc->req_ctx);
-	struct gt_key key = key_of(proc, context.data);
-	struct context_state value = {
-		.span_id = state->span_id,
-		.trace_flags = state->trace_flags,
-		/* cancelCtx embeds its parent first; the data word is the second. */
-		.parent_context = read_u64(context.data + 8),
-	};
+static const struct server_state new_state;
 
-	__builtin_memcpy(value.trace_id, state->trace_id, 16);
-	if (context.data)
-		bpf_map_update_elem(&contexts, &key, &value, BPF_ANY);
+/* The state of the current goroutine, made when there is none. */
+static __always_inline struct server_state *server_state_of(const struct gt_key *key)
+{
+	struct server_state *state = bpf_map_lookup_elem(&servers, key);
+
+	if (state)
+		return state;
+	if (bpf_map_update_elem(&servers, key, &new_state, BPF_ANY)) {
+		count_drop(GT_DROP_SERVER_MAP_FULL);
+		return NULL;
+	}
+	return bpf_map_lookup_elem(&servers, key);
 }
 
 /* net/http.serverHandler.ServeHTTP(sh, rw http.ResponseWriter, req *http.Request) */
-static __always_inline int http_server_start(struct pt_regs *ctx, const struct gt_process *proc)
+static __always_inline int http_server_start(struct pt_regs *ctx, struct gt_process *proc)
 {
-	u64 req = GO_ARG3(ctx);
 	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
-	struct server_state state = {
-		.start_ns = bpf_ktime_get_ns(),
-		.req = req,
-		.resp = GO_ARG2(ctx),
-		.span_id = random_u64(),
-	};
+	struct server_state *state = server_state_of(&key);
+	u64 req = GO_ARG3(ctx);
+	u32 size = proc->req_size;
 
-	if (read_field(req, proc->req_proto_major) != 1) {
-		count_drop(GT_DROP_PROTOCOL_UNSUPPORTED);
+	/* Keeps clang from comparing a copy of the register that the verifier does not follow. */
+	asm volatile("" : "+r"(size));
+	if (!state)
 		return 0;
-	}
-	read_request_headers(proc, req, &state);
-	note_goids(proc, &state);
-	if (bpf_map_lookup_elem(&servers, &key))
+	if (state->active)
 		count_drop(GT_DROP_SERVER_UNFINISHED);
-	if (bpf_map_update_elem(&servers, &key, &state, BPF_ANY)) {
-		count_drop(GT_DROP_SERVER_MAP_FULL);
+	state->active = 0;
+	if (size > REQUEST_BYTES)
+		size = REQUEST_BYTES;
+	if (bpf_probe_read_user(state->request, size, (void *)req)) {
+		count_drop(GT_DROP_READ_FAULT);
 		return 0;
 	}
-	remember_context(proc, req, &state);
+	if (copied_u64(state, proc->req_proto_major) != 1) {
+		count_drop(GT_DROP_PROTOCOL_UNSUPPORTED);
+		bpf_map_delete_elem(&servers, &key);
+		return 0;
+	}
+	state->start_ns = bpf_ktime_get_ns();
+	state->req = req;
+	state->resp = GO_ARG2(ctx);
+	state->span_id = random_u64();
+	state->parent_span_id = 0;
+	state->parent = GT_PARENT_NONE;
+	state->flags = 0;
+	read_request_headers(proc, state);
+	note_goids(proc, state);
+	/* The interface's data word: a *context.cancelCtx of this request alone. */
+	remember_context(proc, copied_u64(state, proc->req_ctx + 8), state);
+	/* The address is that of the connection: it is read for its first request. */
+	if (!state->peer_len)
+		state->peer_len = copy_bytes(state->peer, sizeof(state->peer),
+					     copied_string(state, proc->req_remote_addr));
+	state->active = 1;
 	return 0;
-}
-
-static __always_inline void fill_request(const struct gt_process *proc, u64 req,
-					 struct gt_http_event *event)
-{
-	event->method_len = copy_bytes(event->method, sizeof(event->method),
-				       read_string(req, proc->req_method));
-	event->request_size = (s64)read_field(req, proc->req_content_length);
 }
 
 /* The pattern that a ServeMux matched: Request.Pattern, or Request.pat.str in Go 1.22. */
@@ -167,35 +192,70 @@ static __always_inline struct go_string read_pattern(const struct gt_process *pr
 {
 	if (proc->req_pattern != GT_NONE)
 		return read_string(req, proc->req_pattern);
-	return read_string(read_field(req, proc->req_pat), proc->pattern_str);
+	if (proc->req_pat != GT_NONE)
+		return read_string(read_field(req, proc->req_pat), proc->pattern_str);
+	return (struct go_string){};
+}
+
+/* Method and target are parts of the one request line, so that one read gets both. */
+static __always_inline void fill_request_line(const struct gt_process *proc,
+					      const struct server_state *state,
+					      struct gt_http_event *event)
+{
+	struct go_string method = copied_string(state, proc->req_method);
+	struct go_string target = copied_string(state, proc->req_request_uri);
+
+	if (method.len < 16 && target.ptr == method.ptr + method.len + 1) {
+		target.ptr = method.ptr;
+		target.len += method.len + 1;
+		event->flags |= GT_HTTP_LINE;
+		event->method_len = method.len;
+	} else {
+		event->method_len = copy_bytes(event->method, sizeof(event->method), method);
+	}
+	event->target_len = copy_bytes(event->target, sizeof(event->target), target);
+}
+
+/* http.response{…, written, contentLength, status, …}: one read where they are neighbours. */
+static __always_inline void fill_response(const struct gt_process *proc,
+					  const struct server_state *state,
+					  struct gt_http_event *event)
+{
+	u64 fields[3] = {};
+
+	if (proc->resp_status == proc->resp_written + 16) {
+		bpf_probe_read_user(fields, sizeof(fields),
+				    (void *)(state->resp + proc->resp_written));
+	} else {
+		fields[0] = read_field(state->resp, proc->resp_written);
+		fields[2] = read_field(state->resp, proc->resp_status);
+	}
+	event->response_size = (s64)fields[0];
+	event->status = fields[2];
 }
 
 static __always_inline void fill_server(const struct gt_process *proc,
 					const struct server_state *state,
 					struct gt_http_event *event)
 {
-	u64 req = state->req;
 	struct go_string user_agent = { state->user_agent, state->user_agent_len };
-	struct go_string pattern = {};
 
-	fill_request(proc, req, event);
-	event->response_size = (s64)read_field(state->resp, proc->resp_written);
-	event->status = read_field(state->resp, proc->resp_status);
+	event->flags = state->flags;
+	fill_request_line(proc, state, event);
+	fill_response(proc, state, event);
+	event->request_size = (s64)copied_u64(state, proc->req_content_length);
 	event->proto_major = 1;
-	event->proto_minor = read_field(req, proc->req_proto_minor);
-	if (read_field(req, proc->req_tls))
+	event->proto_minor = copied_u64(state, proc->req_proto_minor);
+	if (copied_u64(state, proc->req_tls))
 		event->flags |= GT_HTTP_TLS;
-	event->target_len = copy_bytes(event->target, sizeof(event->target),
-				       read_string(req, proc->req_request_uri));
 	event->host_len = copy_bytes(event->host, sizeof(event->host),
-				     read_string(req, proc->req_host));
-	event->peer_len = copy_bytes(event->peer, sizeof(event->peer),
-				     read_string(req, proc->req_remote_addr));
+				     copied_string(state, proc->req_host));
+	event->peer_len = state->peer_len;
+	__builtin_memcpy(event->peer, state->peer, sizeof(event->peer));
 	event->user_agent_len = copy_bytes(event->user_agent, sizeof(event->user_agent),
 					   user_agent);
-	if (proc->req_pattern != GT_NONE || proc->req_pat != GT_NONE)
-		pattern = read_pattern(proc, req);
-	event->route_len = copy_bytes(event->route, sizeof(event->route), pattern);
+	event->route_len = copy_bytes(event->route, sizeof(event->route),
+				      read_pattern(proc, state->req));
 	event->text_len = 0;
 	event->error_type = 0;
 	event->errno_value = 0;
@@ -233,30 +293,38 @@ static __noinline int send_server(const struct gt_process *proc, const struct se
 	event->span.trace_flags = state->trace_flags;
 	event->span.parent = state->parent;
 	event->span.outcome = outcome;
-	event->flags = state->flags;
 	fill_server(proc, state, event);
 	bpf_ringbuf_submit(event, wakeup_flags());
 	return 0;
 }
 
-/* Ends the request that the current goroutine serves, if there is one. */
-static __always_inline int end_server(struct pt_regs *ctx, const struct gt_process *proc,
-				      u8 outcome, bool expected)
+/* (*response).finishRequest: the request that the current goroutine serves is done. */
+static __always_inline int http_server_finish(struct pt_regs *ctx, const struct gt_process *proc)
 {
 	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
 	struct server_state *state = bpf_map_lookup_elem(&servers, &key);
 
-	if (!state) {
-		/* Started before the probes were in, or of a protocol that is not followed. */
-		if (expected)
-			count_drop(GT_DROP_START_UNSEEN);
+	if (!state || !state->active || state->resp != GO_ARG0(ctx)) {
+		/* Started before the probes were in. */
+		count_drop(GT_DROP_START_UNSEEN);
 		return 0;
 	}
-	if (expected && state->resp != GO_ARG0(ctx)) {
-		count_drop(GT_DROP_SERVER_UNFINISHED);
+	send_server(proc, state, key.id, GT_OUTCOME_DONE);
+	state->active = 0;
+	return 0;
+}
+
+/* The goroutine serves no more: its request, if it has one, ends with it. */
+static __always_inline int end_server(struct pt_regs *ctx, const struct gt_process *proc,
+				      u8 outcome)
+{
+	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
+	struct server_state *state = bpf_map_lookup_elem(&servers, &key);
+
+	if (!state)
 		return 0;
-	}
-	send_server(proc, state, key.id, outcome);
+	if (state->active)
+		send_server(proc, state, key.id, outcome);
 	bpf_map_delete_elem(&servers, &key);
 	return 0;
 }
@@ -328,7 +396,9 @@ static __always_inline void fill_client(const struct gt_process *proc, u64 req, 
 	u64 url = read_field(req, proc->req_url);
 	struct go_string path = read_string(url, proc->url_raw_path);
 
-	fill_request(proc, req, event);
+	event->method_len = copy_bytes(event->method, sizeof(event->method),
+				       read_string(req, proc->req_method));
+	event->request_size = (s64)read_field(req, proc->req_content_length);
 	event->flags = 0;
 	if (path.len)
 		event->flags |= GT_HTTP_RAW_PATH;

@@ -72,6 +72,7 @@ enum gt_outcome {
 #define GT_HTTP_TLS 1
 #define GT_HTTP_RAW_PATH 2 /* the path is as sent; otherwise it is decoded */
 #define GT_HTTP_TRACESTATE 4 /* a GT_EVENT_TRACESTATE of the same span went before */
+#define GT_HTTP_LINE 8 /* `target` starts with the method and a space, target_len counts them */
 
 struct gt_event_header {
 	__u16 kind;
@@ -174,6 +175,9 @@ struct gt_process {
 	__u64 allp; /* address of the slice runtime.allp, 0 unknown */
 	__u64 goidgen; /* address of runtime.sched.goidgen, 0 unknown */
 	__u64 cancel_ctx; /* address of the type descriptor of *context.cancelCtx */
+	__u64 processors[GT_MAX_P]; /* written by the programs: addresses of the runtime.p */
+	__u32 processor_count; /* 0 until they are looked up */
+	__u32 pad0;
 	__u16 g_goid, g_parent_goid, g_m, m_curg;
 	__u16 p_goidcache;
 	__u16 new_g_register; /* x86 register number that holds the new g */
@@ -190,8 +194,9 @@ struct gt_process {
 	__u16 url_scheme, url_host, url_path, url_raw_path;
 	__u16 response_status, response_content_length;
 	__u16 response_proto_major, response_proto_minor;
-	__u16 pad[3];
+	__u16 req_size; /* bytes of http.Request that matter */
+	__u16 pad[2];
 };
-_Static_assert(sizeof(struct gt_process) == 128, "wire");
+_Static_assert(sizeof(struct gt_process) == 200, "wire");
 
 #endif

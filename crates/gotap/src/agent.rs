@@ -33,6 +33,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let features = features(!config.probes.uprobe_multi);
     let agent = Agent::start(selection, options, features, config.service_name, Box::new(sink))?;
     let summary = agent.observe()?;
+    say(&summary.traps);
     say(&format!("{}; {}", summary.text, stats.text()));
     Ok(())
 }
@@ -48,6 +49,7 @@ pub(crate) fn trace(args: &TraceArgs) -> Result<()> {
     let options = Options { exact_lineage };
     let agent = Agent::start(selection, options, features(no_uprobe_multi), None, sink)?;
     let summary = agent.observe()?;
+    say(&summary.traps);
     say(&summary.text);
     Ok(())
 }
@@ -65,6 +67,7 @@ fn say(sentence: &str) {
 /// What is said at the end.
 struct Summary {
     text: String,
+    traps: String,
 }
 
 /// An observed process.
@@ -237,7 +240,7 @@ impl Agent {
         }
         let counters = self.session.counters().unwrap_or_default();
         let counts = self.reader.stop();
-        Summary { text: summary(counts, &counters) }
+        Summary { text: summary(counts, &counters), traps: traps(&counters) }
     }
 }
 
@@ -256,6 +259,13 @@ fn summary(counts: ReaderCounts, counters: &probes::Counters) -> String {
     } else {
         format!("{seen}, dropped: {}", lost.join(", "))
     }
+}
+
+/// How often the targets were trapped, by probe.
+fn traps(counters: &probes::Counters) -> String {
+    let hits = counters.hits.iter().filter(|(_, n)| *n > 0);
+    let hits: Vec<String> = hits.map(|(probe, n)| format!("{} {n}", probe.label())).collect();
+    if hits.is_empty() { "no traps".into() } else { format!("traps: {}", hits.join(", ")) }
 }
 
 fn count(n: usize, one: &str, many: &str) -> String {

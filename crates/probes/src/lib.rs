@@ -47,7 +47,8 @@ pub enum Error {
 impl Error {
     pub(crate) fn bpf(what: impl Into<String>) -> impl FnOnce(libbpf_rs::Error) -> Self {
         move |source| match source.kind() {
-            libbpf_rs::ErrorKind::PermissionDenied => Self::Denied,
+            // The verifier refuses a program with the same number as a lack of rights.
+            libbpf_rs::ErrorKind::PermissionDenied if !features::is_privileged() => Self::Denied,
             _ => Self::Bpf { what: what.into(), source },
         }
     }

@@ -73,6 +73,7 @@ impl Session {
         if !features.btf {
             return Err(Error::NoBtf);
         }
+        quiet_libbpf();
         let mut open = ObjectBuilder::default()
             .name("gotap")
             .and_then(|b| b.open_memory(OBJECT))
@@ -250,6 +251,13 @@ impl Session {
 
     fn map(&self, name: &str) -> Result<libbpf_rs::Map<'_>, Error> {
         self.object.maps().find(|map| map.name() == name).ok_or_else(|| missing("map", name))
+    }
+}
+
+/// libbpf prints the verifier's whole log when a program is refused: only for whoever asks.
+fn quiet_libbpf() {
+    if std::env::var_os("GOTAP_DEBUG").is_none() {
+        libbpf_rs::set_print(None);
     }
 }
 

@@ -14,6 +14,7 @@ const TRACESTATE: u16 = 5;
 const FLAG_TLS: u16 = 1;
 const FLAG_RAW_PATH: u16 = 2;
 const FLAG_TRACESTATE: u16 = 4;
+const FLAG_LINE: u16 = 8;
 
 /// Why a record could not be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -173,6 +174,11 @@ fn view<T: FromBytes + zerocopy::Immutable + zerocopy::KnownLayout>(
 fn http(event: &raw::Http, role: Role) -> Result<Event, DecodeError> {
     let span = &event.span;
     let has = |flag| event.flags & flag != 0;
+    let (method, target) = if has(FLAG_LINE) {
+        request_line(event)
+    } else {
+        (text(&event.method, event.method_len), text(&event.target, event.target_len))
+    };
     Ok(Event::Http(Box::new(HttpEvent {
         instance: event.header.process,
         role,
@@ -198,14 +204,25 @@ fn http(event: &raw::Http, role: Role) -> Result<Event, DecodeError> {
         tracestate: has(FLAG_TRACESTATE),
         error_type: event.error_type,
         errno: event.errno,
-        method: text(&event.method, event.method_len),
-        target: text(&event.target, event.target_len),
+        method,
+        target,
         host: text(&event.host, event.host_len),
         peer: text(&event.peer, event.peer_len),
         user_agent: text(&event.user_agent, event.user_agent_len),
         route: text(&event.route, event.route_len),
         error_text: text(&event.text, event.text_len),
     })))
+}
+
+/// Method and target where they came in one piece, as they stand in the request line.
+fn request_line(event: &raw::Http) -> (Text, Text) {
+    let method = usize::from(event.method_len).min(event.target.len());
+    let rest = event.target.get(method + 1..).unwrap_or_default();
+    let skipped = event.method_len.saturating_add(1);
+    (
+        text(&event.target[..method], event.method_len),
+        text(rest, event.target_len.saturating_sub(skipped)),
+    )
 }
 
 /// The first `len` bytes of `slot`; a longer `len` means that the target's string was cut.

@@ -130,6 +130,9 @@ pub struct Process {
     pub allp: u64,
     pub goidgen: u64,
     pub cancel_ctx: u64,
+    pub processors: [u64; 8],
+    pub processor_count: u32,
+    pub pad0: u32,
     pub g_goid: u16,
     pub g_parent_goid: u16,
     pub g_m: u16,
@@ -167,7 +170,8 @@ pub struct Process {
     pub response_content_length: u16,
     pub response_proto_major: u16,
     pub response_proto_minor: u16,
-    pub pad: [u16; 3],
+    pub req_size: u16,
+    pub pad: [u16; 2],
 }
 
 impl Process {
@@ -180,6 +184,9 @@ impl Process {
         allp: 0,
         goidgen: 0,
         cancel_ctx: 0,
+        processors: [0; 8],
+        processor_count: 0,
+        pad0: 0,
         g_goid: NONE,
         g_parent_goid: NONE,
         g_m: NONE,
@@ -217,7 +224,8 @@ impl Process {
         response_content_length: NONE,
         response_proto_major: NONE,
         response_proto_minor: NONE,
-        pad: [0; 3],
+        req_size: 0,
+        pad: [0; 2],
     };
 }
 
@@ -228,4 +236,4 @@ const _: () = assert!(size_of::<Http>() == 872);
 const _: () = assert!(size_of::<Tracestate>() == 536);
 const _: () = assert!(size_of::<Key>() == 16);
 const _: () = assert!(size_of::<Type>() == 8);
-const _: () = assert!(size_of::<Process>() == 128);
+const _: () = assert!(size_of::<Process>() == 200);

@@ -65,6 +65,9 @@ fn request_offsets(context: &Context<'_, '_>, plan: &mut Plan) {
     constants.req_ctx = request("ctx");
     constants.req_pattern = request("Pattern");
     constants.req_pat = request("pat");
+    // Larger ones are read in part; all that is wanted stands in the first 320 bytes so far.
+    let size = context.types.find_struct(REQUEST).map_or(0, |t| t.size.min(320));
+    constants.req_size = u16::try_from(size).unwrap_or(0);
     constants.pattern_str = context.offset("net/http.pattern", &["str"]);
     let header = context.types.field_type(REQUEST, "Header");
     if let Some(map) = header.and_then(|t| context.types.swiss_map(&t)) {
