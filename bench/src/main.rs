@@ -1,0 +1,113 @@
+//! What observing costs the observed: the same server under the same load, by turns alone, with
+//! gotap attached, built with the OpenTelemetry Go SDK, and optionally with another agent.
+//!
+//! Timings differ between machines and minutes, so only ratios of runs that alternate in one
+//! session are meant to be compared. Needs root, as gotap does. Not here: correctness (`tests/`).
+
+mod load;
+mod measure;
+mod report;
+mod scenario;
+mod sink;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+use scenario::{Mode, Run, Scenario};
+
+#[derive(Debug, Parser)]
+#[command(about = "Measures what gotap costs its targets, side by side with the OpenTelemetry SDK")]
+struct Cli {
+    #[command(subcommand)]
+    part: Option<Part>,
+    /// Seconds of load in each run
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// How often each mode is run; the median counts
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Also measure this agent: a shell command in which {pid} and {endpoint} are replaced
+    #[arg(long, value_name = "COMMAND")]
+    agent: Option<String>,
+    /// Where overhead.json and overhead.svg are written
+    #[arg(long, default_value = "bench/out")]
+    out: PathBuf,
+    /// The gotap binary; by default the one beside this program
+    #[arg(long)]
+    gotap: Option<PathBuf>,
+    /// Write the table into the README between its markers
+    #[arg(long)]
+    readme: bool,
+    /// Only scenarios whose name contains this
+    #[arg(long, default_value = "")]
+    only: String,
+}
+
+/// Processes of their own, so that what they use is not counted as anybody else's.
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// Sends requests and prints what came of them
+    #[command(hide = true)]
+    Load(load::Args),
+    /// Receives and counts spans
+    #[command(hide = true)]
+    Sink,
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    match cli.part {
+        Some(Part::Load(args)) => return load::run(&args),
+        Some(Part::Sink) => return sink::run(),
+        None => {}
+    }
+    let beside = std::env::current_exe()?.with_file_name("gotap");
+    let gotap = cli.gotap.clone().unwrap_or(beside);
+    anyhow::ensure!(gotap.exists(), "{} is missing; build it first: make build", gotap.display());
+    let programs = scenario::Programs::build(gotap, cli.agent.clone())?;
+    let mut runs = Vec::new();
+    for scenario in Scenario::all().into_iter().filter(|s| s.name.contains(&cli.only)) {
+        for round in 0..cli.rounds {
+            for mode in Mode::all(cli.agent.is_some()) {
+                let run = programs
+                    .run(&scenario, mode, Duration::from_secs(cli.seconds))
+                    .with_context(|| format!("{} / {}", scenario.name, mode.label()))?;
+                println!("{}", describe(round, &run));
+                runs.push(run);
+            }
+        }
+    }
+    std::fs::create_dir_all(&cli.out)?;
+    let summaries = report::summarize(&runs);
+    let table = report::table(&summaries);
+    println!("\n{table}");
+    std::fs::write(cli.out.join("overhead.json"), report::json(&runs, &summaries)?)?;
+    std::fs::write(cli.out.join("overhead.svg"), report::svg(&summaries))?;
+    println!("written: {}", cli.out.join("overhead.{json,svg}").display());
+    if cli.readme {
+        report::update_readme(&table)?;
+    }
+    Ok(())
+}
+
+fn describe(round: usize, run: &Run) -> String {
+    format!(
+        "round {} {:<10} {:<6} {:>8.0} req/s  {:>6.2} µs CPU/req  p50 {:>5} µs  p99 {:>6} µs  \
+         agent {:>5.2} µs/req {:>5.1} MB  spans {}/{}  {}",
+        round + 1,
+        run.scenario,
+        run.mode,
+        run.rps,
+        run.target_us,
+        run.p50_us,
+        run.p99_us,
+        run.agent_us,
+        run.agent_rss_mb,
+        run.spans,
+        run.expected_spans,
+        run.traps.iter().map(|(k, v)| format!("{k} {v:.2}")).collect::<Vec<_>>().join(", "),
+    )
+}

@@ -1,0 +1,264 @@
+//! What is run: the scenarios, the modes, and one run of both.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use gotap_testkit::go::{self, Mode as BuildMode, Version};
+use gotap_testkit::process::Running;
+use serde::Serialize;
+
+use crate::load::Outcome;
+use crate::measure;
+
+const READY: Duration = Duration::from_secs(20);
+
+/// A load on a server.
+#[derive(Debug, Clone)]
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    connections: usize,
+    rate: u64,
+    /// Flags of the server.
+    work: &'static [&'static str],
+    /// Whether the handler makes a client call, so that two spans are expected of a request.
+    calls: bool,
+}
+
+impl Scenario {
+    pub(crate) fn all() -> Vec<Self> {
+        let hello =
+            Self { name: "hello", connections: 8, rate: 0, work: &[], calls: false };
+        vec![
+            hello.clone(),
+            Self { name: "1ms", connections: 16, work: &["-work", "1ms"], ..hello.clone() },
+            Self { name: "10k/s", rate: 10_000, ..hello.clone() },
+            Self { name: "call", calls: true, ..hello },
+        ]
+    }
+}
+
+/// How the server is observed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    None,
+    Gotap,
+    Sdk,
+    Agent,
+}
+
+impl Mode {
+    pub(crate) fn all(agent: bool) -> Vec<Self> {
+        let mut modes = vec![Mode::None, Mode::Gotap, Mode::Sdk];
+        modes.extend(agent.then_some(Mode::Agent));
+        modes
+    }
+
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Mode::None => "none",
+            Mode::Gotap => "gotap",
+            Mode::Sdk => "sdk",
+            Mode::Agent => "agent",
+        }
+    }
+}
+
+/// One run.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Run {
+    pub(crate) scenario: &'static str,
+    pub(crate) mode: &'static str,
+    pub(crate) rps: f64,
+    pub(crate) p50_us: u32,
+    pub(crate) p99_us: u32,
+    pub(crate) target_us: f64,
+    pub(crate) agent_us: f64,
+    pub(crate) agent_rss_mb: f64,
+    pub(crate) spans: u64,
+    pub(crate) expected_spans: u64,
+    /// Traps per request, by probe.
+    pub(crate) traps: BTreeMap<String, f64>,
+    /// What gotap said that it dropped.
+    pub(crate) dropped: String,
+}
+
+/// The programs that take part.
+pub(crate) struct Programs {
+    gotap: PathBuf,
+    agent: Option<String>,
+    plain: PathBuf,
+    sdk: PathBuf,
+    bench: PathBuf,
+}
+
+impl Programs {
+    pub(crate) fn build(gotap: PathBuf, agent: Option<String>) -> Result<Self> {
+        let version = Version::of(26);
+        Ok(Self {
+            gotap,
+            agent,
+            plain: go::build("hello/cmd/plain", version, BuildMode::Plain)?,
+            sdk: go::build("hello/cmd/sdk", version, BuildMode::Plain)?,
+            bench: std::env::current_exe()?,
+        })
+    }
+
+    pub(crate) fn run(&self, scenario: &Scenario, mode: Mode, time: Duration) -> Result<Run> {
+        let mut sink = Sink::start(&self.bench)?;
+        let backend = scenario.calls.then(|| self.server(&[], None)).transpose()?;
+        let mut flags: Vec<String> = scenario.work.iter().map(|w| (*w).to_owned()).collect();
+        if let Some((_, addr)) = &backend {
+            flags.extend(["-call".to_owned(), format!("http://{addr}/")]);
+        }
+        let sdk = (mode == Mode::Sdk).then_some(sink.endpoint.as_str());
+        let (mut target, addr) = self.server(&flags, sdk)?;
+        let mut agent = self.observe(mode, target.pid(), &sink.endpoint)?;
+        // Connections and caches of the target, of the agent and of the kernel get warm.
+        let warm = self.load(scenario, &addr, Duration::from_millis(500))?;
+        let cpu = |pid: Option<u32>| pid.map_or(Ok(0.0), measure::cpu_seconds);
+        let agent_pid = agent.as_ref().map(Running::pid);
+        let before = (measure::cpu_seconds(target.pid())?, cpu(agent_pid)?);
+        let outcome = self.load(scenario, &addr, time)?;
+        let requests = outcome.requests as f64;
+        let target_us = (measure::cpu_seconds(target.pid())? - before.0) * 1e6 / requests;
+        let agent_us = (cpu(agent_pid)? - before.1) * 1e6 / requests;
+        let agent_rss_mb = agent_pid.map_or(Ok(0.0), measure::peak_rss_mb)?;
+        // Both flush when they are asked to end.
+        let said = agent.as_mut().map(stop).transpose()?.unwrap_or_default();
+        target.stop()?;
+        let total = outcome.requests + warm.requests;
+        let spans_each = if mode == Mode::None { 0 } else { 1 + u64::from(scenario.calls) };
+        Ok(Run {
+            scenario: scenario.name,
+            mode: mode.label(),
+            rps: requests / outcome.seconds,
+            p50_us: outcome.p50_us,
+            p99_us: outcome.p99_us,
+            target_us,
+            agent_us,
+            agent_rss_mb,
+            spans: sink.settled(total * spans_each)?,
+            expected_spans: total * spans_each,
+            traps: traps(&said, total as f64),
+            dropped: said.iter().find_map(|l| Some(l.split("spans, ").nth(1)?.to_owned())).unwrap_or_default(),
+        })
+    }
+
+    fn server(&self, flags: &[String], sdk: Option<&str>) -> Result<(Running, String)> {
+        let mut flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        flags.extend(["-addr", "127.0.0.1:0"]);
+        let server = match sdk {
+            Some(endpoint) => {
+                flags.push("-sdk");
+                Running::start(&self.sdk, &flags, &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)])?
+            }
+            None => Running::start(&self.plain, &flags, &[])?,
+        };
+        let addr = server.wait_for("listening ", READY)?;
+        Ok((server, addr))
+    }
+
+    fn observe(&self, mode: Mode, pid: u32, endpoint: &str) -> Result<Option<Running>> {
+        let pid = pid.to_string();
+        match (mode, &self.agent) {
+            (Mode::Gotap, _) => {
+                let flags = ["run", "--pid", &pid, "--otlp-endpoint", endpoint];
+                let gotap = Running::start(&self.gotap, &flags, &[])?;
+                gotap.wait_for_error("ready", READY)?;
+                Ok(Some(gotap))
+            }
+            (Mode::Agent, Some(command)) => {
+                let command = command.replace("{pid}", &pid).replace("{endpoint}", endpoint);
+                let shell = format!("exec {command}");
+                let agent = Running::start("/bin/sh".as_ref(), &["-c", &shell], &[])?;
+                // Other agents do not all say when they are ready.
+                std::thread::sleep(Duration::from_secs(10));
+                Ok(Some(agent))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn load(&self, scenario: &Scenario, addr: &str, time: Duration) -> Result<Outcome> {
+        let output = Command::new(&self.bench)
+            .args(["load", "--addr", addr])
+            .args(["--connections", &scenario.connections.to_string()])
+            .args(["--rate", &scenario.rate.to_string()])
+            .args(["--millis", &time.as_millis().to_string()])
+            .stderr(Stdio::inherit())
+            .output()?;
+        serde_json::from_slice(&output.stdout).context("the load generator failed")
+    }
+}
+
+/// Ends an agent as Ctrl-C does; gives what it said.
+fn stop(agent: &mut Running) -> Result<Vec<String>> {
+    const SIGINT: i32 = 2;
+    agent.signal(SIGINT)?;
+    agent.wait(Duration::from_secs(10))?;
+    Ok(agent.stderr())
+}
+
+/// Traps per request, from gotap's last words.
+fn traps(said: &[String], requests: f64) -> BTreeMap<String, f64> {
+    let line = said.iter().find_map(|l| l.split("traps: ").nth(1)).unwrap_or_default();
+    line.split(", ")
+        .filter_map(|pair| pair.split_once(' '))
+        .filter_map(|(probe, n)| Some((probe.to_owned(), n.trim().parse::<f64>().ok()? / requests)))
+        .collect()
+}
+
+/// The back end in a process of its own.
+struct Sink {
+    child: Child,
+    ask: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    endpoint: String,
+}
+
+impl Sink {
+    fn start(bench: &PathBuf) -> Result<Self> {
+        let mut child = Command::new(bench)
+            .arg("sink")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let ask = child.stdin.take().context("sink")?;
+        let mut answers = BufReader::new(child.stdout.take().context("sink")?);
+        let mut line = String::new();
+        answers.read_line(&mut line)?;
+        let endpoint = line.trim().strip_prefix("endpoint ").context("sink")?.to_owned();
+        Ok(Self { child, ask, answers, endpoint })
+    }
+
+    fn count(&mut self) -> Result<u64> {
+        writeln!(self.ask)?;
+        let mut line = String::new();
+        self.answers.read_line(&mut line)?;
+        Ok(line.trim().strip_prefix("count ").context("sink")?.parse()?)
+    }
+
+    /// The count once `expected` arrived, or after two seconds.
+    fn settled(&mut self, expected: u64) -> Result<u64> {
+        let end = Instant::now() + Duration::from_secs(2);
+        loop {
+            let count = self.count()?;
+            if count >= expected || Instant::now() > end {
+                return Ok(count);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        // It may have ended with its input already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
