@@ -41,16 +41,15 @@ static __always_inline void adopt(struct parent *out, const u8 *trace_id, u64 sp
 static __always_inline struct context_set *context_set_of(u64 context)
 {
 	/* Contexts are at least 16 bytes apart; the multiplication mixes what is left. */
-	u32 index = ((context >> 4) * 0x9e3779b97f4a7c15ULL) >> 50;
+	u32 index = ((context >> 4) * 0x9e3779b97f4a7c15ULL) >> 51;
 
 	return bpf_map_lookup_elem(&contexts, &index);
 }
 
-static __always_inline u64 context_check(const struct context_state *entry)
+static __always_inline u64 context_check(u64 context, const struct context_state *entry)
 {
-	return entry->context ^ entry->parent_context ^ entry->start_ns ^ entry->span_id ^
-	       entry->trace_id[0] ^ entry->trace_id[1] ^ entry->instance ^
-	       ((u64)entry->trace_flags << 32) ^ 1;
+	return context ^ entry->parent_context ^ entry->span_id ^ entry->trace_id[0] ^
+	       entry->trace_id[1] ^ entry->instance ^ ((u64)entry->trace_flags << 32) ^ 1;
 }
 
 /* Remembers the context of a request that starts. */
@@ -58,31 +57,27 @@ static __always_inline void remember_context(const struct gt_process *proc, u64 
 					     const struct server_state *state)
 {
 	struct context_set *set = context_set_of(context);
-	struct context_state *victim;
-	u64 oldest = ~0ULL;
-	u32 way = 0;
+	struct context_state *entry;
+	u32 way;
 
 	if (!set)
 		return;
+	way = set->next & (CONTEXT_WAYS - 1);
 	for (u32 i = 0; i < CONTEXT_WAYS; i++) {
-		u64 age = set->ways[i].context == context ? 0 : set->ways[i].start_ns;
-
-		if (age < oldest) {
-			oldest = age;
+		if (set->contexts[i] == context)
 			way = i;
-		}
 	}
-	victim = &set->ways[way & (CONTEXT_WAYS - 1)];
-	victim->check = 0;
-	victim->context = context;
+	set->next = way + 1;
+	set->contexts[way] = context;
+	entry = &set->ways[way];
+	entry->check = 0;
 	/* cancelCtx embeds its parent first; the data word is the second. */
-	victim->parent_context = read_u64(context + 8);
-	victim->start_ns = state->start_ns;
-	victim->span_id = state->span_id;
-	__builtin_memcpy(victim->trace_id, state->trace_id, 16);
-	victim->instance = proc->instance;
-	victim->trace_flags = state->trace_flags;
-	victim->check = context_check(victim);
+	entry->parent_context = read_u64(context + 8);
+	entry->span_id = state->span_id;
+	__builtin_memcpy(entry->trace_id, state->trace_id, 16);
+	entry->instance = proc->instance;
+	entry->trace_flags = state->trace_flags;
+	entry->check = context_check(context, entry);
 }
 
 /* Whether `context`, derived from `parent`, is that of a request; then it is the parent. */
@@ -96,13 +91,13 @@ static __always_inline bool adopt_context(const struct gt_process *proc, u64 con
 	for (u32 i = 0; i < CONTEXT_WAYS; i++) {
 		struct context_state *entry = &set->ways[i];
 
-		if (entry->context != context || entry->parent_context != parent ||
+		if (set->contexts[i] != context || entry->parent_context != parent ||
 		    entry->instance != proc->instance)
 			continue;
 		adopt(out, (const u8 *)entry->trace_id, entry->span_id, entry->trace_flags,
 		      GT_PARENT_CONTEXT);
 		/* Torn by a writer on another processor: no parent rather than a wrong one. */
-		if (entry->check == context_check(entry) && out->span_id == entry->span_id)
+		if (entry->check == context_check(context, entry) && out->span_id == entry->span_id)
 			return true;
 		out->how = GT_PARENT_NONE;
 	}

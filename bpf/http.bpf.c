@@ -197,29 +197,10 @@ static __always_inline struct go_string read_pattern(const struct gt_process *pr
 	return (struct go_string){};
 }
 
-/* Method and target are parts of the one request line, so that one read gets both. */
-static __always_inline void fill_request_line(const struct gt_process *proc,
-					      const struct server_state *state,
-					      struct gt_http_event *event)
-{
-	struct go_string method = copied_string(state, proc->req_method);
-	struct go_string target = copied_string(state, proc->req_request_uri);
-
-	if (method.len < 16 && target.ptr == method.ptr + method.len + 1) {
-		target.ptr = method.ptr;
-		target.len += method.len + 1;
-		event->flags |= GT_HTTP_LINE;
-		event->method_len = method.len;
-	} else {
-		event->method_len = copy_bytes(event->method, sizeof(event->method), method);
-	}
-	event->target_len = copy_bytes(event->target, sizeof(event->target), target);
-}
-
 /* http.response{…, written, contentLength, status, …}: one read where they are neighbours. */
 static __always_inline void fill_response(const struct gt_process *proc,
 					  const struct server_state *state,
-					  struct gt_http_event *event)
+					  struct gt_http_head *head)
 {
 	u64 fields[3] = {};
 
@@ -230,71 +211,139 @@ static __always_inline void fill_response(const struct gt_process *proc,
 		fields[0] = read_field(state->resp, proc->resp_written);
 		fields[2] = read_field(state->resp, proc->resp_status);
 	}
-	event->response_size = (s64)fields[0];
-	event->status = fields[2];
+	head->response_size = (s64)fields[0];
+	head->status = fields[2];
+}
+
+/* The strings of a request, still in the target. */
+struct request_strings {
+	struct go_string method, target, host, user_agent, route;
+	bool line; /* `target` starts with the method */
+};
+
+static __always_inline void find_strings(const struct gt_process *proc,
+					 const struct server_state *state,
+					 struct request_strings *out)
+{
+	out->method = copied_string(state, proc->req_method);
+	out->target = copied_string(state, proc->req_request_uri);
+	out->host = copied_string(state, proc->req_host);
+	out->user_agent = (struct go_string){ state->user_agent, state->user_agent_len };
+	out->route = read_pattern(proc, state->req);
+	/* Method and target are parts of the one request line, so that one read gets both. */
+	out->line = out->method.len < 16 && out->target.ptr == out->method.ptr + out->method.len + 1;
+	if (out->line) {
+		out->target.ptr = out->method.ptr;
+		out->target.len += out->method.len + 1;
+	}
+}
+
+static __always_inline bool are_short(const struct server_state *state,
+				      const struct request_strings *strings)
+{
+	const struct gt_http_small_event *slots = NULL;
+
+	return (strings->line || strings->method.len <= sizeof(slots->method)) &&
+	       strings->target.len <= sizeof(slots->target) &&
+	       strings->host.len <= sizeof(slots->host) &&
+	       strings->user_agent.len <= sizeof(slots->user_agent) &&
+	       strings->route.len <= sizeof(slots->route) &&
+	       state->peer_len <= sizeof(slots->peer);
 }
 
 static __always_inline void fill_server(const struct gt_process *proc,
 					const struct server_state *state,
-					struct gt_http_event *event)
+					struct gt_http_head *head)
 {
-	struct go_string user_agent = { state->user_agent, state->user_agent_len };
-
-	event->flags = state->flags;
-	fill_request_line(proc, state, event);
-	fill_response(proc, state, event);
-	event->request_size = (s64)copied_u64(state, proc->req_content_length);
-	event->proto_major = 1;
-	event->proto_minor = copied_u64(state, proc->req_proto_minor);
+	fill_response(proc, state, head);
+	head->flags = state->flags;
+	head->request_size = (s64)copied_u64(state, proc->req_content_length);
+	head->proto_major = 1;
+	head->proto_minor = copied_u64(state, proc->req_proto_minor);
 	if (copied_u64(state, proc->req_tls))
-		event->flags |= GT_HTTP_TLS;
-	event->host_len = copy_bytes(event->host, sizeof(event->host),
-				     copied_string(state, proc->req_host));
-	event->peer_len = state->peer_len;
-	__builtin_memcpy(event->peer, state->peer, sizeof(event->peer));
-	event->user_agent_len = copy_bytes(event->user_agent, sizeof(event->user_agent),
-					   user_agent);
-	event->route_len = copy_bytes(event->route, sizeof(event->route),
-				      read_pattern(proc, state->req));
-	event->text_len = 0;
-	event->error_type = 0;
-	event->errno_value = 0;
+		head->flags |= GT_HTTP_TLS;
+	head->peer_len = state->peer_len;
+	head->text_len = 0;
+	head->error_type = 0;
+	head->errno_value = 0;
 }
 
-static __always_inline struct gt_http_event *reserve_http(const struct gt_process *proc, u16 kind)
-{
-	struct gt_http_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+/* Copies the strings into the slots of `event`, of either size. */
+#define FILL_STRINGS(event, state, strings)                                                      \
+	do {                                                                                     \
+		struct gt_http_head *to = &(event)->head;                                        \
+		if ((strings)->line) {                                                           \
+			to->flags |= GT_HTTP_LINE;                                               \
+			to->method_len = (strings)->method.len;                                  \
+		} else {                                                                         \
+			to->method_len = copy_bytes((event)->method, sizeof((event)->method),    \
+						    (strings)->method);                          \
+		}                                                                                \
+		to->target_len = copy_bytes((event)->target, sizeof((event)->target),            \
+					    (strings)->target);                                  \
+		to->host_len = copy_bytes((event)->host, sizeof((event)->host), (strings)->host); \
+		to->user_agent_len = copy_bytes((event)->user_agent, sizeof((event)->user_agent), \
+						(strings)->user_agent);                          \
+		to->route_len = copy_bytes((event)->route, sizeof((event)->route),               \
+					   (strings)->route);                                    \
+		__builtin_memcpy((event)->peer, (state)->peer, sizeof((event)->peer));           \
+	} while (0)
 
-	if (!event) {
-		count_drop(GT_DROP_RING_FULL);
-		return NULL;
-	}
-	event->header.kind = kind;
-	event->header.size = sizeof(*event);
-	event->header.process = proc->instance;
-	event->span.end_ns = bpf_ktime_get_ns();
-	event->span.resend = 0;
-	event->span.pad = 0;
-	return event;
+static __always_inline void fill_span(const struct gt_process *proc, u16 kind, u16 size,
+				      struct gt_http_head *head)
+{
+	head->header.kind = kind;
+	head->header.size = size;
+	head->header.process = proc->instance;
+	head->span.end_ns = bpf_ktime_get_ns();
+	head->span.resend = 0;
+	head->span.pad = 0;
+}
+
+static __always_inline void fill_server_span(const struct server_state *state, u64 goid,
+					     u8 outcome, struct gt_span *span)
+{
+	span->start_ns = state->start_ns;
+	span->goid = goid;
+	__builtin_memcpy(span->trace_id, state->trace_id, 16);
+	__builtin_memcpy(span->span_id, &state->span_id, 8);
+	__builtin_memcpy(span->parent_span_id, &state->parent_span_id, 8);
+	span->trace_flags = state->trace_flags;
+	span->parent = state->parent;
+	span->outcome = outcome;
 }
 
 static __noinline int send_server(const struct gt_process *proc, const struct server_state *state,
 				  u64 goid, u8 outcome)
 {
-	struct gt_http_event *event = reserve_http(proc, GT_EVENT_HTTP_SERVER);
+	struct request_strings strings = {};
 
-	if (!event)
-		return 0;
-	event->span.start_ns = state->start_ns;
-	event->span.goid = goid;
-	__builtin_memcpy(event->span.trace_id, state->trace_id, 16);
-	__builtin_memcpy(event->span.span_id, &state->span_id, 8);
-	__builtin_memcpy(event->span.parent_span_id, &state->parent_span_id, 8);
-	event->span.trace_flags = state->trace_flags;
-	event->span.parent = state->parent;
-	event->span.outcome = outcome;
-	fill_server(proc, state, event);
-	bpf_ringbuf_submit(event, wakeup_flags());
+	find_strings(proc, state, &strings);
+	if (are_short(state, &strings)) {
+		struct gt_http_small_event *event;
+
+		event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+		if (!event)
+			goto full;
+		fill_span(proc, GT_EVENT_HTTP_SERVER_SMALL, sizeof(*event), &event->head);
+		fill_server_span(state, goid, outcome, &event->head.span);
+		fill_server(proc, state, &event->head);
+		FILL_STRINGS(event, state, &strings);
+		bpf_ringbuf_submit(event, wakeup_flags());
+	} else {
+		struct gt_http_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+		if (!event)
+			goto full;
+		fill_span(proc, GT_EVENT_HTTP_SERVER, sizeof(*event), &event->head);
+		fill_server_span(state, goid, outcome, &event->head.span);
+		fill_server(proc, state, &event->head);
+		FILL_STRINGS(event, state, &strings);
+		bpf_ringbuf_submit(event, wakeup_flags());
+	}
+	return 0;
+full:
+	count_drop(GT_DROP_RING_FULL);
 	return 0;
 }
 
@@ -372,16 +421,16 @@ static __always_inline void fill_error(const struct gt_process *proc, struct go_
 		struct gt_type *type = bpf_map_lookup_elem(&go_types, &key);
 
 		if (!i)
-			event->error_type = type_at;
+			event->head.error_type = type_at;
 		if (!type)
 			break;
 		if (type->role == GT_TYPE_ERROR_STRING) {
-			event->text_len = copy_bytes(event->text, sizeof(event->text),
+			event->head.text_len = copy_bytes(event->text, sizeof(event->text),
 						     read_string(error.data, type->first));
 			break;
 		}
 		if (type->role == GT_TYPE_ERRNO) {
-			event->errno_value = read_u64(error.data);
+			event->head.errno_value = read_u64(error.data);
 			break;
 		}
 		if (type->role != GT_TYPE_ERROR_WRAP)
@@ -396,55 +445,58 @@ static __always_inline void fill_client(const struct gt_process *proc, u64 req, 
 	u64 url = read_field(req, proc->req_url);
 	struct go_string path = read_string(url, proc->url_raw_path);
 
-	event->method_len = copy_bytes(event->method, sizeof(event->method),
+	event->head.method_len = copy_bytes(event->method, sizeof(event->method),
 				       read_string(req, proc->req_method));
-	event->request_size = (s64)read_field(req, proc->req_content_length);
-	event->flags = 0;
+	event->head.request_size = (s64)read_field(req, proc->req_content_length);
+	event->head.flags = 0;
 	if (path.len)
-		event->flags |= GT_HTTP_RAW_PATH;
+		event->head.flags |= GT_HTTP_RAW_PATH;
 	else
 		path = read_string(url, proc->url_path);
-	event->target_len = copy_bytes(event->target, sizeof(event->target), path);
-	event->peer_len = copy_bytes(event->peer, sizeof(event->peer),
+	event->head.target_len = copy_bytes(event->target, sizeof(event->target), path);
+	event->head.peer_len = copy_bytes(event->peer, sizeof(event->peer),
 				     read_string(url, proc->url_scheme));
-	event->host_len = copy_bytes(event->host, sizeof(event->host),
+	event->head.host_len = copy_bytes(event->host, sizeof(event->host),
 				     read_string(url, proc->url_host));
-	event->user_agent_len = 0;
-	event->route_len = 0;
-	event->text_len = 0;
-	event->error_type = 0;
-	event->errno_value = 0;
-	event->status = 0;
-	event->proto_major = 0;
-	event->proto_minor = 0;
-	event->response_size = -1;
+	event->head.user_agent_len = 0;
+	event->head.route_len = 0;
+	event->head.text_len = 0;
+	event->head.error_type = 0;
+	event->head.errno_value = 0;
+	event->head.status = 0;
+	event->head.proto_major = 0;
+	event->head.proto_minor = 0;
+	event->head.response_size = -1;
 	if (!response)
 		return;
-	event->status = read_field(response, proc->response_status);
-	event->proto_major = read_field(response, proc->response_proto_major);
-	event->proto_minor = read_field(response, proc->response_proto_minor);
-	event->response_size = (s64)read_field(response, proc->response_content_length);
+	event->head.status = read_field(response, proc->response_status);
+	event->head.proto_major = read_field(response, proc->response_proto_major);
+	event->head.proto_minor = read_field(response, proc->response_proto_minor);
+	event->head.response_size = (s64)read_field(response, proc->response_content_length);
 }
 
 static __noinline int send_client(const struct gt_process *proc, struct client_state *state,
 				  u64 response, struct go_iface *error, u8 outcome)
 {
-	struct gt_http_event *event = reserve_http(proc, GT_EVENT_HTTP_CLIENT);
+	struct gt_http_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 
-	if (!event)
+	if (!event) {
+		count_drop(GT_DROP_RING_FULL);
 		return 0;
-	event->span.start_ns = state->start_ns;
-	event->span.goid = state->goid;
-	__builtin_memcpy(event->span.trace_id, state->trace_id, 16);
-	__builtin_memcpy(event->span.span_id, &state->span_id, 8);
-	__builtin_memcpy(event->span.parent_span_id, &state->parent_span_id, 8);
-	event->span.trace_flags = state->trace_flags;
-	event->span.parent = state->parent;
-	event->span.outcome = outcome;
-	event->span.resend = state->resend;
+	}
+	fill_span(proc, GT_EVENT_HTTP_CLIENT, sizeof(*event), &event->head);
+	event->head.span.start_ns = state->start_ns;
+	event->head.span.goid = state->goid;
+	__builtin_memcpy(event->head.span.trace_id, state->trace_id, 16);
+	__builtin_memcpy(event->head.span.span_id, &state->span_id, 8);
+	__builtin_memcpy(event->head.span.parent_span_id, &state->parent_span_id, 8);
+	event->head.span.trace_flags = state->trace_flags;
+	event->head.span.parent = state->parent;
+	event->head.span.outcome = outcome;
+	event->head.span.resend = state->resend;
 	fill_client(proc, state->req, response, event);
 	fill_error(proc, *error, event);
-	state->start_ns = event->span.end_ns;
+	state->start_ns = event->head.span.end_ns;
 	bpf_ringbuf_submit(event, wakeup_flags());
 	return 0;
 }

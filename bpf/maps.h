@@ -55,9 +55,7 @@ struct client_state {
  * request. Written without a lock: `check` tells a reader that the entry is whole.
  */
 struct context_state {
-	u64 context;
 	u64 parent_context; /* tells the context from another one later at the same address */
-	u64 start_ns;
 	u64 span_id;
 	u64 trace_id[2];
 	u32 instance;
@@ -65,11 +63,14 @@ struct context_state {
 	u64 check;
 };
 
-/* A set of the context table: the oldest entry makes room. */
-#define CONTEXT_SETS 16384
+/* A set of the context table. What is searched lies together in the first of its cache lines. */
+#define CONTEXT_SETS 8192
 #define CONTEXT_WAYS 4
 
 struct context_set {
+	u64 contexts[CONTEXT_WAYS];
+	u32 next; /* the way that is written next, the oldest */
+	u32 pad[7];
 	struct context_state ways[CONTEXT_WAYS];
 };
 

@@ -48,6 +48,7 @@ enum gt_event_kind {
 	GT_EVENT_HTTP_SERVER = 3,
 	GT_EVENT_HTTP_CLIENT = 4,
 	GT_EVENT_TRACESTATE = 5,
+	GT_EVENT_HTTP_SERVER_SMALL = 6,
 };
 
 /* How the parent of a span was found. */
@@ -104,7 +105,7 @@ struct gt_span {
 _Static_assert(sizeof(struct gt_span) == 64, "wire");
 
 /* Lengths are those in the target, so longer than the array means truncated. */
-struct gt_http_event {
+struct gt_http_head {
 	struct gt_event_header header;
 	struct gt_span span;
 	__s64 request_size; /* Content-Length, -1 unknown */
@@ -122,6 +123,11 @@ struct gt_http_event {
 	__u16 user_agent_len;
 	__u16 route_len;
 	__u16 text_len;
+};
+_Static_assert(sizeof(struct gt_http_head) == 120, "wire");
+
+struct gt_http_event {
+	struct gt_http_head head;
 	char method[16];
 	char peer[48]; /* server: the peer's address and port; client: the scheme */
 	char host[112];
@@ -131,6 +137,19 @@ struct gt_http_event {
 	char target[256]; /* server: request target as sent; client: path */
 };
 _Static_assert(sizeof(struct gt_http_event) == 872, "wire");
+
+/* GT_EVENT_HTTP_SERVER_SMALL: the same where all strings are short, as most are: what is written
+ * to the ring buffer is what its reader must fetch from the writer's cache. */
+struct gt_http_small_event {
+	struct gt_http_head head;
+	char method[8];
+	char peer[32];
+	char host[40];
+	char user_agent[48];
+	char route[48];
+	char target[88];
+};
+_Static_assert(sizeof(struct gt_http_small_event) == 384, "wire");
 
 struct gt_tracestate_event {
 	struct gt_event_header header;

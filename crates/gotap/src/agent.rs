@@ -20,6 +20,9 @@ use crate::select::{self, Selection};
 /// How long after its start a process is asked whether it listens on a wanted port.
 const PORT_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How often the programs look anew at what may change in a process.
+const REFRESH: Duration = Duration::from_secs(5);
+
 /// `gotap run`.
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let config = config::load(args)?;
@@ -141,7 +144,12 @@ impl Agent {
     }
 
     fn follow(&mut self) -> Result<()> {
+        let mut refreshed = Instant::now();
         loop {
+            if refreshed.elapsed() > REFRESH {
+                refreshed = Instant::now();
+                self.session.refresh()?;
+            }
             let pause = if self.waiting.is_empty() { 1000 } else { 250 };
             match self.news.recv_timeout(Duration::from_millis(pause)) {
                 Ok(News::Exec(pid)) => self.on_exec(Process { pid }),
@@ -234,10 +242,7 @@ impl Agent {
 
     /// Detaches from all, reads what is left and sums up.
     fn stop(mut self) -> Summary {
-        let pids: Vec<u32> = self.observed.keys().copied().collect();
-        for pid in pids {
-            self.session.detach(pid);
-        }
+        self.session.detach_all();
         let counters = self.session.counters().unwrap_or_default();
         let counts = self.reader.stop();
         Summary { text: summary(counts, &counters), traps: traps(&counters) }

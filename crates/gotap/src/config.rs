@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{ConfigArgs, RunArgs};
+use crate::output::line;
 
 pub(crate) use layers::load;
 
@@ -176,8 +177,7 @@ impl Otlp {
 pub(crate) fn check(args: &ConfigArgs) -> Result<()> {
     let config = layers::from_file(&args.file)?;
     validate(&config)?;
-    println!("{} is a valid configuration", args.file.display());
-    Ok(())
+    Ok(line(format_args!("{} is a valid configuration", args.file.display()))?)
 }
 
 /// Finds what the types can't: patterns and times.
@@ -189,8 +189,7 @@ pub(crate) fn validate(config: &Config) -> Result<()> {
 /// `gotap config schema`.
 pub(crate) fn print_schema() -> Result<()> {
     let schema = schemars::schema_for!(Config);
-    println!("{}", serde_json::to_string_pretty(&schema)?);
-    Ok(())
+    Ok(line(serde_json::to_string_pretty(&schema)?)?)
 }
 
 /// `gotap config print`. Header values are secrets and are not shown.
@@ -200,6 +199,5 @@ pub(crate) fn print(args: &RunArgs) -> Result<()> {
         *value = "***".into();
     }
     let text = serde_saphyr::to_string(&config).context("write the configuration as YAML")?;
-    print!("{text}");
-    Ok(())
+    Ok(line(text.trim_end())?)
 }

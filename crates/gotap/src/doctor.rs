@@ -7,6 +7,7 @@ use probes::{Features, Session};
 use serde_json::json;
 
 use crate::cli::{DoctorArgs, Format};
+use crate::output::line;
 
 /// How a check came out.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,18 +49,12 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
         load(&features),
     ];
     for check in &checks {
+        let (label, finding) = (check.verdict.label(), &check.finding);
         match args.format {
-            Format::Text => {
-                println!("{:<5} {:<13} {}", check.verdict.label(), check.name, check.finding);
+            Format::Text => line(format_args!("{label:<5} {:<13} {finding}", check.name))?,
+            Format::Json => {
+                line(json!({ "check": check.name, "verdict": label, "finding": finding }))?;
             }
-            Format::Json => println!(
-                "{}",
-                json!({
-                    "check": check.name,
-                    "verdict": check.verdict.label(),
-                    "finding": check.finding,
-                })
-            ),
         }
     }
     if checks.iter().any(|c| c.name == "privileges" && c.verdict == Verdict::Bad) {

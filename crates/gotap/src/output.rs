@@ -5,6 +5,13 @@ pub(crate) mod text;
 
 pub(crate) use json::json_line;
 
+/// Prints a line on standard output. Unlike `println!` it gives an error, not a panic, when the
+/// reader of our output went away.
+pub(crate) fn line(text: impl std::fmt::Display) -> std::io::Result<()> {
+    use std::io::Write;
+    writeln!(std::io::stdout(), "{text}")
+}
+
 /// Whether `error` says that the reader of our output went away, as `head` does.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {

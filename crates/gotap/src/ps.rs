@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::cli::{Format, PsArgs};
 use crate::inspect::{Inspector, NotATarget, Target};
+use crate::output::line;
 use crate::select::{self, Selection};
 
 /// Runs the command.
@@ -13,9 +14,8 @@ pub(crate) fn run(args: &PsArgs) -> Result<()> {
     let targets = find(&selection)?;
     match args.format {
         Format::Text => print_table(&targets),
-        Format::Json => targets.iter().for_each(print_json),
+        Format::Json => targets.iter().try_for_each(print_json),
     }
-    Ok(())
 }
 
 fn find(selection: &Selection) -> Result<Vec<Target>> {
@@ -45,10 +45,9 @@ fn find(selection: &Selection) -> Result<Vec<Target>> {
     }
 }
 
-fn print_table(targets: &[Target]) {
+fn print_table(targets: &[Target]) -> Result<()> {
     if targets.is_empty() {
-        println!("no Go processes found");
-        return;
+        return Ok(line("no Go processes found")?);
     }
     let header = ["PID", "SERVICE", "GO", "MODULE", "BUILD", "SEES", "NOT"].map(str::to_owned);
     let rows: Vec<[String; 7]> = std::iter::once(header).chain(targets.iter().map(row)).collect();
@@ -56,8 +55,9 @@ fn print_table(targets: &[Target]) {
     let widths: [usize; 7] = std::array::from_fn(width);
     for row in &rows {
         let cells = row.iter().zip(widths).map(|(cell, w)| format!("{cell:<w$}"));
-        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+        line(cells.collect::<Vec<_>>().join("  ").trim_end())?;
     }
+    Ok(())
 }
 
 fn row(target: &Target) -> [String; 7] {
@@ -85,7 +85,7 @@ fn missing(target: &Target) -> Vec<String> {
     missing.iter().map(|m| format!("{}: {}", m.ability.label(), m.why)).collect()
 }
 
-fn print_json(target: &Target) {
+fn print_json(target: &Target) -> Result<()> {
     let program = &target.program;
     let probes = program.plan.sites.iter().map(|s| {
         json!({
@@ -97,7 +97,7 @@ fn print_json(target: &Target) {
             "cost_ns": s.cost_ns(),
         })
     });
-    let line = json!({
+    let text = json!({
         "pid": target.process.pid,
         "service": target.service_name,
         "executable": target.executable,
@@ -110,5 +110,5 @@ fn print_json(target: &Target) {
         "missing": missing(target),
         "probes": probes.collect::<Vec<_>>(),
     });
-    println!("{line}");
+    Ok(line(text)?)
 }

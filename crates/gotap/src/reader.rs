@@ -94,14 +94,38 @@ impl Reader {
 struct State<'a> {
     assembler: Assembler,
     sink: Box<dyn Sink + Send>,
+    orders: &'a Receiver<Order>,
     news: &'a Sender<News>,
+    leaving: Vec<(Instant, u32)>,
+    stopping: bool,
     clock_offset: i64,
     counts: ReaderCounts,
     failed: Option<anyhow::Error>,
 }
 
 impl State<'_> {
+    fn obey(&mut self) {
+        while let Ok(order) = self.orders.try_recv() {
+            match order {
+                Order::Add(instance, info) => self.assembler.add_process(instance, info),
+                Order::Remove(instance) => self.leaving.push((Instant::now() + GRACE, instance)),
+                Order::Stop => self.stopping = true,
+            }
+        }
+    }
+
+    /// Forgets the processes that ended long enough ago.
+    fn forget(&mut self) {
+        let now = Instant::now();
+        for (_, instance) in self.leaving.extract_if(.., |(until, _)| *until <= now) {
+            self.assembler.remove_process(instance);
+        }
+    }
+
     fn take(&mut self, event: Result<Event, wire::DecodeError>) {
+        // A process is announced before it is attached to. Its first event may be in the buffer
+        // that is being read already, so the announcement is looked for here, too.
+        self.obey();
         match event {
             Ok(Event::Exec { pid, .. }) => self.tell(News::Exec(pid)),
             Ok(Event::Exit { pid, .. }) => self.tell(News::Exit(pid)),
@@ -133,37 +157,25 @@ fn read(
     let state = std::cell::RefCell::new(State {
         assembler: Assembler::new(),
         sink,
+        orders,
         news,
+        leaving: Vec::new(),
+        stopping: false,
         clock_offset: clock_offset(),
         counts: ReaderCounts::default(),
         failed: None,
     });
     let events = source.open(|event| state.borrow_mut().take(event))?;
-    let mut leaving: Vec<(Instant, u32)> = Vec::new();
-    let mut stopping = false;
-    while !stopping {
-        while let Ok(order) = orders.try_recv() {
-            match order {
-                Order::Add(instance, info) => {
-                    state.borrow_mut().assembler.add_process(instance, info);
-                }
-                Order::Remove(instance) => leaving.push((Instant::now() + GRACE, instance)),
-                Order::Stop => stopping = true,
-            }
-        }
-        let timeout = if stopping { Duration::ZERO } else { POLL };
-        events.read(timeout)?;
+    let mut last = false;
+    while !last {
+        state.borrow_mut().obey();
+        last = state.borrow().stopping;
+        events.read(if last { Duration::ZERO } else { POLL })?;
         let mut state = state.borrow_mut();
         // The real-time clock may be set while we run.
         state.clock_offset = clock_offset();
         state.sink.tick()?;
-        leaving.retain(|(until, instance)| {
-            let stays = *until > Instant::now();
-            if !stays {
-                state.assembler.remove_process(*instance);
-            }
-            stays
-        });
+        state.forget();
         state.counts.unknown_process = state.assembler.unknown_process();
         *counts.lock().unwrap_or_else(PoisonError::into_inner) = state.counts;
         if let Some(error) = state.failed.take() {
@@ -175,11 +187,18 @@ fn read(
     Ok(())
 }
 
-/// Real time less the clock that the kernel side reads, in nanoseconds.
+/// Real time less the clock that the kernel side reads, in nanoseconds. The two can't be read at
+/// once: of a few attempts the one that was interrupted the least is the best.
 fn clock_offset() -> i64 {
     let nanos = |clock| {
         let time = clock_gettime(clock);
         time.tv_sec * 1_000_000_000 + time.tv_nsec
     };
-    nanos(ClockId::Realtime) - nanos(ClockId::Monotonic)
+    let attempt = |_| {
+        let before = nanos(ClockId::Monotonic);
+        let real = nanos(ClockId::Realtime);
+        let after = nanos(ClockId::Monotonic);
+        (after - before, real - (before + (after - before) / 2))
+    };
+    (0..3).map(attempt).min_by_key(|(width, _)| *width).map_or(0, |(_, offset)| offset)
 }

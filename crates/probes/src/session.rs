@@ -4,18 +4,21 @@ use std::collections::HashMap;
 
 use gobin::Site;
 use libbpf_rs::{
-    ErrorKind, Link, MapCore, MapFlags, MapHandle, Object, ObjectBuilder, ProgramMut,
+    ErrorKind, Link, MapCore, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject, ProgramMut,
     UprobeMultiOpts,
 };
 use wire::{Drop as DropReason, Probe, raw};
-use zerocopy::IntoBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
-use crate::{Error, EventSource, Features, Plan};
+use crate::{Error, EventSource, Features, KernelVersion, Plan};
 
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gotap.bpf.o"));
 
 /// The one program that serves all sites of a process through uprobe_multi.
 const MULTI: &str = "go_site";
+
+/// Connections with a request that can be open at once, over all processes.
+const MAX_CONNECTIONS: u32 = 131_072;
 
 /// What the user can choose about probes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -85,6 +88,7 @@ impl Session {
                 !(single && features.uprobe_multi || multi && !features.uprobe_multi),
             );
         }
+        size_maps(&mut open, features).map_err(Error::bpf("size maps"))?;
         let mut object = open.load().map_err(Error::bpf("load BPF programs"))?;
         let mut tracepoints = Vec::new();
         for (name, point) in
@@ -192,6 +196,38 @@ impl Session {
         Some(attached)
     }
 
+    /// Detaches from all, at the same time: the kernel waits a while for each.
+    pub fn detach_all(&mut self) {
+        let attached = std::mem::take(&mut self.attached);
+        for (pid, (_, _, keys)) in &attached {
+            self.forget(*pid, keys);
+        }
+        std::thread::scope(|scope| {
+            for (_, links, _) in attached.into_values() {
+                scope.spawn(|| drop(links));
+            }
+        });
+    }
+
+    /// Lets the programs look anew at what may change while a process runs: its processors.
+    ///
+    /// # Errors
+    /// What libbpf says.
+    pub fn refresh(&self) -> Result<(), Error> {
+        let map = self.map("processes")?;
+        for (pid, (attached, _, _)) in &self.attached {
+            let key = pid.to_ne_bytes();
+            let Ok(Some(bytes)) = map.lookup(&key, MapFlags::ANY) else { continue };
+            let Ok(mut constants) = raw::Process::read_from_bytes(&bytes) else { continue };
+            if constants.instance == attached.instance {
+                constants.processor_count = 0;
+                map.update(&key, constants.as_bytes(), MapFlags::EXIST)
+                    .map_err(Error::bpf("refresh process constants"))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes what the programs know of a process.
     fn forget(&self, pid: u32, keys: &[raw::Key]) {
         // What is gone already is no failure.
@@ -252,6 +288,20 @@ impl Session {
     fn map(&self, name: &str) -> Result<libbpf_rs::Map<'_>, Error> {
         self.object.maps().find(|map| map.name() == name).ok_or_else(|| missing("map", name))
     }
+}
+
+/// Where the kernel can allocate entries as they come, more connections can be open at once. Older
+/// ones warn of it in programs of this kind, so there the map stays preallocated.
+fn size_maps(open: &mut OpenObject, features: Features) -> libbpf_rs::Result<()> {
+    const BPF_F_NO_PREALLOC: u32 = 1;
+    if features.kernel < KernelVersion(6, 1, 0) {
+        return Ok(());
+    }
+    for mut map in open.maps_mut().filter(|m| m.name() == "servers") {
+        map.set_map_flags(BPF_F_NO_PREALLOC)?;
+        map.set_max_entries(MAX_CONNECTIONS)?;
+    }
+    Ok(())
 }
 
 /// libbpf prints the verifier's whole log when a program is refused: only for whoever asks.

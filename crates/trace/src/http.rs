@@ -194,12 +194,15 @@ fn outcome(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> St
 
 /// Type and message of a client's error.
 fn error(event: &HttpEvent, process: &ProcessInfo) -> (Value, String) {
+    let name = process.type_names.get(&event.error_type);
     let message = if event.errno != 0 {
         errno_text(event.errno)
+    } else if name.is_some_and(|name| name == "context.deadlineExceededError") {
+        // It holds nothing: its method returns the text.
+        "context deadline exceeded".to_owned()
     } else {
         marked(&event.error_text.value, event.error_text.truncated)
     };
-    let name = process.type_names.get(&event.error_type);
     let kind = match (event.span.outcome, message.as_str(), name) {
         (Outcome::CtxDone, ..) => Value::Static("context done"),
         // Go's sentinel errors all have the same type: the text is what tells them apart.

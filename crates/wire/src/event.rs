@@ -10,6 +10,7 @@ const EXIT: u16 = 2;
 const HTTP_SERVER: u16 = 3;
 const HTTP_CLIENT: u16 = 4;
 const TRACESTATE: u16 = 5;
+const HTTP_SERVER_SMALL: u16 = 6;
 
 const FLAG_TLS: u16 = 1;
 const FLAG_RAW_PATH: u16 = 2;
@@ -155,8 +156,9 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
                 Event::Exit { pid, time_ns }
             })
         }
-        HTTP_SERVER => http(view(bytes)?, Role::Server),
-        HTTP_CLIENT => http(view(bytes)?, Role::Client),
+        HTTP_SERVER => http(&Slots::of(view(bytes)?), Role::Server),
+        HTTP_CLIENT => http(&Slots::of(view(bytes)?), Role::Client),
+        HTTP_SERVER_SMALL => http(&Slots::of_small(view(bytes)?), Role::Server),
         TRACESTATE => {
             let event: &raw::Tracestate = view(bytes)?;
             Ok(Event::Tracestate { span_id: event.span_id, text: text(&event.text, event.len) })
@@ -171,13 +173,54 @@ fn view<T: FromBytes + zerocopy::Immutable + zerocopy::KnownLayout>(
     T::ref_from_prefix(bytes).map(|(value, _)| value).map_err(|_| DecodeError::Short(bytes.len()))
 }
 
-fn http(event: &raw::Http, role: Role) -> Result<Event, DecodeError> {
+/// An HTTP record of either size.
+struct Slots<'a> {
+    head: &'a raw::HttpHead,
+    method: &'a [u8],
+    peer: &'a [u8],
+    host: &'a [u8],
+    user_agent: &'a [u8],
+    route: &'a [u8],
+    text: &'a [u8],
+    target: &'a [u8],
+}
+
+impl<'a> Slots<'a> {
+    fn of(event: &'a raw::Http) -> Self {
+        Self {
+            head: &event.head,
+            method: &event.method,
+            peer: &event.peer,
+            host: &event.host,
+            user_agent: &event.user_agent,
+            route: &event.route,
+            text: &event.text,
+            target: &event.target,
+        }
+    }
+
+    fn of_small(event: &'a raw::HttpSmall) -> Self {
+        Self {
+            head: &event.head,
+            method: &event.method,
+            peer: &event.peer,
+            host: &event.host,
+            user_agent: &event.user_agent,
+            route: &event.route,
+            text: &[],
+            target: &event.target,
+        }
+    }
+}
+
+fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
+    let event = slots.head;
     let span = &event.span;
     let has = |flag| event.flags & flag != 0;
     let (method, target) = if has(FLAG_LINE) {
-        request_line(event)
+        request_line(slots)
     } else {
-        (text(&event.method, event.method_len), text(&event.target, event.target_len))
+        (text(slots.method, event.method_len), text(slots.target, event.target_len))
     };
     Ok(Event::Http(Box::new(HttpEvent {
         instance: event.header.process,
@@ -206,23 +249,21 @@ fn http(event: &raw::Http, role: Role) -> Result<Event, DecodeError> {
         errno: event.errno,
         method,
         target,
-        host: text(&event.host, event.host_len),
-        peer: text(&event.peer, event.peer_len),
-        user_agent: text(&event.user_agent, event.user_agent_len),
-        route: text(&event.route, event.route_len),
-        error_text: text(&event.text, event.text_len),
+        host: text(slots.host, event.host_len),
+        peer: text(slots.peer, event.peer_len),
+        user_agent: text(slots.user_agent, event.user_agent_len),
+        route: text(slots.route, event.route_len),
+        error_text: text(slots.text, event.text_len),
     })))
 }
 
 /// Method and target where they came in one piece, as they stand in the request line.
-fn request_line(event: &raw::Http) -> (Text, Text) {
-    let method = usize::from(event.method_len).min(event.target.len());
-    let rest = event.target.get(method + 1..).unwrap_or_default();
-    let skipped = event.method_len.saturating_add(1);
-    (
-        text(&event.target[..method], event.method_len),
-        text(rest, event.target_len.saturating_sub(skipped)),
-    )
+fn request_line(slots: &Slots<'_>) -> (Text, Text) {
+    let method_len = slots.head.method_len;
+    let method = usize::from(method_len).min(slots.target.len());
+    let rest = slots.target.get(method + 1..).unwrap_or_default();
+    let rest_len = slots.head.target_len.saturating_sub(method_len.saturating_add(1));
+    (text(&slots.target[..method], method_len), text(rest, rest_len))
 }
 
 /// The first `len` bytes of `slot`; a longer `len` means that the target's string was cut.

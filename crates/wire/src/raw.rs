@@ -39,7 +39,7 @@ pub(crate) struct Span {
 
 #[derive(FromBytes, Immutable, KnownLayout)]
 #[repr(C)]
-pub(crate) struct Http {
+pub(crate) struct HttpHead {
     pub(crate) header: Header,
     pub(crate) span: Span,
     pub(crate) request_size: i64,
@@ -57,6 +57,12 @@ pub(crate) struct Http {
     pub(crate) user_agent_len: u16,
     pub(crate) route_len: u16,
     pub(crate) text_len: u16,
+}
+
+#[derive(FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub(crate) struct Http {
+    pub(crate) head: HttpHead,
     pub(crate) method: [u8; 16],
     pub(crate) peer: [u8; 48],
     pub(crate) host: [u8; 112],
@@ -64,6 +70,18 @@ pub(crate) struct Http {
     pub(crate) route: [u8; 128],
     pub(crate) text: [u8; 64],
     pub(crate) target: [u8; 256],
+}
+
+#[derive(FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub(crate) struct HttpSmall {
+    pub(crate) head: HttpHead,
+    pub(crate) method: [u8; 8],
+    pub(crate) peer: [u8; 32],
+    pub(crate) host: [u8; 40],
+    pub(crate) user_agent: [u8; 48],
+    pub(crate) route: [u8; 48],
+    pub(crate) target: [u8; 88],
 }
 
 #[derive(FromBytes, Immutable, KnownLayout)]
@@ -232,7 +250,9 @@ impl Process {
 const _: () = assert!(size_of::<Header>() == 8);
 const _: () = assert!(size_of::<Lifecycle>() == 16);
 const _: () = assert!(size_of::<Span>() == 64);
+const _: () = assert!(size_of::<HttpHead>() == 120);
 const _: () = assert!(size_of::<Http>() == 872);
+const _: () = assert!(size_of::<HttpSmall>() == 384);
 const _: () = assert!(size_of::<Tracestate>() == 536);
 const _: () = assert!(size_of::<Key>() == 16);
 const _: () = assert!(size_of::<Type>() == 8);
