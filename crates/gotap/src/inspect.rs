@@ -12,6 +12,10 @@ use trace::{ProcessInfo, Resource, Value};
 /// Binaries whose plans are kept; those of the same file share one.
 const MAX_BINARIES: usize = 256;
 
+/// Modules that only collectors of telemetry link.
+const COLLECTORS: [&str; 2] =
+    ["go.opentelemetry.io/collector/otelcol", "go.opentelemetry.io/collector/service"];
+
 /// Why a process is not a target.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotATarget {
@@ -31,6 +35,9 @@ pub(crate) struct Program {
     pub(crate) module: String,
     pub(crate) module_version: String,
     pub(crate) build: Vec<&'static str>,
+    /// An OpenTelemetry Collector or the like: to observe what receives our spans would make more
+    /// spans without end, so it must be asked for.
+    pub(crate) is_collector: bool,
     pub(crate) plan: Plan,
 }
 
@@ -121,6 +128,7 @@ fn read(data: &[u8], options: &Options) -> Result<Program, gobin::Error> {
         module: main.map(|m| m.path).or(info.path).unwrap_or_default().to_owned(),
         module_version: main.map(|m| m.version).unwrap_or_default().to_owned(),
         build,
+        is_collector: COLLECTORS.iter().any(|path| info.module(path).is_some()),
         plan: Plan::new(&binary, options),
     })
 }

@@ -24,7 +24,9 @@ fn find(selection: &Selection) -> Result<Vec<Target>> {
     let mut denied = None;
     for process in select::candidates(selection)? {
         match inspector.inspect(process) {
-            Ok(target) if selection.matches(&target) => out.push(target),
+            Ok(target) if selection.is_everything() || selection.matches(&target) => {
+                out.push(target);
+            }
             Err(NotATarget::Process(e)) if selection.pids.contains(&process.pid) => {
                 return Err(e.into());
             }

@@ -57,7 +57,10 @@ impl Selection {
 
     /// Whether `target` is meant.
     pub(crate) fn matches(&self, target: &Target) -> bool {
-        if self.is_everything() || self.pids.contains(&target.process.pid) {
+        if self.is_everything() {
+            return !target.program.is_collector;
+        }
+        if self.pids.contains(&target.process.pid) {
             return true;
         }
         let path = target.executable.to_string_lossy();
