@@ -2,9 +2,11 @@
 //!
 //! Verified against the symbol table for Go 1.18 to 1.27 by the oracle tests. Functions are chosen
 //! small and old; an unknown version uses the newest known ordinals and whoever uses the address
-//! must check it (`goproc` does so at attach).
+//! must check it (`goproc` does so at attach). On arm64 some functions also refer to the flag that
+//! tells whether the CPU has atomic instructions, which moves the ordinals.
 
 use crate::buildinfo::GoMinor;
+use crate::elf::Arch;
 
 /// A global of the Go runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,7 +92,8 @@ impl Global {
         }
     }
 
-    pub(crate) fn anchor(self, minor: GoMinor) -> Anchor {
+    pub(crate) fn anchor(self, minor: GoMinor, arch: Arch) -> Anchor {
+        let arm = arch == Arch::Arm64;
         let at = |function, ordinal| Anchor { function, ordinal, adjust: 0 };
         match self {
             Global::Allglen => at("runtime.forEachGRace", 0),
@@ -100,10 +103,13 @@ impl Global {
             Global::Allm => at("runtime.mexit", 3),
             Global::M0 => at("runtime.mexit", 0),
             Global::WaitReasonStrings => at("runtime.waitReason.String", 1),
+            Global::Mbuckets if minor < GoMinor(19) => at("runtime.mProf_FlushLocked", 1),
             Global::Mbuckets => at("runtime.mProf_FlushLocked", 0),
             Global::MemProfileRate => at("runtime.allocmcache", 2),
             Global::Blockprofilerate => at("runtime.blockevent", 0),
-            Global::Mutexprofilerate if minor < GoMinor(21) => at("runtime.semacquire1", 1),
+            Global::Mutexprofilerate if minor < GoMinor(21) => {
+                at("runtime.semacquire1", if arm { 2 } else { 1 })
+            }
             Global::Mutexprofilerate => at("runtime.semacquire1", 3),
             Global::Work => at("runtime.trygetfull", 0),
             Global::Sched => {
@@ -112,10 +118,23 @@ impl Global {
                 Anchor { function: "runtime.GOMAXPROCS", ordinal: 0, adjust }
             }
             Global::Gomaxprocs => at("runtime.GOMAXPROCS", 1),
+            // The reference is to memstats.heapStats.
+            Global::Memstats if minor < GoMinor(19) => {
+                Anchor { function: "runtime.(*mcache).refill", ordinal: 5, adjust: -5960 }
+            }
             Global::Memstats => at("runtime.(*mcache).refill", 3),
             Global::Mheap => at("runtime.(*mcache).allocLarge", 0),
-            Global::GcController => at("runtime.(*mcache).allocLarge", 4),
+            Global::GcController => {
+                let ordinal = match (minor < GoMinor(19), arm) {
+                    (true, false) => 3,
+                    (true, true) => 5,
+                    (false, false) => 4,
+                    (false, true) => 8,
+                };
+                at("runtime.(*mcache).allocLarge", ordinal)
+            }
             Global::Gcphase => at("runtime.freeSomeWbufs", 1),
+            Global::Semtable if arm && minor < GoMinor(21) => at("runtime.semrelease1", 1),
             Global::Semtable => at("runtime.semrelease1", 0),
         }
     }

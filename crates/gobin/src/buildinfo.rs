@@ -122,14 +122,12 @@ fn find<'d>(image: &Image<'d>) -> Option<&'d [u8]> {
         return Some(section.data);
     }
     // No section headers: it stands 16-byte aligned at the start of the data segment.
-    for segment in image.segments() {
+    image.segments().iter().find_map(|segment| {
         let data = image.tail(segment.vaddr)?;
-        let data = &data[..data.len().min(64 << 10)];
-        if let Some(i) = (0..data.len()).step_by(16).find(|i| data[*i..].starts_with(MAGIC)) {
-            return Some(&image.tail(segment.vaddr)?[i..]);
-        }
-    }
-    None
+        let start = data.len().min(64 << 10);
+        let at = (0..start).step_by(16).find(|i| data[*i..].starts_with(MAGIC))?;
+        Some(&data[at..])
+    })
 }
 
 fn bytes_at(blob: &[u8], at: usize) -> Option<(&[u8], usize)> {

@@ -29,10 +29,14 @@ pub(crate) fn varint_at(data: &[u8], mut at: usize) -> Option<(u32, usize)> {
     None
 }
 
-/// Reads a NUL-terminated UTF-8 string at `at`; `None` past the end or when it is not UTF-8.
+/// A longer name in a table of names is damage.
+const MAX_CSTR: usize = 16 << 10;
+
+/// Reads a NUL-terminated UTF-8 string at `at`; `None` past the end, when it is not UTF-8 or when
+/// it is longer than any name.
 pub(crate) fn cstr_at(data: &[u8], at: usize) -> Option<&str> {
     let tail = data.get(at..)?;
-    let end = tail.iter().position(|b| *b == 0)?;
+    let end = memchr::memchr(0, &tail[..tail.len().min(MAX_CSTR)])?;
     std::str::from_utf8(&tail[..end]).ok()
 }
 
@@ -47,6 +51,14 @@ mod tests {
         assert_eq!(varint_at(&[0x80, 0x80], 0), None);
         assert_eq!(varint_at(&[0xff; 9], 0), None);
         assert_eq!(cstr_at(b"abc", 0), None);
+    }
+
+    #[test]
+    fn endless_names_are_refused() {
+        let mut data = vec![b'a'; MAX_CSTR];
+        data.push(0);
+        assert_eq!(cstr_at(&data, 0), None);
+        assert_eq!(cstr_at(&data, 1).map(str::len), Some(MAX_CSTR - 1));
     }
 
     #[test]

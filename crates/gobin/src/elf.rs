@@ -80,6 +80,7 @@ impl<'d> Image<'d> {
         let segments = programs
             .iter()
             .filter(|p| p.p_type(endian) == elf::PT_LOAD)
+            .filter(|p| ends_in_range(p.p_vaddr(endian), p.p_filesz(endian), p.p_memsz(endian)))
             .map(|p| Segment {
                 vaddr: p.p_vaddr(endian),
                 offset: p.p_offset(endian),
@@ -192,7 +193,12 @@ impl<'d> Image<'d> {
     fn relative(&self) -> &[(u64, u64)] {
         self.relative.get_or_init(|| {
             let mut out = Vec::new();
+            // Sections that overlap must not multiply: the file has room for this many entries.
+            let room = self.data.len() / size_of::<elf::Rela64<LE>>();
             for section in self.sections.iter().filter(|s| s.name.starts_with(".rela")) {
+                if out.len() >= room {
+                    break;
+                }
                 let count = section.data.len() / size_of::<elf::Rela64<LE>>();
                 if let Ok((entries, _)) = object::pod::slice_from_bytes(section.data, count) {
                     collect_relative(entries, &mut out);
@@ -204,6 +210,12 @@ impl<'d> Image<'d> {
             out
         })
     }
+}
+
+/// Whether a segment ends below the end of the address space, so that adding to an address in it
+/// cannot overflow.
+fn ends_in_range(vaddr: u64, file_size: u64, mem_size: u64) -> bool {
+    vaddr.checked_add(file_size.max(mem_size)).is_some()
 }
 
 fn collect_relative(entries: &[elf::Rela64<LE>], out: &mut Vec<(u64, u64)>) {

@@ -97,7 +97,9 @@ impl<'d> Binary<'d> {
 
     /// Whether C code is linked in.
     pub fn is_cgo(&self) -> bool {
-        self.function("runtime/cgo.(*Handle).Value").is_some() || self.image.is_dynamic()
+        // Through it C calls Go. A PIE asks for a dynamic loader without any C in it, so that the
+        // loader says nothing.
+        self.function("crosscall2").is_some()
     }
 
     /// The function table.
@@ -108,8 +110,16 @@ impl<'d> Binary<'d> {
     /// A function by its full name.
     pub fn function(&self, name: &str) -> Option<Function<'d>> {
         let index = self.by_name.get_or_init(|| {
-            let numbered = (0..self.table.len()).filter_map(|i| Some((self.table.function(i)?, i)));
-            numbered.map(|(f, i)| (f.name, u32::try_from(i).unwrap_or(u32::MAX))).collect()
+            // Names cannot be longer than the file, unless damaged records share them.
+            let mut room = self.image.file().len();
+            let mut out = HashMap::with_capacity(self.table.len());
+            for i in 0..self.table.len() {
+                let Some(function) = self.table.function(i) else { continue };
+                let Some(left) = room.checked_sub(function.name.len()) else { break };
+                room = left;
+                out.insert(function.name, u32::try_from(i).unwrap_or(u32::MAX));
+            }
+            out
         });
         self.table.function(*index.get(name)? as usize)
     }
@@ -126,7 +136,7 @@ impl<'d> Binary<'d> {
 
     /// The virtual address of a runtime global, by its anchor.
     pub fn global(&self, global: Global) -> Option<u64> {
-        let anchor = global.anchor(self.minor());
+        let anchor = global.anchor(self.minor(), self.image.arch());
         let function = self.function(anchor.function)?;
         let code = self.code(&function)?;
         let references = match self.image.arch() {

@@ -13,7 +13,7 @@ const FUNCDATA_INL_TREE: usize = 3;
 /// `PCDATA_InlTreeIndex`.
 const PCDATA_INL_TREE_INDEX: usize = 2;
 /// A chain of inlined calls is never this deep; a damaged table could claim so.
-const MAX_DEPTH: usize = 256;
+const MAX_DEPTH: usize = 64;
 
 /// One source-level frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,6 +14,9 @@ const MAGIC_118: u32 = 0xffff_fff0;
 const MAGIC_120: u32 = 0xffff_fff1;
 const HEADER: usize = 72;
 
+/// A pc-value table with more steps than this in one function is damage.
+const MAX_STEPS: usize = 1 << 18;
+
 /// One function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Function<'d> {
@@ -160,7 +163,7 @@ impl<'d> Pclntab<'d> {
         }
         let mut at = table as usize;
         let (mut value, mut reached, mut first) = (-1i32, entry, true);
-        loop {
+        for _ in 0..MAX_STEPS {
             let (delta, next) = varint_at(self.pctab, at)?;
             if delta == 0 && !first {
                 return None;
@@ -174,6 +177,7 @@ impl<'d> Pclntab<'d> {
                 return Some(value);
             }
         }
+        None
     }
 
     /// File name number `file` of the function's compilation unit.

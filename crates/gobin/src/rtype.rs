@@ -17,7 +17,7 @@ const COMMON: u64 = 48;
 /// A struct with more fields than this is damage.
 const MAX_FIELDS: u64 = 4096;
 /// A type name longer than this is damage.
-const MAX_NAME: usize = 8192;
+const MAX_NAME: usize = 4096;
 
 const TFLAG_UNCOMMON: u8 = 1;
 const TFLAG_EXTRA_STAR: u8 = 2;
@@ -173,15 +173,18 @@ impl<'a, 'd> Types<'a, 'd> {
 
     fn index_structs(&self) -> HashMap<String, u64> {
         let mut out = HashMap::new();
+        // Names cannot be longer than the region, unless damaged descriptors share them.
+        let mut room = self.region.len();
         for at in (0..self.region.len().saturating_sub(80)).step_by(8) {
             // Cheap look at the kind byte before anything is decoded.
             if self.region[at + 23] & 31 != Kind::Struct as u8 {
                 continue;
             }
             let Some(typ) = self.at(self.base + at as u64) else { continue };
-            if let Some(package) = self.package(&typ) {
-                out.entry(qualified(package, typ.name)).or_insert(typ.vaddr);
-            }
+            let Some(package) = self.package(&typ) else { continue };
+            let Some(left) = room.checked_sub(typ.name.len() + package.len()) else { break };
+            room = left;
+            out.entry(qualified(package, typ.name)).or_insert(typ.vaddr);
         }
         out
     }
@@ -231,7 +234,7 @@ impl<'a, 'd> Types<'a, 'd> {
     fn read_fields(&self, typ: &Type<'_>) -> Option<Vec<Field<'d>>> {
         let slice = typ.vaddr.checked_add(COMMON + 8)?;
         let first = self.image.pointer(slice)?;
-        let count = self.image.pointer(slice + 8)?;
+        let count = self.image.pointer(slice.checked_add(8)?)?;
         if count > MAX_FIELDS {
             return None;
         }
@@ -242,8 +245,8 @@ impl<'a, 'd> Types<'a, 'd> {
         let name_va = self.image.pointer(vaddr)?;
         let name_at = usize::try_from(name_va.checked_sub(self.base)?).ok()?;
         let (name, flags) = self.name_at(name_at)?;
-        let typ = self.image.pointer(vaddr + 8)?;
-        let offset = u64_at(self.image.tail(vaddr + 16)?, 0)?;
+        let typ = self.image.pointer(vaddr.checked_add(8)?)?;
+        let offset = u64_at(self.image.tail(vaddr.checked_add(16)?)?, 0)?;
         if self.minor < GoMinor(19) {
             // Up to 1.18 the word is offset<<1 | embedded.
             return Some(Field { name, offset: offset >> 1, typ, embedded: offset & 1 != 0 });
@@ -299,21 +302,24 @@ impl<'a, 'd> Types<'a, 'd> {
 
     /// All types that have methods called `names`, pointer types included. Scans the region.
     pub fn with_methods(&self, names: &[&str]) -> Vec<Type<'d>> {
+        // Each method takes 16 bytes of the region, unless damaged descriptors share many.
+        let mut room = self.region.len();
         (0..self.region.len().saturating_sub(64))
             .step_by(8)
             .filter(|at| self.region[at + 20] & TFLAG_UNCOMMON != 0)
             .filter_map(|at| self.at(self.base + at as u64))
-            .filter(|typ| self.has_methods(typ, names).unwrap_or(false))
+            .filter(|typ| self.has_methods(typ, names, &mut room).unwrap_or(false))
             .collect()
     }
 
-    fn has_methods(&self, typ: &Type<'_>, names: &[&str]) -> Option<bool> {
+    fn has_methods(&self, typ: &Type<'_>, names: &[&str], room: &mut usize) -> Option<bool> {
         let at = usize::try_from(typ.vaddr - self.base + COMMON).ok()?
             + usize::try_from(typ.kind.extra(self.minor)).ok()?;
         let count = u32_at(self.region, at + 4)? & 0xffff;
         let first = at.checked_add(u32_at(self.region, at + 8)? as usize)?;
         let mut found = 0;
         for i in 0..count as usize {
+            *room = room.checked_sub(1)?;
             let offset = i32_at(self.region, first.checked_add(16 * i)?)?;
             let (name, _) = self.name_at(usize::try_from(offset).ok()?)?;
             found += usize::from(names.contains(&name));
@@ -348,7 +354,7 @@ impl<'a, 'd> Types<'a, 'd> {
             return None;
         }
         let text = std::str::from_utf8(self.region.get(start..start.checked_add(len)?)?).ok()?;
-        (!text.chars().any(char::is_control)).then_some((text, flags))
+        (!text.bytes().any(|b| b.is_ascii_control())).then_some((text, flags))
     }
 }
 

@@ -90,10 +90,10 @@ pub(crate) fn references(code: &[u8], start: u64) -> Vec<u64> {
         let Some(page) = pages[rn] else { continue };
         let low = u64::from((word >> 10) & 0xfff);
         if word & 0xffc0_0000 == 0x9100_0000 {
-            out.push(page + low); // add xd, xn, #imm
+            out.push(page.wrapping_add(low)); // add xd, xn, #imm
             pages[rd] = None;
         } else if word & 0x3b00_0000 == 0x3900_0000 {
-            out.push(page + (low << (word >> 30))); // ldr/str with unsigned offset
+            out.push(page.wrapping_add(low << (word >> 30))); // ldr/str with unsigned offset
             if word & 0x0040_0000 != 0 && rd == rn {
                 pages[rd] = None;
             }

@@ -1,0 +1,99 @@
+//! Asks a binary everything that `gobin` can answer, on a bounded sample of its functions and
+//! types. The tests with damaged binaries and the fuzz target share it.
+
+use gobin::{Binary, Global, Place, Site};
+
+/// Functions whose code is looked at, and one of which each binary has several.
+const NAMES: [&str; 8] = [
+    "net/http.serverHandler.ServeHTTP",
+    "net/http.(*response).finishRequest",
+    "net/http.(*Transport).roundTrip",
+    "net/http.(*Transport).getConn",
+    "net/http.(*persistConn).roundTrip",
+    "runtime.newproc1",
+    "runtime.main",
+    "main.main",
+];
+/// How many functions and types are sampled.
+const SAMPLE: usize = 24;
+
+/// What to go through; [`Depth::Tables`] leaves out what must read a whole index first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Headers, the function table and lines.
+    Tables,
+    /// As well functions by name, code and types.
+    All,
+}
+
+/// Parses `data` and asks for everything. Tells how many answers there were; 0 if it can't be
+/// parsed.
+pub fn exercise(data: &[u8], depth: Depth) -> usize {
+    let Ok(binary) = Binary::parse(data) else { return 0 };
+    let info = binary.build_info();
+    let image = binary.image();
+    let mut answers = 1 + usize::from(info.main.is_some()) + info.deps.len();
+    answers += usize::from(binary.is_unknown_version() || binary.is_stripped());
+    answers += image.segments().iter().filter_map(|s| image.file_offset(s.vaddr)).count();
+    answers += usize::from(image.pointer(image.lowest_vaddr()).is_some());
+    answers += lines(&binary);
+    if depth == Depth::All {
+        answers += code(&binary) + types(&binary);
+    }
+    answers
+}
+
+/// Functions by number and by address, and the frames at some addresses in them.
+fn lines(binary: &Binary<'_>) -> usize {
+    let table = binary.functions();
+    let step = table.len() / SAMPLE + 1;
+    let mut answers = 0;
+    for function in (0..table.len()).step_by(step).filter_map(|i| table.function(i)) {
+        for pc in [function.entry, function.entry + 20, function.end.wrapping_sub(1)] {
+            answers += usize::from(table.lookup(pc) == Some(function));
+            answers += binary.lines().frames(pc).len();
+        }
+    }
+    answers + binary.lines().frames(u64::MAX).len() + binary.lines().frames(0).len()
+}
+
+/// Globals and every kind of site.
+fn code(binary: &Binary<'_>) -> usize {
+    let mut answers = Global::ALL.into_iter().filter_map(|g| binary.global(g)).count();
+    answers += usize::from(binary.is_cgo()) + usize::from(binary.tls_g_offset().is_some());
+    let functions: Vec<_> = NAMES.iter().filter_map(|name| binary.function(name)).collect();
+    for function in &functions {
+        let mut sites: Vec<Site> = binary.return_sites(function);
+        sites.extend(binary.entry_site(function));
+        sites.extend(binary.store_site(function, 152).map(|(site, _)| site));
+        for callee in &functions {
+            sites.extend(binary.result_site(function, callee));
+            if let Some((site, place)) = binary.nonzero_site(function, callee, 1) {
+                sites.push(site);
+                answers += usize::from(place == Some(Place::Register));
+            }
+        }
+        answers += sites.len();
+    }
+    answers
+}
+
+/// Structs with their fields, and what fields lead to.
+fn types(binary: &Binary<'_>) -> usize {
+    let types = binary.types();
+    let mut answers = types.with_methods(&["Error"]).len();
+    for (name, typ) in types.structs().take(SAMPLE) {
+        let fields = types.fields(&typ);
+        answers += fields.len() + usize::from(types.find_struct(name) == Some(typ));
+        for field in fields.iter().take(SAMPLE) {
+            let Some(of) = types.at(field.typ) else { continue };
+            answers += usize::from(types.pointee(&of).is_some());
+            answers += usize::from(types.swiss_map(&of).is_some());
+            answers += usize::from(types.package(&of).is_some());
+        }
+    }
+    for path in [&["sched", "sp"][..], &["m", "curg"], &["goid"]] {
+        answers += usize::from(types.offset("runtime.g", path).is_some());
+    }
+    answers + usize::from(types.field_type("net/http.Request", "Header").is_some())
+}

@@ -1,0 +1,65 @@
+//! Addresses of runtime globals against the symbol table.
+
+use anyhow::{Context, Result};
+use gobin::Global;
+use gotap_testkit::go::Mode;
+
+use crate::fixture::{Differences, Fixture, each};
+use crate::symbols::{Symbols, place};
+
+#[test]
+fn globals_are_where_the_symbols_say() {
+    for app in ["oracle", "httpapp"] {
+        each(app, |_, mode| mode != Mode::Stripped, compare_with_symbols);
+    }
+}
+
+fn compare_with_symbols(fixture: &Fixture) -> Result<()> {
+    let binary = fixture.parse()?;
+    let symbols = Symbols::read(&fixture.data)?;
+    let mut differences = Differences::default();
+    for global in Global::ALL {
+        let truth = symbols.address(global.symbol());
+        let truth = truth.with_context(|| format!("no symbol {}", global.symbol()))?;
+        differences.compare(global.symbol(), binary.global(global), Some(truth));
+    }
+    differences.finish()
+}
+
+/// How far a section's content can shift, as a path in it becomes shorter.
+const SHIFT: u64 = 64;
+
+/// A stripped build has no symbols to compare with, and its sections start elsewhere. But they
+/// hold the same things in the same order.
+#[test]
+fn stripping_keeps_globals_in_their_place() {
+    for app in ["oracle", "httpapp"] {
+        each(app, |_, mode| mode == Mode::Stripped, compare_with_plain);
+    }
+}
+
+fn compare_with_plain(fixture: &Fixture) -> Result<()> {
+    let plain = fixture.sibling(Mode::Plain)?;
+    let symbols = Symbols::read(&plain.data)?;
+    let binary = fixture.parse()?;
+    let mut differences = Differences::default();
+    let mut pairs = Vec::new();
+    for global in Global::ALL {
+        let name = global.symbol();
+        let got = binary.global(global).with_context(|| format!("{name} was not found"))?;
+        let want = symbols.address(name).with_context(|| format!("no symbol {name}"))?;
+        pairs.push((want, got, name));
+        let (section, offset) = place(&fixture.data, got)?;
+        let (wanted_section, wanted_offset) = place(&plain.data, want)?;
+        if section != wanted_section || offset.abs_diff(wanted_offset) > SHIFT {
+            differences.add(format!(
+                "{name}: {section}+{offset:#x}, plain {wanted_section}+{wanted_offset:#x}"
+            ));
+        }
+    }
+    pairs.sort_unstable();
+    for pair in pairs.windows(2).filter(|pair| pair[0].1 >= pair[1].1) {
+        differences.add(format!("{} is not before {}", pair[0].2, pair[1].2));
+    }
+    differences.finish()
+}
