@@ -102,7 +102,10 @@ impl Grpc {
         let channel = endpoint.connect_timeout(config.timeout).connect_lazy();
         let mut client = tonic::client::Grpc::new(channel);
         if config.compression == Compression::Gzip {
-            client = client.send_compressed(CompressionEncoding::Gzip);
+            // Servers answer in the coding that they were asked in.
+            client = client
+                .send_compressed(CompressionEncoding::Gzip)
+                .accept_compressed(CompressionEncoding::Gzip);
         }
         let mut metadata = MetadataMap::new();
         for (name, value) in &config.headers {

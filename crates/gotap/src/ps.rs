@@ -41,8 +41,9 @@ fn find(selection: &Selection) -> Result<Vec<Target>> {
         }
     }
     match denied {
-        // Others' processes stay hidden without root, which would look like there were none.
-        Some(error) if out.is_empty() => Err(error.into()),
+        // Others' processes stay hidden without root, which would look like there were none. Some
+        // are hidden from root, too, such as those outside of a container.
+        Some(error) if out.is_empty() && !rustix::process::geteuid().is_root() => Err(error.into()),
         _ => Ok(out),
     }
 }

@@ -1,0 +1,55 @@
+//! What the end-to-end tests in `tests/suite` share.
+//!
+//! - [`binary()`] finds the gotap command, which is built first.
+//! - [`Gotap`] runs it and reads the spans that it prints and the counts that it ends with.
+//! - [`App`] runs one of the Go programs below `apps/`.
+//! - [`Load`] sends requests over many connections and counts exactly.
+//! - [`Proxy`] stands before a collector that comes and goes.
+//! - [`sites_in()`] counts the traps in the code of a process.
+//! - [`can_trace()`] tells whether this machine can trace at all; tests that need it skip with a
+//!   line on standard error if not, or fail if `GOTAP_E2E_REQUIRED` is set.
+
+mod app;
+mod binary;
+mod gotap;
+mod load;
+mod machine;
+mod proxy;
+mod sites;
+mod span;
+mod summary;
+
+pub use app::App;
+pub use binary::binary;
+pub use gotap::{Ended, Gotap};
+pub use load::{Load, Outcome};
+pub use machine::{can_trace, skip};
+pub use proxy::Proxy;
+pub use sites::sites_in;
+pub use span::Span;
+pub use summary::Summary;
+
+use std::time::Duration;
+
+/// Long enough for anything that should happen at once, also on a busy machine.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// Nanoseconds since 1970.
+pub fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Asks `done` until it says yes; whether it did before the timeout.
+pub fn eventually(timeout: Duration, mut done: impl FnMut() -> bool) -> bool {
+    let deadline = std::time::Instant::now() + timeout;
+    loop {
+        if done() {
+            return true;
+        }
+        if std::time::Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

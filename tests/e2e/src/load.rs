@@ -1,0 +1,96 @@
+//! Load over many connections, counted exactly.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+
+use anyhow::{Result, anyhow};
+use gotap_testkit::http::Connection;
+
+/// What became of the requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Requests that were answered with status 200.
+    pub answered: u64,
+    /// Requests that were not.
+    pub failed: u64,
+}
+
+/// Threads that send requests until they are told to stop; each keeps one connection.
+#[derive(Debug)]
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    sent: Arc<AtomicU64>,
+    threads: Vec<JoinHandle<Outcome>>,
+}
+
+impl Load {
+    /// Starts `connections` threads that GET `path` one request after the other.
+    pub fn start(address: &str, path: &str, connections: usize) -> Self {
+        Self::limited(address, path, connections, u64::MAX)
+    }
+
+    /// Sends exactly `requests` GETs over `connections` connections and waits for the answers.
+    pub fn send(address: &str, path: &str, connections: usize, requests: u64) -> Result<Outcome> {
+        Self::limited(address, path, connections, requests).join()
+    }
+
+    /// Starts the threads; together they send at most `requests`.
+    pub fn limited(address: &str, path: &str, connections: usize, requests: u64) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let sent = Arc::new(AtomicU64::new(0));
+        let threads = (0..connections).map(|_| {
+            let (stop, sent) = (stop.clone(), sent.clone());
+            let (address, path) = (address.to_owned(), path.to_owned());
+            thread::spawn(move || {
+                let more = || {
+                    !stop.load(Ordering::Relaxed) && sent.fetch_add(1, Ordering::Relaxed) < requests
+                };
+                request_while(more, &address, &path)
+            })
+        });
+        let threads = threads.collect();
+        Self { stop, sent, threads }
+    }
+
+    /// Roughly how many were sent so far.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Lets the requests on their way end, sends no more, and gives the counts.
+    pub fn stop(self) -> Result<Outcome> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.join()
+    }
+
+    /// Waits until all are sent.
+    pub fn join(self) -> Result<Outcome> {
+        let mut all = Outcome::default();
+        for thread in self.threads {
+            let one = thread.join().map_err(|_| anyhow!("a thread of the load panicked"))?;
+            all.answered += one.answered;
+            all.failed += one.failed;
+        }
+        Ok(all)
+    }
+}
+
+fn request_while(more: impl Fn() -> bool, address: &str, path: &str) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut connection = None;
+    while more() {
+        if connection.is_none() {
+            connection = Connection::open(address).ok();
+        }
+        let answer = connection.as_mut().map(|connection| connection.get(path, &[]));
+        match answer {
+            Some(Ok(response)) if response.status == 200 => outcome.answered += 1,
+            _ => {
+                outcome.failed += 1;
+                connection = None;
+            }
+        }
+    }
+    outcome
+}

@@ -1,0 +1,14 @@
+//! End-to-end tests: the gotap command observes real Go programs, and every span is looked at.
+//!
+//! Each test starts programs of its own and selects them by process id, so tests do not see each
+//! other and run in parallel. Programs are built once into the cache of `gotap_testkit`.
+
+mod cli;
+mod export;
+mod http_client;
+mod http_context;
+mod http_server;
+mod lifecycle;
+mod parents;
+mod parents_load;
+mod versions;
