@@ -105,7 +105,7 @@ struct header_elems {
 };
 
 /* Groups or buckets of a header map that are looked at: 8 headers each. */
-#define MAX_GROUPS 32
+#define MAX_GROUPS 64
 
 /*
  * Compares the keys of 8 neighbouring slots; gives the number of the slot plus one of User-Agent
@@ -178,10 +178,11 @@ static __always_inline void scan_swiss(const struct gt_process *proc, u64 map,
 	groups = read_u64(table + 16);
 	mask = read_u64(table + 24);
 	for (u32 i = 0; i < MAX_GROUPS; i++) {
-		if (i > mask)
-			break;
 		scan_group(proc, groups + (u64)i * proc->map_group_size, out);
+		if (i >= mask)
+			return;
 	}
+	count_drop(GT_DROP_HEADERS_UNSEEN);
 }
 
 /* runtime/map.go before Go 1.24: a top hash up to 4 says that the slot is empty or moved. */
@@ -194,23 +195,38 @@ static __always_inline void scan_bucket(u64 bucket, struct header_elems *out)
 	note_slots(match_slots(bucket + 8, 16, used), bucket + 8 + 128, 24, out);
 }
 
-/* hmap{count, flags, B at 9, buckets at 16}; a bucket is 8 top hashes, 8 keys, 8 elements and a
- * pointer to an overflow bucket. */
-static __always_inline void scan_hmap(u64 map, struct header_elems *out)
+/* Walks an array of `left` buckets: 8 top hashes, 8 keys, 8 elements, pointer to an overflow. */
+static __noinline int scan_buckets(u64 bucket, u64 left, struct header_elems *out)
 {
-	u64 bits = (read_u64(map + 8) >> 8) & 0xff;
-	u64 bucket = read_u64(map + 16), next = bucket + 336, left = 1ULL << (bits & 31);
+	u64 next = bucket + 336;
 
-	for (u32 i = 0; i < MAX_GROUPS; i++) {
+	for (u32 i = 0; i < 2 * MAX_GROUPS; i++) {
 		scan_bucket(bucket, out);
 		bucket = read_u64(bucket + 328);
 		if (bucket)
 			continue;
 		if (--left == 0)
-			break;
+			return 1;
 		bucket = next;
 		next += 336;
 	}
+	count_drop(GT_DROP_HEADERS_UNSEEN);
+	return 0;
+}
+
+/*
+ * hmap{count, flags, B at 9, buckets at 16, oldbuckets at 24}. A map that has grown moves its
+ * entries later, a few at each write: those not moved yet are in the old array, half as large
+ * unless it grew only to get rid of overflow buckets (flag 8).
+ */
+static __always_inline void scan_hmap(u64 map, struct header_elems *out)
+{
+	u64 flags = read_u64(map + 8), old = read_u64(map + 24);
+	u64 buckets = 1ULL << ((flags >> 8) & 31);
+
+	scan_buckets(read_u64(map + 16), buckets, out);
+	if (old)
+		scan_buckets(old, flags & 8 ? buckets : buckets / 2, out);
 }
 
 static __always_inline struct go_string first_value(u64 elem)

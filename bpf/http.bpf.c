@@ -540,9 +540,9 @@ static __always_inline int http_client_no_conn(struct pt_regs *ctx, const struct
 {
 	struct go_iface error = { GO_ARG1(ctx), GO_ARG2(ctx) };
 
-	if (proc->no_conn_error != GT_NONE) {
+	if (proc->no_conn_error != GT_NONE)
 		error.tab = read_u64(ctx->sp + proc->no_conn_error);
-		error.data = 0;
-	}
+	if (proc->no_conn_error_data != GT_NONE)
+		error.data = read_u64(ctx->sp + proc->no_conn_error_data);
 	return end_client(ctx, proc, 0, error, GT_OUTCOME_ERROR);
 }

@@ -39,7 +39,8 @@ enum gt_drop {
 	GT_DROP_READ_FAULT = 8,
 	GT_DROP_LINEAGE_LOST = 9,
 	GT_DROP_TRACEPARENT_INVALID = 10,
-	GT_DROP_COUNT = 11,
+	GT_DROP_HEADERS_UNSEEN = 11,
+	GT_DROP_COUNT = 12,
 };
 
 enum gt_event_kind {
@@ -201,6 +202,7 @@ struct gt_process {
 	__u16 p_goidcache;
 	__u16 new_g_register; /* x86 register number that holds the new g */
 	__u16 no_conn_error; /* stack offset of the error, GT_NONE: in its register */
+	__u16 no_conn_error_data; /* the same for the error's data word */
 	__u16 is_swiss; /* maps are Swiss tables */
 	__u16 map_group_size, map_keys, map_key_stride, map_elems, map_elem_stride;
 	__u16 req_method, req_url, req_proto_major;
@@ -214,7 +216,7 @@ struct gt_process {
 	__u16 response_status, response_content_length;
 	__u16 response_proto_major, response_proto_minor;
 	__u16 req_size; /* bytes of http.Request that matter */
-	__u16 pad[2];
+	__u16 pad[1];
 };
 _Static_assert(sizeof(struct gt_process) == 200, "wire");
 

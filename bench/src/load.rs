@@ -103,7 +103,9 @@ async fn read_response(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<()> 
         ensure!(headers.starts_with("HTTP/1.1 200"), "unexpected answer: {headers}");
         let length = headers
             .lines()
-            .find_map(|l| l.split_once(": ").filter(|(k, _)| k.eq_ignore_ascii_case("content-length")))
+            .find_map(|l| {
+                l.split_once(": ").filter(|(k, _)| k.eq_ignore_ascii_case("content-length"))
+            })
             .context("answer without Content-Length")?;
         if filled >= head + 4 + length.1.trim().parse::<usize>()? {
             return Ok(());

@@ -30,8 +30,7 @@ pub(crate) struct Scenario {
 
 impl Scenario {
     pub(crate) fn all() -> Vec<Self> {
-        let hello =
-            Self { name: "hello", connections: 8, rate: 0, work: &[], calls: false };
+        let hello = Self { name: "hello", connections: 8, rate: 0, work: &[], calls: false };
         vec![
             hello.clone(),
             Self { name: "1ms", connections: 16, work: &["-work", "1ms"], ..hello.clone() },
@@ -144,7 +143,10 @@ impl Programs {
             spans: sink.settled(total * spans_each)?,
             expected_spans: total * spans_each,
             traps: traps(&said, total as f64),
-            dropped: said.iter().find_map(|l| Some(l.split("spans, ").nth(1)?.to_owned())).unwrap_or_default(),
+            dropped: said
+                .iter()
+                .find_map(|l| Some(l.split("spans, ").nth(1)?.to_owned()))
+                .unwrap_or_default(),
         })
     }
 
@@ -222,11 +224,8 @@ struct Sink {
 
 impl Sink {
     fn start(bench: &PathBuf) -> Result<Self> {
-        let mut child = Command::new(bench)
-            .arg("sink")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
+        let mut child =
+            Command::new(bench).arg("sink").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let ask = child.stdin.take().context("sink")?;
         let mut answers = BufReader::new(child.stdout.take().context("sink")?);
         let mut line = String::new();

@@ -170,21 +170,21 @@ impl<'d> Binary<'d> {
     }
 
     /// In `function`, a site that is reached only when its first call of `callee` returned a
-    /// non-zero result number `result` (counted in registers), and where that result is then,
-    /// if it is still kept. x86-64 only.
+    /// non-zero result number `result` (counted in registers), and where that result and the next
+    /// one (an interface has two words) are then, if they are still kept. x86-64 only.
     pub fn nonzero_site(
         &self,
         function: &Function<'_>,
         callee: &Function<'_>,
         result: usize,
-    ) -> Option<(Site, Option<Place>)> {
+    ) -> Option<(Site, [Option<Place>; 2])> {
         if self.image.arch() != Arch::Amd64 {
             return None;
         }
         let code = self.code(function)?;
         let call = self.first_call(function, callee)?;
-        let (found, place) = amd64::nonzero_block(code, function.entry, call, result)?;
-        Some((self.site(function, found)?, place))
+        let (found, places) = amd64::nonzero_block(code, function.entry, call, result)?;
+        Some((self.site(function, found)?, places))
     }
 
     /// In `function`, an emulated site after the first store to `displacement` of a structure, and

@@ -73,6 +73,8 @@ numbered! {
         LineageLost = 9, "lineage_lost";
         /// An inbound traceparent was malformed and ignored.
         TraceparentInvalid = 10, "traceparent_invalid";
+        /// A request had more headers than are looked at, so that a traceparent may be missed.
+        HeadersUnseen = 11, "headers_unseen";
     }
 }
 

@@ -158,6 +158,7 @@ pub struct Process {
     pub p_goidcache: u16,
     pub new_g_register: u16,
     pub no_conn_error: u16,
+    pub no_conn_error_data: u16,
     pub is_swiss: u16,
     pub map_group_size: u16,
     pub map_keys: u16,
@@ -189,7 +190,7 @@ pub struct Process {
     pub response_proto_major: u16,
     pub response_proto_minor: u16,
     pub req_size: u16,
-    pub pad: [u16; 2],
+    pub pad: [u16; 1],
 }
 
 impl Process {
@@ -212,6 +213,7 @@ impl Process {
         p_goidcache: NONE,
         new_g_register: NONE,
         no_conn_error: NONE,
+        no_conn_error_data: NONE,
         is_swiss: 0,
         map_group_size: 0,
         map_keys: 0,
@@ -243,7 +245,7 @@ impl Process {
         response_proto_major: NONE,
         response_proto_minor: NONE,
         req_size: 0,
-        pad: [0; 2],
+        pad: [0; 1],
     };
 }
 

@@ -50,10 +50,7 @@ fn kind(instruction: &Instruction, code: &[u8], start: u64) -> SiteKind {
 
 /// Whether `instruction` changes one of the first `count` argument registers.
 fn clobbers(info: &mut InstructionInfoFactory, instruction: &Instruction, count: usize) -> bool {
-    info.info(instruction).used_registers().iter().any(|used| {
-        ARGUMENTS[..count].contains(&used.register().full_register())
-            && !matches!(used.access(), OpAccess::Read | OpAccess::CondRead)
-    })
+    ARGUMENTS[..count].iter().any(|register| writes(info, instruction, *register))
 }
 
 /// The best site near the entry at which all arguments are intact.
@@ -127,16 +124,16 @@ fn tested(code: &[u8], start: u64, call: u64, keep: usize) -> Option<(Instructio
 }
 
 /// A site in the block that runs only when the call at `call` gave a non-zero result number
-/// `result` (0 is RAX), and where that result then is, if it is still kept.
+/// `result` (0 is RAX), and where that result and the next then are, if they are still kept.
 pub(crate) fn nonzero_block(
     code: &[u8],
     start: u64,
     call: u64,
     result: usize,
-) -> Option<(Found, Option<Place>)> {
-    let wanted = *ARGUMENTS.get(result)?;
+) -> Option<(Found, [Option<Place>; 2])> {
+    let wanted = [*ARGUMENTS.get(result)?, *ARGUMENTS.get(result + 1)?];
     let (branch, register) = tested(code, start, call, result + 1)?;
-    if register != wanted {
+    if register != wanted[0] {
         return None;
     }
     let block = match branch.mnemonic() {
@@ -148,36 +145,48 @@ pub(crate) fn nonzero_block(
     first_cheap_site(code.get(from..)?, code, start, block, wanted)
 }
 
-/// Walks a block to its first emulated instruction, following `wanted` into a stack slot.
+/// Walks a block to its first emulated instruction, following `wanted` into stack slots.
 fn first_cheap_site(
     block: &[u8],
     code: &[u8],
     start: u64,
     at: u64,
-    wanted: Register,
-) -> Option<(Found, Option<Place>)> {
+    wanted: [Register; 2],
+) -> Option<(Found, [Option<Place>; 2])> {
     let mut info = InstructionInfoFactory::new();
-    let mut place = Some(Place::Register);
+    let mut places = [Some(Place::Register); 2];
     for instruction in decode(block, at).take(BLOCK) {
         let found = kind(&instruction, code, start);
         if found != SiteKind::SingleStep {
-            return Some(((instruction.ip(), found), place));
+            return Some(((instruction.ip(), found), places));
         }
         if instruction.flow_control() != FlowControl::Next {
             return None;
         }
-        if place == Some(Place::Register) {
-            if let Some(slot) = stores_to_stack(&instruction, wanted) {
-                place = Some(Place::Stack(slot));
-            } else if info.info(&instruction).used_registers().iter().any(|used| {
-                used.register().full_register() == wanted
-                    && !matches!(used.access(), OpAccess::Read | OpAccess::CondRead)
-            }) {
-                place = None;
+        for (place, register) in places.iter_mut().zip(wanted) {
+            if *place != Some(Place::Register) {
+                continue;
+            }
+            if let Some(slot) = stores_to_stack(&instruction, register) {
+                *place = Some(Place::Stack(slot));
+            } else if writes(&mut info, &instruction, register) {
+                *place = None;
             }
         }
     }
     None
+}
+
+/// Whether `instruction` changes `register`.
+fn writes(
+    info: &mut InstructionInfoFactory,
+    instruction: &Instruction,
+    register: Register,
+) -> bool {
+    info.info(instruction).used_registers().iter().any(|used| {
+        used.register().full_register() == register
+            && !matches!(used.access(), OpAccess::Read | OpAccess::CondRead)
+    })
 }
 
 /// `mov %register,disp(%rsp)`.
@@ -199,7 +208,7 @@ pub(crate) fn references(code: &[u8], start: u64) -> Vec<u64> {
 }
 
 /// The first store `mov %r64,disp(%base)` with this displacement, and the first emulated
-/// instruction after it with the base register unchanged: `(site, base as DWARF-free x86 number)`.
+/// instruction after it with the base register unchanged: `(site, x86 number of the base)`.
 pub(crate) fn site_after_store(code: &[u8], start: u64, disp: u64) -> Option<(Found, u8)> {
     let mut info = InstructionInfoFactory::new();
     let mut base = Register::None;
@@ -222,11 +231,7 @@ pub(crate) fn site_after_store(code: &[u8], start: u64, disp: u64) -> Option<(Fo
             let number = u8::try_from(base.number()).ok()?;
             return Some(((instruction.ip(), found), number));
         }
-        let changed = info.info(&instruction).used_registers().iter().any(|used| {
-            used.register().full_register() == base
-                && !matches!(used.access(), OpAccess::Read | OpAccess::CondRead)
-        });
-        if changed {
+        if writes(&mut info, &instruction, base) {
             return None;
         }
     }

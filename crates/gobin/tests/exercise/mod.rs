@@ -68,7 +68,7 @@ fn code(binary: &Binary<'_>) -> usize {
         sites.extend(binary.store_site(function, 152).map(|(site, _)| site));
         for callee in &functions {
             sites.extend(binary.result_site(function, callee));
-            if let Some((site, place)) = binary.nonzero_site(function, callee, 1) {
+            if let Some((site, [place, _])) = binary.nonzero_site(function, callee, 1) {
                 sites.push(site);
                 answers += usize::from(place == Some(Place::Register));
             }

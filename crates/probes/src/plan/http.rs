@@ -102,11 +102,9 @@ pub(super) fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
     plan.add(Probe::HttpClientDone, ROUND_TRIP, done, true);
     let failed =
         |callee, result| context.binary.nonzero_site(&round_trip, &function(callee)?, result);
-    if let Some((site, place)) = failed(GET_CONN, 1) {
-        plan.constants.no_conn_error = match place {
-            Some(Place::Stack(slot)) => u16::try_from(slot).unwrap_or(NONE),
-            _ => NONE,
-        };
+    if let Some((site, [error, data])) = failed(GET_CONN, 1) {
+        plan.constants.no_conn_error = slot(error);
+        plan.constants.no_conn_error_data = slot(data);
         plan.add(Probe::HttpClientNoConn, ROUND_TRIP, site, false);
     }
     if let Some((site, _)) = failed(SELECT, 0)
@@ -115,6 +113,14 @@ pub(super) fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
         plan.add(Probe::HttpClientCtxDone, ROUND_TRIP, site, false);
     }
     plan.abilities.push(Ability::HttpClient);
+}
+
+/// The stack slot of a value, [`NONE`] while it is in its register.
+fn slot(place: Option<Place>) -> u16 {
+    match place {
+        Some(Place::Stack(slot)) => u16::try_from(slot).unwrap_or(NONE),
+        _ => NONE,
+    }
 }
 
 fn client_offsets(context: &Context<'_, '_>, plan: &mut Plan) {

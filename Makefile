@@ -1,0 +1,57 @@
+# The targets that people and CI use. `make` lists them; what is longer is in scripts/.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+CARGO ?= cargo
+# Seconds for each fuzz target.
+FUZZ_SECONDS ?= 60
+# Where setup.sh puts what it builds.
+export GOTAP_CACHE ?= $(HOME)/.cache/gotap
+export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/go/bin:$(GOTAP_CACHE)/bin
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+.PHONY: setup
+setup: ## Install what building and testing needs (Debian packages; as root when one is missing)
+	@scripts/setup.sh
+
+.PHONY: build
+build: setup ## Build target/release/gotap
+	$(CARGO) build --release --locked --package gotap
+
+.PHONY: demo
+demo: ## Watch a small web shop's requests for some seconds (as root)
+	@scripts/demo.sh
+
+.PHONY: test
+test: setup ## Run all tests (end-to-end tests need root and skip without)
+	$(CARGO) test --workspace --locked
+
+.PHONY: test-matrix
+test-matrix: setup ## Run oracle and end-to-end tests with all Go versions and build modes (long)
+	GOTAP_TEST_MATRIX=full $(CARGO) test --locked --package gotap-oracle-tests --package gotap-e2e
+
+.PHONY: lint
+lint: setup ## Check format, clippy, licences, sources and banned dependencies
+	@scripts/setup.sh ci
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) deny --locked check --hide-inclusion-graph bans licenses sources
+
+.PHONY: bench
+bench: build ## Measure what observing costs, side by side (as root; minutes)
+	$(CARGO) run --release --locked --package bench
+
+.PHONY: fuzz
+fuzz: setup ## Run each fuzz target for a minute (needs cargo-fuzz and nightly Rust)
+	@scripts/fuzz.sh $(FUZZ_SECONDS)
+
+.PHONY: clean
+clean: ## Remove what was built here
+	$(CARGO) clean
+	rm -rf bench/out fuzz/target

@@ -1,0 +1,88 @@
+//! Which crate may depend on what.
+
+use crate::repo::{self, File};
+
+/// Crates that do no IO, and all that they may depend on.
+const PURE: [(&str, &[&str]); 3] = [
+    ("gobin", &["iced-x86", "memchr", "object", "thiserror"]),
+    ("wire", &["thiserror", "zerocopy"]),
+    ("trace", &["percent-encoding", "wire"]),
+];
+
+/// Modules through which a program touches the world.
+const IO: [&str; 7] = [
+    "std::fs",
+    "std::net",
+    "std::process",
+    "std::env",
+    "std::thread",
+    "std::time::SystemTime",
+    "std::time::Instant",
+];
+
+/// Libraries that one crate of `crates/` alone knows.
+const ALONE: [(&str, &[&str]); 2] = [
+    ("probes", &["libbpf-rs", "libbpf-sys", "libbpf-cargo"]),
+    ("export", &["opentelemetry-proto", "prost", "tonic", "ureq"]),
+];
+
+#[test]
+fn pure_crates_depend_on_no_io() {
+    let mut findings = Vec::new();
+    for package in repo::packages() {
+        let Some((_, allowed)) = PURE.iter().find(|(name, _)| *name == package.name) else {
+            continue;
+        };
+        for needed in package.needs.iter().filter(|n| !allowed.contains(&n.as_str())) {
+            findings.push(format!("{} depends on {needed}", package.name));
+        }
+    }
+    repo::none(findings, "gobin, wire and trace depend only on crates that do no IO");
+}
+
+#[test]
+fn pure_crates_do_no_io() {
+    let is_pure = |f: &File| PURE.iter().any(|(name, _)| f.is_below(&format!("crates/{name}/src")));
+    let mut findings = Vec::new();
+    for file in repo::files().into_iter().filter(|f| is_pure(f) && !f.path.ends_with("_tests.rs")) {
+        for (number, line) in file.shipped_lines() {
+            if let Some(io) = IO.iter().find(|io| line.contains(*io)) {
+                findings.push(format!("{}:{number} mentions {io}", file.path));
+            }
+        }
+    }
+    repo::none(findings, "gobin, wire and trace are given bytes and events; they do no IO");
+}
+
+#[test]
+fn libraries_stay_where_they_are_known() {
+    let mut findings = Vec::new();
+    for package in repo::packages().iter().filter(|p| p.folder.starts_with("crates/")) {
+        for (owner, libraries) in ALONE.iter().filter(|(owner, _)| *owner != package.name) {
+            for library in libraries.iter().filter(|l| package.needs.iter().any(|n| n == *l)) {
+                findings.push(format!("{} needs {library}: only {owner} does", package.name));
+            }
+        }
+    }
+    repo::none(findings, "only probes knows libbpf, and only export knows OTLP");
+}
+
+#[test]
+fn nothing_depends_on_the_command() {
+    let packages = repo::packages();
+    let dependents = packages.iter().filter(|p| p.needs.iter().any(|n| n == "gotap"));
+    let findings = dependents.map(|p| format!("{} depends on gotap", p.name)).collect();
+    repo::none(findings, "gotap depends on all and nothing depends on it");
+}
+
+#[test]
+fn every_package_has_the_lints_of_the_workspace() {
+    let mut findings = Vec::new();
+    for package in repo::packages() {
+        let manifest = repo::file(&format!("{}/Cargo.toml", package.folder));
+        if !manifest.text.contains("[lints]\nworkspace = true") {
+            findings.push(manifest.path);
+        }
+    }
+    repo::none(findings, "a Cargo.toml has `[lints]` with `workspace = true`");
+}
