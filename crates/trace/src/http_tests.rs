@@ -111,8 +111,8 @@ fn errors_are_named_by_type_and_told_by_errno() {
     refused.span.outcome = Outcome::Error;
     refused.error_type = 0x10;
     refused.errno = 111;
-    let mut process = ProcessInfo::default();
-    process.type_names = std::sync::Arc::new([(0x10, "*net.OpError".to_owned())].into());
+    let type_names = std::sync::Arc::new([(0x10, "*net.OpError".to_owned())].into());
+    let process = ProcessInfo { type_names, ..ProcessInfo::default() };
     let span = span(refused, &process, 0);
     assert_eq!(get(&span, "error.type"), "*net.OpError");
     assert_eq!(span.status, Status::Error("connection refused".into()));

@@ -186,8 +186,7 @@ mod tests {
     #[test]
     fn every_setting_has_a_variable_of_its_path() {
         let mut all = Vec::new();
-        let mut full = Config::default();
-        full.service_name = Some("x".into());
+        let mut full = Config { service_name: Some("x".into()), ..Config::default() };
         full.otlp.traces_endpoint = Some("x".into());
         full.otlp.ca_certificate = Some("x".into());
         paths(&serde_json::to_value(full).unwrap(), "", &mut all);
