@@ -10,7 +10,9 @@
 #include "maps.h"
 #include "go_abi.h"
 #include "causality.h"
-#include "http.bpf.c"
+#include "http.h"
+#include "http_server.bpf.c"
+#include "http_client.bpf.c"
 
 char LICENSE[] SEC("license") = "GPL";
 

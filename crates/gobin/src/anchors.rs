@@ -2,7 +2,7 @@
 //!
 //! Verified against the symbol table for Go 1.18 to 1.27 by the oracle tests. Functions are chosen
 //! small and old; an unknown version uses the newest known ordinals and whoever uses the address
-//! must check it (`goproc` does so at attach). On arm64 some functions also refer to the flag that
+//! must be ready for a wrong one. On arm64 some functions also refer to the flag that
 //! tells whether the CPU has atomic instructions, which moves the ordinals.
 
 use crate::buildinfo::GoMinor;

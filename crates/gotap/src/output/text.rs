@@ -94,7 +94,8 @@ fn duration(nanos: u64) -> String {
         _ => ("s", 1e9),
     };
     let value = nanos as f64 / divisor;
-    let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+    // What rounds up to the next power of ten has a digit more before the point.
+    let digits = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
     format!("{value:.digits$}{unit}")
 }
 
@@ -110,6 +111,7 @@ mod tests {
     #[test]
     fn durations_have_three_digits() {
         assert_eq!(duration(1_234), "1.23µs");
+        assert_eq!(duration(9_996_000), "10.0ms");
         assert_eq!(duration(56_700_000), "56.7ms");
         assert_eq!(duration(123_000_000_000), "123s");
     }
