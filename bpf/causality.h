@@ -160,8 +160,10 @@ static __always_inline void note_goids(struct gt_process *proc, struct server_st
 	for (u32 i = 0; i < GT_MAX_P; i++) {
 		if (i >= proc->processor_count)
 			break;
-		bpf_probe_read_user(&state->caches[i], sizeof(state->caches[i]),
-				    (void *)(proc->processors[i] + proc->p_goidcache));
+		struct go_string pair = read_string(proc->processors[i], proc->p_goidcache);
+
+		state->caches[i].next = pair.ptr;
+		state->caches[i].end = pair.len;
 	}
 }
 

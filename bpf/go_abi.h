@@ -81,6 +81,25 @@ static __always_inline u16 copy_bytes(char *to, u32 size, struct go_string from)
 	return from.len > 0xfffe ? 0xfffe : from.len;
 }
 
+/*
+ * The same for small arrays, of a whole number of words, by way of the stack: the kernel checks
+ * where it may copy to, which is quick for the stack and slow for the ring buffer's memory.
+ */
+static __always_inline u16 copy_small(char *to, const u32 size, struct go_string from)
+{
+	u64 words[11] = {};
+	u64 len = from.len < size ? from.len : size;
+
+	if (!from.ptr || !from.len || from.len > (1 << 24))
+		return 0;
+	asm volatile("" : "+r"(len));
+	if (len > size || bpf_probe_read_user(words, len, (void *)from.ptr))
+		return 0;
+	for (u32 i = 0; i < size / 8; i++)
+		((u64 *)to)[i] = words[i];
+	return from.len > 0xfffe ? 0xfffe : from.len;
+}
+
 static __always_inline u64 goid_of(const struct gt_process *proc, u64 g)
 {
 	return read_field(g, proc->g_goid);

@@ -257,23 +257,23 @@ static __always_inline void fill_server(const struct gt_process *proc,
 	head->errno_value = 0;
 }
 
-/* Copies the strings into the slots of `event`, of either size. */
-#define FILL_STRINGS(event, state, strings)                                                      \
+/* Copies the strings into the slots of `event`, of either size, with `copy`. */
+#define FILL_STRINGS(event, state, strings, copy)                                                     \
 	do {                                                                                     \
 		struct gt_http_head *to = &(event)->head;                                        \
 		if ((strings)->line) {                                                           \
 			to->flags |= GT_HTTP_LINE;                                               \
 			to->method_len = (strings)->method.len;                                  \
 		} else {                                                                         \
-			to->method_len = copy_bytes((event)->method, sizeof((event)->method),    \
+			to->method_len = copy((event)->method, sizeof((event)->method),    \
 						    (strings)->method);                          \
 		}                                                                                \
-		to->target_len = copy_bytes((event)->target, sizeof((event)->target),            \
+		to->target_len = copy((event)->target, sizeof((event)->target),            \
 					    (strings)->target);                                  \
-		to->host_len = copy_bytes((event)->host, sizeof((event)->host), (strings)->host); \
-		to->user_agent_len = copy_bytes((event)->user_agent, sizeof((event)->user_agent), \
+		to->host_len = copy((event)->host, sizeof((event)->host), (strings)->host); \
+		to->user_agent_len = copy((event)->user_agent, sizeof((event)->user_agent), \
 						(strings)->user_agent);                          \
-		to->route_len = copy_bytes((event)->route, sizeof((event)->route),               \
+		to->route_len = copy((event)->route, sizeof((event)->route),               \
 					   (strings)->route);                                    \
 		__builtin_memcpy((event)->peer, (state)->peer, sizeof((event)->peer));           \
 	} while (0)
@@ -306,7 +306,7 @@ static __noinline int send_server(const struct gt_process *proc, const struct se
 		fill_span(proc, GT_EVENT_HTTP_SERVER_SMALL, sizeof(*event), &event->head);
 		fill_server_span(state, goid, outcome, &event->head.span);
 		fill_server(proc, state, &event->head);
-		FILL_STRINGS(event, state, &strings);
+		FILL_STRINGS(event, state, &strings, copy_small);
 		bpf_ringbuf_submit(event, wakeup_flags());
 	} else {
 		struct gt_http_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
@@ -316,7 +316,7 @@ static __noinline int send_server(const struct gt_process *proc, const struct se
 		fill_span(proc, GT_EVENT_HTTP_SERVER, sizeof(*event), &event->head);
 		fill_server_span(state, goid, outcome, &event->head.span);
 		fill_server(proc, state, &event->head);
-		FILL_STRINGS(event, state, &strings);
+		FILL_STRINGS(event, state, &strings, copy_bytes);
 		bpf_ringbuf_submit(event, wakeup_flags());
 	}
 	return 0;

@@ -20,7 +20,7 @@ struct server_state {
 	u16 flags; /* GT_HTTP_* */
 	u8 parent; /* enum gt_parent */
 	u8 trace_flags;
-	u8 trace_id[16];
+	u8 trace_id[16] GT_WORDS;
 	u64 span_id;
 	u64 parent_span_id;
 	/* Goroutine ids that were not yet given out when the request started. */
@@ -28,7 +28,7 @@ struct server_state {
 	struct {
 		u64 next, end;
 	} caches[GT_MAX_P];
-	char peer[48];
+	char peer[48] GT_WORDS;
 	u16 peer_len;
 	u8 pad[6];
 	/* The request as it was at the start, to be read field by field without a fault each. */
@@ -42,7 +42,7 @@ struct client_state {
 	u64 req;
 	u64 span_id;
 	u64 parent_span_id;
-	u8 trace_id[16];
+	u8 trace_id[16] GT_WORDS;
 	u8 trace_flags;
 	u8 parent;
 	u8 resend;
