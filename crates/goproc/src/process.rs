@@ -36,16 +36,6 @@ impl Process {
         Ok(PathBuf::from(std::ffi::OsString::from_vec(text)))
     }
 
-    /// One variable of the environment that it was started with.
-    pub fn environment(self, name: &str) -> Option<String> {
-        let block = fs::read(self.path("environ")).ok()?;
-        let mut entries = block.split(|b| *b == 0);
-        entries.find_map(|entry| {
-            let (key, value) = std::str::from_utf8(entry).ok()?.split_once('=')?;
-            (key == name).then(|| value.to_owned())
-        })
-    }
-
     /// Several variables of the environment at once.
     pub fn environment_of(self, names: &[&str]) -> BTreeMap<String, String> {
         let block = fs::read(self.path("environ")).unwrap_or_default();
