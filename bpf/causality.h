@@ -52,8 +52,8 @@ static __always_inline u64 context_check(u64 context, const struct context_state
 	       entry->trace_id[1] ^ entry->instance ^ ((u64)entry->trace_flags << 32) ^ 1;
 }
 
-/* Remembers the context of a request that starts. */
-static __always_inline void remember_context(const struct gt_process *proc, u64 context,
+/* Remembers the context of a request that starts, and the one that it is derived from. */
+static __always_inline void remember_context(const struct gt_process *proc, u64 context, u64 parent,
 					     const struct server_state *state)
 {
 	struct context_set *set = context_set_of(context);
@@ -71,8 +71,7 @@ static __always_inline void remember_context(const struct gt_process *proc, u64 
 	set->contexts[way] = context;
 	entry = &set->ways[way];
 	entry->check = 0;
-	/* cancelCtx embeds its parent first; the data word is the second. */
-	entry->parent_context = read_u64(context + 8);
+	entry->parent_context = parent;
 	entry->span_id = state->span_id;
 	__builtin_memcpy(entry->trace_id, state->trace_id, 16);
 	entry->instance = proc->instance;
@@ -323,7 +322,7 @@ static __always_inline u64 x86_register(struct pt_regs *ctx, u16 number)
 }
 
 /* In runtime.newproc1, after the new goroutine's id is stored (exact lineage). */
-static __always_inline int new_goroutine(struct pt_regs *ctx, const struct gt_process *proc)
+static __noinline int new_goroutine(struct pt_regs *ctx, const struct gt_process *proc)
 {
 	u64 child = goid_of(proc, x86_register(ctx, proc->new_g_register));
 	/* It runs on the system stack: the creator is the thread's current goroutine. */

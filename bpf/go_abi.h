@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * Reading Go values at a probe: argument registers of ABIInternal, the current g, strings,
- * interfaces and header maps. Every read can fail and then gives zero.
+ * Reading Go values at a probe: argument registers of ABIInternal, the current g, strings and
+ * interfaces. Every read can fail and then gives zero. Maps are in headers.h.
  */
 #ifndef GOTAP_GO_ABI_H
 #define GOTAP_GO_ABI_H
@@ -111,166 +111,32 @@ static __always_inline u64 dynamic_type(u64 tab)
 	return tab ? read_u64(tab + 8) : 0;
 }
 
-/* The headers that are looked for, as pointers into the target. */
-struct found_headers {
-	struct go_string user_agent;
-	struct go_string traceparent;
-	struct go_string tracestate;
-};
-
-/* Addresses of the map elements of those headers, 0 while not found. */
-struct header_elems {
-	u64 user_agent, traceparent, tracestate;
-};
-
-/* Groups or buckets of a header map that are looked at: 8 headers each. */
-#define MAX_GROUPS 64
-
 /*
- * Compares the keys of 8 neighbouring slots; gives the number of the slot plus one of User-Agent
- * in bits 0-3, Traceparent in 4-7, Tracestate in 8-11. Keys are canonical, so exact bytes suffice;
- * their first and last 8 bytes tell them. A global function of scalars, which the verifier checks
- * once and not at each of its many calls.
+ * A word of a copy of `size` bytes of the target's memory; 0 past its end. The barrier keeps clang
+ * from checking another register than the one that it adds.
  */
-__noinline u32 match_slots(u64 keys, u64 stride, u64 used)
+static __always_inline u64 copied_u64(const u64 *copy, const u32 size, u32 offset)
 {
-	u32 found = 0;
-
-	for (u32 i = 0; i < 8; i++) {
-		struct go_string key = {};
-		u64 head = 0, tail = 0;
-
-		if (!((used >> i) & 1))
-			continue;
-		bpf_probe_read_user(&key, sizeof(key), (void *)(keys + stride * i));
-		if (key.len != 10 && key.len != 11)
-			continue;
-		bpf_probe_read_user(&head, 8, (void *)key.ptr);
-		bpf_probe_read_user(&tail, 8, (void *)(key.ptr + key.len - 8));
-		if (head == 0x6567412d72657355ULL && tail == 0x746e6567412d7265ULL)
-			found |= i + 1; /* "User-Age", "er-Agent" */
-		else if (head == 0x7261706563617254ULL && tail == 0x746e657261706563ULL)
-			found |= (i + 1) << 4; /* "Tracepar", "ceparent" */
-		else if (head == 0x6174736563617254ULL && tail == 0x6574617473656361ULL)
-			found |= (i + 1) << 8; /* "Tracesta", "acestate" */
-	}
-	return found;
+	asm volatile("" : "+r"(offset));
+	if (offset > size - 8)
+		return 0;
+	return *(const u64 *)((const u8 *)copy + offset);
 }
 
-static __always_inline void note_slots(u32 found, u64 elems, u64 stride, struct header_elems *out)
+static __always_inline struct go_string copied_string(const u64 *copy, const u32 size, u32 offset)
 {
-	if (found & 15)
-		out->user_agent = elems + stride * ((found & 15) - 1);
-	if (found >> 4 & 15)
-		out->traceparent = elems + stride * ((found >> 4 & 15) - 1);
-	if (found >> 8 & 15)
-		out->tracestate = elems + stride * ((found >> 8 & 15) - 1);
+	return (struct go_string){ copied_u64(copy, size, offset),
+				   copied_u64(copy, size, offset + 8) };
 }
 
-/* internal/runtime/maps/group.go: a control byte with the high bit set is empty or deleted. */
-static __always_inline void scan_group(const struct gt_process *proc, u64 group,
-				       struct header_elems *out)
+/* Copies the first `size` bytes at `from`, at most those of `to`; gives whether it could. */
+static __always_inline bool copy_struct(u64 *to, const u32 capacity, u64 from, u32 size)
 {
-	u64 control = ~read_u64(group) & 0x8080808080808080ULL;
-	/* Gathers the eight high bits into one byte. */
-	u64 used = (control >> 7) * 0x0102040810204080ULL >> 56;
-
-	note_slots(match_slots(group + proc->map_keys, proc->map_key_stride, used),
-		   group + proc->map_elems, proc->map_elem_stride, out);
-}
-
-/*
- * internal/runtime/maps/map.go: Map{used, seed, dirPtr, dirLen}, table{…, groups at 16}. A map has
- * more than one table only from about 900 headers on; the first is looked at.
- */
-static __always_inline void scan_swiss(const struct gt_process *proc, u64 map,
-				       struct header_elems *out)
-{
-	u64 dir = read_u64(map + 16), dir_len = read_u64(map + 24);
-	u64 table, groups, mask;
-
-	if (!dir_len) {
-		scan_group(proc, dir, out);
-		return;
-	}
-	table = read_u64(dir);
-	groups = read_u64(table + 16);
-	mask = read_u64(table + 24);
-	for (u32 i = 0; i < MAX_GROUPS; i++) {
-		scan_group(proc, groups + (u64)i * proc->map_group_size, out);
-		if (i >= mask)
-			return;
-	}
-	count_drop(GT_DROP_HEADERS_UNSEEN);
-}
-
-/* runtime/map.go before Go 1.24: a top hash up to 4 says that the slot is empty or moved. */
-static __always_inline void scan_bucket(u64 bucket, struct header_elems *out)
-{
-	u64 tops = read_u64(bucket), used = 0;
-
-	for (u32 i = 0; i < 8; i++)
-		used |= (u64)(((tops >> (8 * i)) & 0xff) > 4) << i;
-	note_slots(match_slots(bucket + 8, 16, used), bucket + 8 + 128, 24, out);
-}
-
-/* Walks an array of `left` buckets: 8 top hashes, 8 keys, 8 elements, pointer to an overflow. */
-static __noinline int scan_buckets(u64 bucket, u64 left, struct header_elems *out)
-{
-	u64 next = bucket + 336;
-
-	for (u32 i = 0; i < 2 * MAX_GROUPS; i++) {
-		scan_bucket(bucket, out);
-		bucket = read_u64(bucket + 328);
-		if (bucket)
-			continue;
-		if (--left == 0)
-			return 1;
-		bucket = next;
-		next += 336;
-	}
-	count_drop(GT_DROP_HEADERS_UNSEEN);
-	return 0;
-}
-
-/*
- * hmap{count, flags, B at 9, buckets at 16, oldbuckets at 24}. A map that has grown moves its
- * entries later, a few at each write: those not moved yet are in the old array, half as large
- * unless it grew only to get rid of overflow buckets (flag 8).
- */
-static __always_inline void scan_hmap(u64 map, struct header_elems *out)
-{
-	u64 flags = read_u64(map + 8), old = read_u64(map + 24);
-	u64 buckets = 1ULL << ((flags >> 8) & 31);
-
-	scan_buckets(read_u64(map + 16), buckets, out);
-	if (old)
-		scan_buckets(old, flags & 8 ? buckets : buckets / 2, out);
-}
-
-static __always_inline struct go_string first_value(u64 elem)
-{
-	u64 values = elem ? read_u64(elem) : 0;
-
-	return values ? read_string(values, 0) : (struct go_string){};
-}
-
-/* Finds the headers that matter in `map`, an http.Header. Large maps are looked at in part. */
-static __always_inline void scan_headers(const struct gt_process *proc, u64 map,
-					 struct found_headers *out)
-{
-	struct header_elems elems = {};
-
-	/* Both kinds of map start with their number of entries. */
-	if (!map || !read_u64(map))
-		return;
-	if (proc->is_swiss)
-		scan_swiss(proc, map, &elems);
-	else
-		scan_hmap(map, &elems);
-	out->user_agent = first_value(elems.user_agent);
-	out->traceparent = first_value(elems.traceparent);
-	out->tracestate = first_value(elems.tracestate);
+	/* Keeps clang from comparing a copy of the register that the verifier does not follow. */
+	asm volatile("" : "+r"(size));
+	if (size > capacity)
+		size = capacity;
+	return !bpf_probe_read_user(to, size, (void *)from);
 }
 
 #endif

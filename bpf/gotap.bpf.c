@@ -9,12 +9,31 @@
 #include "wire.h"
 #include "maps.h"
 #include "go_abi.h"
+#include "headers.h"
 #include "causality.h"
 #include "http.h"
 #include "http_server.bpf.c"
 #include "http_client.bpf.c"
 
 char LICENSE[] SEC("license") = "GPL";
+
+/*
+ * Since 6.13 the kernel gives programs of this type a stack of their own for each processor, on the
+ * belief that they can't be preempted. Those of uprobes can, and then two tasks share one stack,
+ * which ends in a panic. A program that contains a tail call keeps the kernel's stack: here is one,
+ * to nowhere and never reached. Copying to that stack is checked faster, too.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} nowhere SEC(".maps");
+
+static __always_inline void keep_kernel_stack(struct pt_regs *ctx)
+{
+	bpf_tail_call(ctx, &nowhere, 0);
+}
 
 /* The constants of the current process, if it is observed and the hit is one that counts. */
 static __always_inline struct gt_process *observed(struct pt_regs *ctx, u32 probe)
@@ -33,7 +52,6 @@ static __always_inline struct gt_process *observed(struct pt_regs *ctx, u32 prob
 static __always_inline int dispatch(struct pt_regs *ctx, u32 probe)
 {
 	struct gt_process *proc = observed(ctx, probe);
-	struct go_iface none = {};
 
 	if (!proc)
 		return 0;
@@ -53,10 +71,11 @@ static __always_inline int dispatch(struct pt_regs *ctx, u32 probe)
 	case GT_PROBE_HTTP_CLIENT_NO_CONN:
 		return http_client_no_conn(ctx, proc);
 	case GT_PROBE_HTTP_CLIENT_CTX_DONE:
-		return end_client(ctx, proc, 0, none, GT_OUTCOME_CTX_DONE);
+		return http_client_ctx_done(ctx, proc);
 	case GT_PROBE_NEW_GOROUTINE:
 		return new_goroutine(ctx, proc);
 	}
+	keep_kernel_stack(ctx);
 	return 0;
 }
 

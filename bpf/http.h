@@ -21,4 +21,47 @@ static __always_inline void fill_span(const struct gt_process *proc, u16 kind, u
 	head->span.pad = 0;
 }
 
+/*
+ * Copies a string into the slot `name` of `event`, by way of the stack in events with small slots.
+ * The length goes along, so that user space sees a cut.
+ */
+#define FILL(event, name, copy, from) \
+	((event)->head.name##_len = copy((event)->name, sizeof((event)->name), from))
+
+/*
+ * Fills everything but the head: the strings of `strings`, which has one of each slot's name.
+ * Method and target of a server stand together as they came, when `line` says so.
+ */
+#define FILL_STRINGS(event, strings, copy)                                     \
+	do {                                                                   \
+		if ((strings)->line) {                                         \
+			(event)->head.flags |= GT_HTTP_LINE;                   \
+			(event)->head.method_len = (strings)->method.len;      \
+		} else {                                                       \
+			FILL(event, method, copy, (strings)->method);          \
+		}                                                              \
+		FILL(event, target, copy, (strings)->target);                  \
+		FILL(event, host, copy, (strings)->host);                      \
+		FILL(event, user_agent, copy, (strings)->user_agent);          \
+		FILL(event, route, copy, (strings)->route);                    \
+	} while (0)
+
+/* The strings of a request, still in the target. */
+struct request_strings {
+	struct go_string method, target, host, user_agent, route;
+	bool line; /* `target` starts with the method */
+};
+
+/* Whether all of them fit into the slots of the small event. */
+static __always_inline bool are_short(const struct request_strings *strings)
+{
+	const struct gt_http_small_event *slots = NULL;
+
+	return (strings->line || strings->method.len <= sizeof(slots->method)) &&
+	       strings->target.len <= sizeof(slots->target) &&
+	       strings->host.len <= sizeof(slots->host) &&
+	       strings->user_agent.len <= sizeof(slots->user_agent) &&
+	       strings->route.len <= sizeof(slots->route);
+}
+
 #endif

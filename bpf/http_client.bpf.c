@@ -5,36 +5,93 @@
  * on error paths only. All run on the caller's goroutine.
  */
 
-/* net/http.(*Transport).roundTrip(t, req *http.Request) */
-static __always_inline int http_client_start(struct pt_regs *ctx, const struct gt_process *proc)
+/* Redirects that are counted; http.Client follows ten. */
+#define MAX_REDIRECTS 10
+
+/* A word of the request as it was at the call's start. */
+static __always_inline u64 call_u64(const struct client_state *state, u32 offset)
 {
-	u64 req = GO_ARG1(ctx), g = GO_G(ctx);
-	struct gt_key key = key_of(proc, goid_of(proc, g));
-	struct client_state state = {
-		.start_ns = bpf_ktime_get_ns(),
-		.goid = key.id,
-		.req = req,
-		.span_id = random_u64(),
-		.trace_flags = 1,
-	};
-	struct client_state *before = bpf_map_lookup_elem(&clients, &key);
-	struct go_iface context = {};
+	return copied_u64(state->request, sizeof(state->request), offset);
+}
+
+/* A string of the URL as it was at the call's end. */
+static __always_inline struct go_string url_string(const struct client_state *state, u32 offset)
+{
+	return copied_string(state->url, sizeof(state->url), offset);
+}
+
+static const struct client_state new_client;
+
+/* The state of the current goroutine's call, made when there is none. */
+static __always_inline struct client_state *client_state_of(const struct gt_key *key)
+{
+	struct client_state *state = bpf_map_lookup_elem(&clients, key);
+
+	if (state)
+		return state;
+	if (bpf_map_update_elem(&clients, key, &new_client, BPF_ANY)) {
+		count_drop(GT_DROP_CLIENT_MAP_FULL);
+		return NULL;
+	}
+	return bpf_map_lookup_elem(&clients, key);
+}
+
+/* How many redirects led to this request: each knows the response that caused it. */
+static __always_inline u8 count_redirects(const struct gt_process *proc, u64 response)
+{
+	u8 count = 0;
+
+	for (; count < MAX_REDIRECTS && response; count++)
+		response = read_field(read_field(response, proc->response_request),
+				      proc->req_response);
+	return count;
+}
+
+/* Finds the parent of a call that starts, or begins a trace. */
+static __always_inline void join_trace(const struct gt_process *proc, u64 goid, u64 g,
+				       struct go_iface context, struct client_state *state)
+{
 	struct parent parent = {};
 
-	if (before && !before->ended)
-		count_drop(GT_DROP_CLIENT_UNFINISHED);
-	if (proc->req_ctx != GT_NONE)
-		context = read_iface(req + proc->req_ctx);
-	if (find_parent(proc, key.id, g, context, &parent)) {
-		__builtin_memcpy(state.trace_id, parent.trace_id, 16);
-		state.parent_span_id = parent.span_id;
-		state.trace_flags = parent.trace_flags;
-		state.parent = parent.how;
-	} else {
-		new_trace(state.trace_id);
+	if (find_parent(proc, goid, g, context, &parent)) {
+		__builtin_memcpy(state->trace_id, parent.trace_id, 16);
+		state->parent_span_id = parent.span_id;
+		state->trace_flags = parent.trace_flags;
+		state->parent = parent.how;
+		return;
 	}
-	if (bpf_map_update_elem(&clients, &key, &state, BPF_ANY))
-		count_drop(GT_DROP_CLIENT_MAP_FULL);
+	new_trace(state->trace_id);
+	state->parent_span_id = 0;
+	state->trace_flags = 1;
+	state->parent = GT_PARENT_NONE;
+}
+
+/* net/http.(*Transport).roundTrip(t, req *http.Request) */
+static __noinline int http_client_start(struct pt_regs *ctx, const struct gt_process *proc)
+{
+	u64 g = GO_G(ctx);
+	struct gt_key key = key_of(proc, goid_of(proc, g));
+	struct client_state *state = client_state_of(&key);
+	struct go_iface context;
+
+	if (!state)
+		return 0;
+	if (state->phase == CLIENT_ACTIVE)
+		count_drop(GT_DROP_CLIENT_UNFINISHED);
+	state->phase = CLIENT_IDLE;
+	state->start_ns = bpf_ktime_get_ns();
+	state->goid = key.id;
+	state->req = GO_ARG1(ctx);
+	if (!copy_struct(state->request, sizeof(state->request), state->req, proc->req_size)) {
+		count_drop(GT_DROP_READ_FAULT);
+		return 0;
+	}
+	state->span_id = random_u64();
+	state->resend = count_redirects(proc, call_u64(state, proc->req_response));
+	context = (struct go_iface){ call_u64(state, proc->req_ctx),
+				     call_u64(state, proc->req_ctx + 8) };
+	join_trace(proc, key.id, g, context, state);
+	state->phase = CLIENT_ACTIVE;
 	return 0;
 }
 
@@ -52,8 +109,7 @@ static __always_inline void fill_error(const struct gt_process *proc, struct go_
 		if (!type)
 			break;
 		if (type->role == GT_TYPE_ERROR_STRING) {
-			event->head.text_len = copy_bytes(event->text, sizeof(event->text),
-						     read_string(error.data, type->first));
+			FILL(event, text, copy_bytes, read_string(error.data, type->first));
 			break;
 		}
 		if (type->role == GT_TYPE_ERRNO) {
@@ -66,65 +122,97 @@ static __always_inline void fill_error(const struct gt_process *proc, struct go_
 	}
 }
 
-static __always_inline void fill_client(const struct gt_process *proc, u64 req, u64 response,
-					struct gt_http_event *event)
+/* The strings of a call; sets `raw` when the path is as sent. */
+static __always_inline void find_call_strings(const struct gt_process *proc,
+					      const struct client_state *state,
+					      struct request_strings *out, bool *raw)
 {
-	u64 url = read_field(req, proc->req_url);
-	struct go_string path = read_string(url, proc->url_raw_path);
+	out->method = copied_string(state->request, sizeof(state->request), proc->req_method);
+	out->target = url_string(state, proc->url_raw_path);
+	*raw = out->target.len != 0;
+	if (!*raw)
+		out->target = url_string(state, proc->url_path);
+	out->host = url_string(state, proc->url_host);
+}
 
-	event->head.method_len = copy_bytes(event->method, sizeof(event->method),
-				       read_string(req, proc->req_method));
-	event->head.request_size = (s64)read_field(req, proc->req_content_length);
-	event->head.flags = 0;
-	if (path.len)
-		event->head.flags |= GT_HTTP_RAW_PATH;
-	else
-		path = read_string(url, proc->url_path);
-	event->head.target_len = copy_bytes(event->target, sizeof(event->target), path);
-	event->head.peer_len = copy_bytes(event->peer, sizeof(event->peer),
-				     read_string(url, proc->url_scheme));
-	event->head.host_len = copy_bytes(event->host, sizeof(event->host),
-				     read_string(url, proc->url_host));
-	event->head.user_agent_len = 0;
-	event->head.route_len = 0;
-	event->head.text_len = 0;
-	event->head.error_type = 0;
-	event->head.errno_value = 0;
-	event->head.status = 0;
-	event->head.proto_major = 0;
-	event->head.proto_minor = 0;
-	event->head.response_size = -1;
-	if (!response)
-		return;
-	event->head.status = read_field(response, proc->response_status);
-	event->head.proto_major = read_field(response, proc->response_proto_major);
-	event->head.proto_minor = read_field(response, proc->response_proto_minor);
-	event->head.response_size = (s64)read_field(response, proc->response_content_length);
+static __always_inline void fill_call(const struct gt_process *proc,
+				      const struct client_state *state, u8 outcome, bool raw,
+				      struct gt_http_head *head)
+{
+	head->span.start_ns = state->start_ns;
+	head->span.goid = state->goid;
+	__builtin_memcpy(head->span.trace_id, state->trace_id, 16);
+	__builtin_memcpy(head->span.span_id, &state->span_id, 8);
+	__builtin_memcpy(head->span.parent_span_id, &state->parent_span_id, 8);
+	head->span.trace_flags = state->trace_flags;
+	head->span.parent = state->parent;
+	head->span.outcome = outcome;
+	head->span.resend = state->resend;
+	head->request_size = (s64)call_u64(state, proc->req_content_length);
+	head->flags = raw ? GT_HTTP_RAW_PATH : 0;
+	/* The transport takes no other scheme than http and https. */
+	if (url_string(state, proc->url_scheme).len == 5)
+		head->flags |= GT_HTTP_TLS;
+	head->peer_len = 0;
+	head->text_len = 0;
+	head->error_type = 0;
+	head->errno_value = 0;
+	head->status = 0;
+	head->proto_major = 0;
+	head->proto_minor = 0;
+	head->response_size = -1;
+}
+
+static __always_inline void fill_answer(const struct gt_process *proc,
+					const struct client_state *state,
+					struct gt_http_head *head)
+{
+	const u32 size = sizeof(state->response);
+
+	head->status = copied_u64(state->response, size, proc->response_status);
+	head->proto_major = copied_u64(state->response, size, proc->response_proto_major);
+	head->proto_minor = copied_u64(state->response, size, proc->response_proto_minor);
+	head->response_size =
+		(s64)copied_u64(state->response, size, proc->response_content_length);
 }
 
 static __noinline int send_client(const struct gt_process *proc, struct client_state *state,
 				  u64 response, struct go_iface *error, u8 outcome)
 {
-	struct gt_http_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	struct request_strings strings = {};
+	bool raw = false;
 
-	if (!event) {
-		count_drop(GT_DROP_RING_FULL);
-		return 0;
+	copy_struct(state->url, sizeof(state->url), call_u64(state, proc->req_url), URL_BYTES);
+	if (response)
+		copy_struct(state->response, sizeof(state->response), response, RESPONSE_BYTES);
+	find_call_strings(proc, state, &strings, &raw);
+	if (response && are_short(&strings)) {
+		struct gt_http_small_event *event;
+
+		event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+		if (!event)
+			goto full;
+		fill_span(proc, GT_EVENT_HTTP_CLIENT_SMALL, sizeof(*event), &event->head);
+		fill_call(proc, state, outcome, raw, &event->head);
+		fill_answer(proc, state, &event->head);
+		FILL_STRINGS(event, &strings, copy_small);
+		bpf_ringbuf_submit(event, wakeup_flags());
+	} else {
+		struct gt_http_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+		if (!event)
+			goto full;
+		fill_span(proc, GT_EVENT_HTTP_CLIENT, sizeof(*event), &event->head);
+		fill_call(proc, state, outcome, raw, &event->head);
+		if (response)
+			fill_answer(proc, state, &event->head);
+		FILL_STRINGS(event, &strings, copy_bytes);
+		fill_error(proc, *error, event);
+		bpf_ringbuf_submit(event, wakeup_flags());
 	}
-	fill_span(proc, GT_EVENT_HTTP_CLIENT, sizeof(*event), &event->head);
-	event->head.span.start_ns = state->start_ns;
-	event->head.span.goid = state->goid;
-	__builtin_memcpy(event->head.span.trace_id, state->trace_id, 16);
-	__builtin_memcpy(event->head.span.span_id, &state->span_id, 8);
-	__builtin_memcpy(event->head.span.parent_span_id, &state->parent_span_id, 8);
-	event->head.span.trace_flags = state->trace_flags;
-	event->head.span.parent = state->parent;
-	event->head.span.outcome = outcome;
-	event->head.span.resend = state->resend;
-	fill_client(proc, state->req, response, event);
-	fill_error(proc, *error, event);
-	state->start_ns = event->head.span.end_ns;
-	bpf_ringbuf_submit(event, wakeup_flags());
+	return 0;
+full:
+	count_drop(GT_DROP_RING_FULL);
 	return 0;
 }
 
@@ -135,26 +223,23 @@ static __always_inline int end_client(struct pt_regs *ctx, const struct gt_proce
 	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
 	struct client_state *state = bpf_map_lookup_elem(&clients, &key);
 
-	if (!state) {
+	if (!state || state->phase == CLIENT_IDLE) {
 		count_drop(GT_DROP_START_UNSEEN);
 		return 0;
 	}
-	if (state->ended) {
+	if (state->phase == CLIENT_FAILED) {
 		/* The transport tried again: an attempt of its own, from where the last one ended. */
-		state->ended = 0;
 		state->resend++;
 		state->span_id = random_u64();
 	}
 	send_client(proc, state, response, &error, outcome);
-	if (outcome == GT_OUTCOME_DONE)
-		bpf_map_delete_elem(&clients, &key);
-	else
-		state->ended = 1;
+	state->start_ns = bpf_ktime_get_ns();
+	state->phase = outcome == GT_OUTCOME_DONE ? CLIENT_IDLE : CLIENT_FAILED;
 	return 0;
 }
 
 /* After (*persistConn).roundTrip: (*http.Response, error) in registers. */
-static __always_inline int http_client_done(struct pt_regs *ctx, const struct gt_process *proc)
+static __noinline int http_client_done(struct pt_regs *ctx, const struct gt_process *proc)
 {
 	struct go_iface error = { GO_ARG1(ctx), GO_ARG2(ctx) };
 
@@ -163,7 +248,7 @@ static __always_inline int http_client_done(struct pt_regs *ctx, const struct gt
 }
 
 /* After (*Transport).getConn failed: the error is in its register or in a stack slot. */
-static __always_inline int http_client_no_conn(struct pt_regs *ctx, const struct gt_process *proc)
+static __noinline int http_client_no_conn(struct pt_regs *ctx, const struct gt_process *proc)
 {
 	struct go_iface error = { GO_ARG1(ctx), GO_ARG2(ctx) };
 
@@ -172,4 +257,12 @@ static __always_inline int http_client_no_conn(struct pt_regs *ctx, const struct
 	if (proc->no_conn_error_data != GT_NONE)
 		error.data = read_u64(ctx->sp + proc->no_conn_error_data);
 	return end_client(ctx, proc, 0, error, GT_OUTCOME_ERROR);
+}
+
+/* Where the request's context was done before anything was sent. */
+static __noinline int http_client_ctx_done(struct pt_regs *ctx, const struct gt_process *proc)
+{
+	struct go_iface none = {};
+
+	return end_client(ctx, proc, 0, none, GT_OUTCOME_CTX_DONE);
 }

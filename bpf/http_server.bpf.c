@@ -73,21 +73,15 @@ static __noinline int send_tracestate(u64 span_id, u64 ptr, u64 len)
 	return 1;
 }
 
-/*
- * A word of the copy of the request that was made at its start. The barrier keeps clang from
- * checking another register than the one that it adds.
- */
-static __always_inline u64 copied_u64(const struct server_state *state, u32 offset)
+/* A word, or a string, of the request as it was at its start. */
+static __always_inline u64 request_u64(const struct server_state *state, u32 offset)
 {
-	asm volatile("" : "+r"(offset));
-	if (offset > REQUEST_BYTES - 8)
-		return 0;
-	return *(const u64 *)((const u8 *)state->request + offset);
+	return copied_u64(state->request, sizeof(state->request), offset);
 }
 
-static __always_inline struct go_string copied_string(const struct server_state *state, u32 offset)
+static __always_inline struct go_string request_string(const struct server_state *state, u32 offset)
 {
-	return (struct go_string){ copied_u64(state, offset), copied_u64(state, offset + 8) };
+	return copied_string(state->request, sizeof(state->request), offset);
 }
 
 static __always_inline void read_request_headers(const struct gt_process *proc,
@@ -95,7 +89,7 @@ static __always_inline void read_request_headers(const struct gt_process *proc,
 {
 	struct found_headers found = {};
 
-	scan_headers(proc, copied_u64(state, proc->req_header), &found);
+	scan_headers(proc, request_u64(state, proc->req_header), &found);
 	state->user_agent = found.user_agent.ptr;
 	state->user_agent_len = found.user_agent.len;
 	if (found.traceparent.ptr) {
@@ -131,47 +125,53 @@ static __always_inline struct server_state *server_state_of(const struct gt_key 
 	return bpf_map_lookup_elem(&servers, key);
 }
 
+/* Remembers the request's context, so that whoever holds one derived from it finds the request. */
+static __always_inline void remember_request(const struct gt_process *proc,
+					     struct server_state *state)
+{
+	/* The interface's data word: a *context.cancelCtx of this request alone. */
+	u64 context = request_u64(state, proc->req_ctx + 8);
+
+	/* A cancelCtx embeds its parent first, of which the data word is the second. */
+	if (!state->connection_context)
+		state->connection_context = read_u64(context + 8);
+	remember_context(proc, context, state->connection_context, state);
+}
+
 /* net/http.serverHandler.ServeHTTP(sh, rw http.ResponseWriter, req *http.Request) */
-static __always_inline int http_server_start(struct pt_regs *ctx, struct gt_process *proc)
+static __noinline int http_server_start(struct pt_regs *ctx, struct gt_process *proc)
 {
 	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
 	struct server_state *state = server_state_of(&key);
-	u64 req = GO_ARG3(ctx);
-	u32 size = proc->req_size;
 
-	/* Keeps clang from comparing a copy of the register that the verifier does not follow. */
-	asm volatile("" : "+r"(size));
 	if (!state)
 		return 0;
 	if (state->active)
 		count_drop(GT_DROP_SERVER_UNFINISHED);
 	state->active = 0;
-	if (size > REQUEST_BYTES)
-		size = REQUEST_BYTES;
-	if (bpf_probe_read_user(state->request, size, (void *)req)) {
+	state->req = GO_ARG3(ctx);
+	state->resp = GO_ARG2(ctx);
+	if (!copy_struct(state->request, sizeof(state->request), state->req, proc->req_size)) {
 		count_drop(GT_DROP_READ_FAULT);
 		return 0;
 	}
-	if (copied_u64(state, proc->req_proto_major) != 1) {
+	if (request_u64(state, proc->req_proto_major) != 1) {
 		count_drop(GT_DROP_PROTOCOL_UNSUPPORTED);
 		bpf_map_delete_elem(&servers, &key);
 		return 0;
 	}
 	state->start_ns = bpf_ktime_get_ns();
-	state->req = req;
-	state->resp = GO_ARG2(ctx);
 	state->span_id = random_u64();
 	state->parent_span_id = 0;
 	state->parent = GT_PARENT_NONE;
 	state->flags = 0;
 	read_request_headers(proc, state);
 	note_goids(proc, state);
-	/* The interface's data word: a *context.cancelCtx of this request alone. */
-	remember_context(proc, copied_u64(state, proc->req_ctx + 8), state);
+	remember_request(proc, state);
 	/* The address is that of the connection: it is read for its first request. */
 	if (!state->peer_len)
 		state->peer_len = copy_bytes(state->peer, sizeof(state->peer),
-					     copied_string(state, proc->req_remote_addr));
+					     request_string(state, proc->req_remote_addr));
 	state->active = 1;
 	return 0;
 }
@@ -204,19 +204,13 @@ static __always_inline void fill_response(const struct gt_process *proc,
 	head->status = fields[2];
 }
 
-/* The strings of a request, still in the target. */
-struct request_strings {
-	struct go_string method, target, host, user_agent, route;
-	bool line; /* `target` starts with the method */
-};
-
 static __always_inline void find_strings(const struct gt_process *proc,
 					 const struct server_state *state,
 					 struct request_strings *out)
 {
-	out->method = copied_string(state, proc->req_method);
-	out->target = copied_string(state, proc->req_request_uri);
-	out->host = copied_string(state, proc->req_host);
+	out->method = request_string(state, proc->req_method);
+	out->target = request_string(state, proc->req_request_uri);
+	out->host = request_string(state, proc->req_host);
 	out->user_agent = (struct go_string){ state->user_agent, state->user_agent_len };
 	out->route = read_pattern(proc, state->req);
 	/* Method and target are parts of the one request line, so that one read gets both. */
@@ -227,56 +221,22 @@ static __always_inline void find_strings(const struct gt_process *proc,
 	}
 }
 
-static __always_inline bool are_short(const struct server_state *state,
-				      const struct request_strings *strings)
-{
-	const struct gt_http_small_event *slots = NULL;
-
-	return (strings->line || strings->method.len <= sizeof(slots->method)) &&
-	       strings->target.len <= sizeof(slots->target) &&
-	       strings->host.len <= sizeof(slots->host) &&
-	       strings->user_agent.len <= sizeof(slots->user_agent) &&
-	       strings->route.len <= sizeof(slots->route) &&
-	       state->peer_len <= sizeof(slots->peer);
-}
-
 static __always_inline void fill_server(const struct gt_process *proc,
 					const struct server_state *state,
 					struct gt_http_head *head)
 {
 	fill_response(proc, state, head);
 	head->flags = state->flags;
-	head->request_size = (s64)copied_u64(state, proc->req_content_length);
+	head->request_size = (s64)request_u64(state, proc->req_content_length);
 	head->proto_major = 1;
-	head->proto_minor = copied_u64(state, proc->req_proto_minor);
-	if (copied_u64(state, proc->req_tls))
+	head->proto_minor = request_u64(state, proc->req_proto_minor);
+	if (request_u64(state, proc->req_tls))
 		head->flags |= GT_HTTP_TLS;
 	head->peer_len = state->peer_len;
 	head->text_len = 0;
 	head->error_type = 0;
 	head->errno_value = 0;
 }
-
-/* Copies the strings into the slots of `event`, of either size, with `copy`. */
-#define FILL_STRINGS(event, state, strings, copy)                                                     \
-	do {                                                                                     \
-		struct gt_http_head *to = &(event)->head;                                        \
-		if ((strings)->line) {                                                           \
-			to->flags |= GT_HTTP_LINE;                                               \
-			to->method_len = (strings)->method.len;                                  \
-		} else {                                                                         \
-			to->method_len = copy((event)->method, sizeof((event)->method),    \
-						    (strings)->method);                          \
-		}                                                                                \
-		to->target_len = copy((event)->target, sizeof((event)->target),            \
-					    (strings)->target);                                  \
-		to->host_len = copy((event)->host, sizeof((event)->host), (strings)->host); \
-		to->user_agent_len = copy((event)->user_agent, sizeof((event)->user_agent), \
-						(strings)->user_agent);                          \
-		to->route_len = copy((event)->route, sizeof((event)->route),               \
-					   (strings)->route);                                    \
-		__builtin_memcpy((event)->peer, (state)->peer, sizeof((event)->peer));           \
-	} while (0)
 
 static __always_inline void fill_server_span(const struct server_state *state, u64 goid,
 					     u8 outcome, struct gt_span *span)
@@ -297,7 +257,7 @@ static __noinline int send_server(const struct gt_process *proc, const struct se
 	struct request_strings strings = {};
 
 	find_strings(proc, state, &strings);
-	if (are_short(state, &strings)) {
+	if (are_short(&strings) && state->peer_len <= sizeof(((struct gt_http_small_event *)0)->peer)) {
 		struct gt_http_small_event *event;
 
 		event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
@@ -306,7 +266,8 @@ static __noinline int send_server(const struct gt_process *proc, const struct se
 		fill_span(proc, GT_EVENT_HTTP_SERVER_SMALL, sizeof(*event), &event->head);
 		fill_server_span(state, goid, outcome, &event->head.span);
 		fill_server(proc, state, &event->head);
-		FILL_STRINGS(event, state, &strings, copy_small);
+		FILL_STRINGS(event, &strings, copy_small);
+		__builtin_memcpy(event->peer, state->peer, sizeof(event->peer));
 		bpf_ringbuf_submit(event, wakeup_flags());
 	} else {
 		struct gt_http_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
@@ -316,7 +277,8 @@ static __noinline int send_server(const struct gt_process *proc, const struct se
 		fill_span(proc, GT_EVENT_HTTP_SERVER, sizeof(*event), &event->head);
 		fill_server_span(state, goid, outcome, &event->head.span);
 		fill_server(proc, state, &event->head);
-		FILL_STRINGS(event, state, &strings, copy_bytes);
+		FILL_STRINGS(event, &strings, copy_bytes);
+		__builtin_memcpy(event->peer, state->peer, sizeof(event->peer));
 		bpf_ringbuf_submit(event, wakeup_flags());
 	}
 	return 0;
@@ -326,7 +288,7 @@ full:
 }
 
 /* (*response).finishRequest: the request that the current goroutine serves is done. */
-static __always_inline int http_server_finish(struct pt_regs *ctx, const struct gt_process *proc)
+static __noinline int http_server_finish(struct pt_regs *ctx, const struct gt_process *proc)
 {
 	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
 	struct server_state *state = bpf_map_lookup_elem(&servers, &key);
@@ -342,7 +304,7 @@ static __always_inline int http_server_finish(struct pt_regs *ctx, const struct 
 }
 
 /* The goroutine serves no more: its request, if it has one, ends with it. */
-static __always_inline int end_server(struct pt_regs *ctx, const struct gt_process *proc,
+static __noinline int end_server(struct pt_regs *ctx, const struct gt_process *proc,
 				      u8 outcome)
 {
 	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));

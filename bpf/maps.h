@@ -5,6 +5,9 @@
 
 /* Bytes of an http.Request that are read at once; every known version is smaller. */
 #define REQUEST_BYTES 320
+/* The same for url.URL and, up to where ContentLength ends, http.Response. */
+#define URL_BYTES 128
+#define RESPONSE_BYTES 96
 
 /*
  * What a goroutine serves. The entry is made for a connection's first request, written anew in
@@ -23,6 +26,8 @@ struct server_state {
 	u8 trace_id[16] GT_WORDS;
 	u64 span_id;
 	u64 parent_span_id;
+	/* The context that those of all requests of the connection are derived from. */
+	u64 connection_context;
 	/* Goroutine ids that were not yet given out when the request started. */
 	u64 goidgen;
 	struct {
@@ -35,7 +40,10 @@ struct server_state {
 	u64 request[REQUEST_BYTES / 8];
 };
 
-/* A client call that is under way, or that failed and may be retried by the transport. */
+/*
+ * The client call of a goroutine, under way or ended. The entry is written anew in place for the
+ * goroutine's next call; the oldest make room.
+ */
 struct client_state {
 	u64 start_ns;
 	u64 goid;
@@ -46,8 +54,17 @@ struct client_state {
 	u8 trace_flags;
 	u8 parent;
 	u8 resend;
-	u8 ended;
+	u8 phase; /* enum client_phase */
 	u32 pad;
+	u64 request[REQUEST_BYTES / 8];
+	u64 url[URL_BYTES / 8];
+	u64 response[RESPONSE_BYTES / 8];
+};
+
+enum client_phase {
+	CLIENT_IDLE = 0,
+	CLIENT_ACTIVE = 1,
+	CLIENT_FAILED = 2, /* the transport may try again */
 };
 
 /*
@@ -112,7 +129,6 @@ struct {
 	__type(value, struct server_state);
 } servers SEC(".maps");
 
-/* Entries of calls that ended in an error stay for a retry; the oldest make room. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);

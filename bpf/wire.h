@@ -52,6 +52,7 @@ enum gt_event_kind {
 	GT_EVENT_HTTP_CLIENT = 4,
 	GT_EVENT_TRACESTATE = 5,
 	GT_EVENT_HTTP_SERVER_SMALL = 6,
+	GT_EVENT_HTTP_CLIENT_SMALL = 7,
 };
 
 /* How the parent of a span was found. */
@@ -132,7 +133,7 @@ _Static_assert(sizeof(struct gt_http_head) == 120, "wire");
 struct gt_http_event {
 	struct gt_http_head head;
 	char method[16] GT_WORDS;
-	char peer[48] GT_WORDS; /* server: the peer's address and port; client: the scheme */
+	char peer[48] GT_WORDS; /* server: the peer's address and port */
 	char host[112] GT_WORDS;
 	char user_agent[128] GT_WORDS;
 	char route[128] GT_WORDS;
@@ -141,7 +142,7 @@ struct gt_http_event {
 };
 _Static_assert(sizeof(struct gt_http_event) == 872, "wire");
 
-/* GT_EVENT_HTTP_SERVER_SMALL: the same where all strings are short, as most are: what is written
+/* GT_EVENT_HTTP_…_SMALL: the same where all strings are short, as most are: what is written
  * to the ring buffer is what its reader must fetch from the writer's cache. */
 struct gt_http_small_event {
 	struct gt_http_head head;
@@ -206,7 +207,8 @@ struct gt_process {
 	__u16 no_conn_error; /* stack offset of the error, GT_NONE: in its register */
 	__u16 no_conn_error_data; /* the same for the error's data word */
 	__u16 is_swiss; /* maps are Swiss tables */
-	__u16 map_group_size, map_keys, map_key_stride, map_elems, map_elem_stride;
+	__u16 map_group_size;
+	__u16 map_slots; /* how eight entries of a header map lie together: headers.h */
 	__u16 req_method, req_url, req_proto_major;
 	__u16 req_proto_minor, req_header, req_content_length, req_host;
 	__u16 req_remote_addr, req_request_uri, req_tls, req_ctx;
@@ -218,7 +220,9 @@ struct gt_process {
 	__u16 response_status, response_content_length;
 	__u16 response_proto_major, response_proto_minor;
 	__u16 req_size; /* bytes of http.Request that matter */
-	__u16 pad[1];
+	__u16 req_response; /* the redirect that caused this request */
+	__u16 response_request;
+	__u16 pad[2];
 };
 _Static_assert(sizeof(struct gt_process) == 200, "wire");
 

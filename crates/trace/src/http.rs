@@ -124,7 +124,7 @@ fn server(event: &HttpEvent, out: &mut Attributes) -> Option<String> {
 
 /// Adds what a client knows. A client has no route.
 fn client(event: &HttpEvent, out: &mut Attributes) -> Option<String> {
-    let scheme = event.peer.value.as_str();
+    let scheme = if event.tls { "https" } else { "http" };
     let path: Cow<'_, str> = if event.raw_path {
         event.target.value.as_str().into()
     } else {

@@ -40,7 +40,8 @@ fn event(role: Role) -> HttpEvent {
 
 fn client() -> HttpEvent {
     let mut event = event(Role::Client);
-    event.peer.value = "https".into();
+    event.tls = true;
+    event.peer.value = String::new();
     event.target.value = "/a b/ü".into();
     event.host.value = "[::1]:8443".into();
     event

@@ -11,6 +11,7 @@ const HTTP_SERVER: u16 = 3;
 const HTTP_CLIENT: u16 = 4;
 const TRACESTATE: u16 = 5;
 const HTTP_SERVER_SMALL: u16 = 6;
+const HTTP_CLIENT_SMALL: u16 = 7;
 
 const FLAG_TLS: u16 = 1;
 const FLAG_RAW_PATH: u16 = 2;
@@ -86,7 +87,7 @@ pub struct HttpEvent {
     pub status: Option<u16>,
     /// Protocol version, major and minor; zeros when there was no response.
     pub version: (u8, u8),
-    /// Whether the connection was TLS (server).
+    /// Whether the scheme is https.
     pub tls: bool,
     /// Whether `target` is as sent; otherwise it is decoded.
     pub raw_path: bool,
@@ -102,7 +103,7 @@ pub struct HttpEvent {
     pub target: Text,
     /// Server: `Host`. Client: host and port of the URL.
     pub host: Text,
-    /// Server: the peer's address and port. Client: scheme.
+    /// The peer's address and port (server).
     pub peer: Text,
     /// `User-Agent` (server).
     pub user_agent: Text,
@@ -159,6 +160,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         HTTP_SERVER => http(&Slots::of(view(bytes)?), Role::Server),
         HTTP_CLIENT => http(&Slots::of(view(bytes)?), Role::Client),
         HTTP_SERVER_SMALL => http(&Slots::of_small(view(bytes)?), Role::Server),
+        HTTP_CLIENT_SMALL => http(&Slots::of_small(view(bytes)?), Role::Client),
         TRACESTATE => {
             let event: &raw::Tracestate = view(bytes)?;
             Ok(Event::Tracestate { span_id: event.span_id, text: text(&event.text, event.len) })

@@ -106,6 +106,16 @@ pub struct Key {
     pub pad: u32,
 }
 
+/// How eight entries of a header map lie together (`enum slots` of `bpf/headers.h`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Slots {
+    /// Key and element by turns: Go 1.24 to 1.26.
+    Pairs = 0,
+    /// All keys, then all elements: Go 1.27.
+    Split = 1,
+}
+
 /// Roles of [`Type`] (`enum gt_type_role`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u16)]
@@ -161,10 +171,7 @@ pub struct Process {
     pub no_conn_error_data: u16,
     pub is_swiss: u16,
     pub map_group_size: u16,
-    pub map_keys: u16,
-    pub map_key_stride: u16,
-    pub map_elems: u16,
-    pub map_elem_stride: u16,
+    pub map_slots: u16,
     pub req_method: u16,
     pub req_url: u16,
     pub req_proto_major: u16,
@@ -190,7 +197,9 @@ pub struct Process {
     pub response_proto_major: u16,
     pub response_proto_minor: u16,
     pub req_size: u16,
-    pub pad: [u16; 1],
+    pub req_response: u16,
+    pub response_request: u16,
+    pub pad: [u16; 2],
 }
 
 impl Process {
@@ -216,10 +225,7 @@ impl Process {
         no_conn_error_data: NONE,
         is_swiss: 0,
         map_group_size: 0,
-        map_keys: 0,
-        map_key_stride: 0,
-        map_elems: 0,
-        map_elem_stride: 0,
+        map_slots: 0,
         req_method: NONE,
         req_url: NONE,
         req_proto_major: NONE,
@@ -245,7 +251,9 @@ impl Process {
         response_proto_major: NONE,
         response_proto_minor: NONE,
         req_size: 0,
-        pad: [0; 1],
+        req_response: NONE,
+        response_request: NONE,
+        pad: [0; 2],
     };
 }
 

@@ -2,7 +2,7 @@
 
 use gobin::{Place, SiteKind};
 use wire::Probe;
-use wire::raw::NONE;
+use wire::raw::{NONE, Slots};
 
 use super::{Ability, Context, Plan};
 
@@ -69,15 +69,24 @@ fn request_offsets(context: &Context<'_, '_>, plan: &mut Plan) {
     let size = context.types.find_struct(REQUEST).map_or(0, |t| t.size.min(320));
     constants.req_size = u16::try_from(size).unwrap_or(0);
     constants.pattern_str = context.offset("net/http.pattern", &["str"]);
+    constants.req_response = request("Response");
+    constants.response_request = context.offset(RESPONSE, &["Request"]);
+    header_layout(context, plan);
+}
+
+/// How the entries of an `http.Header` lie in memory, for the layouts that the programs know.
+fn header_layout(context: &Context<'_, '_>, plan: &mut Plan) {
     let header = context.types.field_type(REQUEST, "Header");
-    if let Some(map) = header.and_then(|t| context.types.swiss_map(&t)) {
-        let narrow = |value: u64| u16::try_from(value).unwrap_or(0);
-        constants.is_swiss = 1;
-        constants.map_group_size = narrow(map.group_size);
-        constants.map_keys = narrow(map.keys_offset);
-        constants.map_key_stride = narrow(map.key_stride);
-        constants.map_elems = narrow(map.elems_offset);
-        constants.map_elem_stride = narrow(map.elem_stride);
+    let Some(map) = header.and_then(|t| context.types.swiss_map(&t)) else { return };
+    let constants = &mut plan.constants;
+    constants.is_swiss = 1;
+    constants.map_group_size = u16::try_from(map.group_size).unwrap_or(0);
+    let strides = (map.keys_offset, map.key_stride, map.elems_offset, map.elem_stride);
+    match strides {
+        (8, 40, 24, 40) => constants.map_slots = Slots::Pairs as u16,
+        (8, 16, 136, 24) => constants.map_slots = Slots::Split as u16,
+        // Requests are seen all the same, without what their headers say.
+        _ => constants.req_header = NONE,
     }
 }
 

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * Finding a few headers in a map[string][]string, of either kind that Go has had. What costs is the
+ * number of reads, so that eight neighbouring entries are fetched in one.
+ */
+#ifndef GOTAP_HEADERS_H
+#define GOTAP_HEADERS_H
+
+/* The headers that are looked for, as pointers into the target. */
+struct found_headers {
+	struct go_string user_agent;
+	struct go_string traceparent;
+	struct go_string tracestate;
+};
+
+/* Addresses of the map elements of those headers, 0 while not found. */
+struct header_elems {
+	u64 user_agent, traceparent, tracestate;
+};
+
+/* Groups or buckets of a header map that are looked at: 8 headers each. */
+#define MAX_GROUPS 64
+
+/* How eight entries lie together. */
+enum slots {
+	SLOTS_PAIRS = 0, /* control word, then key and element by turns: Go 1.24 to 1.26 */
+	SLOTS_SPLIT = 1, /* control word, eight keys, eight elements: Go 1.27 */
+	SLOTS_BUCKET = 2, /* the same with eight top hashes ahead: before Go 1.24 */
+};
+
+/*
+ * Whether a key is one that is looked for: bits 0-3 hold the slot plus one of User-Agent, 4-7 that
+ * of Traceparent, 8-11 that of Tracestate. Keys are canonical, so exact bytes suffice.
+ */
+static __always_inline u32 match_key(u64 ptr, u64 len, u32 slot)
+{
+	u64 text[2] = {};
+
+	if (len != 10 && len != 11)
+		return 0;
+	bpf_probe_read_user(text, len & 15, (void *)ptr);
+	if (text[0] == 0x6567412d72657355ULL && text[1] == 0x746eULL)
+		return slot + 1; /* "User-Age", "nt" */
+	if (text[0] == 0x7261706563617254ULL && text[1] == 0x746e65ULL)
+		return (slot + 1) << 4; /* "Tracepar", "ent" */
+	if (text[0] == 0x6174736563617254ULL && text[1] == 0x6574ULL)
+		return (slot + 1) << 8; /* "Tracesta", "te" */
+	return 0;
+}
+
+/* One bit for each of eight control bytes or top hashes that stand for an entry. */
+static __always_inline u32 used_slots(u64 control, u32 layout)
+{
+	u32 used = 0;
+
+	/* runtime/map.go: a top hash up to 4 says that the slot is empty or moved. */
+	if (layout == SLOTS_BUCKET) {
+		for (u32 i = 0; i < 8; i++)
+			used |= (u32)(((control >> (8 * i)) & 0xff) > 4) << i;
+		return used;
+	}
+	/* internal/runtime/maps/group.go: the high bit says that it is empty or deleted. The
+	 * multiplication gathers the eight high bits into one byte. */
+	return ((~control & 0x8080808080808080ULL) >> 7) * 0x0102040810204080ULL >> 56;
+}
+
+/*
+ * Looks through the eight entries at `group`. A global function of scalars, which the verifier
+ * checks once and not at each of its many calls; constant indexes, as 5.10 refuses others on the
+ * stack.
+ */
+__noinline u32 match_slots(u64 group, u32 layout)
+{
+	u64 words[41];
+	u32 found = 0, used;
+
+	if (bpf_probe_read_user(words, sizeof(words), (void *)group))
+		return 0;
+	used = used_slots(words[0], layout);
+	if (layout == SLOTS_PAIRS) {
+#pragma unroll
+		for (u32 i = 0; i < 8; i++) {
+			if (used & (1 << i))
+				found |= match_key(words[1 + 5 * i], words[2 + 5 * i], i);
+		}
+	} else {
+#pragma unroll
+		for (u32 i = 0; i < 8; i++) {
+			if (used & (1 << i))
+				found |= match_key(words[1 + 2 * i], words[2 + 2 * i], i);
+		}
+	}
+	return found;
+}
+
+static __always_inline void scan_slots(u64 group, u32 layout, struct header_elems *out)
+{
+	u32 found = match_slots(group, layout);
+	u64 elems = group + (layout == SLOTS_PAIRS ? 24 : 136);
+	u64 stride = layout == SLOTS_PAIRS ? 40 : 24;
+
+	if (found & 15)
+		out->user_agent = elems + stride * ((found & 15) - 1);
+	if (found >> 4 & 15)
+		out->traceparent = elems + stride * ((found >> 4 & 15) - 1);
+	if (found >> 8 & 15)
+		out->tracestate = elems + stride * ((found >> 8 & 15) - 1);
+}
+
+/*
+ * internal/runtime/maps/map.go: Map{used, seed, dirPtr, dirLen}, table{…, groups at 16, mask}. A
+ * map has more than one table only from about 900 headers on; the first is looked at.
+ */
+static __always_inline void scan_swiss(const struct gt_process *proc, u64 dir, u64 dir_len,
+				       struct header_elems *out)
+{
+	struct {
+		u64 groups, mask;
+	} table = {};
+
+	if (!dir_len) {
+		scan_slots(dir, proc->map_slots, out);
+		return;
+	}
+	bpf_probe_read_user(&table, sizeof(table), (void *)(read_u64(dir) + 16));
+	for (u32 i = 0; i < MAX_GROUPS; i++) {
+		scan_slots(table.groups + (u64)i * proc->map_group_size, proc->map_slots, out);
+		if (i >= table.mask)
+			return;
+	}
+	count_drop(GT_DROP_HEADERS_UNSEEN);
+}
+
+/* Walks an array of `left` buckets: 8 top hashes, 8 keys, 8 elements, pointer to an overflow. */
+static __noinline int scan_buckets(u64 bucket, u64 left, struct header_elems *out)
+{
+	u64 next = bucket + 336;
+
+	for (u32 i = 0; i < 2 * MAX_GROUPS; i++) {
+		scan_slots(bucket, SLOTS_BUCKET, out);
+		bucket = read_u64(bucket + 328);
+		if (bucket)
+			continue;
+		if (--left == 0)
+			return 1;
+		bucket = next;
+		next += 336;
+	}
+	count_drop(GT_DROP_HEADERS_UNSEEN);
+	return 0;
+}
+
+static __always_inline struct go_string first_value(u64 elem)
+{
+	u64 values = elem ? read_u64(elem) : 0;
+
+	return values ? read_string(values, 0) : (struct go_string){};
+}
+
+/* Finds the headers that matter in `map`, an http.Header. Large maps are looked at in part. */
+static __always_inline void scan_headers(const struct gt_process *proc, u64 map,
+					 struct found_headers *out)
+{
+	struct header_elems elems = {};
+	/*
+	 * Both kinds of map start with their number of entries and have four words that matter:
+	 * Map{used, seed, dirPtr, dirLen} or hmap{count, flags and B, buckets, oldbuckets}.
+	 */
+	u64 head[4] = {};
+
+	if (!map || bpf_probe_read_user(head, sizeof(head), (void *)map) || !head[0])
+		return;
+	if (proc->is_swiss) {
+		scan_swiss(proc, head[2], head[3], &elems);
+	} else {
+		u64 buckets = 1ULL << ((head[1] >> 8) & 31);
+
+		scan_buckets(head[2], buckets, &elems);
+		/*
+		 * A map that has grown moves its entries later, a few at each write: those not moved
+		 * yet are in the old array, half as large unless it grew only to get rid of
+		 * overflow buckets (flag 8).
+		 */
+		if (head[3])
+			scan_buckets(head[3], head[1] & 8 ? buckets : buckets / 2, &elems);
+	}
+	out->user_agent = first_value(elems.user_agent);
+	out->traceparent = first_value(elems.traceparent);
+	out->tracestate = first_value(elems.tracestate);
+}
+
+#endif
