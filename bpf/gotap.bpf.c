@@ -13,6 +13,7 @@
 #include "causality.h"
 #include "http.h"
 #include "http_server.bpf.c"
+#include "http2_server.bpf.c"
 #include "http_client.bpf.c"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -65,7 +66,7 @@ static __always_inline int dispatch(struct pt_regs *ctx, u32 probe)
 	case GT_PROBE_HTTP_CONN_CLOSE:
 		return end_server(ctx, proc, GT_OUTCOME_ABORTED);
 	case GT_PROBE_HTTP_CLIENT_START:
-		return http_client_start(ctx, proc);
+		return http_client_start(ctx, proc, 0);
 	case GT_PROBE_HTTP_CLIENT_DONE:
 		return http_client_done(ctx, proc);
 	case GT_PROBE_HTTP_CLIENT_NO_CONN:
@@ -74,6 +75,24 @@ static __always_inline int dispatch(struct pt_regs *ctx, u32 probe)
 		return http_client_ctx_done(ctx, proc);
 	case GT_PROBE_NEW_GOROUTINE:
 		return new_goroutine(ctx, proc);
+	case GT_PROBE_HTTP_CLIENT_ALTERNATE:
+		return http_client_alternate(ctx, proc);
+	case GT_PROBE_HTTP2_SERVER_FINISH:
+		return http2_server_finish(ctx, proc, GT_HTTP2_STD);
+	case GT_PROBE_HTTP2_SERVER_PANIC:
+		return http2_server_panic(ctx, proc, GT_HTTP2_STD);
+	case GT_PROBE_HTTP2_STREAM_START:
+		return http2_stream_start(ctx, proc, GT_HTTP2_STD, GT_REQUEST_HTTP2);
+	case GT_PROBE_XNET_SERVER_START:
+		return http2_stream_start(ctx, proc, GT_HTTP2_XNET, GT_REQUEST_HTTP);
+	case GT_PROBE_XNET_SERVER_FINISH:
+		return http2_server_finish(ctx, proc, GT_HTTP2_XNET);
+	case GT_PROBE_XNET_SERVER_PANIC:
+		return http2_server_panic(ctx, proc, GT_HTTP2_XNET);
+	case GT_PROBE_XNET_CLIENT_START:
+		return http_client_start(ctx, proc, 1);
+	case GT_PROBE_XNET_CLIENT_DONE:
+		return xnet_client_done(ctx, proc);
 	}
 	keep_kernel_stack(ctx);
 	return 0;
@@ -103,6 +122,15 @@ PROGRAM(probe_client_done, GT_PROBE_HTTP_CLIENT_DONE)
 PROGRAM(probe_client_no_conn, GT_PROBE_HTTP_CLIENT_NO_CONN)
 PROGRAM(probe_client_ctx_done, GT_PROBE_HTTP_CLIENT_CTX_DONE)
 PROGRAM(probe_new_goroutine, GT_PROBE_NEW_GOROUTINE)
+PROGRAM(probe_client_alternate, GT_PROBE_HTTP_CLIENT_ALTERNATE)
+PROGRAM(probe_http2_finish, GT_PROBE_HTTP2_SERVER_FINISH)
+PROGRAM(probe_http2_panic, GT_PROBE_HTTP2_SERVER_PANIC)
+PROGRAM(probe_http2_stream, GT_PROBE_HTTP2_STREAM_START)
+PROGRAM(probe_xnet_start, GT_PROBE_XNET_SERVER_START)
+PROGRAM(probe_xnet_finish, GT_PROBE_XNET_SERVER_FINISH)
+PROGRAM(probe_xnet_panic, GT_PROBE_XNET_SERVER_PANIC)
+PROGRAM(probe_xnet_client, GT_PROBE_XNET_CLIENT_START)
+PROGRAM(probe_xnet_done, GT_PROBE_XNET_CLIENT_DONE)
 
 static __always_inline int send_lifecycle(u16 kind, u32 tgid)
 {

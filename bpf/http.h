@@ -64,4 +64,31 @@ static __always_inline bool are_short(const struct request_strings *strings)
 	       strings->route.len <= sizeof(slots->route);
 }
 
+/* Follows an error to its type, and to what it wraps for a text or an errno. */
+static __always_inline void fill_error(const struct gt_process *proc, struct go_iface error,
+				       struct gt_http_event *event)
+{
+	for (int i = 0; i < 4 && error.tab; i++) {
+		u64 type_at = dynamic_type(error.tab);
+		struct gt_key key = key_of(proc, type_at);
+		struct gt_type *type = bpf_map_lookup_elem(&go_types, &key);
+
+		if (!i)
+			event->head.error_type = type_at;
+		if (!type)
+			break;
+		if (type->role == GT_TYPE_ERROR_STRING) {
+			FILL(event, text, copy_bytes, read_string(error.data, type->first));
+			break;
+		}
+		if (type->role == GT_TYPE_ERRNO || type->role == GT_TYPE_HTTP2_CODE) {
+			event->head.errno_value = read_u64(error.data + type->first);
+			break;
+		}
+		if (type->role != GT_TYPE_ERROR_WRAP)
+			break;
+		error = read_iface(error.data + type->first);
+	}
+}
+
 #endif

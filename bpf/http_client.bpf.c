@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * net/http: HTTP/1 requests that are made. (*Transport).roundTrip starts a span; the branch in it
- * that tests what (*persistConn).roundTrip returned ends it, also in an error. Two more sites stand
- * on error paths only. All run on the caller's goroutine.
+ * net/http: requests that are made. (*Transport).roundTrip starts a span. The branch in it that tests
+ * what (*persistConn).roundTrip returned ends it, also in an error; for HTTP/2 the same branch does
+ * while a connection is new, and the one after the alternate round tripper once it is known. Two
+ * more sites stand on error paths only. golang.org/x/net/http2 without net/http has a start and an
+ * end of its own. All run on the caller's goroutine.
  */
 
 /* Redirects that are counted; http.Client follows ten. */
@@ -43,7 +45,7 @@ static __always_inline u8 count_redirects(const struct gt_process *proc, u64 res
 
 	for (; count < MAX_REDIRECTS && response; count++)
 		response = read_field(read_field(response, proc->response_request),
-				      proc->req_response);
+				      proc->requests[0].response);
 	return count;
 }
 
@@ -66,8 +68,12 @@ static __always_inline void join_trace(const struct gt_process *proc, u64 goid, 
 	state->parent = GT_PARENT_NONE;
 }
 
-/* net/http.(*Transport).roundTrip(t, req *http.Request) */
-static __noinline int http_client_start(struct pt_regs *ctx, const struct gt_process *proc)
+/*
+ * net/http.(*Transport).roundTrip(t, req *http.Request), and the like of golang.org/x/net/http2,
+ * which is `direct` unless net/http calls it.
+ */
+static __noinline int http_client_start(struct pt_regs *ctx, const struct gt_process *proc,
+					u8 direct)
 {
 	u64 g = GO_G(ctx);
 	struct gt_key key = key_of(proc, goid_of(proc, g));
@@ -76,50 +82,27 @@ static __noinline int http_client_start(struct pt_regs *ctx, const struct gt_pro
 
 	if (!state)
 		return 0;
-	if (state->phase == CLIENT_ACTIVE)
+	if (state->phase == CLIENT_ACTIVE) {
+		if (direct && !state->direct)
+			return 0;
 		count_drop(GT_DROP_CLIENT_UNFINISHED);
+	}
 	state->phase = CLIENT_IDLE;
+	state->direct = direct;
 	state->start_ns = bpf_ktime_get_ns();
 	state->goid = key.id;
 	state->req = GO_ARG1(ctx);
-	if (!copy_struct(state->request, sizeof(state->request), state->req, proc->req_size)) {
+	if (!copy_struct(state->request, sizeof(state->request), state->req, proc->requests[0].size)) {
 		count_drop(GT_DROP_READ_FAULT);
 		return 0;
 	}
 	state->span_id = random_u64();
-	state->resend = count_redirects(proc, call_u64(state, proc->req_response));
-	context = (struct go_iface){ call_u64(state, proc->req_ctx),
-				     call_u64(state, proc->req_ctx + 8) };
+	state->resend = count_redirects(proc, call_u64(state, proc->requests[0].response));
+	context = (struct go_iface){ call_u64(state, proc->requests[0].ctx),
+				     call_u64(state, proc->requests[0].ctx + 8) };
 	join_trace(proc, key.id, g, context, state);
 	state->phase = CLIENT_ACTIVE;
 	return 0;
-}
-
-/* Follows an error to its type, and to what it wraps for a text or an errno. */
-static __always_inline void fill_error(const struct gt_process *proc, struct go_iface error,
-				       struct gt_http_event *event)
-{
-	for (int i = 0; i < 4 && error.tab; i++) {
-		u64 type_at = dynamic_type(error.tab);
-		struct gt_key key = key_of(proc, type_at);
-		struct gt_type *type = bpf_map_lookup_elem(&go_types, &key);
-
-		if (!i)
-			event->head.error_type = type_at;
-		if (!type)
-			break;
-		if (type->role == GT_TYPE_ERROR_STRING) {
-			FILL(event, text, copy_bytes, read_string(error.data, type->first));
-			break;
-		}
-		if (type->role == GT_TYPE_ERRNO) {
-			event->head.errno_value = read_u64(error.data);
-			break;
-		}
-		if (type->role != GT_TYPE_ERROR_WRAP)
-			break;
-		error = read_iface(error.data + type->first);
-	}
 }
 
 /* The strings of a call; sets `raw` when the path is as sent. */
@@ -127,7 +110,7 @@ static __always_inline void find_call_strings(const struct gt_process *proc,
 					      const struct client_state *state,
 					      struct request_strings *out, bool *raw)
 {
-	out->method = copied_string(state->request, sizeof(state->request), proc->req_method);
+	out->method = copied_string(state->request, sizeof(state->request), proc->requests[0].method);
 	out->target = url_string(state, proc->url_raw_path);
 	*raw = out->target.len != 0;
 	if (!*raw)
@@ -148,7 +131,7 @@ static __always_inline void fill_call(const struct gt_process *proc,
 	head->span.parent = state->parent;
 	head->span.outcome = outcome;
 	head->span.resend = state->resend;
-	head->request_size = (s64)call_u64(state, proc->req_content_length);
+	head->request_size = (s64)call_u64(state, proc->requests[0].content_length);
 	head->flags = raw ? GT_HTTP_RAW_PATH : 0;
 	/* The transport takes no other scheme than http and https. */
 	if (url_string(state, proc->url_scheme).len == 5)
@@ -182,7 +165,7 @@ static __noinline int send_client(const struct gt_process *proc, struct client_s
 	struct request_strings strings = {};
 	bool raw = false;
 
-	copy_struct(state->url, sizeof(state->url), call_u64(state, proc->req_url), URL_BYTES);
+	copy_struct(state->url, sizeof(state->url), call_u64(state, proc->requests[0].url), URL_BYTES);
 	if (response)
 		copy_struct(state->response, sizeof(state->response), response, RESPONSE_BYTES);
 	find_call_strings(proc, state, &strings, &raw);
@@ -217,8 +200,8 @@ full:
 }
 
 /* Ends the client call of the current goroutine. */
-static __always_inline int end_client(struct pt_regs *ctx, const struct gt_process *proc,
-				      u64 response, struct go_iface error, u8 outcome)
+static __noinline int end_client(struct pt_regs *ctx, const struct gt_process *proc, u64 response,
+				 struct go_iface *error, u8 outcome)
 {
 	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
 	struct client_state *state = bpf_map_lookup_elem(&clients, &key);
@@ -232,19 +215,56 @@ static __always_inline int end_client(struct pt_regs *ctx, const struct gt_proce
 		state->resend++;
 		state->span_id = random_u64();
 	}
-	send_client(proc, state, response, &error, outcome);
+	send_client(proc, state, response, error, outcome);
 	state->start_ns = bpf_ktime_get_ns();
 	state->phase = outcome == GT_OUTCOME_DONE ? CLIENT_IDLE : CLIENT_FAILED;
 	return 0;
 }
 
-/* After (*persistConn).roundTrip: (*http.Response, error) in registers. */
+/* Whether the error says that HTTP/2 had no connection, so that another is dialled. */
+static __always_inline bool is_nothing_sent(const struct gt_process *proc, struct go_iface error)
+{
+	struct gt_key key = key_of(proc, dynamic_type(error.tab));
+	struct gt_type *type = bpf_map_lookup_elem(&go_types, &key);
+
+	return type && type->role == GT_TYPE_NOTHING_SENT;
+}
+
+/* (*http.Response, error) are in registers: after (*persistConn).roundTrip, and what stands for
+ * it in HTTP/2. */
 static __noinline int http_client_done(struct pt_regs *ctx, const struct gt_process *proc)
 {
 	struct go_iface error = { GO_ARG1(ctx), GO_ARG2(ctx) };
 
-	return end_client(ctx, proc, error.tab ? 0 : GO_ARG0(ctx), error,
-			  error.tab ? GT_OUTCOME_ERROR : GT_OUTCOME_DONE);
+	if (!error.tab)
+		return end_client(ctx, proc, GO_ARG0(ctx), &error, GT_OUTCOME_DONE);
+	if (is_nothing_sent(proc, error))
+		return 0;
+	return end_client(ctx, proc, 0, &error, GT_OUTCOME_ERROR);
+}
+
+/* The same after an alternate protocol's round tripper, which may have declined the request. */
+static __noinline int http_client_alternate(struct pt_regs *ctx, const struct gt_process *proc)
+{
+	struct go_iface declined = {};
+
+	if (GO_ARG1(ctx)) {
+		declined = read_iface(proc->skip_alternate);
+		if (declined.tab == GO_ARG1(ctx) && declined.data == GO_ARG2(ctx))
+			return 0;
+	}
+	return http_client_done(ctx, proc);
+}
+
+/* The same in golang.org/x/net/http2; when net/http called it, net/http ends the call. */
+static __noinline int xnet_client_done(struct pt_regs *ctx, const struct gt_process *proc)
+{
+	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
+	struct client_state *state = bpf_map_lookup_elem(&clients, &key);
+
+	if (state && !state->direct)
+		return 0;
+	return http_client_done(ctx, proc);
 }
 
 /* After (*Transport).getConn failed: the error is in its register or in a stack slot. */
@@ -256,7 +276,7 @@ static __noinline int http_client_no_conn(struct pt_regs *ctx, const struct gt_p
 		error.tab = read_u64(ctx->sp + proc->no_conn_error);
 	if (proc->no_conn_error_data != GT_NONE)
 		error.data = read_u64(ctx->sp + proc->no_conn_error_data);
-	return end_client(ctx, proc, 0, error, GT_OUTCOME_ERROR);
+	return end_client(ctx, proc, 0, &error, GT_OUTCOME_ERROR);
 }
 
 /* Where the request's context was done before anything was sent. */
@@ -264,5 +284,5 @@ static __noinline int http_client_ctx_done(struct pt_regs *ctx, const struct gt_
 {
 	struct go_iface none = {};
 
-	return end_client(ctx, proc, 0, none, GT_OUTCOME_CTX_DONE);
+	return end_client(ctx, proc, 0, &none, GT_OUTCOME_CTX_DONE);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * net/http: HTTP/1 requests that are served. serverHandler.ServeHTTP starts a span and
+ * net/http: requests that are served. serverHandler.ServeHTTP starts a span. In HTTP/1
  * (*response).finishRequest ends it; a handler that panics ends at (*conn).close and one that takes
- * over the connection at Hijack. Strings are read at the end only, straight into the ring buffer.
+ * over the connection at Hijack. The ends of HTTP/2 are in http2_server.bpf.c. Strings are read at
+ * the end only, straight into the ring buffer.
  */
 
 static __always_inline u64 hex_digit(u8 c, u32 *bad)
@@ -84,12 +85,28 @@ static __always_inline struct go_string request_string(const struct server_state
 	return copied_string(state->request, sizeof(state->request), offset);
 }
 
-static __always_inline void read_request_headers(const struct gt_process *proc,
-						 struct server_state *state)
+/* Peers that fit into the small event. */
+#define PEER_SHORT sizeof(((struct gt_http_small_event *)NULL)->peer)
+
+/* Which kind of request the state holds, and of HTTP/2 if it is that. */
+static __always_inline const struct gt_http2 *http2_of(const struct gt_process *proc,
+						       const struct server_state *state)
+{
+	return &proc->http2[(state->http2 - 1) & (GT_HTTP2_KINDS - 1)];
+}
+
+static __always_inline const struct gt_request *layout_of(const struct gt_process *proc,
+							  const struct server_state *state)
+{
+	return &proc->requests[state->request_kind & (GT_REQUEST_KINDS - 1)];
+}
+
+static __noinline int read_request_headers(const struct gt_process *proc,
+					   struct server_state *state)
 {
 	struct found_headers found = {};
 
-	scan_headers(proc, request_u64(state, proc->req_header), &found);
+	scan_headers(proc, request_u64(state, layout_of(proc, state)->header), &found);
 	state->user_agent = found.user_agent.ptr;
 	state->user_agent_len = found.user_agent.len;
 	if (found.traceparent.ptr) {
@@ -107,6 +124,7 @@ static __always_inline void read_request_headers(const struct gt_process *proc,
 		new_trace(state->trace_id);
 		state->trace_flags = 1;
 	}
+	return 0;
 }
 
 static const struct server_state new_state;
@@ -130,7 +148,7 @@ static __always_inline void remember_request(const struct gt_process *proc,
 					     struct server_state *state)
 {
 	/* The interface's data word: a *context.cancelCtx of this request alone. */
-	u64 context = request_u64(state, proc->req_ctx + 8);
+	u64 context = request_u64(state, layout_of(proc, state)->ctx + 8);
 
 	/* A cancelCtx embeds its parent first, of which the data word is the second. */
 	if (!state->connection_context)
@@ -138,28 +156,21 @@ static __always_inline void remember_request(const struct gt_process *proc,
 	remember_context(proc, context, state->connection_context, state);
 }
 
-/* net/http.serverHandler.ServeHTTP(sh, rw http.ResponseWriter, req *http.Request) */
-static __noinline int http_server_start(struct pt_regs *ctx, struct gt_process *proc)
+/* Copies the request at `req`, so that its fields can be read. */
+static __always_inline bool copy_request(const struct gt_process *proc, u64 req, u8 kind,
+					 struct server_state *state)
 {
-	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
-	struct server_state *state = server_state_of(&key);
+	state->req = req;
+	state->request_kind = kind;
+	if (copy_struct(state->request, sizeof(state->request), req, layout_of(proc, state)->size))
+		return true;
+	count_drop(GT_DROP_READ_FAULT);
+	return false;
+}
 
-	if (!state)
-		return 0;
-	if (state->active)
-		count_drop(GT_DROP_SERVER_UNFINISHED);
-	state->active = 0;
-	state->req = GO_ARG3(ctx);
-	state->resp = GO_ARG2(ctx);
-	if (!copy_struct(state->request, sizeof(state->request), state->req, proc->req_size)) {
-		count_drop(GT_DROP_READ_FAULT);
-		return 0;
-	}
-	if (request_u64(state, proc->req_proto_major) != 1) {
-		count_drop(GT_DROP_PROTOCOL_UNSUPPORTED);
-		bpf_map_delete_elem(&servers, &key);
-		return 0;
-	}
+/* Begins the span of the request that was copied into `state`. */
+static __noinline int begin_request(struct gt_process *proc, struct server_state *state)
+{
 	state->start_ns = bpf_ktime_get_ns();
 	state->span_id = random_u64();
 	state->parent_span_id = 0;
@@ -171,71 +182,110 @@ static __noinline int http_server_start(struct pt_regs *ctx, struct gt_process *
 	/* The address is that of the connection: it is read for its first request. */
 	if (!state->peer_len)
 		state->peer_len = copy_bytes(state->peer, sizeof(state->peer),
-					     request_string(state, proc->req_remote_addr));
+					     request_string(state,
+							    layout_of(proc, state)->remote_addr));
 	state->active = 1;
 	return 0;
 }
 
-/* The pattern that a ServeMux matched: Request.Pattern, or Request.pat.str in Go 1.22. */
-static __always_inline struct go_string read_pattern(const struct gt_process *proc, u64 req)
+/* Whether it is HTTP/2's preface, which looks like a request to a server that speaks only HTTP/1. */
+static __always_inline bool is_preface(const struct gt_process *proc,
+				       const struct server_state *state)
 {
-	if (proc->req_pattern != GT_NONE)
-		return read_string(req, proc->req_pattern);
-	if (proc->req_pat != GT_NONE)
-		return read_string(read_field(req, proc->req_pat), proc->pattern_str);
+	struct go_string method = request_string(state, proc->requests[GT_REQUEST_HTTP].method);
+	char text[4] = {};
+
+	if (method.len != 3 || bpf_probe_read_user(text, 3, (void *)method.ptr))
+		return false;
+	return text[0] == 'P' && text[1] == 'R' && text[2] == 'I';
+}
+
+/*
+ * net/http.serverHandler.ServeHTTP(sh, rw http.ResponseWriter, req *http.Request): the start of
+ * each request that net/http serves. Those of HTTP/2 have goroutines, and so states, of their own.
+ */
+static __noinline int http_server_start(struct pt_regs *ctx, struct gt_process *proc)
+{
+	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
+	struct server_state *state = server_state_of(&key);
+	u64 major;
+
+	if (!state)
+		return 0;
+	if (state->active && state->http2 && state->resp == GO_ARG2(ctx)) {
+		/* Begun as a stream; this is the request that a router will write to. */
+		copy_request(proc, GO_ARG3(ctx), GT_REQUEST_HTTP, state);
+		return 0;
+	}
+	if (state->active)
+		count_drop(GT_DROP_SERVER_UNFINISHED);
+	state->active = 0;
+	state->resp = GO_ARG2(ctx);
+	if (!copy_request(proc, GO_ARG3(ctx), GT_REQUEST_HTTP, state))
+		return 0;
+	major = request_u64(state, proc->requests[GT_REQUEST_HTTP].proto_major);
+	state->http2 = major == 2 ? GT_HTTP2_STD + 1 : 0;
+	if (major == 1 || (major == 2 && !is_preface(proc, state)))
+		return begin_request(proc, state);
+	if (major != 2)
+		count_drop(GT_DROP_PROTOCOL_UNSUPPORTED);
+	bpf_map_delete_elem(&servers, &key);
+	return 0;
+}
+
+/* The pattern that a ServeMux matched: Request.Pattern, or Request.pat.str in Go 1.22. */
+static __always_inline struct go_string read_pattern(const struct gt_process *proc,
+						     const struct gt_request *layout, u64 req)
+{
+	if (layout->pattern != GT_NONE)
+		return read_string(req, layout->pattern);
+	if (layout->pat != GT_NONE)
+		return read_string(read_field(req, layout->pat), proc->pattern_str);
 	return (struct go_string){};
 }
 
 /* http.response{…, written, contentLength, status, …}: one read where they are neighbours. */
-static __always_inline void fill_response(const struct gt_process *proc,
-					  const struct server_state *state,
+static __always_inline void fill_response(const struct gt_process *proc, u64 resp,
 					  struct gt_http_head *head)
 {
 	u64 fields[3] = {};
 
 	if (proc->resp_status == proc->resp_written + 16) {
-		bpf_probe_read_user(fields, sizeof(fields),
-				    (void *)(state->resp + proc->resp_written));
+		bpf_probe_read_user(fields, sizeof(fields), (void *)(resp + proc->resp_written));
 	} else {
-		fields[0] = read_field(state->resp, proc->resp_written);
-		fields[2] = read_field(state->resp, proc->resp_status);
+		fields[0] = read_field(resp, proc->resp_written);
+		fields[2] = read_field(resp, proc->resp_status);
 	}
 	head->response_size = (s64)fields[0];
 	head->status = fields[2];
+}
+
+/* The same of HTTP/2; `rws` is the responseWriterState. */
+static __always_inline void fill_http2_response(const struct gt_http2 *http2, u64 rws,
+						struct gt_http_head *head)
+{
+	head->response_size = (s64)read_field(rws, http2->written);
+	head->status = read_field(rws, http2->status);
 }
 
 static __always_inline void find_strings(const struct gt_process *proc,
 					 const struct server_state *state,
 					 struct request_strings *out)
 {
-	out->method = request_string(state, proc->req_method);
-	out->target = request_string(state, proc->req_request_uri);
-	out->host = request_string(state, proc->req_host);
+	const struct gt_request *layout = layout_of(proc, state);
+
+	out->method = request_string(state, layout->method);
+	out->target = request_string(state, layout->request_uri);
+	out->host = request_string(state, layout->host);
 	out->user_agent = (struct go_string){ state->user_agent, state->user_agent_len };
-	out->route = read_pattern(proc, state->req);
-	/* Method and target are parts of the one request line, so that one read gets both. */
-	out->line = out->method.len < 16 && out->target.ptr == out->method.ptr + out->method.len + 1;
+	out->route = read_pattern(proc, layout, state->req);
+	/* Method and target are parts of HTTP/1's one request line, so that one read gets both. */
+	out->line = !state->http2 && out->method.len < 16 &&
+		    out->target.ptr == out->method.ptr + out->method.len + 1;
 	if (out->line) {
 		out->target.ptr = out->method.ptr;
 		out->target.len += out->method.len + 1;
 	}
-}
-
-static __always_inline void fill_server(const struct gt_process *proc,
-					const struct server_state *state,
-					struct gt_http_head *head)
-{
-	fill_response(proc, state, head);
-	head->flags = state->flags;
-	head->request_size = (s64)request_u64(state, proc->req_content_length);
-	head->proto_major = 1;
-	head->proto_minor = request_u64(state, proc->req_proto_minor);
-	if (request_u64(state, proc->req_tls))
-		head->flags |= GT_HTTP_TLS;
-	head->peer_len = state->peer_len;
-	head->text_len = 0;
-	head->error_type = 0;
-	head->errno_value = 0;
 }
 
 static __always_inline void fill_server_span(const struct server_state *state, u64 goid,
@@ -251,39 +301,77 @@ static __always_inline void fill_server_span(const struct server_state *state, u
 	span->outcome = outcome;
 }
 
-static __noinline int send_server(const struct gt_process *proc, const struct server_state *state,
+/* Everything but the strings. */
+static __always_inline void fill_server(const struct gt_process *proc,
+					const struct server_state *state, u64 goid, u8 outcome,
+					struct gt_http_head *head)
+{
+	const struct gt_request *layout = layout_of(proc, state);
+
+	fill_server_span(state, goid, outcome, &head->span);
+	if (state->http2)
+		fill_http2_response(http2_of(proc, state), state->rws, head);
+	else
+		fill_response(proc, state->resp, head);
+	head->flags = state->flags;
+	head->request_size = (s64)request_u64(state, layout->content_length);
+	head->proto_major = request_u64(state, layout->proto_major);
+	head->proto_minor = request_u64(state, layout->proto_minor);
+	if (request_u64(state, layout->tls))
+		head->flags |= GT_HTTP_TLS;
+	head->peer_len = state->peer_len;
+	head->text_len = 0;
+	head->error_type = 0;
+	head->errno_value = 0;
+}
+
+static __noinline int send_short(const struct gt_process *proc, const struct server_state *state,
+				 u64 goid, u8 outcome, struct request_strings *strings)
+{
+	struct gt_http_small_event *event;
+
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		count_drop(GT_DROP_RING_FULL);
+		return 0;
+	}
+	fill_span(proc, GT_EVENT_HTTP_SERVER_SMALL, sizeof(*event), &event->head);
+	fill_server(proc, state, goid, outcome, &event->head);
+	FILL_STRINGS(event, strings, copy_small);
+	__builtin_memcpy(event->peer, state->peer, sizeof(event->peer));
+	bpf_ringbuf_submit(event, wakeup_flags());
+	return 0;
+}
+
+static __noinline int send_server(const struct gt_process *proc, struct server_state *state,
 				  u64 goid, u8 outcome)
 {
 	struct request_strings strings = {};
+	struct go_iface closed = {};
+	struct gt_http_event *event;
 
-	find_strings(proc, state, &strings);
-	if (are_short(&strings) && state->peer_len <= sizeof(((struct gt_http_small_event *)0)->peer)) {
-		struct gt_http_small_event *event;
+	if (state->http2) {
+		const struct gt_http2 *http2 = http2_of(proc, state);
 
-		event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-		if (!event)
-			goto full;
-		fill_span(proc, GT_EVENT_HTTP_SERVER_SMALL, sizeof(*event), &event->head);
-		fill_server_span(state, goid, outcome, &event->head.span);
-		fill_server(proc, state, &event->head);
-		FILL_STRINGS(event, &strings, copy_small);
-		__builtin_memcpy(event->peer, state->peer, sizeof(event->peer));
-		bpf_ringbuf_submit(event, wakeup_flags());
-	} else {
-		struct gt_http_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-
-		if (!event)
-			goto full;
-		fill_span(proc, GT_EVENT_HTTP_SERVER, sizeof(*event), &event->head);
-		fill_server_span(state, goid, outcome, &event->head.span);
-		fill_server(proc, state, &event->head);
-		FILL_STRINGS(event, &strings, copy_bytes);
-		__builtin_memcpy(event->peer, state->peer, sizeof(event->peer));
-		bpf_ringbuf_submit(event, wakeup_flags());
+		state->rws = read_field(state->resp, http2->rws);
+		if (http2->close_err != GT_NONE)
+			closed = read_iface(read_field(state->rws, http2->stream) +
+					    http2->close_err);
 	}
-	return 0;
-full:
-	count_drop(GT_DROP_RING_FULL);
+	find_strings(proc, state, &strings);
+	if (!closed.tab && are_short(&strings) && state->peer_len <= PEER_SHORT)
+		return send_short(proc, state, goid, outcome, &strings);
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		count_drop(GT_DROP_RING_FULL);
+		return 0;
+	}
+	fill_span(proc, GT_EVENT_HTTP_SERVER, sizeof(*event), &event->head);
+	fill_server(proc, state, goid, outcome, &event->head);
+	FILL_STRINGS(event, &strings, copy_bytes);
+	__builtin_memcpy(event->peer, state->peer, sizeof(event->peer));
+	fill_error(proc, closed, event);
+	bpf_ringbuf_submit(event, wakeup_flags());
 	return 0;
 }
 

@@ -18,6 +18,7 @@ struct server_state {
 	u64 start_ns;
 	u64 req;
 	u64 resp;
+	u64 rws; /* HTTP/2: the responseWriterState */
 	u64 user_agent;
 	u32 user_agent_len;
 	u16 flags; /* GT_HTTP_* */
@@ -35,7 +36,9 @@ struct server_state {
 	} caches[GT_MAX_P];
 	char peer[48] GT_WORDS;
 	u16 peer_len;
-	u8 pad[6];
+	u8 request_kind; /* enum gt_request_kind */
+	u8 http2; /* enum gt_http2_kind plus one, 0 for HTTP/1 */
+	u8 pad[4];
 	/* The request as it was at the start, to be read field by field without a fault each. */
 	u64 request[REQUEST_BYTES / 8];
 };
@@ -55,7 +58,8 @@ struct client_state {
 	u8 parent;
 	u8 resend;
 	u8 phase; /* enum client_phase */
-	u32 pad;
+	u8 direct; /* begun in golang.org/x/net/http2, not in net/http */
+	u8 pad[3];
 	u64 request[REQUEST_BYTES / 8];
 	u64 url[URL_BYTES / 8];
 	u64 response[RESPONSE_BYTES / 8];

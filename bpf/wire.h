@@ -25,7 +25,16 @@ enum gt_probe {
 	GT_PROBE_HTTP_CLIENT_NO_CONN = 6,
 	GT_PROBE_HTTP_CLIENT_CTX_DONE = 7,
 	GT_PROBE_NEW_GOROUTINE = 8,
-	GT_PROBE_COUNT = 9,
+	GT_PROBE_HTTP_CLIENT_ALTERNATE = 9,
+	GT_PROBE_HTTP2_SERVER_FINISH = 10,
+	GT_PROBE_HTTP2_SERVER_PANIC = 11,
+	GT_PROBE_HTTP2_STREAM_START = 12,
+	GT_PROBE_XNET_SERVER_START = 13,
+	GT_PROBE_XNET_SERVER_FINISH = 14,
+	GT_PROBE_XNET_SERVER_PANIC = 15,
+	GT_PROBE_XNET_CLIENT_START = 16,
+	GT_PROBE_XNET_CLIENT_DONE = 17,
+	GT_PROBE_COUNT = 18,
 };
 
 /* Why something seen was not reported; index of the drop counters. */
@@ -178,6 +187,8 @@ enum gt_type_role {
 	GT_TYPE_ERROR_WRAP = 3, /* an error that holds another one at `first` */
 	GT_TYPE_ERROR_STRING = 4, /* an error whose text is the string at `first` */
 	GT_TYPE_ERRNO = 5, /* syscall.Errno */
+	GT_TYPE_HTTP2_CODE = 6, /* an error whose HTTP/2 error code is at `first` */
+	GT_TYPE_NOTHING_SENT = 7, /* HTTP/2's: there was no connection to use, another is dialled */
 };
 
 /* What is known of a type that interface values hold. */
@@ -189,6 +200,39 @@ struct gt_type {
 };
 _Static_assert(sizeof(struct gt_type) == 8, "wire");
 
+/* Which structure a server's request is. */
+enum gt_request_kind {
+	GT_REQUEST_HTTP = 0, /* net/http.Request */
+	GT_REQUEST_HTTP2 = 1, /* net/http/internal/http2.ServerRequest of Go 1.27 */
+	GT_REQUEST_KINDS = 2,
+};
+
+/* Offsets in a request, and its size as far as it matters. */
+struct gt_request {
+	__u16 size;
+	__u16 method, url, proto_major, proto_minor, header, content_length, host;
+	__u16 remote_addr, request_uri, tls, ctx;
+	__u16 pattern; /* string */
+	__u16 pat; /* *pattern, whose string is at pattern_str */
+	__u16 response; /* the redirect that caused this request */
+	__u16 pad;
+};
+_Static_assert(sizeof(struct gt_request) == 32, "wire");
+
+/* Which copy of the HTTP/2 implementation. */
+enum gt_http2_kind {
+	GT_HTTP2_STD = 0, /* net/http's own */
+	GT_HTTP2_XNET = 1, /* golang.org/x/net/http2 */
+	GT_HTTP2_KINDS = 2,
+};
+
+/* Offsets in one of them: responseWriter.rws, then in responseWriterState and stream. */
+struct gt_http2 {
+	__u16 rws, status, written, stream, close_err;
+	__u16 pad[3];
+};
+_Static_assert(sizeof(struct gt_http2) == 16, "wire");
+
 /* Constants of one process, by tgid. Offsets are in bytes, GT_NONE where there is no such field. */
 struct gt_process {
 	__u32 instance;
@@ -198,6 +242,7 @@ struct gt_process {
 	__u64 allp; /* address of the slice runtime.allp, 0 unknown */
 	__u64 goidgen; /* address of runtime.sched.goidgen, 0 unknown */
 	__u64 cancel_ctx; /* address of the type descriptor of *context.cancelCtx */
+	__u64 skip_alternate; /* address of net/http.ErrSkipAltProtocol */
 	__u64 processors[GT_MAX_P]; /* written by the programs: addresses of the runtime.p */
 	__u32 processor_count; /* 0 until they are looked up */
 	__u32 pad0;
@@ -209,21 +254,16 @@ struct gt_process {
 	__u16 is_swiss; /* maps are Swiss tables */
 	__u16 map_group_size;
 	__u16 map_slots; /* how eight entries of a header map lie together: headers.h */
-	__u16 req_method, req_url, req_proto_major;
-	__u16 req_proto_minor, req_header, req_content_length, req_host;
-	__u16 req_remote_addr, req_request_uri, req_tls, req_ctx;
-	__u16 req_pattern; /* string */
-	__u16 req_pat; /* *pattern, whose string is at pattern_str */
 	__u16 pattern_str;
 	__u16 resp_written, resp_status;
 	__u16 url_scheme, url_host, url_path, url_raw_path;
 	__u16 response_status, response_content_length;
 	__u16 response_proto_major, response_proto_minor;
-	__u16 req_size; /* bytes of http.Request that matter */
-	__u16 req_response; /* the redirect that caused this request */
 	__u16 response_request;
-	__u16 pad[2];
+	__u16 pad[1];
+	struct gt_request requests[GT_REQUEST_KINDS];
+	struct gt_http2 http2[GT_HTTP2_KINDS];
 };
-_Static_assert(sizeof(struct gt_process) == 200, "wire");
+_Static_assert(sizeof(struct gt_process) == 272, "wire");
 
 #endif

@@ -187,6 +187,28 @@ impl<'d> Binary<'d> {
         Some((self.site(function, found)?, places))
     }
 
+    /// In `function`, the first indirect call after its first call of `callee` returns an error
+    /// that is compared with one that a global holds: the branch that does, with all results still
+    /// in their registers, and the global's address. x86-64 only.
+    pub fn sentinel_site(
+        &self,
+        function: &Function<'_>,
+        callee: &Function<'_>,
+    ) -> Option<(Site, u64)> {
+        if self.image.arch() != Arch::Amd64 {
+            return None;
+        }
+        let code = self.code(function)?;
+        let call = self.first_call(function, callee)?;
+        let (found, global) = amd64::sentinel_test(code, function.entry, call)?;
+        Some((self.site(function, found)?, global))
+    }
+
+    /// In `function`, the instruction that calls `callee` first.
+    pub fn call_site(&self, function: &Function<'_>, callee: &Function<'_>) -> Option<Site> {
+        self.site(function, (self.first_call(function, callee)?, SiteKind::Call))
+    }
+
     /// In `function`, an emulated site after the first store to `displacement` of a structure, and
     /// the register (x86 number) that holds the structure's address there. x86-64 only.
     pub fn store_site(&self, function: &Function<'_>, displacement: u64) -> Option<(Site, u8)> {

@@ -5,6 +5,7 @@
 //! loaded. An instrument adds its sites and offsets in a file of its own below `plan/`.
 
 mod http;
+mod http2;
 mod runtime;
 mod types;
 
@@ -41,6 +42,10 @@ pub enum Ability {
     HttpServer,
     /// HTTP/1 requests that are made.
     HttpClient,
+    /// HTTP/2 requests that are served.
+    Http2Server,
+    /// HTTP/2 requests that are made.
+    Http2Client,
     /// Parents of work in goroutines that carry no context.
     Lineage,
 }
@@ -51,6 +56,8 @@ impl Ability {
         match self {
             Ability::HttpServer => "http-server",
             Ability::HttpClient => "http-client",
+            Ability::Http2Server => "http2-server",
+            Ability::Http2Client => "http2-client",
             Ability::Lineage => "goroutine-lineage",
         }
     }
@@ -100,6 +107,7 @@ impl Plan {
         runtime::plan(&context, &mut plan, options);
         http::plan_server(&context, &mut plan);
         http::plan_client(&context, &mut plan);
+        http2::plan(&context, &mut plan);
         if !plan.abilities.is_empty() {
             types::plan(&context, &mut plan);
         }
@@ -132,6 +140,7 @@ impl Plan {
             &mut out.allp,
             &mut out.goidgen,
             &mut out.cancel_ctx,
+            &mut out.skip_alternate,
         ] {
             *address = moved(*address);
         }

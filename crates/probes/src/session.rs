@@ -332,5 +332,14 @@ fn single_program(probe: Probe) -> &'static str {
         Probe::HttpClientNoConn => "probe_client_no_conn",
         Probe::HttpClientCtxDone => "probe_client_ctx_done",
         Probe::NewGoroutine => "probe_new_goroutine",
+        Probe::HttpClientAlternate => "probe_client_alternate",
+        Probe::Http2ServerFinish => "probe_http2_finish",
+        Probe::Http2ServerPanic => "probe_http2_panic",
+        Probe::Http2StreamStart => "probe_http2_stream",
+        Probe::XnetServerStart => "probe_xnet_start",
+        Probe::XnetServerFinish => "probe_xnet_finish",
+        Probe::XnetServerPanic => "probe_xnet_panic",
+        Probe::XnetClientStart => "probe_xnet_client",
+        Probe::XnetClientDone => "probe_xnet_done",
     }
 }

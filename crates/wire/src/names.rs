@@ -45,6 +45,24 @@ numbered! {
         HttpClientCtxDone = 7, "http_client_ctx_done";
         /// In `runtime.newproc1`, where the goroutine id is stored.
         NewGoroutine = 8, "new_goroutine";
+        /// In `(*Transport).roundTrip`, after an alternate protocol's round tripper: HTTP/2.
+        HttpClientAlternate = 9, "http_client_alternate";
+        /// net/http's HTTP/2: `(*responseWriter).handlerDone`.
+        Http2ServerFinish = 10, "http2_server_finish";
+        /// In its `(*serverConn).runHandler`, where a panic is recovered.
+        Http2ServerPanic = 11, "http2_server_panic";
+        /// Its `(*serverConn).runHandler`, where programs give it handlers of their own.
+        Http2StreamStart = 12, "http2_stream_start";
+        /// golang.org/x/net/http2: `(*serverConn).runHandler`.
+        XnetServerStart = 13, "xnet_server_start";
+        /// Its `(*responseWriter).handlerDone`.
+        XnetServerFinish = 14, "xnet_server_finish";
+        /// In its `(*serverConn).runHandler`, where a panic is recovered.
+        XnetServerPanic = 15, "xnet_server_panic";
+        /// Its `(*Transport).RoundTripOpt`.
+        XnetClientStart = 16, "xnet_client_start";
+        /// In it, after `(*ClientConn).roundTrip`.
+        XnetClientDone = 17, "xnet_client_done";
     }
 }
 

@@ -130,6 +130,10 @@ pub enum TypeRole {
     ErrorString = 4,
     /// `syscall.Errno`.
     Errno = 5,
+    /// An error whose HTTP/2 error code is at `first`.
+    Http2Code = 6,
+    /// HTTP/2's error for want of a connection, upon which another is dialled.
+    NothingSent = 7,
 }
 
 /// What is known of a Go type that interface values hold.
@@ -146,6 +150,77 @@ pub struct Type {
     pub pad: u16,
 }
 
+/// Offsets in one kind of request (`struct gt_request`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[expect(missing_docs, reason = "each is the Go field of its name")]
+#[repr(C)]
+pub struct Request {
+    /// Bytes that matter.
+    pub size: u16,
+    pub method: u16,
+    pub url: u16,
+    pub proto_major: u16,
+    pub proto_minor: u16,
+    pub header: u16,
+    pub content_length: u16,
+    pub host: u16,
+    pub remote_addr: u16,
+    pub request_uri: u16,
+    pub tls: u16,
+    pub ctx: u16,
+    pub pattern: u16,
+    pub pat: u16,
+    pub response: u16,
+    pub pad: u16,
+}
+
+impl Request {
+    /// Offsets of nothing.
+    pub const ABSENT: Self = Self {
+        size: 0,
+        method: NONE,
+        url: NONE,
+        proto_major: NONE,
+        proto_minor: NONE,
+        header: NONE,
+        content_length: NONE,
+        host: NONE,
+        remote_addr: NONE,
+        request_uri: NONE,
+        tls: NONE,
+        ctx: NONE,
+        pattern: NONE,
+        pat: NONE,
+        response: NONE,
+        pad: 0,
+    };
+}
+
+/// Offsets in one copy of the HTTP/2 implementation (`struct gt_http2`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[expect(missing_docs, reason = "each is the Go field of its name")]
+#[repr(C)]
+pub struct Http2 {
+    pub rws: u16,
+    pub status: u16,
+    pub written: u16,
+    pub stream: u16,
+    pub close_err: u16,
+    pub pad: [u16; 3],
+}
+
+impl Http2 {
+    /// Offsets of nothing.
+    pub const ABSENT: Self = Self {
+        rws: NONE,
+        status: NONE,
+        written: NONE,
+        stream: NONE,
+        close_err: NONE,
+        pad: [0; 3],
+    };
+}
+
 /// Constants of one process (`struct gt_process`). Offsets are in bytes, [`NONE`] where absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[expect(missing_docs, reason = "each is the Go field of its name")]
@@ -158,6 +233,7 @@ pub struct Process {
     pub allp: u64,
     pub goidgen: u64,
     pub cancel_ctx: u64,
+    pub skip_alternate: u64,
     pub processors: [u64; 8],
     pub processor_count: u32,
     pub pad0: u32,
@@ -172,19 +248,6 @@ pub struct Process {
     pub is_swiss: u16,
     pub map_group_size: u16,
     pub map_slots: u16,
-    pub req_method: u16,
-    pub req_url: u16,
-    pub req_proto_major: u16,
-    pub req_proto_minor: u16,
-    pub req_header: u16,
-    pub req_content_length: u16,
-    pub req_host: u16,
-    pub req_remote_addr: u16,
-    pub req_request_uri: u16,
-    pub req_tls: u16,
-    pub req_ctx: u16,
-    pub req_pattern: u16,
-    pub req_pat: u16,
     pub pattern_str: u16,
     pub resp_written: u16,
     pub resp_status: u16,
@@ -196,10 +259,12 @@ pub struct Process {
     pub response_content_length: u16,
     pub response_proto_major: u16,
     pub response_proto_minor: u16,
-    pub req_size: u16,
-    pub req_response: u16,
     pub response_request: u16,
-    pub pad: [u16; 2],
+    pub pad: [u16; 1],
+    /// `net/http.Request`, and `ServerRequest` of Go 1.27's HTTP/2.
+    pub requests: [Request; 2],
+    /// net/http's own HTTP/2, and that of `golang.org/x/net`.
+    pub http2: [Http2; 2],
 }
 
 impl Process {
@@ -212,6 +277,7 @@ impl Process {
         allp: 0,
         goidgen: 0,
         cancel_ctx: 0,
+        skip_alternate: 0,
         processors: [0; 8],
         processor_count: 0,
         pad0: 0,
@@ -226,19 +292,6 @@ impl Process {
         is_swiss: 0,
         map_group_size: 0,
         map_slots: 0,
-        req_method: NONE,
-        req_url: NONE,
-        req_proto_major: NONE,
-        req_proto_minor: NONE,
-        req_header: NONE,
-        req_content_length: NONE,
-        req_host: NONE,
-        req_remote_addr: NONE,
-        req_request_uri: NONE,
-        req_tls: NONE,
-        req_ctx: NONE,
-        req_pattern: NONE,
-        req_pat: NONE,
         pattern_str: NONE,
         resp_written: NONE,
         resp_status: NONE,
@@ -250,10 +303,10 @@ impl Process {
         response_content_length: NONE,
         response_proto_major: NONE,
         response_proto_minor: NONE,
-        req_size: 0,
-        req_response: NONE,
         response_request: NONE,
-        pad: [0; 2],
+        pad: [0; 1],
+        requests: [Request::ABSENT; 2],
+        http2: [Http2::ABSENT; 2],
     };
 }
 
@@ -266,4 +319,6 @@ const _: () = assert!(size_of::<HttpSmall>() == 384);
 const _: () = assert!(size_of::<Tracestate>() == 536);
 const _: () = assert!(size_of::<Key>() == 16);
 const _: () = assert!(size_of::<Type>() == 8);
-const _: () = assert!(size_of::<Process>() == 200);
+const _: () = assert!(size_of::<Request>() == 32);
+const _: () = assert!(size_of::<Http2>() == 16);
+const _: () = assert!(size_of::<Process>() == 272);

@@ -23,6 +23,8 @@ const ARGUMENTS: [Register; 9] = [
 const PROLOGUE: usize = 8;
 /// How many instructions after a call its result may be tested.
 const AFTER_CALL: usize = 6;
+/// How many instructions after a direct call an indirect one is looked for.
+const TO_CALL: usize = 24;
 /// How many instructions into an error block a site is looked for.
 const BLOCK: usize = 12;
 
@@ -117,6 +119,31 @@ fn tested(code: &[u8], start: u64, call: u64, keep: usize) -> Option<(Instructio
         if instruction.flow_control() != FlowControl::Next
             || clobbers(&mut info, &instruction, keep)
         {
+            return None;
+        }
+    }
+    None
+}
+
+/// The branch that compares the error which the first indirect call after `from` returned with an
+/// error that a global holds, while all results are still in registers; and the global's address.
+pub(crate) fn sentinel_test(code: &[u8], start: u64, from: u64) -> Option<(Found, u64)> {
+    let mut info = InstructionInfoFactory::new();
+    let at = usize::try_from(from.checked_sub(start)?).ok()?;
+    let mut after = decode(code.get(at..)?, from).skip(1);
+    after.by_ref().take(TO_CALL).find(Instruction::is_call_near_indirect)?;
+    let mut sentinel = None;
+    for instruction in after.take(AFTER_CALL) {
+        if kind(&instruction, code, start) == SiteKind::Branch {
+            return Some(((instruction.ip(), SiteKind::Branch), sentinel?));
+        }
+        if instruction.mnemonic() == Mnemonic::Cmp
+            && instruction.is_ip_rel_memory_operand()
+            && instruction.op1_register() == ARGUMENTS[1]
+        {
+            sentinel = Some(instruction.ip_rel_memory_address());
+        }
+        if instruction.flow_control() != FlowControl::Next || clobbers(&mut info, &instruction, 3) {
             return None;
         }
     }

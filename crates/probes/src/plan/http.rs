@@ -1,21 +1,21 @@
-//! net/http's part of a plan: HTTP/1 server and client.
+//! net/http's part of a plan: HTTP/1 server and client, whose start is that of HTTP/2, too.
 
 use gobin::{Place, SiteKind};
 use wire::Probe;
-use wire::raw::{NONE, Slots};
+use wire::raw::{self, NONE, Slots};
 
 use super::{Ability, Context, Plan};
 
-const SERVE: &str = "net/http.serverHandler.ServeHTTP";
+pub(super) const SERVE: &str = "net/http.serverHandler.ServeHTTP";
 const FINISH: &str = "net/http.(*response).finishRequest";
 const HIJACK: &str = "net/http.(*response).Hijack";
 const CLOSE: &str = "net/http.(*conn).close";
-const ROUND_TRIP: &str = "net/http.(*Transport).roundTrip";
+pub(super) const ROUND_TRIP: &str = "net/http.(*Transport).roundTrip";
 const SEND: &str = "net/http.(*persistConn).roundTrip";
 const GET_CONN: &str = "net/http.(*Transport).getConn";
 const SELECT: &str = "runtime.selectnbrecv";
 
-const REQUEST: &str = "net/http.Request";
+pub(super) const REQUEST: &str = "net/http.Request";
 const RESPONSE: &str = "net/http.Response";
 const SERVER_RESPONSE: &str = "net/http.response";
 const URL: &str = "net/url.URL";
@@ -32,8 +32,8 @@ pub(super) fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
     constants.resp_status = context.offset(SERVER_RESPONSE, &["status"]);
     let needed = [
         (constants.g_goid, "runtime.g.goid"),
-        (constants.req_ctx, "net/http.Request.ctx"),
-        (constants.req_proto_major, "net/http.Request.ProtoMajor"),
+        (constants.requests[0].ctx, "net/http.Request.ctx"),
+        (constants.requests[0].proto_major, "net/http.Request.ProtoMajor"),
         (constants.resp_status, "net/http.response.status"),
     ];
     if let Some((_, field)) = needed.iter().find(|(offset, _)| *offset == NONE) {
@@ -49,29 +49,37 @@ pub(super) fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
     plan.abilities.push(Ability::HttpServer);
 }
 
+/// Offsets of `http.Request`, which both sides need.
 fn request_offsets(context: &Context<'_, '_>, plan: &mut Plan) {
-    let request = |field| context.offset(REQUEST, &[field]);
-    let constants = &mut plan.constants;
-    constants.req_method = request("Method");
-    constants.req_url = request("URL");
-    constants.req_proto_major = request("ProtoMajor");
-    constants.req_proto_minor = request("ProtoMinor");
-    constants.req_header = request("Header");
-    constants.req_content_length = request("ContentLength");
-    constants.req_host = request("Host");
-    constants.req_remote_addr = request("RemoteAddr");
-    constants.req_request_uri = request("RequestURI");
-    constants.req_tls = request("TLS");
-    constants.req_ctx = request("ctx");
-    constants.req_pattern = request("Pattern");
-    constants.req_pat = request("pat");
-    // Larger ones are read in part; all that is wanted stands in the first 320 bytes so far.
-    let size = context.types.find_struct(REQUEST).map_or(0, |t| t.size.min(320));
-    constants.req_size = u16::try_from(size).unwrap_or(0);
-    constants.pattern_str = context.offset("net/http.pattern", &["str"]);
-    constants.req_response = request("Response");
-    constants.response_request = context.offset(RESPONSE, &["Request"]);
+    plan.constants.requests[0] = request_fields(context, REQUEST, "ctx");
+    plan.constants.pattern_str = context.offset("net/http.pattern", &["str"]);
+    plan.constants.response_request = context.offset(RESPONSE, &["Request"]);
     header_layout(context, plan);
+}
+
+/// Offsets of a structure with the fields of `http.Request`, whose context is in `ctx`.
+pub(super) fn request_fields(context: &Context<'_, '_>, name: &str, ctx: &str) -> raw::Request {
+    let field = |field| context.offset(name, &[field]);
+    // Larger ones are read in part; all that is wanted stands in the first 320 bytes so far.
+    let size = context.types.find_struct(name).map_or(0, |t| t.size.min(320));
+    raw::Request {
+        size: u16::try_from(size).unwrap_or(0),
+        method: field("Method"),
+        url: field("URL"),
+        proto_major: field("ProtoMajor"),
+        proto_minor: field("ProtoMinor"),
+        header: field("Header"),
+        content_length: field("ContentLength"),
+        host: field("Host"),
+        remote_addr: field("RemoteAddr"),
+        request_uri: field("RequestURI"),
+        tls: field("TLS"),
+        ctx: field(ctx),
+        pattern: field("Pattern"),
+        pat: field("pat"),
+        response: field("Response"),
+        pad: 0,
+    }
 }
 
 /// How the entries of an `http.Header` lie in memory, for the layouts that the programs know.
@@ -86,7 +94,7 @@ fn header_layout(context: &Context<'_, '_>, plan: &mut Plan) {
         (8, 40, 24, 40) => constants.map_slots = Slots::Pairs as u16,
         (8, 16, 136, 24) => constants.map_slots = Slots::Split as u16,
         // Requests are seen all the same, without what their headers say.
-        _ => constants.req_header = NONE,
+        _ => constants.requests[0].header = NONE,
     }
 }
 
@@ -104,7 +112,7 @@ pub(super) fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
     request_offsets(context, plan);
     client_offsets(context, plan);
     let constants = &plan.constants;
-    if [constants.g_goid, constants.req_url, constants.url_host].contains(&NONE) {
+    if [constants.g_goid, constants.requests[0].url, constants.url_host].contains(&NONE) {
         return plan.miss(Ability::HttpClient, "fields of net/http.Request were not found");
     }
     plan.add(Probe::HttpClientStart, ROUND_TRIP, start, true);

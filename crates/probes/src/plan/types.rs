@@ -91,8 +91,24 @@ fn error_role<'d>(context: &Context<'_, 'd>, typ: &Type<'d>) -> Option<raw::Type
         return role(TypeRole::ErrorString, 0, 0);
     }
     let target = behind(context, typ);
+    if let Some(found) = http2_role(context, &target) {
+        return Some(found);
+    }
     let inner = context.types.fields(&target).into_iter().find(|field| {
         context.types.at(field.typ).is_some_and(|t| t.kind == Kind::Interface && t.name == "error")
     })?;
     role(TypeRole::ErrorWrap, inner.offset, 0)
+}
+
+/// Errors of HTTP/2, also of the copy that net/http bundles with longer names.
+fn http2_role(context: &Context<'_, '_>, typ: &Type<'_>) -> Option<raw::Type> {
+    let name = typ.name.strip_prefix("http2.").or_else(|| typ.name.strip_prefix("http.http2"))?;
+    let field = |name| context.types.fields(typ).into_iter().find(|f| f.name == name);
+    match name {
+        "noCachedConnError" => role(TypeRole::NothingSent, 0, 0),
+        "StreamError" => role(TypeRole::Http2Code, field("Code")?.offset, 0),
+        "GoAwayError" => role(TypeRole::Http2Code, field("ErrCode")?.offset, 0),
+        "ConnectionError" => role(TypeRole::Http2Code, 0, 0),
+        _ => None,
+    }
 }

@@ -1,0 +1,170 @@
+//! HTTP/2's part of a plan: net/http's own implementation, which has moved in Go 1.27, and that of
+//! `golang.org/x/net/http2`, of which a binary may hold a copy besides.
+//!
+//! Starts that HTTP/1 has, too, are in `http`.
+
+use wire::Probe;
+use wire::raw;
+
+use super::http::{REQUEST, ROUND_TRIP, SERVE, request_fields};
+use super::{Ability, Context, Plan};
+
+/// Where an implementation lies: what stands before a method's receiver, and before a type.
+struct Copy {
+    package: &'static str,
+    /// net/http's bundled copy has all names with this ahead.
+    prefix: &'static str,
+}
+
+/// net/http's own: bundled until Go 1.26, a package since.
+const STD: [Copy; 2] = [
+    Copy { package: "net/http/internal/http2", prefix: "" },
+    Copy { package: "net/http", prefix: "http2" },
+];
+const XNET: Copy = Copy { package: "golang.org/x/net/http2", prefix: "" };
+
+/// In x/net's transport, from the newest: what makes a request, and what it calls for each attempt.
+const XNET_CALLS: [(&str, &str); 4] = [
+    ("(*Transport).roundTripViaPool", "(*ClientConn).RoundTrip"),
+    ("(*Transport).roundTripViaPool", "(*ClientConn).roundTrip"),
+    ("(*Transport).RoundTripOpt", "(*ClientConn).roundTrip"),
+    ("(*Transport).RoundTripOpt", "(*ClientConn).RoundTrip"),
+];
+
+impl Copy {
+    fn method(&self, receiver: &str, method: &str) -> String {
+        format!("{}.(*{}{receiver}).{method}", self.package, self.prefix)
+    }
+
+    fn type_name(&self, name: &str) -> String {
+        format!("{}.{}{name}", self.package, self.prefix)
+    }
+}
+
+pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
+    let own = STD.iter().find(|copy| is_linked(context, copy));
+    let served = plan.abilities.contains(&Ability::HttpServer);
+    let mut serves = false;
+    if let (Some(copy), true) = (own, served) {
+        let probes = [Probe::Http2ServerFinish, Probe::Http2ServerPanic];
+        serves |= plan_server(context, plan, copy, 0, probes);
+        plan_given_handlers(context, plan, copy);
+    }
+    if is_linked(context, &XNET) && served {
+        let probes = [Probe::XnetServerFinish, Probe::XnetServerPanic];
+        if let Ok(start) = context.entry(&XNET.method("serverConn", "runHandler"))
+            && plan_server(context, plan, &XNET, 1, probes)
+        {
+            let function = XNET.method("serverConn", "runHandler");
+            plan.add(Probe::XnetServerStart, &function, start, true);
+            serves = true;
+        }
+    }
+    if serves {
+        plan.abilities.push(Ability::Http2Server);
+    } else if context.binary.function(SERVE).is_some() {
+        plan.miss(Ability::Http2Server, "no HTTP/2 server is linked in");
+    }
+    if plan.abilities.contains(&Ability::HttpClient) {
+        plan_client(context, plan);
+        plan_direct_client(context, plan);
+    }
+}
+
+fn is_linked(context: &Context<'_, '_>, copy: &Copy) -> bool {
+    context.binary.function(&copy.method("responseWriter", "handlerDone")).is_some()
+}
+
+/// Plans the ends; gives whether requests of this copy will be seen.
+fn plan_server(
+    context: &Context<'_, '_>,
+    plan: &mut Plan,
+    copy: &Copy,
+    index: usize,
+    [finish, panic]: [Probe; 2],
+) -> bool {
+    let state = |field| context.offset(&copy.type_name("responseWriterState"), &[field]);
+    let offsets = raw::Http2 {
+        rws: context.offset(&copy.type_name("responseWriter"), &["rws"]),
+        status: state("status"),
+        written: state("wroteBytes"),
+        stream: state("stream"),
+        close_err: context.offset(&copy.type_name("stream"), &["closeErr"]),
+        pad: [0; 3],
+    };
+    let done = copy.method("responseWriter", "handlerDone");
+    let Ok(site) = context.entry(&done) else { return false };
+    if offsets.rws == raw::NONE || offsets.status == raw::NONE {
+        return false;
+    }
+    plan.constants.http2[index] = offsets;
+    plan.add(finish, &done, site, true);
+    // Only a handler that panicked gets there.
+    let closure = copy.method("serverConn", "runHandler.func1");
+    let recovers = context
+        .binary
+        .function(&closure)
+        .zip(context.binary.function("runtime.gorecover"))
+        .and_then(|(closure, recover)| context.binary.call_site(&closure, &recover));
+    if let Some(site) = recovers {
+        plan.add(panic, &closure, site, false);
+    }
+    true
+}
+
+/// Since Go 1.27 x/net hands its handlers to net/http's HTTP/2, where they begin without
+/// `serverHandler`: only programs with that wrapper need this trap.
+fn plan_given_handlers(context: &Context<'_, '_>, plan: &mut Plan, copy: &Copy) {
+    let wrapper = XNET.method("Server", "ServeConn");
+    let start = copy.method("serverConn", "runHandler");
+    if copy.prefix.is_empty()
+        && !is_linked(context, &XNET)
+        && context.binary.function(&wrapper).is_some()
+        && let Ok(site) = context.entry(&start)
+    {
+        let name = copy.type_name("ServerRequest");
+        plan.constants.requests[1] = request_fields(context, &name, "Context");
+        if plan.constants.requests[1].method != raw::NONE {
+            plan.add(Probe::Http2StreamStart, &start, site, true);
+        }
+    }
+}
+
+/// Calls through net/http end where those of HTTP/1 do, or after the alternate round tripper.
+fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
+    const ALTERNATE: &str = "net/http.(*Transport).alternateRoundTripper";
+    let found = context
+        .binary
+        .function(ROUND_TRIP)
+        .zip(context.binary.function(ALTERNATE))
+        .and_then(|(function, callee)| context.binary.sentinel_site(&function, &callee));
+    match found {
+        Some((site, sentinel)) => {
+            plan.constants.skip_alternate = sentinel;
+            plan.add(Probe::HttpClientAlternate, ROUND_TRIP, site, true);
+            plan.abilities.push(Ability::Http2Client);
+        }
+        None => plan.miss(Ability::Http2Client, format!("no site found in {ROUND_TRIP}")),
+    }
+}
+
+/// Calls through x/net's own transport.
+fn plan_direct_client(context: &Context<'_, '_>, plan: &mut Plan) {
+    let function = |name: &str| {
+        let name = format!("{}.{name}", XNET.package);
+        context.binary.function(&name).map(|found| (name, found))
+    };
+    let sites = XNET_CALLS.iter().find_map(|(caller, attempt)| {
+        let (name, caller) = function(caller)?;
+        let done = context.binary.result_site(&caller, &function(attempt)?.1)?;
+        let start = context.entry(&name).ok()?;
+        Some((name, start, done))
+    });
+    // Without it in the binary there is nothing to miss.
+    if let Some((name, start, done)) = sites
+        && context.types.find_struct(REQUEST).is_some()
+    {
+        plan.add(Probe::XnetClientStart, &name, start, true);
+        plan.add(Probe::XnetClientDone, &name, done, true);
+    }
+}
