@@ -12,8 +12,8 @@
 // It calls http:// and https:// URLs alike. All is HTTP/1.1 but for -h2, which enables HTTP/2 over
 // TLS for what is served and for what is called.
 //
-// What each path does is described where it is registered: basic.go has the handlers that only
-// answer, calls.go and its neighbours the ones below /call/ that call the backend in turn.
+// What each path does is described where it is registered: basic.go and hard.go have the handlers
+// that only answer, calls.go and its neighbours the ones below /call/ that call the backend in turn.
 package main
 
 import (
@@ -75,7 +75,10 @@ func serve(o options) {
 	mux := http.NewServeMux()
 	registerBasic(mux)
 	registerUsers(mux)
-	newCaller(o.backend).register(mux)
+	registerHard(mux)
+	caller := newCaller(o.backend)
+	caller.register(mux)
+	caller.registerProxies(mux)
 	log.Fatal(serveOn(listener, mux, o))
 }
 
