@@ -7,6 +7,7 @@ mod cli;
 mod export;
 mod http_client;
 mod http_context;
+mod http_hard;
 mod http_server;
 mod lifecycle;
 mod parents;
