@@ -21,6 +21,10 @@ fn served<'a>(spans: &'a [Span], path: &str) -> Result<&'a Span> {
     found.with_context(|| format!("no span of {path}:\n{}", Span::list(spans)))
 }
 
+fn version_of(span: &Span) -> &str {
+    span.resource["process.runtime.version"].as_str().unwrap_or_default()
+}
+
 const UPGRADE: [(&str, &str); 2] = [("Connection", "Upgrade"), ("Upgrade", "echo")];
 
 /// Sends bytes over an upgraded connection and reads them back with the next response's reader.
@@ -58,7 +62,9 @@ fn a_request_ends_when_its_connection_is_taken_over() -> Result<()> {
         // What the handler wrote itself is not known.
         let (own, written) = (served(&spans, "/upgrade")?, served(&spans, "/upgrade-written")?);
         ensure!(answer(own) == (None, Some(0), None) && own.status == "unset", "{own:#?}");
-        ensure!(answer(written) == (Some(101), Some(0), None), "{written:#?}");
+        // Go 1.19 and 1.20 take 101 for one status of several and keep none.
+        let keeps = !["go1.19.", "go1.20."].iter().any(|go| version_of(written).starts_with(go));
+        ensure!(answer(written) == (keeps.then_some(101), Some(0), None), "{written:#?}");
         ensure!(written.status == "unset", "{written:#?}");
         Ok(())
     })

@@ -5,6 +5,7 @@
 
 mod cli;
 mod export;
+mod http_calls;
 mod http_client;
 mod http_context;
 mod http_hard;
