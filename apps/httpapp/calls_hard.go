@@ -228,6 +228,7 @@ func (c *caller) cut(name string, r *http.Request) string {
 	defer listener.Close()
 	go func() {
 		if conn, err := listener.Accept(); err == nil {
+			_, _ = http.ReadRequest(bufio.NewReader(conn))
 			_, _ = io.WriteString(conn, "HTTP/1.1 200")
 			_ = conn.Close()
 		}

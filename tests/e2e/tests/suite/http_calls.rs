@@ -91,7 +91,10 @@ fn calls_that_fail_in_the_middle_say_why() -> Result<()> {
     with_each(|program| {
         let (app, _backend) = App::start_pair(program)?;
         let cut = call(&app, "/call/cut")?;
-        ensure!(attempt(&cut) == (None, Some("unexpected EOF"), None), "{cut:#?}");
+        let (status, error, resent) = attempt(&cut);
+        ensure!(status.is_none() && error.is_some() && resent.is_none(), "{cut:#?}");
+        // Older Go makes a text of the reason.
+        ensure!(cut.message.ends_with("unexpected EOF"), "{cut:#?}");
         let deadline = call(&app, "/call/deadline")?;
         let expected = (None, Some("context.deadlineExceededError"), None);
         ensure!(attempt(&deadline) == expected, "{deadline:#?}");

@@ -10,6 +10,7 @@ mod http_client;
 mod http_context;
 mod http_hard;
 mod http_server;
+mod http_tls;
 mod lifecycle;
 mod parents;
 mod parents_load;
