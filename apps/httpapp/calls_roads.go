@@ -23,6 +23,7 @@ func (c *caller) roadCases() map[string]func(name string, r *http.Request) strin
 		"timer":         c.timer,
 		"timer-ctx":     c.timerCtx,
 		"outlive-noctx": c.outliveNoctx,
+		"linger":        c.linger,
 		"writer":        c.writer,
 		"writer-ctx":    c.writerCtx,
 		"spawn":         c.spawn,
@@ -128,6 +129,13 @@ func (c *caller) outliveNoctx(name string, r *http.Request) string {
 		send(c.client, request)
 	}()
 	return "started"
+}
+
+// linger calls at once and answers ?ms= milliseconds later.
+func (c *caller) linger(name string, r *http.Request) string {
+	outcome := send(c.client, c.request(r.Context(), name, r, nil))
+	pause(r)
+	return outcome
 }
 
 // callingBody makes a call when it is read first, which is done by the goroutine that writes to

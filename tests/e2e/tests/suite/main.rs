@@ -14,4 +14,5 @@ mod http_tls;
 mod lifecycle;
 mod parents;
 mod parents_load;
+mod parents_roads;
 mod versions;
