@@ -14,5 +14,6 @@ mod http_tls;
 mod lifecycle;
 mod parents;
 mod parents_load;
+mod parents_reuse;
 mod parents_roads;
 mod versions;
