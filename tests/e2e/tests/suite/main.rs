@@ -12,6 +12,7 @@ mod http_hard;
 mod http_server;
 mod http_tls;
 mod lifecycle;
+mod newer_go;
 mod parents;
 mod parents_load;
 mod parents_reuse;
