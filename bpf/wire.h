@@ -198,10 +198,11 @@ struct gt_process {
 	__u64 allp; /* address of the slice runtime.allp, 0 unknown */
 	__u64 goidgen; /* address of runtime.sched.goidgen, 0 unknown */
 	__u64 cancel_ctx; /* address of the type descriptor of *context.cancelCtx */
+	__u64 dial_conn; /* code that starts the goroutines of a client's connection, 0 unknown */
 	__u64 processors[GT_MAX_P]; /* written by the programs: addresses of the runtime.p */
 	__u32 processor_count; /* 0 until they are looked up */
-	__u32 pad0;
-	__u16 g_goid, g_parent_goid, g_m, m_curg;
+	__u32 dial_conn_size;
+	__u16 g_goid, g_parent_goid, g_gopc, g_m, m_curg;
 	__u16 p_goidcache;
 	__u16 new_g_register; /* x86 register number that holds the new g */
 	__u16 no_conn_error; /* stack offset of the error, GT_NONE: in its register */
@@ -222,8 +223,8 @@ struct gt_process {
 	__u16 req_size; /* bytes of http.Request that matter */
 	__u16 req_response; /* the redirect that caused this request */
 	__u16 response_request;
-	__u16 pad[2];
+	__u16 pad[1];
 };
-_Static_assert(sizeof(struct gt_process) == 200, "wire");
+_Static_assert(sizeof(struct gt_process) == 208, "wire");
 
 #endif

@@ -132,6 +132,7 @@ impl Plan {
             &mut out.allp,
             &mut out.goidgen,
             &mut out.cancel_ctx,
+            &mut out.dial_conn,
         ] {
             *address = moved(*address);
         }

@@ -158,11 +158,13 @@ pub struct Process {
     pub allp: u64,
     pub goidgen: u64,
     pub cancel_ctx: u64,
+    pub dial_conn: u64,
     pub processors: [u64; 8],
     pub processor_count: u32,
-    pub pad0: u32,
+    pub dial_conn_size: u32,
     pub g_goid: u16,
     pub g_parent_goid: u16,
+    pub g_gopc: u16,
     pub g_m: u16,
     pub m_curg: u16,
     pub p_goidcache: u16,
@@ -199,7 +201,7 @@ pub struct Process {
     pub req_size: u16,
     pub req_response: u16,
     pub response_request: u16,
-    pub pad: [u16; 2],
+    pub pad: [u16; 1],
 }
 
 impl Process {
@@ -212,11 +214,13 @@ impl Process {
         allp: 0,
         goidgen: 0,
         cancel_ctx: 0,
+        dial_conn: 0,
         processors: [0; 8],
         processor_count: 0,
-        pad0: 0,
+        dial_conn_size: 0,
         g_goid: NONE,
         g_parent_goid: NONE,
+        g_gopc: NONE,
         g_m: NONE,
         m_curg: NONE,
         p_goidcache: NONE,
@@ -253,7 +257,7 @@ impl Process {
         req_size: 0,
         req_response: NONE,
         response_request: NONE,
-        pad: [0; 2],
+        pad: [0; 1],
     };
 }
 
@@ -266,4 +270,4 @@ const _: () = assert!(size_of::<HttpSmall>() == 384);
 const _: () = assert!(size_of::<Tracestate>() == 536);
 const _: () = assert!(size_of::<Key>() == 16);
 const _: () = assert!(size_of::<Type>() == 8);
-const _: () = assert!(size_of::<Process>() == 200);
+const _: () = assert!(size_of::<Process>() == 208);
