@@ -187,14 +187,28 @@ static __always_inline void adopt_server(struct parent *out, const struct server
 }
 
 /*
- * The creator of goroutine `goid`, from the `len` goroutine structures at `list`: one that is over
- * keeps its ids until it is reused. 0 when it is not there any more. `offsets` holds those of
- * g.goid and, from bit 16, of g.parentGoid. A global function, so that it is verified once.
+ * Whether the goroutine of `g` reads from or writes to a client's connection. It was started for the
+ * request that opened the connection and works for all that use it, so it has no parent.
  */
-__noinline u64 creator_in(u64 list, u64 len, u64 goid, u32 offsets)
+static __always_inline bool is_connection(const struct gt_process *proc, u64 g)
 {
-	u64 at_goid = offsets & 0xffff, at_creator = offsets >> 16;
+	return proc->dial_conn &&
+	       read_field(g, proc->g_gopc) - proc->dial_conn < proc->dial_conn_size;
+}
 
+/* The goroutine that started the one of `g`, 0 when it does not matter which. */
+static __always_inline u64 creator_of(const struct gt_process *proc, u64 g)
+{
+	return is_connection(proc, g) ? 0 : read_field(g, proc->g_parent_goid);
+}
+
+/*
+ * The structure of goroutine `goid` among the `len` ones at `list`: one that is over keeps its ids
+ * until it is reused. 0 when it is not there any more. A global function, so that it is verified
+ * once.
+ */
+__noinline u64 g_of(u64 list, u64 len, u64 goid, u32 at_goid)
+{
 	for (u32 i = 0; i < MAX_GOROUTINES; i++) {
 		u64 g;
 
@@ -202,15 +216,9 @@ __noinline u64 creator_in(u64 list, u64 len, u64 goid, u32 offsets)
 			break;
 		g = read_u64(list + 8 * (u64)i);
 		if (read_u64(g + at_goid) == goid)
-			return read_u64(g + at_creator);
+			return g;
 	}
 	return 0;
-}
-
-static __always_inline u64 creator_of(const struct gt_process *proc, u64 goid)
-{
-	return creator_in(read_u64(proc->allgptr), read_u64(proc->allglen), goid,
-			  proc->g_goid | (u32)proc->g_parent_goid << 16);
 }
 
 static __always_inline void remember_lineage(const struct gt_process *proc, u64 goid, u64 root,
@@ -238,7 +246,7 @@ static __always_inline struct server_state *living_root(const struct gt_process 
 static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid, u64 g,
 					 struct parent *out)
 {
-	u64 child = goid, creator = read_field(g, proc->g_parent_goid);
+	u64 child = goid, creator = creator_of(proc, g);
 	struct gt_key key = key_of(proc, goid);
 	struct lineage *known = bpf_map_lookup_elem(&lineages, &key);
 
@@ -266,9 +274,10 @@ static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid
 		if (known)
 			continue;
 		child = creator;
-		creator = creator_of(proc, creator);
-		if (!creator)
+		g = g_of(read_u64(proc->allgptr), read_u64(proc->allglen), child, proc->g_goid);
+		if (!g)
 			count_drop(GT_DROP_LINEAGE_LOST);
+		creator = g ? creator_of(proc, g) : 0;
 	}
 	remember_lineage(proc, goid, 0, 0);
 	return 0;
@@ -324,13 +333,15 @@ static __always_inline u64 x86_register(struct pt_regs *ctx, u16 number)
 /* In runtime.newproc1, after the new goroutine's id is stored (exact lineage). */
 static __noinline int new_goroutine(struct pt_regs *ctx, const struct gt_process *proc)
 {
-	u64 child = goid_of(proc, x86_register(ctx, proc->new_g_register));
+	u64 child_g = x86_register(ctx, proc->new_g_register), child = goid_of(proc, child_g);
 	/* It runs on the system stack: the creator is the thread's current goroutine. */
 	u64 creator_g = read_field(read_field(GO_G(ctx), proc->g_m), proc->m_curg);
 	struct gt_key key = key_of(proc, goid_of(proc, creator_g));
 	struct server_state *state = bpf_map_lookup_elem(&servers, &key);
 	struct lineage *known;
 
+	if (is_connection(proc, child_g))
+		return 0;
 	if (state && state->active) {
 		remember_lineage(proc, child, key.id, state->span_id);
 		return 0;

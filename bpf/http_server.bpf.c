@@ -382,8 +382,12 @@ static __noinline int http_server_finish(struct pt_regs *ctx, const struct gt_pr
 	struct server_state *state = bpf_map_lookup_elem(&servers, &key);
 
 	if (!state || !state->active || state->resp != GO_ARG0(ctx)) {
-		/* Started before the probes were in. */
-		count_drop(GT_DROP_START_UNSEEN);
+		/*
+		 * Started before the probes were in; or net/http could not meet an expectation and
+		 * answered 417 itself, without a handler.
+		 */
+		if (read_field(GO_ARG0(ctx), proc->resp_status) != 417)
+			count_drop(GT_DROP_START_UNSEEN);
 		return 0;
 	}
 	send_server(proc, state, key.id, GT_OUTCOME_DONE);

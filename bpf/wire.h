@@ -243,10 +243,11 @@ struct gt_process {
 	__u64 goidgen; /* address of runtime.sched.goidgen, 0 unknown */
 	__u64 cancel_ctx; /* address of the type descriptor of *context.cancelCtx */
 	__u64 skip_alternate; /* address of net/http.ErrSkipAltProtocol */
+	__u64 dial_conn; /* code that starts the goroutines of a client's connection, 0 unknown */
 	__u64 processors[GT_MAX_P]; /* written by the programs: addresses of the runtime.p */
 	__u32 processor_count; /* 0 until they are looked up */
-	__u32 pad0;
-	__u16 g_goid, g_parent_goid, g_m, m_curg;
+	__u32 dial_conn_size;
+	__u16 g_goid, g_parent_goid, g_gopc, g_m, m_curg;
 	__u16 p_goidcache;
 	__u16 new_g_register; /* x86 register number that holds the new g */
 	__u16 no_conn_error; /* stack offset of the error, GT_NONE: in its register */
@@ -260,10 +261,9 @@ struct gt_process {
 	__u16 response_status, response_content_length;
 	__u16 response_proto_major, response_proto_minor;
 	__u16 response_request;
-	__u16 pad[1];
 	struct gt_request requests[GT_REQUEST_KINDS];
 	struct gt_http2 http2[GT_HTTP2_KINDS];
 };
-_Static_assert(sizeof(struct gt_process) == 272, "wire");
+_Static_assert(sizeof(struct gt_process) == 280, "wire");
 
 #endif

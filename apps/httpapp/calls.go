@@ -1,6 +1,6 @@
 // The handlers below /call/: each calls the backend in another way, to show which span a tracer
 // makes the parent of the call. Their answers are always 200, with the text "CASE status=CODE" or
-// "CASE error=TEXT"; only /call/outlive answers before it has called.
+// "CASE error=TEXT"; only /call/outlive and /call/outlive-noctx answer before they have called.
 //
 // Every outgoing request has the header X-Case with the last element of the handler's path. If the
 // incoming request has the header X-Id, the backend is called at /id/<X-Id>?id=<X-Id>, so that a
@@ -52,7 +52,7 @@ func newCaller(backend string) *caller {
 
 // register adds all routes below /call/.
 func (c *caller) register(mux *http.ServeMux) {
-	for name, call := range map[string]func(name string, r *http.Request) string{
+	cases := map[string]func(name string, r *http.Request) string{
 		"same":        c.same,
 		"noctx":       c.noctx,
 		"go":          c.goroutine,
@@ -68,7 +68,15 @@ func (c *caller) register(mux *http.ServeMux) {
 		"precanceled": c.precanceled,
 		"post":        c.post,
 		"userinfo":    c.userinfo,
+	}
+	for _, more := range []map[string]func(name string, r *http.Request) string{
+		c.hardCases(), c.roadCases(), c.withContexts(), c.afterFuncCases(),
 	} {
+		for name, call := range more {
+			cases[name] = call
+		}
+	}
+	for name, call := range cases {
 		name, call := name, call
 		mux.HandleFunc("/call/"+name, func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, name+" "+call(name, r)+"\n")

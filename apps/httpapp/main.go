@@ -5,11 +5,15 @@
 // with CGO_ENABLED=1 really link libc.
 //
 //	httpapp [-addr HOST:PORT] [-backend URL]     serves; the first line is "listening HOST:PORT"
+//	httpapp -tls [-h2] …                         the same over TLS, with a certificate of its own
 //	httpapp -client N [-delay D] URL             sends N sequential GETs from the main goroutine
 //	httpapp -hold                                does nothing at all until it is told to stop
 //
-// What each path does is described where it is registered: basic.go has the handlers that only
-// answer, calls.go and calls_errors.go the ones below /call/ that call the backend in turn.
+// It calls http:// and https:// URLs alike. All is HTTP/1.1 but for -h2, which enables HTTP/2 over
+// TLS for what is served and for what is called.
+//
+// What each path does is described where it is registered: basic.go and hard.go have the handlers
+// that only answer, calls.go and its neighbours the ones below /call/ that call the backend in turn.
 package main
 
 import (
@@ -33,6 +37,8 @@ type options struct {
 	delay   time.Duration
 	hold    bool
 	reuse   bool
+	tls     bool
+	h2      bool
 }
 
 func main() {
@@ -43,11 +49,11 @@ func main() {
 	flag.DurationVar(&o.delay, "delay", 0, "wait before the first GET of -client")
 	flag.BoolVar(&o.hold, "hold", false, "serve nothing and wait for a signal")
 	flag.BoolVar(&o.reuse, "reuse", true, "keep outgoing connections alive and reuse them")
+	flag.BoolVar(&o.tls, "tls", false, "serve TLS, with a certificate made at the start")
+	flag.BoolVar(&o.h2, "h2", false, "serve and call in HTTP/2 where there is TLS")
 	flag.Parse()
 
-	if !o.reuse {
-		http.DefaultTransport.(*http.Transport).DisableKeepAlives = true
-	}
+	setUpClient(o)
 	touchLibc()
 	switch {
 	case o.hold:
@@ -55,13 +61,13 @@ func main() {
 	case o.client > 0:
 		runClient(o.client, o.delay, flag.Arg(0))
 	default:
-		serve(o.addr, o.backend)
+		serve(o)
 	}
 }
 
 // serve listens, tells where, and answers requests until the program is killed.
-func serve(addr, backend string) {
-	listener, err := net.Listen("tcp", addr)
+func serve(o options) {
+	listener, err := net.Listen("tcp", o.addr)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -69,8 +75,11 @@ func serve(addr, backend string) {
 	mux := http.NewServeMux()
 	registerBasic(mux)
 	registerUsers(mux)
-	newCaller(backend).register(mux)
-	log.Fatal(http.Serve(listener, mux))
+	registerHard(mux)
+	caller := newCaller(o.backend)
+	caller.register(mux)
+	caller.registerProxies(mux)
+	log.Fatal(serveOn(listener, mux, o))
 }
 
 // runClient prints "client ready", and "status CODE" or "error TEXT" for each of its requests.

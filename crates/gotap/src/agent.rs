@@ -219,7 +219,9 @@ impl Agent {
             Ok(attached) => {
                 let sees: Vec<_> = plan.abilities.iter().map(|a| a.label()).collect();
                 let version = &target.program.go_version;
-                say(&format!("attached to {name}[{pid}] ({version}): {}", sees.join(", ")));
+                let unknown = if target.program.unknown_version { ", unknown" } else { "" };
+                let sees = sees.join(", ");
+                say(&format!("attached to {name}[{pid}] ({version}{unknown}): {sees}"));
                 let observed = Observed { instance: attached.instance, name: name.clone() };
                 self.observed.insert(pid, observed);
                 Ok(())

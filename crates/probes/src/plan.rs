@@ -141,6 +141,7 @@ impl Plan {
             &mut out.goidgen,
             &mut out.cancel_ctx,
             &mut out.skip_alternate,
+            &mut out.dial_conn,
         ] {
             *address = moved(*address);
         }

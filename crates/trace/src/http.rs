@@ -25,7 +25,12 @@ const PATH: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'\\')
     .add(b'[')
-    .add(b']');
+    .add(b']')
+    .add(b'!')
+    .add(b'\'')
+    .add(b'(')
+    .add(b')')
+    .add(b'*');
 
 /// Methods that the conventions know; others are `_OTHER`.
 const METHODS: [&str; 10] =
@@ -157,7 +162,9 @@ fn sizes(event: &HttpEvent, out: &mut Attributes) {
         }
     };
     add("http.request.body.size", event.request_size);
-    add("http.response.body.size", event.response_size);
+    // Go counts what the handler wrote, or what a GET would bring; of neither is anything sent.
+    let head = event.method.value == "HEAD";
+    add("http.response.body.size", event.response_size.map(|size| if head { 0 } else { size }));
 }
 
 /// Adds status code and error; gives the span's status.

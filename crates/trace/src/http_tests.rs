@@ -81,6 +81,24 @@ fn a_client_url_is_escaped_and_keeps_its_port() {
 }
 
 #[test]
+fn a_path_is_escaped_as_go_escapes_it() {
+    let mut odd = client();
+    odd.target.value = "/a(b)!*'[]{}|\"<>^`\\?#%&=+:@$,;~-_.\u{1}".into();
+    let url = get(&span(odd, &ProcessInfo::default(), 0), "url.full");
+    let escaped = "%28b%29%21%2A%27%5B%5D%7B%7D%7C%22%3C%3E%5E%60%5C%3F%23%25&=+:@$,;~-_.%01";
+    assert_eq!(url, format!("https://[::1]:8443/a{escaped}"));
+}
+
+#[test]
+fn an_answer_to_head_has_no_body() {
+    for mut event in [event(Role::Server), client()] {
+        event.method.value = "HEAD".into();
+        let span = span(event, &ProcessInfo::default(), 0);
+        assert_eq!(get(&span, "http.response.body.size"), "0");
+    }
+}
+
+#[test]
 fn statuses_follow_the_side() {
     let with = |mut event: HttpEvent, status| {
         event.status = Some(status);

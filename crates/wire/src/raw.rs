@@ -234,11 +234,13 @@ pub struct Process {
     pub goidgen: u64,
     pub cancel_ctx: u64,
     pub skip_alternate: u64,
+    pub dial_conn: u64,
     pub processors: [u64; 8],
     pub processor_count: u32,
-    pub pad0: u32,
+    pub dial_conn_size: u32,
     pub g_goid: u16,
     pub g_parent_goid: u16,
+    pub g_gopc: u16,
     pub g_m: u16,
     pub m_curg: u16,
     pub p_goidcache: u16,
@@ -260,7 +262,6 @@ pub struct Process {
     pub response_proto_major: u16,
     pub response_proto_minor: u16,
     pub response_request: u16,
-    pub pad: [u16; 1],
     /// `net/http.Request`, and `ServerRequest` of Go 1.27's HTTP/2.
     pub requests: [Request; 2],
     /// net/http's own HTTP/2, and that of `golang.org/x/net`.
@@ -278,11 +279,13 @@ impl Process {
         goidgen: 0,
         cancel_ctx: 0,
         skip_alternate: 0,
+        dial_conn: 0,
         processors: [0; 8],
         processor_count: 0,
-        pad0: 0,
+        dial_conn_size: 0,
         g_goid: NONE,
         g_parent_goid: NONE,
+        g_gopc: NONE,
         g_m: NONE,
         m_curg: NONE,
         p_goidcache: NONE,
@@ -304,7 +307,6 @@ impl Process {
         response_proto_major: NONE,
         response_proto_minor: NONE,
         response_request: NONE,
-        pad: [0; 1],
         requests: [Request::ABSENT; 2],
         http2: [Http2::ABSENT; 2],
     };
@@ -321,4 +323,4 @@ const _: () = assert!(size_of::<Key>() == 16);
 const _: () = assert!(size_of::<Type>() == 8);
 const _: () = assert!(size_of::<Request>() == 32);
 const _: () = assert!(size_of::<Http2>() == 16);
-const _: () = assert!(size_of::<Process>() == 272);
+const _: () = assert!(size_of::<Process>() == 280);

@@ -13,6 +13,7 @@ const CLOSE: &str = "net/http.(*conn).close";
 pub(super) const ROUND_TRIP: &str = "net/http.(*Transport).roundTrip";
 const SEND: &str = "net/http.(*persistConn).roundTrip";
 const GET_CONN: &str = "net/http.(*Transport).getConn";
+const DIAL_CONN: &str = "net/http.(*Transport).dialConn";
 const SELECT: &str = "runtime.selectnbrecv";
 
 pub(super) const REQUEST: &str = "net/http.Request";
@@ -128,6 +129,10 @@ pub(super) fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
         && site.kind != SiteKind::SingleStep
     {
         plan.add(Probe::HttpClientCtxDone, ROUND_TRIP, site, false);
+    }
+    if let Some(dial) = function(DIAL_CONN) {
+        plan.constants.dial_conn = dial.entry;
+        plan.constants.dial_conn_size = u32::try_from(dial.end - dial.entry).unwrap_or(0);
     }
     plan.abilities.push(Ability::HttpClient);
 }

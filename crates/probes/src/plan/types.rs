@@ -45,15 +45,24 @@ fn parent_of<'d>(context: &Context<'_, 'd>, typ: &Type<'d>) -> Option<raw::Type>
     if let Some(offset) = context_in(context, &target, MAX_NESTING) {
         return role(TypeRole::Context, offset, 0);
     }
-    // A struct that embeds a pointer to a context, or holds a request as gin's context does.
-    context.types.fields(&target).into_iter().find_map(|field| {
-        let pointer = context.types.at(field.typ)?;
-        let pointee = context.types.pointee(&pointer)?;
-        if !field.embedded && pointee.name != "http.Request" {
-            return None;
-        }
-        role(TypeRole::ContextVia, field.offset, context_in(context, &pointee, MAX_NESTING)?)
-    })
+    // A struct that embeds a pointer to a context, or holds a request as gin's context does; else
+    // one that holds a pointer to a struct with a context among its own fields.
+    let fields = context.types.fields(&target);
+    let via = |is_wanted: fn(&gobin::Field<'_>, &Type<'_>) -> bool, nesting| {
+        fields.iter().find_map(|field| {
+            let pointee = context.types.pointee(&context.types.at(field.typ)?)?;
+            let inner = context_in(context, &pointee, nesting)?;
+            is_wanted(field, &pointee).then_some((field.offset, inner))
+        })
+    };
+    let (pointer, inner) =
+        via(|field, pointee| field.embedded || pointee.name == "http.Request", MAX_NESTING)
+            .or_else(|| via(|_, _| true, 0))?;
+    if target.vaddr == typ.vaddr && fields.len() == 1 {
+        // An interface holds such a value as the pointer that it is.
+        return role(TypeRole::Context, inner, 0);
+    }
+    role(TypeRole::ContextVia, pointer, inner)
 }
 
 /// The struct behind a pointer type; other types are themselves.

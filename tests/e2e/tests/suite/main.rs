@@ -5,10 +5,16 @@
 
 mod cli;
 mod export;
+mod http_calls;
 mod http_client;
 mod http_context;
+mod http_hard;
 mod http_server;
+mod http_tls;
 mod lifecycle;
+mod newer_go;
 mod parents;
 mod parents_load;
+mod parents_reuse;
+mod parents_roads;
 mod versions;

@@ -8,12 +8,13 @@ use anyhow::{Context, Result, anyhow, ensure};
 use gotap_e2e::{App, Gotap, Span, can_trace, now};
 
 use crate::parents::with_each;
+use crate::parents_roads::{CONTEXTS, NEWER, is_newer};
 
 const CONNECTIONS: usize = 64;
 const REQUESTS: usize = 1500;
 
-/// What the requests cycle through. 17 is coprime to the number of connections.
-const CASES: [&str; 17] = [
+/// What the requests cycle through, before [`CONTEXTS`]. Each makes one call.
+const CASES: [&str; 25] = [
     "same",
     "noctx",
     "go",
@@ -25,13 +26,31 @@ const CASES: [&str; 17] = [
     "late-pool",
     "ctx-derived",
     "outlive",
+    "outlive-noctx",
     "timeout",
     "refused",
     "canceled",
     "precanceled",
     "post",
     "userinfo",
+    "group",
+    "group-noctx",
+    "once-pool",
+    "late-ctx-pool",
+    "timer",
+    "timer-ctx",
+    "roundtripper",
 ];
+
+/// The case of a request, and how many there are. Their number is coprime to that of connections.
+fn cases(program: &Path) -> Vec<&'static str> {
+    let newer = NEWER.iter().filter(|_| is_newer(program)).map(|(case, _)| *case);
+    let mut cases: Vec<_> = CASES.into_iter().chain(CONTEXTS).chain(newer).collect();
+    if cases.len() % 2 == 0 {
+        cases.push("go");
+    }
+    cases
+}
 
 #[test]
 fn no_call_has_a_wrong_parent_under_load() -> Result<()> {
@@ -46,7 +65,8 @@ fn observe(program: &Path) -> Result<()> {
     let gotap = Gotap::trace_pid(app.pid())?;
     // Distinguishes runs, should spans of another one ever show up.
     let run = now();
-    send_all(&app, run)?;
+    let cases = cases(program);
+    send_all(&app, run, &cases)?;
     gotap.wait_for_lines(2 * REQUESTS)?;
     std::thread::sleep(std::time::Duration::from_millis(200));
     let ended = gotap.stop()?;
@@ -68,7 +88,7 @@ fn observe(program: &Path) -> Result<()> {
         let id = id_of(client)?;
         ensure!(!std::mem::replace(&mut called[id], true), "two calls of request {id}");
         let server = servers.get(trace_id(run, id).as_str()).context("the request of a call")?;
-        let case = CASES[id % CASES.len()];
+        let case = cases[id % cases.len()];
         if let Err(error) = check(client, server, case) {
             match servers.get(client.trace_id.as_str()) {
                 Some(creator) if case == "late-pool" && may_be_creator(creator, client) => {
@@ -93,7 +113,8 @@ fn observe(program: &Path) -> Result<()> {
 /// served, what the worker does for others can't be told from what it does for it.
 fn may_be_creator(server: &Span, client: &Span) -> bool {
     let serves = server.start <= client.start && client.start <= server.end;
-    serves && server.target() == "/call/late-pool" && client.is_child_of(server)
+    let starts = ["/call/late-pool", "/call/late-ctx-pool"].contains(&server.target());
+    serves && starts && client.is_child_of(server)
 }
 
 fn trace_id(run: u64, id: usize) -> String {
@@ -109,7 +130,7 @@ fn id_of(client: &Span) -> Result<usize> {
 }
 
 /// Sends all requests; every one has a number, and a trace id that says it.
-fn send_all(app: &App, run: u64) -> Result<()> {
+fn send_all(app: &App, run: u64, cases: &[&str]) -> Result<()> {
     let next = AtomicUsize::new(0);
     let work = || -> Result<()> {
         let mut connection = app.connect()?;
@@ -118,7 +139,7 @@ fn send_all(app: &App, run: u64) -> Result<()> {
             if id >= REQUESTS {
                 return Ok(());
             }
-            let case = CASES[id % CASES.len()];
+            let case = cases[id % cases.len()];
             let traceparent = format!("00-{}-{:016x}-01", trace_id(run, id), id + 1);
             let (name, path) = (id.to_string(), format!("/call/{case}"));
             let headers = [("X-Id", name.as_str()), ("traceparent", &traceparent)];
@@ -142,7 +163,7 @@ fn check(client: &Span, server: &Span, case: &str) -> Result<()> {
     let orphan = client.parent == "none";
     let own = client.is_child_of(server);
     let right = match case {
-        "noctx-pool" => orphan && client.trace_id != server.trace_id,
+        "noctx-pool" | "timer" | "outlive-noctx" => orphan && client.trace_id != server.trace_id,
         "late-pool" => orphan || own,
         _ => own,
     };

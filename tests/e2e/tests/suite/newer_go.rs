@@ -1,0 +1,88 @@
+//! A Go that is newer than all that gotap knows: it is traced like the newest one, and said to be
+//! unknown.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use gotap_e2e::{App, Gotap, binary, can_trace};
+use gotap_testkit::go::{Mode, Version};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// What the newest Go is made to call itself, in as many letters.
+const FUTURE: &str = "1.99.9";
+
+/// A copy of an executable that says of itself that a Go of the future built it.
+fn from_the_future(mode: Mode) -> Result<(TempDir, PathBuf)> {
+    let version = Version::NEWEST.to_string();
+    ensure!(version.len() == FUTURE.len(), "{FUTURE} is to be as long as {version}");
+    let mut data = fs::read(App::build(Version::NEWEST, mode)?).context("read httpapp")?;
+    let (known, future) = (format!("go{version}"), format!("go{FUTURE}"));
+    let windows = data.windows(known.len()).enumerate();
+    let places: Vec<_> =
+        windows.filter(|(_, window)| *window == known.as_bytes()).map(|(at, _)| at).collect();
+    ensure!(!places.is_empty(), "{known} is not in the executable");
+    for at in places {
+        data[at..at + future.len()].copy_from_slice(future.as_bytes());
+    }
+    let folder = TempDir::with_prefix("gotap-e2e-").context("create a folder")?;
+    let program = folder.path().join("from-the-future");
+    fs::write(&program, data).context("write the copy")?;
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&program, executable).context("make the copy executable")?;
+    Ok((folder, program))
+}
+
+fn ps(pid: u32, format: &str) -> Result<String> {
+    let mut command = Command::new(binary());
+    let output = command.args(["ps", "--format", format, "--pid", &pid.to_string()]).output()?;
+    ensure!(output.status.success(), "{output:?}");
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn a_newer_go_is_traced_and_said_to_be_unknown() -> Result<()> {
+    if !can_trace("a_newer_go_is_traced_and_said_to_be_unknown") {
+        return Ok(());
+    }
+    for mode in [Mode::Plain, Mode::Stripped] {
+        let (_folder, program) = from_the_future(mode)?;
+        let (app, _backend) = App::start_pair(&program)?;
+        let row = ps(app.pid(), "text")?;
+        ensure!(row.contains(&format!("{FUTURE} (unknown)")), "{row}");
+        let known: Value = serde_json::from_str(&ps(app.pid(), "json")?)?;
+        ensure!(known["known_version"] == false, "{known:#}");
+        ensure!(known["go"] == format!("go{FUTURE}"), "{known:#}");
+        ensure!(known["missing"] == serde_json::json!([]), "{known:#}");
+
+        let gotap = Gotap::trace_pid(app.pid())?;
+        for case in ["same", "go-deep?n=3", "ctx-pool"] {
+            app.get(&format!("/call/{case}"), &[])?;
+        }
+        let spans = gotap.finish(6)?;
+        for (pair, how) in spans.chunks(2).zip(["context", "ancestor", "context"]) {
+            let [client, server] = pair else { unreachable!("chunks of two") };
+            ensure!(client.is_child_of(server) && client.parent == how, "{mode}: {pair:#?}");
+            let version = &server.resource["process.runtime.version"];
+            ensure!(*version == format!("go{FUTURE}"), "{server:#?}");
+        }
+    }
+    Ok(())
+}
+
+/// Whoever traces such a program is told, too, once.
+#[test]
+fn tracing_a_newer_go_says_that_it_is_unknown() -> Result<()> {
+    if !can_trace("tracing_a_newer_go_says_that_it_is_unknown") {
+        return Ok(());
+    }
+    let (_folder, program) = from_the_future(Mode::Plain)?;
+    let app = App::start(&program)?;
+    let gotap = Gotap::trace_pid(app.pid())?;
+    let said = gotap.process.stderr().join("\n");
+    ensure!(said.matches("unknown").count() == 1 && said.contains(FUTURE), "{said}");
+    app.get("/hello", &[])?;
+    gotap.finish(1).map(drop)
+}
