@@ -6,6 +6,7 @@ use std::sync::Arc;
 use wire::Event;
 
 use crate::http;
+use crate::http2;
 use crate::span::{Resource, Span};
 
 /// Tracestates that wait for their span; the request may still run for long.
@@ -54,6 +55,7 @@ impl Assembler {
     /// kernel's monotonic clock, in nanoseconds.
     pub fn on_event(&mut self, event: Event, clock_offset: i64) -> Option<Span> {
         match event {
+            Event::Http(event) if http2::is_nothing_sent(&event) => None,
             Event::Http(event) => {
                 let Some(process) = self.processes.get(&event.instance) else {
                     self.unknown_process += 1;

@@ -7,6 +7,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use wire::{HttpEvent, Outcome, Parent, Role, SpanCore, Text};
 
 use crate::assemble::ProcessInfo;
+use crate::http2;
 use crate::span::{Kind, Span, Status, Value};
 
 /// What Go's `url.URL.EscapedPath` escapes in a path.
@@ -189,6 +190,10 @@ fn outcome(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> St
         }
         Outcome::Done | Outcome::Hijacked => {}
     }
+    if let Some((kind, message)) = http2::closed_early(event) {
+        out.push(("error.type", Value::Static(kind)));
+        return Status::Error(message.into());
+    }
     let failed = if event.role == Role::Server { 500 } else { 400 };
     match code {
         Some(code) if code >= failed => {
@@ -202,6 +207,9 @@ fn outcome(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> St
 /// Type and message of a client's error.
 fn error(event: &HttpEvent, process: &ProcessInfo) -> (Value, String) {
     let name = process.type_names.get(&event.error_type);
+    if let Some((kind, message)) = name.and_then(|name| http2::error(name, event.errno)) {
+        return (Value::Static(kind), message);
+    }
     let message = if event.errno != 0 {
         errno_text(event.errno)
     } else if name.is_some_and(|name| name == "context.deadlineExceededError") {

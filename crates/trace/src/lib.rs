@@ -6,6 +6,7 @@
 
 mod assemble;
 mod http;
+mod http2;
 mod span;
 
 pub use assemble::{Assembler, ProcessInfo};
