@@ -106,6 +106,13 @@ int go_site(struct pt_regs *ctx)
 	return probe < GT_PROBE_COUNT ? dispatch(ctx, probe) : 0;
 }
 
+/* What the traps cost without any work: for the benchmark. */
+SEC("uprobe.multi")
+int go_site_empty(struct pt_regs *ctx)
+{
+	return 0;
+}
+
 #define PROGRAM(name, probe)                    \
 	SEC("uprobe")                           \
 	int name(struct pt_regs *ctx)           \

@@ -1,20 +1,27 @@
-//! The load generator: HTTP/1.1 keep-alive connections, as fast as they go or at a fixed rate.
+//! The load generator: HTTP/1.1 keep-alive connections, plain or over TLS, or streams of one HTTP/2
+//! connection, as fast as they go or at a fixed rate.
 //!
 //! Written for this because the count must be exact: each request is answered before the run ends,
 //! so that spans can be compared with requests. Speaks to loopback only.
+
+mod http2;
+mod tls;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[arg(long)]
     pub(crate) addr: SocketAddr,
+    #[arg(long, value_enum, default_value_t = Protocol::Http1)]
+    pub(crate) protocol: Protocol,
+    /// Requests under way at once: connections, or streams of the one of HTTP/2
     #[arg(long)]
     pub(crate) connections: usize,
     #[arg(long)]
@@ -22,6 +29,27 @@ pub(crate) struct Args {
     /// Requests per second over all connections; 0 is as fast as they go
     #[arg(long, default_value_t = 0)]
     pub(crate) rate: u64,
+}
+
+/// How requests are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Protocol {
+    Http1,
+    /// HTTP/1.1 over TLS.
+    Tls,
+    /// HTTP/2 without TLS.
+    Http2,
+}
+
+impl Protocol {
+    /// The name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Protocol::Http1 => "http1",
+            Protocol::Tls => "tls",
+            Protocol::Http2 => "http2",
+        }
+    }
 }
 
 /// What came of a run.
@@ -44,6 +72,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 async fn drive(args: &Args) -> Result<Outcome> {
     let mut tasks = tokio::task::JoinSet::new();
+    let streams = match args.protocol {
+        Protocol::Http2 => Some(http2::connect(args.addr).await?),
+        _ => None,
+    };
     let start = Instant::now();
     let end = start + Duration::from_millis(args.millis);
     for i in 0..args.connections {
@@ -51,7 +83,20 @@ async fn drive(args: &Args) -> Result<Outcome> {
             let gap = Duration::from_secs_f64(args.connections as f64 / args.rate as f64);
             (gap, gap.mul_f64(i as f64 / args.connections as f64))
         });
-        tasks.spawn(connection(args.addr, end, pace));
+        let pace = Pace::new(end, pace);
+        match (args.protocol, &streams) {
+            (Protocol::Tls, _) => {
+                let stream = tls::connect(args.addr).await?;
+                tasks.spawn(connection(args.addr, stream, pace));
+            }
+            (_, Some(streams)) => {
+                tasks.spawn(http2::stream(args.addr, streams.clone(), pace));
+            }
+            (_, None) => {
+                let stream = connect(args.addr).await?;
+                tasks.spawn(connection(args.addr, stream, pace));
+            }
+        }
     }
     let mut times = Vec::new();
     while let Some(result) = tasks.join_next().await {
@@ -63,34 +108,63 @@ async fn drive(args: &Args) -> Result<Outcome> {
     Ok(Outcome { requests: times.len() as u64, seconds, p50_us: at(50), p99_us: at(99) })
 }
 
-/// One connection; gives the time of each request in microseconds. `pace` is the gap between
-/// requests and the offset of the first.
+async fn connect(addr: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect(addr).await.context("connect to the target")?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// When the next request is sent, and until when.
+struct Pace {
+    end: Instant,
+    gap: Option<Duration>,
+    next: Instant,
+}
+
+impl Pace {
+    /// `pace` is the gap between requests and the offset of the first.
+    fn new(end: Instant, pace: Option<(Duration, Duration)>) -> Self {
+        let next = Instant::now() + pace.map_or(Duration::ZERO, |(_, offset)| offset);
+        Self { end, gap: pace.map(|(gap, _)| gap), next }
+    }
+
+    /// Waits for the next request's time; whether there is one.
+    async fn next(&mut self) -> bool {
+        if Instant::now() >= self.end {
+            return false;
+        }
+        if let Some(gap) = self.gap {
+            tokio::time::sleep_until(self.next.into()).await;
+            self.next += gap;
+        }
+        true
+    }
+}
+
+fn micros(since: Instant) -> u32 {
+    u32::try_from(since.elapsed().as_micros()).unwrap_or(u32::MAX)
+}
+
+/// One connection of HTTP/1; gives the time of each request in microseconds.
 async fn connection(
     addr: SocketAddr,
-    end: Instant,
-    pace: Option<(Duration, Duration)>,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    mut pace: Pace,
 ) -> Result<Vec<u32>> {
-    let mut stream = TcpStream::connect(addr).await.context("connect to the target")?;
-    stream.set_nodelay(true)?;
     let request = format!("GET / HTTP/1.1\r\nHost: {addr}\r\nUser-Agent: gotap-bench\r\n\r\n");
     let mut times = Vec::with_capacity(1 << 16);
-    let mut next = Instant::now() + pace.map_or(Duration::ZERO, |(_, offset)| offset);
     let mut buffer = vec![0u8; 4096];
-    while Instant::now() < end {
-        if let Some((gap, _)) = pace {
-            tokio::time::sleep_until(next.into()).await;
-            next += gap;
-        }
+    while pace.next().await {
         let sent = Instant::now();
         stream.write_all(request.as_bytes()).await?;
         read_response(&mut stream, &mut buffer).await?;
-        times.push(u32::try_from(sent.elapsed().as_micros()).unwrap_or(u32::MAX));
+        times.push(micros(sent));
     }
     Ok(times)
 }
 
 /// Reads one response with a Content-Length.
-async fn read_response(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<()> {
+async fn read_response(stream: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> Result<()> {
     let mut filled = 0;
     loop {
         ensure!(filled < buffer.len(), "the response is larger than expected");

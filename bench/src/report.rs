@@ -77,7 +77,8 @@ pub(crate) fn table(summaries: &[Summary]) -> String {
     for s in summaries {
         let bare = s.mode == "none";
         let unless_bare = |text: String| if bare { "–".to_owned() } else { text };
-        let agent = |text: String| if s.agent_rss_mb == 0.0 { "–".to_owned() } else { text };
+        let idle = s.agent_rss_mb == 0.0 || s.mode == "traps";
+        let agent = |text: String| if idle { "–".to_owned() } else { text };
         out.push_str(&format!(
             "| {} | {} | {:.0} | {} | {:.1} µs | {} | {:.0} µs | {:.0} µs | {} | {} | {} | {} |\n",
             s.scenario,
@@ -91,7 +92,11 @@ pub(crate) fn table(summaries: &[Summary]) -> String {
             agent(format!("{:.1} µs", s.agent_us)),
             agent(format!("{:.0} MB", s.agent_rss_mb)),
             if s.mode == "gotap" { format!("{:.2}", s.traps) } else { "–".into() },
-            unless_bare(format!("{:.2} %", s.received * 100.0)),
+            if matches!(s.mode, "none" | "traps") {
+                "–".into()
+            } else {
+                format!("{:.2} %", s.received * 100.0)
+            },
         ));
     }
     out

@@ -11,7 +11,7 @@ use gotap_testkit::go::{self, Mode as BuildMode, Version};
 use gotap_testkit::process::Running;
 use serde::Serialize;
 
-use crate::load::Outcome;
+use crate::load::{Outcome, Protocol};
 use crate::measure;
 
 const READY: Duration = Duration::from_secs(20);
@@ -24,18 +24,29 @@ pub(crate) struct Scenario {
     rate: u64,
     /// Flags of the server.
     work: &'static [&'static str],
+    /// How the load generator speaks.
+    protocol: Protocol,
     /// Whether the handler makes a client call, so that two spans are expected of a request.
     calls: bool,
 }
 
 impl Scenario {
     pub(crate) fn all() -> Vec<Self> {
-        let hello = Self { name: "hello", connections: 8, rate: 0, work: &[], calls: false };
+        let hello = Self {
+            name: "hello",
+            connections: 8,
+            rate: 0,
+            work: &[],
+            protocol: Protocol::Http1,
+            calls: false,
+        };
         vec![
             hello.clone(),
             Self { name: "1ms", connections: 16, work: &["-work", "1ms"], ..hello.clone() },
             Self { name: "10k/s", rate: 10_000, ..hello.clone() },
-            Self { name: "call", calls: true, ..hello },
+            Self { name: "call", calls: true, ..hello.clone() },
+            Self { name: "tls", protocol: Protocol::Tls, work: &["-tls"], ..hello.clone() },
+            Self { name: "h2", protocol: Protocol::Http2, work: &["-h2"], ..hello },
         ]
     }
 }
@@ -44,6 +55,8 @@ impl Scenario {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     None,
+    /// gotap with programs that do nothing: what is added is the cost of the traps themselves.
+    Traps,
     Gotap,
     Sdk,
     Agent,
@@ -51,7 +64,7 @@ pub(crate) enum Mode {
 
 impl Mode {
     pub(crate) fn all(agent: bool) -> Vec<Self> {
-        let mut modes = vec![Mode::None, Mode::Gotap, Mode::Sdk];
+        let mut modes = vec![Mode::None, Mode::Traps, Mode::Gotap, Mode::Sdk];
         modes.extend(agent.then_some(Mode::Agent));
         modes
     }
@@ -59,6 +72,7 @@ impl Mode {
     pub(crate) fn label(self) -> &'static str {
         match self {
             Mode::None => "none",
+            Mode::Traps => "traps",
             Mode::Gotap => "gotap",
             Mode::Sdk => "sdk",
             Mode::Agent => "agent",
@@ -130,7 +144,10 @@ impl Programs {
         let said = agent.as_mut().map(stop).transpose()?.unwrap_or_default();
         target.stop()?;
         let total = outcome.requests + warm.requests;
-        let spans_each = if mode == Mode::None { 0 } else { 1 + u64::from(scenario.calls) };
+        let spans_each = match mode {
+            Mode::None | Mode::Traps => 0,
+            _ => 1 + u64::from(scenario.calls),
+        };
         Ok(Run {
             scenario: scenario.name,
             mode: mode.label(),
@@ -167,8 +184,9 @@ impl Programs {
     fn observe(&self, mode: Mode, pid: u32, endpoint: &str) -> Result<Option<Running>> {
         let pid = pid.to_string();
         match (mode, &self.agent) {
-            (Mode::Gotap, _) => {
-                let flags = ["run", "--pid", &pid, "--otlp-endpoint", endpoint];
+            (Mode::Gotap | Mode::Traps, _) => {
+                let mut flags = vec!["run", "--pid", &pid, "--otlp-endpoint", endpoint];
+                flags.extend((mode == Mode::Traps).then_some("--empty-probes"));
                 let gotap = Running::start(&self.gotap, &flags, &[])?;
                 gotap.wait_for_error("ready", READY)?;
                 Ok(Some(gotap))
@@ -188,6 +206,7 @@ impl Programs {
     fn load(&self, scenario: &Scenario, addr: &str, time: Duration) -> Result<Outcome> {
         let output = Command::new(&self.bench)
             .args(["load", "--addr", addr])
+            .args(["--protocol", scenario.protocol.name()])
             .args(["--connections", &scenario.connections.to_string()])
             .args(["--rate", &scenario.rate.to_string()])
             .args(["--millis", &time.as_millis().to_string()])

@@ -3,6 +3,7 @@
 package work
 
 import (
+	"crypto/tls"
 	"flag"
 	"fmt"
 	"io"
@@ -20,6 +21,8 @@ type Options struct {
 	Addr string
 	Work time.Duration
 	Call string
+	TLS  bool
+	H2   bool
 }
 
 // Flags registers the flags; the caller runs flag.Parse.
@@ -28,6 +31,8 @@ func Flags() *Options {
 	flag.StringVar(&o.Addr, "addr", "127.0.0.1:0", "address to listen on")
 	flag.DurationVar(&o.Work, "work", 0, "how long each request sleeps")
 	flag.StringVar(&o.Call, "call", "", "URL that each request GETs before it answers")
+	flag.BoolVar(&o.TLS, "tls", false, "serve TLS, with a certificate made at the start")
+	flag.BoolVar(&o.H2, "h2", false, "serve HTTP/2 without TLS, to clients that know beforehand")
 	return o
 }
 
@@ -81,6 +86,23 @@ func (o *Options) Serve(handler http.Handler) {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
 	fmt.Printf("listening %s\n", listener.Addr())
-	go func() { log.Fatal(http.Serve(listener, handler)) }()
+	go func() { log.Fatal(o.serve(listener, handler)) }()
 	<-stop
+}
+
+func (o *Options) serve(listener net.Listener, handler http.Handler) error {
+	server := &http.Server{Handler: handler}
+	if o.H2 {
+		server.Protocols = new(http.Protocols)
+		server.Protocols.SetUnencryptedHTTP2(true)
+	}
+	if !o.TLS {
+		return server.Serve(listener)
+	}
+	certificate, err := selfSigned()
+	if err != nil {
+		return err
+	}
+	server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	return server.ServeTLS(listener, "", "")
 }

@@ -27,7 +27,10 @@ const REFRESH: Duration = Duration::from_secs(5);
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let config = config::load(args)?;
     let selection = Selection::new(&config.select)?;
-    let options = Options { exact_lineage: config.probes.exact_lineage };
+    let options = Options {
+        exact_lineage: config.probes.exact_lineage,
+        empty_probes: args.probes.empty_probes,
+    };
     let export = config.otlp.to_export()?;
     let exporter = export::Exporter::start(&export, |sentence| say(&sentence))
         .map_err(|e| config::Invalid(e.to_string()))?;
@@ -44,12 +47,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
 /// `gotap trace http`.
 pub(crate) fn trace(args: &TraceArgs) -> Result<()> {
     let selection = select::from_args(&args.select)?;
-    let ProbeArgs { exact_lineage, no_uprobe_multi } = args.probes;
+    let ProbeArgs { exact_lineage, no_uprobe_multi, empty_probes } = args.probes;
     let sink: Box<dyn Sink + Send> = match args.format {
         Format::Text => Box::new(sinks::TextLines::new()),
         Format::Json => Box::new(sinks::JsonLines::new()),
     };
-    let options = Options { exact_lineage };
+    let options = Options { exact_lineage, empty_probes };
     let agent = Agent::start(selection, options, features(no_uprobe_multi), None, sink)?;
     let summary = agent.observe()?;
     say(&summary.traps);
@@ -100,7 +103,7 @@ impl Agent {
     ) -> Result<Self> {
         let (sender, news) = std::sync::mpsc::channel();
         stop_on_signal(sender.clone())?;
-        let session = Session::load(features)?;
+        let session = Session::load(features, options)?;
         let reader = Reader::start(session.event_source()?, sink, sender)?;
         let inspector = Inspector::new(options, service_name);
         let observed = HashMap::new();

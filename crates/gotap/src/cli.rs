@@ -82,6 +82,9 @@ pub(crate) struct ProbeArgs {
     /// Attach each probe by itself instead of through uprobe_multi
     #[arg(long)]
     pub(crate) no_uprobe_multi: bool,
+    /// Attach programs that do nothing, to measure what the traps alone cost
+    #[arg(long, hide = true)]
+    pub(crate) empty_probes: bool,
 }
 
 #[derive(Debug, Clone, Default, Args)]

@@ -156,7 +156,7 @@ fn wsl() -> Check {
 }
 
 fn load(features: &Features) -> Check {
-    match Session::load(*features) {
+    match Session::load(*features, probes::Options::default()) {
         Ok(_) => check("programs", Verdict::Good, "the kernel accepts gotap's BPF programs"),
         Err(e) => check("programs", Verdict::Bad, e.to_string()),
     }

@@ -6,6 +6,7 @@
 
 mod http;
 mod http2;
+mod others;
 mod runtime;
 mod types;
 
@@ -46,6 +47,10 @@ pub enum Ability {
     Http2Server,
     /// HTTP/2 requests that are made.
     Http2Client,
+    /// Requests that fasthttp serves.
+    FastHttp,
+    /// Calls that a gRPC server of its own transport serves.
+    Grpc,
     /// Parents of work in goroutines that carry no context.
     Lineage,
 }
@@ -58,6 +63,8 @@ impl Ability {
             Ability::HttpClient => "http-client",
             Ability::Http2Server => "http2-server",
             Ability::Http2Client => "http2-client",
+            Ability::FastHttp => "fasthttp-server",
+            Ability::Grpc => "grpc-server",
             Ability::Lineage => "goroutine-lineage",
         }
     }
@@ -108,6 +115,7 @@ impl Plan {
         http::plan_server(&context, &mut plan);
         http::plan_client(&context, &mut plan);
         http2::plan(&context, &mut plan);
+        others::plan(&context, &mut plan);
         if !plan.abilities.is_empty() {
             types::plan(&context, &mut plan);
         }

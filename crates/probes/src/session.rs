@@ -16,6 +16,8 @@ static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gotap.bpf.o"));
 
 /// The one program that serves all sites of a process through uprobe_multi.
 const MULTI: &str = "go_site";
+/// The same that does nothing.
+const EMPTY: &str = "go_site_empty";
 
 /// Connections with a request that can be open at once, over all processes.
 const MAX_CONNECTIONS: u32 = 131_072;
@@ -25,6 +27,9 @@ const MAX_CONNECTIONS: u32 = 131_072;
 pub struct Options {
     /// Trap each goroutine's creation, so that no ancestor is ever lost.
     pub exact_lineage: bool,
+    /// Attach a program that does nothing instead: what is left is what the traps themselves cost.
+    /// Needs uprobe_multi.
+    pub empty_probes: bool,
 }
 
 /// One observed process.
@@ -59,6 +64,7 @@ impl Counters {
 pub struct Session {
     object: Object,
     features: Features,
+    multi: &'static str,
     attached: HashMap<u32, (Attached, Vec<Link>, Vec<raw::Key>)>,
     next_instance: u32,
     _tracepoints: Vec<Link>,
@@ -69,7 +75,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::OldKernel`], [`Error::NoBtf`], [`Error::Denied`] or what libbpf says.
-    pub fn load(features: Features) -> Result<Self, Error> {
+    pub fn load(features: Features, options: Options) -> Result<Self, Error> {
         if features.kernel < Features::OLDEST {
             return Err(Error::OldKernel(features.kernel));
         }
@@ -81,13 +87,8 @@ impl Session {
             .name("gotap")
             .and_then(|b| b.open_memory(OBJECT))
             .map_err(Error::bpf("open BPF object"))?;
-        for mut program in open.progs_mut() {
-            let multi = program.name() == MULTI;
-            let single = program.name().to_string_lossy().starts_with("probe_");
-            program.set_autoload(
-                !(single && features.uprobe_multi || multi && !features.uprobe_multi),
-            );
-        }
+        let multi = if options.empty_probes { EMPTY } else { MULTI };
+        choose_programs(&mut open, features, multi);
         size_maps(&mut open, features).map_err(Error::bpf("size maps"))?;
         let mut object = open.load().map_err(Error::bpf("load BPF programs"))?;
         let mut tracepoints = Vec::new();
@@ -100,7 +101,7 @@ impl Session {
             tracepoints.push(link);
         }
         let attached = HashMap::new();
-        Ok(Self { object, features, attached, next_instance: 1, _tracepoints: tracepoints })
+        Ok(Self { object, features, multi, attached, next_instance: 1, _tracepoints: tracepoints })
     }
 
     /// The number that the next attached process gets, so that it can be announced first.
@@ -171,7 +172,7 @@ impl Session {
                 ..UprobeMultiOpts::default()
             };
             let filter = if self.features.uprobe_multi_pid { signed } else { -1 };
-            let link = program(&mut self.object, MULTI)?
+            let link = program(&mut self.object, self.multi)?
                 .attach_uprobe_multi_with_opts(filter, &path, "", options)
                 .map_err(Error::bpf(format!("attach to process {pid}")))?;
             return Ok(vec![link]);
@@ -287,6 +288,19 @@ impl Session {
 
     fn map(&self, name: &str) -> Result<libbpf_rs::Map<'_>, Error> {
         self.object.maps().find(|map| map.name() == name).ok_or_else(|| missing("map", name))
+    }
+}
+
+/// Loads the programs that this kernel can attach, and no others.
+fn choose_programs(open: &mut OpenObject, features: Features, multi: &str) {
+    for mut program in open.progs_mut() {
+        let name = program.name().to_string_lossy().into_owned();
+        let wanted = match name.as_str() {
+            MULTI | EMPTY => features.uprobe_multi && name == multi,
+            single if single.starts_with("probe_") => !features.uprobe_multi,
+            _ => true,
+        };
+        program.set_autoload(wanted);
     }
 }
 

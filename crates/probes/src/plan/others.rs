@@ -1,0 +1,31 @@
+//! Servers that bring an implementation of their own and are not traced yet: a program that uses one
+//! is told apart, so that silence is not taken for idleness.
+
+use super::{Ability, Context, Plan};
+
+/// A function that is linked in when the server is used, and what is missing then.
+const SERVERS: [(&str, Ability, &str); 3] = [
+    (
+        "github.com/valyala/fasthttp.(*Server).serveConn",
+        Ability::FastHttp,
+        "github.com/valyala/fasthttp has an HTTP of its own, which is not traced yet",
+    ),
+    (
+        "google.golang.org/grpc.(*Server).handleStream",
+        Ability::Grpc,
+        "google.golang.org/grpc has an HTTP/2 of its own, which is not traced yet",
+    ),
+    (
+        "github.com/cloudwego/hertz/pkg/protocol/http1.(*Server).Serve",
+        Ability::FastHttp,
+        "github.com/cloudwego/hertz has an HTTP of its own, which is not traced yet",
+    ),
+];
+
+pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
+    for (function, ability, why) in SERVERS {
+        if context.binary.function(function).is_some() {
+            plan.miss(ability, why);
+        }
+    }
+}
