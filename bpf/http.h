@@ -74,7 +74,7 @@ static __always_inline void fill_error(const struct gt_process *proc, struct go_
 		struct gt_type *type = bpf_map_lookup_elem(&go_types, &key);
 
 		if (!i)
-			event->head.error_type = type_at;
+			event->head.subject = type_at;
 		if (!type)
 			break;
 		if (type->role == GT_TYPE_ERROR_STRING) {

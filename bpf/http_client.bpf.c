@@ -138,7 +138,7 @@ static __always_inline void fill_call(const struct gt_process *proc,
 		head->flags |= GT_HTTP_TLS;
 	head->peer_len = 0;
 	head->text_len = 0;
-	head->error_type = 0;
+	head->subject = 0;
 	head->errno_value = 0;
 	head->status = 0;
 	head->proto_major = 0;

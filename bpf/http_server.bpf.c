@@ -201,6 +201,19 @@ static __always_inline bool is_preface(const struct gt_process *proc,
 }
 
 /*
+ * The ServeMux of an http.Server. Before Go 1.22 a request does not tell which of its patterns
+ * matched, so user space looks that up.
+ */
+static __always_inline u64 mux_of(const struct gt_process *proc, u64 server)
+{
+	struct go_iface handler = read_iface(server + proc->server_handler);
+
+	if (!handler.tab)
+		return GT_DEFAULT_MUX;
+	return dynamic_type(handler.tab) == proc->serve_mux ? handler.data : 0;
+}
+
+/*
  * net/http.serverHandler.ServeHTTP(sh, rw http.ResponseWriter, req *http.Request): the start of
  * each request that net/http serves. Those of HTTP/2 have goroutines, and so states, of their own.
  */
@@ -225,6 +238,9 @@ static __noinline int http_server_start(struct pt_regs *ctx, struct gt_process *
 		return 0;
 	major = request_u64(state, proc->requests[GT_REQUEST_HTTP].proto_major);
 	state->http2 = major == 2 ? GT_HTTP2_STD + 1 : 0;
+	/* The first request of its connection. */
+	if (proc->serve_mux && !state->peer_len)
+		state->mux = mux_of(proc, GO_ARG0(ctx));
 	if (major == 1 || (major == 2 && !is_preface(proc, state)))
 		return begin_request(proc, state);
 	if (major != 2)
@@ -321,7 +337,7 @@ static __always_inline void fill_server(const struct gt_process *proc,
 		head->flags |= GT_HTTP_TLS;
 	head->peer_len = state->peer_len;
 	head->text_len = 0;
-	head->error_type = 0;
+	head->subject = state->mux;
 	head->errno_value = 0;
 }
 
@@ -371,6 +387,7 @@ static __noinline int send_server(const struct gt_process *proc, struct server_s
 	FILL_STRINGS(event, &strings, copy_bytes);
 	__builtin_memcpy(event->peer, state->peer, sizeof(event->peer));
 	fill_error(proc, closed, event);
+	event->head.subject = state->mux;
 	bpf_ringbuf_submit(event, wakeup_flags());
 	return 0;
 }

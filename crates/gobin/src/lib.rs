@@ -138,12 +138,20 @@ impl<'d> Binary<'d> {
     pub fn global(&self, global: Global) -> Option<u64> {
         let anchor = global.anchor(self.minor(), self.image.arch());
         let function = self.function(anchor.function)?;
-        let code = self.code(&function)?;
-        let references = match self.image.arch() {
+        self.references(&function)?.get(anchor.ordinal)?.checked_add_signed(anchor.adjust)
+    }
+
+    fn references(&self, function: &Function<'_>) -> Option<Vec<u64>> {
+        let code = self.code(function)?;
+        Some(match self.image.arch() {
             Arch::Amd64 => amd64::references(code, function.entry),
             Arch::Arm64 => arm64::references(code, function.entry),
-        };
-        references.get(anchor.ordinal)?.checked_add_signed(anchor.adjust)
+        })
+    }
+
+    /// The first address that a function refers to relative to its own, as it does to globals.
+    pub fn first_reference(&self, function: &str) -> Option<u64> {
+        self.references(&self.function(function)?)?.first().copied()
     }
 
     /// The site near the entry of `function` at which the arguments are in their registers:

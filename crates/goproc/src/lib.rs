@@ -1,15 +1,19 @@
 //! What a live process says of itself through `/proc`: its executable, where it is loaded, its
-//! environment and the ports it listens on. Nothing here stops or changes the process.
+//! environment, the ports it listens on and a few things in its memory. Nothing here stops or
+//! changes the process.
 //!
 //! Not here: what the executable contains (`gobin`) and what its probes report (`probes`).
 
 mod executable;
+mod memory;
 mod ports;
 mod process;
+mod servemux;
 
 pub use executable::{Executable, FileId};
 pub use ports::listening_ports;
 pub use process::{Process, pids};
+pub use servemux::read_patterns;
 
 /// Why something could not be learnt about a process.
 #[derive(Debug, thiserror::Error)]

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use crate::Error;
+use crate::memory::Memory;
 
 /// A process by its id. Holds nothing open: every question reads `/proc` anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,6 +68,14 @@ impl Process {
             (path == link && u64::from_str_radix(offset, 16).ok()? == 0)
                 .then(|| u64::from_str_radix(start, 16).ok())?
         })
+    }
+
+    /// The word at an address of its memory.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchProcess`], [`Error::Denied`], or [`Error::Io`] where nothing is mapped.
+    pub fn word_at(self, address: u64) -> Result<u64, Error> {
+        Memory::open(self)?.word(address)
     }
 
     /// Start time in clock ticks since boot: with the pid it names a process for good.

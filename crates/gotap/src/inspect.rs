@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::routes::MuxRoutes;
 use gobin::Binary;
 use goproc::{Executable, FileId, Process};
 use probes::{Options, Plan};
@@ -199,6 +200,10 @@ impl Target {
         let names = &self.program.plan.type_names;
         let type_names =
             names.iter().map(|(vaddr, name)| (vaddr.wrapping_add(bias), name.clone())).collect();
-        ProcessInfo { resource: self.resource.clone(), type_names: Arc::new(type_names) }
+        let routes = self.program.plan.mux.map(|layout| {
+            let routes = MuxRoutes::new(self.process, layout, bias);
+            Arc::new(routes) as Arc<dyn trace::Routes>
+        });
+        ProcessInfo { resource: self.resource.clone(), type_names: Arc::new(type_names), routes }
     }
 }

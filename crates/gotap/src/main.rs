@@ -11,6 +11,7 @@ mod inspect;
 mod output;
 mod ps;
 mod reader;
+mod routes;
 mod select;
 
 use std::process::ExitCode;

@@ -11,7 +11,7 @@ mod session;
 
 pub use events::{EventSource, Events};
 pub use features::{Features, KernelVersion};
-pub use plan::{Ability, Missing, Plan, PlannedSite};
+pub use plan::{Ability, Missing, MuxLayout, Plan, PlannedSite};
 pub use session::{Attached, Counters, Options, Session};
 
 /// Why probes could not be loaded or attached.

@@ -7,6 +7,7 @@
 mod http;
 mod http2;
 mod others;
+mod routes;
 mod runtime;
 mod types;
 
@@ -15,6 +16,7 @@ use wire::Probe;
 use wire::raw::{self, NONE};
 
 use crate::Options;
+pub use routes::MuxLayout;
 
 /// A probe and where it will stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +92,8 @@ pub struct Plan {
     pub missing: Vec<Missing>,
     /// Names of types that errors can have, by address in the file.
     pub type_names: Vec<(u64, String)>,
+    /// How to read the patterns of a `http.ServeMux`, where requests do not name theirs.
+    pub mux: Option<MuxLayout>,
     types: Vec<(u64, raw::Type)>,
     constants: raw::Process,
     lowest_vaddr: u64,
@@ -105,6 +109,7 @@ impl Plan {
             abilities: Vec::new(),
             missing: Vec::new(),
             type_names: Vec::new(),
+            mux: None,
             types: Vec::new(),
             constants: raw::Process::ABSENT,
             lowest_vaddr: binary.image().lowest_vaddr(),
@@ -116,6 +121,7 @@ impl Plan {
         http::plan_client(&context, &mut plan);
         http2::plan(&context, &mut plan);
         others::plan(&context, &mut plan);
+        routes::plan(&context, &mut plan);
         if !plan.abilities.is_empty() {
             types::plan(&context, &mut plan);
         }
@@ -149,6 +155,7 @@ impl Plan {
             &mut out.goidgen,
             &mut out.cancel_ctx,
             &mut out.skip_alternate,
+            &mut out.serve_mux,
             &mut out.dial_conn,
         ] {
             *address = moved(*address);

@@ -12,6 +12,14 @@ use crate::span::{Resource, Span};
 /// Tracestates that wait for their span; the request may still run for long.
 const MAX_TRACESTATES: usize = 8192;
 
+/// Finds which pattern of a process's `http.ServeMux` a request matched, for those that do not say
+/// it themselves.
+pub trait Routes: std::fmt::Debug + Send + Sync {
+    /// The pattern; `mux` is the ServeMux's address or [`wire::DEFAULT_MUX`], `host` has no port,
+    /// `path` is decoded.
+    fn pattern(&self, mux: u64, host: &str, path: &str) -> Option<String>;
+}
+
 /// What must be known of a process to make spans of its events.
 #[derive(Debug, Clone, Default)]
 pub struct ProcessInfo {
@@ -19,6 +27,8 @@ pub struct ProcessInfo {
     pub resource: Arc<Resource>,
     /// Names of error types by the address of their descriptor in the process.
     pub type_names: Arc<HashMap<u64, String>>,
+    /// Routes of requests that do not name theirs.
+    pub routes: Option<Arc<dyn Routes>>,
 }
 
 /// Turns events into spans.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use wire::{HttpEvent, Outcome, Parent, Role, SpanCore, Text};
 
 use crate::assemble::ProcessInfo;
@@ -43,7 +43,7 @@ pub(crate) fn span(event: HttpEvent, process: &ProcessInfo, clock_offset: i64) -
     let mut attributes = Vec::with_capacity(16);
     let method = method(&event, &mut attributes);
     let route = match event.role {
-        Role::Server => server(&event, &mut attributes),
+        Role::Server => server(&event, process, &mut attributes),
         Role::Client => client(&event, &mut attributes),
     };
     let status = outcome(&event, process, &mut attributes);
@@ -101,7 +101,7 @@ fn method(event: &HttpEvent, out: &mut Attributes) -> &'static str {
 }
 
 /// Adds what a server knows; gives the route.
-fn server(event: &HttpEvent, out: &mut Attributes) -> Option<String> {
+fn server(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> Option<String> {
     let scheme = if event.tls { "https" } else { "http" };
     out.push(("url.scheme", Value::Static(scheme)));
     if let Some(path) = path_of(&event.target.value) {
@@ -109,7 +109,7 @@ fn server(event: &HttpEvent, out: &mut Attributes) -> Option<String> {
         let cut = event.target.truncated && !event.target.value.contains('?');
         out.push(("url.path", Value::Text(marked(path, cut))));
     }
-    let route = route(&event.route);
+    let route = route(&event.route).or_else(|| looked_up_route(event, process));
     if let Some(route) = &route {
         out.push(("http.route", Value::Text(route.clone())));
     }
@@ -240,6 +240,18 @@ fn errno_text(errno: u32) -> String {
 fn route(pattern: &Text) -> Option<String> {
     let path = pattern.value.find('/')?;
     Some(marked(&pattern.value[path..], pattern.truncated))
+}
+
+/// The same where only the ServeMux knows it, by host and decoded path.
+fn looked_up_route(event: &HttpEvent, process: &ProcessInfo) -> Option<String> {
+    let routes = process.routes.as_ref().filter(|_| event.mux != 0)?;
+    if event.target.truncated && !event.target.value.contains('?') {
+        return None;
+    }
+    let path = percent_decode_str(path_of(&event.target.value)?).decode_utf8().ok()?;
+    let host = host_port(&event.host.value).map_or("", |(host, _)| host);
+    let pattern = routes.pattern(event.mux, host, &path)?;
+    route(&Text { value: pattern, truncated: false })
 }
 
 /// The path of a request target in origin, absolute or asterisk form.

@@ -27,6 +27,7 @@ fn event(role: Role) -> HttpEvent {
         raw_path: false,
         tracestate: false,
         error_type: 0,
+        mux: 0,
         errno: 0,
         method: text("GET"),
         target: text("/users/7?token=secret"),

@@ -9,5 +9,5 @@ mod http;
 mod http2;
 mod span;
 
-pub use assemble::{Assembler, ProcessInfo};
+pub use assemble::{Assembler, ProcessInfo, Routes};
 pub use span::{Kind, Resource, Span, Status, Value};

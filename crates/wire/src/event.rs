@@ -18,6 +18,9 @@ const FLAG_RAW_PATH: u16 = 2;
 const FLAG_TRACESTATE: u16 = 4;
 const FLAG_LINE: u16 = 8;
 
+/// In place of the address of a `http.ServeMux`: the default one.
+pub const DEFAULT_MUX: u64 = 1;
+
 /// Why a record could not be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -95,6 +98,9 @@ pub struct HttpEvent {
     pub tracestate: bool,
     /// Address of the error's type descriptor, 0 without an error.
     pub error_type: u64,
+    /// Address of the `http.ServeMux` that routed the request, where the request does not name its
+    /// pattern (server, before Go 1.22); [`DEFAULT_MUX`] for `http.DefaultServeMux`, 0 for none.
+    pub mux: u64,
     /// Operating system error that the error wraps, 0 for none.
     pub errno: u32,
     /// Request method.
@@ -247,7 +253,8 @@ fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
         tls: has(FLAG_TLS),
         raw_path: has(FLAG_RAW_PATH),
         tracestate: has(FLAG_TRACESTATE),
-        error_type: event.error_type,
+        error_type: if role == Role::Client { event.subject } else { 0 },
+        mux: if role == Role::Server { event.subject } else { 0 },
         errno: event.errno,
         method,
         target,

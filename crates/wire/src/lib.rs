@@ -7,5 +7,5 @@ mod event;
 mod names;
 pub mod raw;
 
-pub use event::{DecodeError, Event, HttpEvent, Role, SpanCore, Text, decode};
+pub use event::{DEFAULT_MUX, DecodeError, Event, HttpEvent, Role, SpanCore, Text, decode};
 pub use names::{Drop, Outcome, Parent, Probe};

@@ -44,7 +44,7 @@ pub(crate) struct HttpHead {
     pub(crate) span: Span,
     pub(crate) request_size: i64,
     pub(crate) response_size: i64,
-    pub(crate) error_type: u64,
+    pub(crate) subject: u64,
     pub(crate) errno: u32,
     pub(crate) status: u16,
     pub(crate) proto_major: u8,
@@ -228,6 +228,7 @@ pub struct Process {
     pub goidgen: u64,
     pub cancel_ctx: u64,
     pub skip_alternate: u64,
+    pub serve_mux: u64,
     pub dial_conn: u64,
     pub processors: [u64; 8],
     pub processor_count: u32,
@@ -256,6 +257,8 @@ pub struct Process {
     pub response_proto_major: u16,
     pub response_proto_minor: u16,
     pub response_request: u16,
+    pub server_handler: u16,
+    pub pad: [u16; 3],
     /// `net/http.Request`, and `ServerRequest` of Go 1.27's HTTP/2.
     pub requests: [Request; 2],
     /// net/http's own HTTP/2, and that of `golang.org/x/net`.
@@ -273,6 +276,7 @@ impl Process {
         goidgen: 0,
         cancel_ctx: 0,
         skip_alternate: 0,
+        serve_mux: 0,
         dial_conn: 0,
         processors: [0; 8],
         processor_count: 0,
@@ -301,6 +305,8 @@ impl Process {
         response_proto_major: NONE,
         response_proto_minor: NONE,
         response_request: NONE,
+        server_handler: NONE,
+        pad: [0; 3],
         requests: [Request::ABSENT; 2],
         http2: [Http2::ABSENT; 2],
     };
@@ -317,4 +323,4 @@ const _: () = assert!(size_of::<Key>() == 16);
 const _: () = assert!(size_of::<Type>() == 8);
 const _: () = assert!(size_of::<Request>() == 32);
 const _: () = assert!(size_of::<Http2>() == 16);
-const _: () = assert!(size_of::<Process>() == 280);
+const _: () = assert!(size_of::<Process>() == 296);

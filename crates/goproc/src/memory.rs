@@ -1,0 +1,31 @@
+//! Reading a process's memory through `/proc/PID/mem`, which neither stops nor changes it.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use crate::{Error, Process};
+
+/// A process's memory, open for reading.
+pub(crate) struct Memory {
+    file: File,
+    process: Process,
+}
+
+impl Memory {
+    pub(crate) fn open(process: Process) -> Result<Self, Error> {
+        let file = File::open(process.path("mem")).map_err(|e| process.error(e))?;
+        Ok(Self { file, process })
+    }
+
+    /// Fills `to` from `address`; an error when not all of it is mapped.
+    pub(crate) fn read(&self, address: u64, to: &mut [u8]) -> Result<(), Error> {
+        self.file.read_exact_at(to, address).map_err(|e| self.process.error(e))
+    }
+
+    /// The word at `address`.
+    pub(crate) fn word(&self, address: u64) -> Result<u64, Error> {
+        let mut bytes = [0; 8];
+        self.read(address, &mut bytes)?;
+        Ok(u64::from_ne_bytes(bytes))
+    }
+}
