@@ -118,6 +118,21 @@ static __always_inline void find_call_strings(const struct gt_process *proc,
 	out->host = url_string(state, proc->url_host);
 }
 
+/* The length of the body that a call sends. The client's zero says "unknown" where there is one. */
+static __always_inline s64 call_size(const struct gt_process *proc,
+				     const struct client_state *state)
+{
+	s64 size = (s64)call_u64(state, proc->requests[0].content_length);
+	u64 body = size ? 0 : call_u64(state, proc->requests[0].body);
+	struct gt_key key = key_of(proc, body ? dynamic_type(body) : 0);
+	struct gt_type *type;
+
+	if (!body)
+		return size;
+	type = bpf_map_lookup_elem(&go_types, &key);
+	return type && type->role == GT_TYPE_NO_BODY ? 0 : -1;
+}
+
 static __always_inline void fill_call(const struct gt_process *proc,
 				      const struct client_state *state, u8 outcome, bool raw,
 				      struct gt_http_head *head)
@@ -131,7 +146,7 @@ static __always_inline void fill_call(const struct gt_process *proc,
 	head->span.parent = state->parent;
 	head->span.outcome = outcome;
 	head->span.resend = state->resend;
-	head->request_size = (s64)call_u64(state, proc->requests[0].content_length);
+	head->request_size = call_size(proc, state);
 	head->flags = raw ? GT_HTTP_RAW_PATH : 0;
 	/* The transport takes no other scheme than http and https. */
 	if (url_string(state, proc->url_scheme).len == 5)

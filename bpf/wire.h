@@ -191,6 +191,7 @@ enum gt_type_role {
 	GT_TYPE_ERRNO = 5, /* syscall.Errno */
 	GT_TYPE_HTTP2_CODE = 6, /* an error whose HTTP/2 error code is at `first` */
 	GT_TYPE_NOTHING_SENT = 7, /* HTTP/2's: there was no connection to use, another is dialled */
+	GT_TYPE_NO_BODY = 8, /* a request's body that is none */
 };
 
 /* What is known of a type that interface values hold. */
@@ -217,7 +218,7 @@ struct gt_request {
 	__u16 pattern; /* string */
 	__u16 pat; /* *pattern, whose string is at pattern_str */
 	__u16 response; /* the redirect that caused this request */
-	__u16 pad;
+	__u16 body;
 };
 _Static_assert(sizeof(struct gt_request) == 32, "wire");
 

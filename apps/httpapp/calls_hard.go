@@ -25,6 +25,7 @@ func (c *caller) hardCases() map[string]func(name string, r *http.Request) strin
 		"roundtripper": c.roundTripper,
 		"continue":     c.expectContinue,
 		"refuse-body":  c.refuseBody,
+		"empty-body":   c.emptyBody,
 		"method":       c.method,
 		"headers":      c.headers,
 		"odd-path":     c.oddPath,
@@ -170,6 +171,11 @@ func (c *caller) expect(path, name string, r *http.Request) string {
 	request := c.at(http.MethodPost, path, name, r, strings.NewReader(strings.Repeat("x", 1000)))
 	request.Header.Set("Expect", "100-continue")
 	return send(&http.Client{Transport: transport}, request)
+}
+
+// emptyBody posts a body of which net/http knows that nothing is in it.
+func (c *caller) emptyBody(name string, r *http.Request) string {
+	return send(c.client, c.at(http.MethodPost, "/echo", name, r, strings.NewReader("")))
 }
 
 // method calls ?path= with the method ?method=.

@@ -134,6 +134,8 @@ pub enum TypeRole {
     Http2Code = 6,
     /// HTTP/2's error for want of a connection, upon which another is dialled.
     NothingSent = 7,
+    /// A request's body that is none.
+    NoBody = 8,
 }
 
 /// What is known of a Go type that interface values hold.
@@ -171,7 +173,7 @@ pub struct Request {
     pub pattern: u16,
     pub pat: u16,
     pub response: u16,
-    pub pad: u16,
+    pub body: u16,
 }
 
 impl Request {
@@ -192,7 +194,7 @@ impl Request {
         pattern: NONE,
         pat: NONE,
         response: NONE,
-        pad: 0,
+        body: NONE,
     };
 }
 

@@ -79,7 +79,7 @@ pub(super) fn request_fields(context: &Context<'_, '_>, name: &str, ctx: &str) -
         pattern: field("Pattern"),
         pat: field("pat"),
         response: field("Response"),
-        pad: 0,
+        body: field("Body"),
     }
 }
 

@@ -22,6 +22,9 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
         }
         plan.types.extend(parent_of(context, typ).map(|role| (typ.vaddr, role)));
     }
+    let none = context.types.find_struct("net/http.noBody");
+    let none = none.and_then(|typ| Some((typ.vaddr, role(TypeRole::NoBody, 0, 0)?)));
+    plan.types.extend(none);
     for typ in context.types.with_methods(&["Error"]) {
         plan.type_names.push((typ.vaddr, typ.name.to_owned()));
         if plan.types.len() < 2 * MAX_TYPES {

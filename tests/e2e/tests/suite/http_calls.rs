@@ -179,6 +179,8 @@ fn a_body_of_unknown_size_has_none() -> Result<()> {
         let post = spans.iter().find(|span| span.name == "POST").context("the POST")?;
         ensure!(post.int("http.request.body.size").is_none(), "{post:#?}");
         ensure!(post.int("http.response.body.size") == Some(4), "{post:#?}");
+        let empty = call(&app, "/call/empty-body")?;
+        ensure!(empty.int("http.request.body.size") == Some(0), "{empty:#?}");
         Ok(())
     })
 }
