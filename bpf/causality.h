@@ -130,51 +130,136 @@ static __noinline int parent_by_context(const struct gt_process *proc, u64 tab, 
 	return 0;
 }
 
-/*
- * Where the processors' structures are. They are never freed, so they are read once; user space
- * resets their number now and then, as GOMAXPROCS may change.
- */
-static __always_inline void find_processors(struct gt_process *proc)
+/* Where the processors' structures are. They are never freed, so they are read once. */
+static __noinline int find_processors(const struct gt_process *proc, struct goid_marks *marks)
 {
-	struct {
-		u64 ptr, len;
-	} allp = {};
+	struct go_string allp = read_string(proc->allp, 0);
 	u32 n = 0;
 
-	bpf_probe_read_user(&allp, sizeof(allp), (void *)proc->allp);
 	for (; n < GT_MAX_P && n < allp.len; n++)
-		proc->processors[n] = read_u64(allp.ptr + 8 * (u64)n);
-	proc->processor_count = n;
+		marks->processors[n] = read_u64(allp.ptr + 8 * (u64)n);
+	/* On more processors goroutines of some can't be told younger, which costs their parents. */
+	if (allp.len > GT_MAX_P)
+		count_drop(GT_DROP_PROCESSORS_UNSEEN);
+	marks->processor_count = n;
+	return 0;
 }
 
-/* Notes which goroutine ids are still to be given out, so that later ones are known as younger. */
-static __always_inline void note_goids(struct gt_process *proc, struct server_state *state)
+static const struct goid_marks new_marks;
+
+static __always_inline struct goid_marks *marks_of(const struct gt_process *proc)
 {
-	state->goidgen = 0;
-	if (!proc->goidgen || !proc->allp)
-		return;
-	if (!proc->processor_count)
-		find_processors(proc);
-	state->goidgen = read_u64(proc->goidgen);
-	for (u32 i = 0; i < GT_MAX_P; i++) {
-		if (i >= proc->processor_count)
-			break;
-		struct go_string pair = read_string(proc->processors[i], proc->p_goidcache);
+	u32 instance = proc->instance;
+	struct goid_marks *out = bpf_map_lookup_elem(&marks, &instance);
 
-		state->caches[i].next = pair.ptr;
-		state->caches[i].end = pair.len;
-	}
+	if (out)
+		return out;
+	if (bpf_map_update_elem(&marks, &instance, &new_marks, BPF_ANY))
+		return NULL;
+	return bpf_map_lookup_elem(&marks, &instance);
 }
 
-/* Whether goroutine `goid` was created after the request of `state` started. */
+/* Reads which ids are still to be given out. */
+static __noinline int read_goids(const struct gt_process *proc, struct goid_marks *marks,
+				 struct server_state *state)
+{
+	u32 i = 0;
+
+	if (!marks->processor_count)
+		find_processors(proc, marks);
+	state->goidgen = read_u64(proc->goidgen);
+	for (; i < GT_MAX_P; i++) {
+		struct go_string pair;
+
+		if (i >= marks->processor_count)
+			break;
+		/* goidcache and goidcacheend. */
+		pair = read_string(marks->processors[i], proc->p_goidcache);
+		state->caches[i] = pair.ptr << 8 | ((pair.len - pair.ptr) & 0xff);
+	}
+	state->processors = i;
+	return 0;
+}
+
+/* Copies marks that were taken after the goroutine's last request; gives whether there are any. */
+static __noinline int copy_marks(const struct goid_marks *marks, struct server_state *state)
+{
+	u64 taken = marks->time_ns;
+	u32 i = 0;
+
+	if (taken <= state->ended_ns)
+		return 0;
+	for (; i < GT_MAX_P; i++) {
+		if (i >= marks->processor_count)
+			break;
+		state->caches[i] = marks->caches[i];
+	}
+	state->processors = i;
+	state->goidgen = marks->goidgen;
+	/* Somebody may have written others meanwhile. */
+	return marks->time_ns == taken;
+}
+
+/*
+ * Lets others use what was read for a request at `now`. Who finds that somebody else has begun to
+ * write meanwhile leaves it to them.
+ */
+static __noinline int publish_marks(struct goid_marks *marks, const struct server_state *state,
+				    u64 now)
+{
+	u64 owner = now ^ state->span_id;
+
+	marks->time_ns = 0;
+	marks->owner = owner;
+	marks->goidgen = state->goidgen;
+	for (u32 i = 0; i < GT_MAX_P; i++) {
+		if (i >= state->processors)
+			break;
+		if (marks->owner != owner)
+			return 0;
+		marks->caches[i] = state->caches[i];
+	}
+	if (marks->owner == owner)
+		marks->time_ns = now;
+	return 0;
+}
+
+/*
+ * Remembers for a request which ids were still to be given out, so that goroutines which it starts
+ * are known as younger. Marks are good if they were taken after the goroutine's last request. Its
+ * first request needs none: all that the goroutine starts belongs to it.
+ */
+static __noinline int note_goids(const struct gt_process *proc, struct server_state *state)
+{
+	u64 now = bpf_ktime_get_ns();
+	struct goid_marks *marks;
+
+	state->goidgen = 0;
+	state->processors = 0;
+	if (!state->ended_ns || !proc->goidgen || !proc->allp)
+		return 0;
+	marks = marks_of(proc);
+	if (!marks || copy_marks(marks, state))
+		return 0;
+	read_goids(proc, marks, state);
+	return publish_marks(marks, state, now);
+}
+
+/* Whether goroutine `goid`, which the state's goroutine has started, belongs to its request. */
 static __always_inline bool is_younger(const struct server_state *state, u64 goid)
 {
+	if (!state->ended_ns)
+		return true;
 	if (!state->goidgen)
 		return false;
 	if (goid > state->goidgen)
 		return true;
 	for (u32 i = 0; i < GT_MAX_P; i++) {
-		if (goid >= state->caches[i].next && goid < state->caches[i].end)
+		u64 next = state->caches[i] >> 8;
+
+		if (i >= state->processors)
+			break;
+		if (goid >= next && goid < next + (state->caches[i] & 0xff))
 			return true;
 	}
 	return false;

@@ -409,6 +409,7 @@ static __noinline int http_server_finish(struct pt_regs *ctx, const struct gt_pr
 	}
 	send_server(proc, state, key.id, GT_OUTCOME_DONE);
 	state->active = 0;
+	state->ended_ns = bpf_ktime_get_ns();
 	return 0;
 }
 

@@ -32,16 +32,31 @@ struct server_state {
 	u64 connection_context;
 	/* Goroutine ids that were not yet given out when the request started. */
 	u64 goidgen;
-	struct {
-		u64 next, end;
-	} caches[GT_MAX_P];
+	u64 caches[GT_MAX_P];
 	char peer[48] GT_WORDS;
 	u16 peer_len;
 	u8 request_kind; /* enum gt_request_kind */
 	u8 http2; /* enum gt_http2_kind plus one, 0 for HTTP/1 */
-	u8 pad[4];
+	u8 processors; /* how many of `caches` are set */
+	u8 pad[3];
+	u64 ended_ns; /* when the goroutine's last request ended, 0 for its first */
 	/* The request as it was at the start, to be read field by field without a fault each. */
 	u64 request[REQUEST_BYTES / 8];
+};
+
+/*
+ * Which goroutine ids a process has not given out yet: the scheduler's counter, and what is left of
+ * the batch of each processor, as its next id << 8 and how many. Taken when a request needs it and
+ * used by all that start soon after.
+ */
+struct goid_marks {
+	u64 time_ns; /* when taking them began, 0 while they are written */
+	u64 owner; /* who wrote last */
+	u64 goidgen;
+	u32 processor_count; /* 0 until they are looked up */
+	u32 pad;
+	u64 processors[GT_MAX_P]; /* addresses of the runtime.p */
+	u64 caches[GT_MAX_P];
 };
 
 /*
@@ -126,6 +141,14 @@ struct {
 	__type(key, struct gt_key);
 	__type(value, struct gt_type);
 } go_types SEC(".maps");
+
+/* By instance; user space removes an entry now and then, as GOMAXPROCS may change. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u32);
+	__type(value, struct goid_marks);
+} marks SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -14,7 +14,7 @@
 /* An offset that the binary does not have. */
 #define GT_NONE 0xffff
 /* Processors whose goroutine-id caches are remembered when a request starts. */
-#define GT_MAX_P 8
+#define GT_MAX_P 64
 
 /* What a uprobe stands for; also the cookie of uprobe_multi and the index of the hit counters. */
 enum gt_probe {
@@ -53,7 +53,8 @@ enum gt_drop {
 	GT_DROP_LINEAGE_LOST = 9,
 	GT_DROP_TRACEPARENT_INVALID = 10,
 	GT_DROP_HEADERS_UNSEEN = 11,
-	GT_DROP_COUNT = 12,
+	GT_DROP_PROCESSORS_UNSEEN = 12,
+	GT_DROP_COUNT = 13,
 };
 
 enum gt_event_kind {
@@ -248,9 +249,8 @@ struct gt_process {
 	__u64 skip_alternate; /* address of net/http.ErrSkipAltProtocol */
 	__u64 serve_mux; /* type descriptor of *http.ServeMux, 0: requests name their pattern */
 	__u64 dial_conn; /* code that starts the goroutines of a client's connection, 0 unknown */
-	__u64 processors[GT_MAX_P]; /* written by the programs: addresses of the runtime.p */
-	__u32 processor_count; /* 0 until they are looked up */
 	__u32 dial_conn_size;
+	__u32 pad0;
 	__u16 g_goid, g_parent_goid, g_gopc, g_m, m_curg;
 	__u16 p_goidcache;
 	__u16 new_g_register; /* x86 register number that holds the new g */
@@ -270,6 +270,6 @@ struct gt_process {
 	struct gt_request requests[GT_REQUEST_KINDS];
 	struct gt_http2 http2[GT_HTTP2_KINDS];
 };
-_Static_assert(sizeof(struct gt_process) == 296, "wire");
+_Static_assert(sizeof(struct gt_process) == 232, "wire");
 
 #endif

@@ -8,7 +8,7 @@ use libbpf_rs::{
     UprobeMultiOpts,
 };
 use wire::{Drop as DropReason, Probe, raw};
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::IntoBytes;
 
 use crate::{Error, EventSource, Features, KernelVersion, Plan};
 
@@ -213,18 +213,12 @@ impl Session {
     /// Lets the programs look anew at what may change while a process runs: its processors.
     ///
     /// # Errors
-    /// What libbpf says.
+    /// When the map is missing.
     pub fn refresh(&self) -> Result<(), Error> {
-        let map = self.map("processes")?;
-        for (pid, (attached, _, _)) in &self.attached {
-            let key = pid.to_ne_bytes();
-            let Ok(Some(bytes)) = map.lookup(&key, MapFlags::ANY) else { continue };
-            let Ok(mut constants) = raw::Process::read_from_bytes(&bytes) else { continue };
-            if constants.instance == attached.instance {
-                constants.processor_count = 0;
-                map.update(&key, constants.as_bytes(), MapFlags::EXIST)
-                    .map_err(Error::bpf("refresh process constants"))?;
-            }
+        let map = self.map("marks")?;
+        for (attached, _, _) in self.attached.values() {
+            // There is none until a request needed it.
+            let _ = map.delete(&attached.instance.to_ne_bytes());
         }
         Ok(())
     }
@@ -244,6 +238,9 @@ impl Session {
 
     /// Removes requests that were being served when the process ended or was detached from.
     fn sweep(&self, instance: u32) {
+        if let Ok(marks) = self.map("marks") {
+            let _ = marks.delete(&instance.to_ne_bytes());
+        }
         let Ok(map) = self.map("servers") else { return };
         let stale: Vec<Vec<u8>> =
             map.keys().filter(|key| key.get(8..12) == Some(&instance.to_ne_bytes()[..])).collect();

@@ -93,6 +93,9 @@ numbered! {
         TraceparentInvalid = 10, "traceparent_invalid";
         /// A request had more headers than are looked at, so that a traceparent may be missed.
         HeadersUnseen = 11, "headers_unseen";
+        /// A program with more processors (GOMAXPROCS) than are looked at, so that parents of work
+        /// in goroutines may be missing; counted each time that they are looked up.
+        ProcessorsUnseen = 12, "processors_unseen";
     }
 }
 

@@ -232,9 +232,8 @@ pub struct Process {
     pub skip_alternate: u64,
     pub serve_mux: u64,
     pub dial_conn: u64,
-    pub processors: [u64; 8],
-    pub processor_count: u32,
     pub dial_conn_size: u32,
+    pub pad0: u32,
     pub g_goid: u16,
     pub g_parent_goid: u16,
     pub g_gopc: u16,
@@ -280,9 +279,8 @@ impl Process {
         skip_alternate: 0,
         serve_mux: 0,
         dial_conn: 0,
-        processors: [0; 8],
-        processor_count: 0,
         dial_conn_size: 0,
+        pad0: 0,
         g_goid: NONE,
         g_parent_goid: NONE,
         g_gopc: NONE,
@@ -325,4 +323,4 @@ const _: () = assert!(size_of::<Key>() == 16);
 const _: () = assert!(size_of::<Type>() == 8);
 const _: () = assert!(size_of::<Request>() == 32);
 const _: () = assert!(size_of::<Http2>() == 16);
-const _: () = assert!(size_of::<Process>() == 296);
+const _: () = assert!(size_of::<Process>() == 232);

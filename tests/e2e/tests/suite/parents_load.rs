@@ -57,11 +57,22 @@ fn no_call_has_a_wrong_parent_under_load() -> Result<()> {
     if !can_trace("no_call_has_a_wrong_parent_under_load") {
         return Ok(());
     }
-    with_each(observe)
+    with_each(|program| observe(program, &[]))
 }
 
-fn observe(program: &Path) -> Result<()> {
-    let (app, _backend) = App::start_pair(program)?;
+/// Each processor has goroutine ids in store, which must be known when a request starts.
+#[test]
+fn many_processors_hide_no_parent() -> Result<()> {
+    if !can_trace("many_processors_hide_no_parent") {
+        return Ok(());
+    }
+    observe(&App::newest()?, &[("GOMAXPROCS", "48")])
+}
+
+fn observe(program: &Path, environment: &[(&str, &str)]) -> Result<()> {
+    let backend = App::start(program)?;
+    let url = format!("http://{}", backend.address);
+    let app = App::start_with(program, &["-backend", &url], environment)?;
     let gotap = Gotap::trace_pid(app.pid())?;
     // Distinguishes runs, should spans of another one ever show up.
     let run = now();
