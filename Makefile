@@ -8,6 +8,8 @@ SHELL := /bin/bash
 CARGO ?= cargo
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 60
+# Debian's kernels that test-kernels boots; 7 is the newest 7.x.
+KERNELS ?= 5.10 6.1 6.12 7
 # Where setup.sh puts what it builds.
 export GOTAP_CACHE ?= $(HOME)/.cache/gotap
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/go/bin:$(GOTAP_CACHE)/bin
@@ -35,6 +37,11 @@ test: setup ## Run all tests (end-to-end tests need root and skip without)
 .PHONY: test-matrix
 test-matrix: setup ## Run oracle and end-to-end tests with all Go versions and build modes (long)
 	GOTAP_TEST_MATRIX=full $(CARGO) test --locked --package gotap-oracle-tests --package gotap-e2e
+
+.PHONY: test-kernels
+test-kernels: setup ## Boot old and new kernels in QEMU and trace on each (KERNELS="5.10 7": only these)
+	$(CARGO) build --locked --package gotap --package gotap-kernel-tests
+	@"$${CARGO_TARGET_DIR:-target}/debug/kernel-tests" $(KERNELS)
 
 .PHONY: lint
 lint: setup ## Check format, clippy, licences, sources and banned dependencies

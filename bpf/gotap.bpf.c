@@ -22,7 +22,8 @@ char LICENSE[] SEC("license") = "GPL";
  * Since 6.13 the kernel gives programs of this type a stack of their own for each processor, on the
  * belief that they can't be preempted. Those of uprobes can, and then two tasks share one stack,
  * which ends in a panic. A program that contains a tail call keeps the kernel's stack: here is one,
- * to nowhere and never reached. Copying to that stack is checked faster, too.
+ * to nowhere. It must stand where compilers can't tell that it is never reached, as they remove it
+ * else. Copying to that stack is checked faster, too.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -42,8 +43,10 @@ static __always_inline struct gt_process *observed(struct pt_regs *ctx, u32 prob
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct gt_process *proc = bpf_map_lookup_elem(&processes, &tgid);
 
-	if (!proc)
+	if (!proc) {
+		keep_kernel_stack(ctx);
 		return NULL;
+	}
 	count(&hits, probe);
 	if ((proc->guards & (1u << probe)) && GO_STACK_GROWS(ctx))
 		return NULL;
@@ -94,7 +97,6 @@ static __always_inline int dispatch(struct pt_regs *ctx, u32 probe)
 	case GT_PROBE_XNET_CLIENT_DONE:
 		return xnet_client_done(ctx, proc);
 	}
-	keep_kernel_stack(ctx);
 	return 0;
 }
 

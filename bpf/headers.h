@@ -38,6 +38,8 @@ static __always_inline u32 match_key(u64 ptr, u64 len, u32 slot)
 
 	if (len != 10 && len != 11)
 		return 0;
+	/* Keeps clang from leaving out the mask: it knows more of the length than 5.10 does. */
+	asm volatile("" : "+r"(len));
 	bpf_probe_read_user(text, len & 15, (void *)ptr);
 	if (text[0] == 0x6567412d72657355ULL && text[1] == 0x746eULL)
 		return slot + 1; /* "User-Age", "nt" */
@@ -67,28 +69,36 @@ static __always_inline u32 used_slots(u64 control, u32 layout)
 /*
  * Looks through the eight entries at `group`. A global function of scalars, which the verifier
  * checks once and not at each of its many calls; constant indexes, as 5.10 refuses others on the
- * stack.
+ * stack. Pairs are read four at a time: functions that call each other have 512 bytes of stack in
+ * all, in steps of 32.
  */
 __noinline u32 match_slots(u64 group, u32 layout)
 {
-	u64 words[41];
+	u64 words[18];
 	u32 found = 0, used;
 
 	if (bpf_probe_read_user(words, sizeof(words), (void *)group))
 		return 0;
 	used = used_slots(words[0], layout);
-	if (layout == SLOTS_PAIRS) {
-#pragma unroll
-		for (u32 i = 0; i < 8; i++) {
-			if (used & (1 << i))
-				found |= match_key(words[1 + 5 * i], words[2 + 5 * i], i);
-		}
-	} else {
+	if (layout != SLOTS_PAIRS) {
 #pragma unroll
 		for (u32 i = 0; i < 8; i++) {
 			if (used & (1 << i))
 				found |= match_key(words[1 + 2 * i], words[2 + 2 * i], i);
 		}
+		return found;
+	}
+#pragma unroll
+	for (u32 i = 0; i < 4; i++) {
+		if (used & (1 << i))
+			found |= match_key(words[1 + 5 * i], words[2 + 5 * i], i);
+	}
+	if (!(used >> 4) || bpf_probe_read_user(words, sizeof(words), (void *)(group + 160)))
+		return found;
+#pragma unroll
+	for (u32 i = 0; i < 4; i++) {
+		if (used & (16 << i))
+			found |= match_key(words[1 + 5 * i], words[2 + 5 * i], i + 4);
 	}
 	return found;
 }

@@ -8,11 +8,13 @@ mod events;
 mod features;
 mod plan;
 mod session;
+mod verifier;
 
 pub use events::{EventSource, Events};
 pub use features::{Features, KernelVersion};
 pub use plan::{Ability, Missing, MuxLayout, Plan, PlannedSite};
 pub use session::{Attached, Counters, Options, Session};
+pub use verifier::{Refused, Verified, verify};
 
 /// Why probes could not be loaded or attached.
 #[derive(Debug, thiserror::Error)]

@@ -83,13 +83,8 @@ impl Session {
             return Err(Error::NoBtf);
         }
         quiet_libbpf();
-        let mut open = ObjectBuilder::default()
-            .name("gotap")
-            .and_then(|b| b.open_memory(OBJECT))
-            .map_err(Error::bpf("open BPF object"))?;
-        let multi = if options.empty_probes { EMPTY } else { MULTI };
-        choose_programs(&mut open, features, multi);
-        size_maps(&mut open, features).map_err(Error::bpf("size maps"))?;
+        let multi = multi_program(options);
+        let open = open(features, options)?;
         let mut object = open.load().map_err(Error::bpf("load BPF programs"))?;
         let mut tracepoints = Vec::new();
         for (name, point) in
@@ -286,6 +281,22 @@ impl Session {
     fn map(&self, name: &str) -> Result<libbpf_rs::Map<'_>, Error> {
         self.object.maps().find(|map| map.name() == name).ok_or_else(|| missing("map", name))
     }
+}
+
+/// The program for uprobe_multi that was asked for.
+fn multi_program(options: Options) -> &'static str {
+    if options.empty_probes { EMPTY } else { MULTI }
+}
+
+/// Opens the embedded object, with the programs and the map sizes that suit this kernel.
+pub(crate) fn open(features: Features, options: Options) -> Result<OpenObject, Error> {
+    let mut open = ObjectBuilder::default()
+        .name("gotap")
+        .and_then(|b| b.open_memory(OBJECT))
+        .map_err(Error::bpf("open BPF object"))?;
+    choose_programs(&mut open, features, multi_program(options));
+    size_maps(&mut open, features).map_err(Error::bpf("size maps"))?;
+    Ok(open)
 }
 
 /// Loads the programs that this kernel can attach, and no others.

@@ -34,7 +34,7 @@ pub fn cache_dir() -> Result<PathBuf> {
 }
 
 /// Runs `scripts/setup.sh` and returns the path that it prints.
-fn setup(arguments: &[&str]) -> Result<PathBuf> {
+pub fn setup(arguments: &[&str]) -> Result<PathBuf> {
     let script = repo_root().join("scripts/setup.sh");
     let output = Command::new(&script)
         .args(arguments)

@@ -1,0 +1,82 @@
+//! The scenarios, one after the other. Each is a function that fails with a sentence; a new one is
+//! added to [`ALL`].
+
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use gotap_e2e::binary;
+use gotap_kernel_tests::report::Line;
+use probes::{Features, verify};
+
+use crate::http1;
+
+/// Name, whether it tests anything on a kernel with these features, and function.
+type Scenario = (&'static str, fn(&Features) -> bool, fn() -> Result<()>);
+
+/// All of them, the quick and telling ones first.
+const ALL: [Scenario; 5] = [
+    ("load all programs", always, load_all),
+    ("doctor", always, doctor),
+    ("HTTP/1", always, http1::newest_and_oldest_go),
+    // The way of older kernels; on those, it is what all scenarios test.
+    ("HTTP/1, no uprobe_multi", |features| features.uprobe_multi, http1::one_by_one),
+    ("HTTP/1, exact lineage", always, http1::exact_lineage),
+];
+
+fn always(_: &Features) -> bool {
+    true
+}
+
+/// Runs all, and reports on standard output. Failures are in the report; the exit code says only
+/// whether there is one.
+pub(crate) fn run_all() -> ExitCode {
+    println!("{}", Line::Kernel(release()));
+    let features = Features::probe();
+    for (name, _, run) in ALL.iter().filter(|(_, applies, _)| applies(&features)) {
+        eprintln!("--- {name}");
+        let started = Instant::now();
+        let result = run();
+        let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if let Err(error) = &result {
+            eprintln!("{name}: {error:?}");
+        }
+        println!("{}", Line::Scenario { name: (*name).into(), passed: result.is_ok(), millis });
+    }
+    println!("{}", Line::Done);
+    ExitCode::SUCCESS
+}
+
+fn release() -> String {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    release.trim_end().to_owned()
+}
+
+/// What this kernel can do, and the same without uprobe_multi if it has that.
+fn load_all() -> Result<()> {
+    let features = Features::probe();
+    let mut programs = verify(features)?;
+    if features.uprobe_multi {
+        programs.extend(verify(features.without_uprobe_multi())?);
+    }
+    ensure!(!programs.is_empty(), "the verifier's log has no counts");
+    programs.sort_by(|a, b| a.program.cmp(&b.program));
+    programs.dedup_by(|a, b| a.program == b.program);
+    for program in programs {
+        println!("{}", Line::Program(program.program, program.instructions));
+    }
+    Ok(())
+}
+
+/// Has no complaint about a kernel that is supported.
+fn doctor() -> Result<()> {
+    let output = Command::new(binary()).arg("doctor").output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    eprint!("{said}");
+    ensure!(
+        output.status.success() && !said.contains("FAIL"),
+        "doctor ended with {}",
+        output.status
+    );
+    Ok(())
+}
