@@ -5,6 +5,7 @@
 
 mod cli;
 mod export;
+mod http2;
 mod http_calls;
 mod http_client;
 mod http_context;
