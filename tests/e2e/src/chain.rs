@@ -15,7 +15,8 @@ use crate::{App, Gotap};
 /// The proxy and the backend are built with the newest Go.
 #[derive(Debug)]
 pub struct Chain {
-    proxy: App,
+    /// The proxy.
+    pub proxy: App,
     /// What is observed.
     pub app: App,
     /// What that calls.
@@ -74,10 +75,5 @@ impl Chain {
     /// The proxy's address, which it passes on as the host that was asked for.
     pub fn host(&self) -> &str {
         &self.proxy.address
-    }
-
-    /// The proxy's process, which is the client of the one in the middle.
-    pub fn client(&self) -> &App {
-        &self.proxy
     }
 }

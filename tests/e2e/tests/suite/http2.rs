@@ -13,11 +13,11 @@ const CALLER: &str = "b7ad6b7169203331";
 pub const VERSIONS: [u32; 5] = [18, 21, 24, 26, 27];
 
 /// Runs `test` with an observed program of each of [`VERSIONS`], and names those that failed.
-pub fn with_each(test: impl Fn(&Chain, Version) -> Result<()>) -> Result<()> {
+pub fn with_each(test: impl Fn(&mut Chain, Version) -> Result<()>) -> Result<()> {
     let mut failures = Vec::new();
     for version in VERSIONS.map(Version::of) {
         let program = App::build(version, Mode::Plain)?;
-        let result = Chain::start(&program).and_then(|chain| test(&chain, version));
+        let result = Chain::start(&program).and_then(|mut chain| test(&mut chain, version));
         if let Err(error) = result {
             failures.push(format!("Go {version}: {error:#}"));
         }

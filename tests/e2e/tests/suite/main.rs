@@ -6,6 +6,7 @@
 mod cli;
 mod export;
 mod http2;
+mod http2_ends;
 mod http_calls;
 mod http_client;
 mod http_context;
