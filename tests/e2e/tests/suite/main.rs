@@ -7,6 +7,7 @@ mod cli;
 mod export;
 mod http2;
 mod http2_ends;
+mod http2_hard;
 mod http_calls;
 mod http_client;
 mod http_context;
