@@ -1,7 +1,7 @@
 //! HTTP/2 of `golang.org/x/net/http2`, in the ways that programs use it: each request has one span
 //! on each side, whichever implementation it goes through, and costs few traps.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use gotap_e2e::{App, Gotap, Span, can_trace};
@@ -237,10 +237,12 @@ fn a_request_costs_few_traps() -> Result<()> {
             }
             gotap.wait_for_spans(40)?;
             let ended = gotap.stop()?;
-            let traps = Traps::find(&ended.stderr)?;
-            let (served, made) = traps.per_request(REQUESTS);
-            ensure!((1.0..=4.0).contains(&served), "{way:?}: {served} to serve: {traps:?}");
-            ensure!((1.0..=4.0).contains(&made), "{way:?}: {made} to call: {traps:?}");
+            let traps = &ended.summary.traps;
+            for side in [&["server", "stream"][..], &["client"]] {
+                let n = ended.summary.trapped(side);
+                let allowed = 2 * REQUESTS..=4 * REQUESTS;
+                ensure!(allowed.contains(&n), "{way:?}, {side:?}: {n} traps, {traps:?}");
+            }
         }
         Ok(())
     })
@@ -257,8 +259,10 @@ fn a_request_of_net_http_costs_two_traps() -> Result<()> {
             chain.get("/call/same", &[])?;
         }
         gotap.wait_for_spans(40)?;
-        let traps = Traps::find(&gotap.stop()?.stderr)?;
-        ensure!(traps.per_request(20) == (2.0, 2.0), "Go {version}: {traps:?}");
+        let summary = gotap.stop()?.summary;
+        for side in ["server", "client"] {
+            ensure!(summary.trapped(&[side]) == 40, "Go {version}, {side}: {:?}", summary.traps);
+        }
         Ok(())
     })
 }
