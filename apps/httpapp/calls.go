@@ -70,7 +70,7 @@ func (c *caller) register(mux *http.ServeMux) {
 		"userinfo":    c.userinfo,
 	}
 	for _, more := range []map[string]func(name string, r *http.Request) string{
-		c.hardCases(), c.roadCases(), c.withContexts(), c.afterFuncCases(),
+		c.hardCases(), c.streamCases(), c.roadCases(), c.withContexts(), c.afterFuncCases(),
 	} {
 		for name, call := range more {
 			cases[name] = call

@@ -6,11 +6,13 @@
 //
 //	httpapp [-addr HOST:PORT] [-backend URL]     serves; the first line is "listening HOST:PORT"
 //	httpapp -tls [-h2] …                         the same over TLS, with a certificate of its own
+//	httpapp -h2c …                               HTTP/2 without TLS, from Go 1.24 on
 //	httpapp -client N [-delay D] URL             sends N sequential GETs from the main goroutine
 //	httpapp -hold                                does nothing at all until it is told to stop
 //
 // It calls http:// and https:// URLs alike. All is HTTP/1.1 but for -h2, which enables HTTP/2 over
-// TLS for what is served and for what is called.
+// TLS for what is served and for what is called, and -h2c, which does without TLS; -h2c-calls does so
+// for what is called only.
 //
 // What each path does is described where it is registered: basic.go and hard.go have the handlers
 // that only answer, calls.go and its neighbours the ones below /call/ that call the backend in turn.
@@ -31,14 +33,16 @@ import (
 
 // options are the flags as given.
 type options struct {
-	addr    string
-	backend string
-	client  int
-	delay   time.Duration
-	hold    bool
-	reuse   bool
-	tls     bool
-	h2      bool
+	addr     string
+	backend  string
+	client   int
+	delay    time.Duration
+	hold     bool
+	reuse    bool
+	tls      bool
+	h2       bool
+	h2c      bool
+	h2cCalls bool
 }
 
 func main() {
@@ -51,6 +55,8 @@ func main() {
 	flag.BoolVar(&o.reuse, "reuse", true, "keep outgoing connections alive and reuse them")
 	flag.BoolVar(&o.tls, "tls", false, "serve TLS, with a certificate made at the start")
 	flag.BoolVar(&o.h2, "h2", false, "serve and call in HTTP/2 where there is TLS")
+	flag.BoolVar(&o.h2c, "h2c", false, "serve and call in HTTP/2 without TLS")
+	flag.BoolVar(&o.h2cCalls, "h2c-calls", false, "call in HTTP/2 without TLS")
 	flag.Parse()
 
 	setUpClient(o)
@@ -76,6 +82,7 @@ func serve(o options) {
 	registerBasic(mux)
 	registerUsers(mux)
 	registerHard(mux)
+	registerStreams(mux)
 	caller := newCaller(o.backend)
 	caller.register(mux)
 	caller.registerProxies(mux)

@@ -1,4 +1,5 @@
-// How the program speaks: plain HTTP/1.1, or with -tls over TLS, and with -h2 in HTTP/2 over TLS.
+// How the program speaks: plain HTTP/1.1, or with -tls over TLS, with -h2 in HTTP/2 over TLS, and
+// with -h2c in HTTP/2 without.
 
 package main
 
@@ -25,6 +26,9 @@ func setUpClient(o options) {
 	if !o.h2 {
 		transport.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
 	}
+	if o.h2c || o.h2cCalls {
+		callUnencrypted(transport)
+	}
 }
 
 // serveOn answers requests on the listener until the program is killed.
@@ -32,6 +36,9 @@ func serveOn(listener net.Listener, handler http.Handler, o options) error {
 	server := &http.Server{Handler: handler}
 	if !o.h2 {
 		server.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){}
+	}
+	if o.h2c {
+		serveUnencrypted(server)
 	}
 	if !o.tls {
 		return server.Serve(listener)

@@ -24,6 +24,15 @@ impl App {
         go::build("httpapp", version, mode)
     }
 
+    /// The executable of http2app, with the version of `golang.org/x/net` that `go.DEPENDENCIES.mod`
+    /// names, or `go.mod` without any.
+    pub fn build_http2(dependencies: Option<&str>, version: Version) -> Result<PathBuf> {
+        match dependencies {
+            Some(name) => go::build_with("http2app", name, version, Mode::Plain),
+            None => go::build("http2app", version, Mode::Plain),
+        }
+    }
+
     /// The executable with the newest Go.
     pub fn newest() -> Result<PathBuf> {
         Self::build(Version::NEWEST, Mode::Plain)

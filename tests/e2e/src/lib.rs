@@ -3,6 +3,7 @@
 //! - [`binary()`] finds the gotap command, which is built first.
 //! - [`Gotap`] runs it and reads the spans that it prints and the counts that it ends with.
 //! - [`App`] runs one of the Go programs below `apps/`.
+//! - [`Chain`] puts one between two others, and has them speak HTTP/2.
 //! - [`Load`] sends requests over many connections and counts exactly.
 //! - [`Proxy`] stands before a collector that comes and goes.
 //! - [`sites_in()`] counts the traps in the code of a process.
@@ -11,6 +12,7 @@
 
 mod app;
 mod binary;
+mod chain;
 mod gotap;
 mod load;
 mod machine;
@@ -21,6 +23,7 @@ mod summary;
 
 pub use app::App;
 pub use binary::binary;
+pub use chain::Chain;
 pub use gotap::{Ended, Gotap};
 pub use load::{Load, Outcome};
 pub use machine::{can_trace, skip};

@@ -1,5 +1,6 @@
 //! The counts that gotap prints when it ends:
-//! `gotap: 3 spans, dropped: start_unseen 1; 2 delivered, export_queue_full 1`.
+//! `gotap: 3 spans, dropped: start_unseen 1; 2 delivered, export_queue_full 1`, and how often it
+//! trapped the programs.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +17,24 @@ pub struct Summary {
     pub delivered: Option<u64>,
     /// Spans that the collector did not get, by reason.
     pub lost: BTreeMap<String, u64>,
+    /// Traps, by probe.
+    pub traps: BTreeMap<String, u64>,
 }
 
 impl Summary {
     /// Finds the line among those of standard error.
     pub fn find(lines: &[String]) -> Result<Self> {
         let parsed = lines.iter().rev().find_map(|line| Self::parse(line));
-        parsed.with_context(|| format!("no summary in {lines:#?}"))
+        let traps = lines.iter().rev().find_map(|line| line.strip_prefix("gotap: traps: "));
+        let mut summary = parsed.with_context(|| format!("no summary in {lines:#?}"))?;
+        summary.traps = counts(traps.unwrap_or_default()).context("the line of traps")?;
+        Ok(summary)
+    }
+
+    /// How many traps there were at probes whose name has one of these parts.
+    pub fn trapped(&self, parts: &[&str]) -> u64 {
+        let named = self.traps.iter().filter(|(name, _)| parts.iter().any(|p| name.contains(p)));
+        named.map(|(_, n)| n).sum()
     }
 
     fn parse(line: &str) -> Option<Self> {
@@ -46,7 +58,8 @@ impl Summary {
                 (Some(delivered), counts(lost)?)
             }
         };
-        Some(Self { spans: spans.parse().ok()?, dropped, delivered, lost })
+        let spans = spans.parse().ok()?;
+        Some(Self { spans, dropped, delivered, lost, traps: BTreeMap::new() })
     }
 
     /// How often something was dropped for this reason.
@@ -83,6 +96,9 @@ mod tests {
         assert_eq!((all.spans, all.drops("ring_full"), all.drops("start_unseen")), (9, 2, 1));
         assert_eq!((all.delivered, all.lost_spans()), (Some(5), 4));
         assert_eq!(Summary::parse("gotap: ready, observing 1 process"), None);
+        let lines = ["gotap: traps: a_start 3, b_start 4, b_end 1", "gotap: 1 span, none dropped"];
+        let found = Summary::find(&lines.map(str::to_owned)).unwrap();
+        assert_eq!((found.spans, found.trapped(&["start"]), found.trapped(&["b_"])), (1, 7, 5));
         assert_eq!(Summary::parse("gotap: sending traces to http://x; y"), None);
     }
 }

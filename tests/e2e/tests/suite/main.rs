@@ -5,6 +5,10 @@
 
 mod cli;
 mod export;
+mod http2;
+mod http2_ends;
+mod http2_hard;
+mod http2_library;
 mod http_calls;
 mod http_client;
 mod http_context;

@@ -16,11 +16,27 @@ use crate::{cache_dir, repo_root, setup};
 /// toolchain is fetched when it is needed for the first time. A result from before is returned at
 /// once if no file of the program's module changed since.
 pub fn build(app: &str, version: Version, mode: Mode) -> Result<PathBuf> {
+    build_arguments(app, app, version, arguments(mode), mode)
+}
+
+/// The same with the dependencies that `go.DEPENDENCIES.mod` lists instead of `go.mod`.
+pub fn build_with(app: &str, dependencies: &str, version: Version, mode: Mode) -> Result<PathBuf> {
+    let mut arguments = arguments(mode);
+    arguments.flags.push(format!("-modfile=go.{dependencies}.mod"));
+    build_arguments(app, &format!("{app}-{dependencies}"), version, arguments, mode)
+}
+
+fn build_arguments(
+    app: &str,
+    name: &str,
+    version: Version,
+    arguments: Arguments,
+    mode: Mode,
+) -> Result<PathBuf> {
     let package = repo_root().join("apps").join(app);
     let module = module_of(&package)?;
-    let arguments = arguments(mode);
     let hash = hash(&module, &arguments)?;
-    let name = format!("{}-{version}-{mode}-{hash:016x}", app.replace('/', "-"));
+    let name = format!("{}-{version}-{mode}-{hash:016x}", name.replace('/', "-"));
     let fixtures = cache_dir()?.join("fixtures");
     let binary = fixtures.join(&name);
     if binary.exists() {
@@ -50,7 +66,7 @@ fn module_of(package: &Path) -> Result<PathBuf> {
 /// What a mode adds to the environment and to the command line.
 struct Arguments {
     environment: Vec<(&'static str, &'static str)>,
-    flags: Vec<&'static str>,
+    flags: Vec<String>,
 }
 
 fn arguments(mode: Mode) -> Arguments {
@@ -64,7 +80,7 @@ fn arguments(mode: Mode) -> Arguments {
     if mode == Mode::Arm64 {
         environment.push(("GOARCH", "arm64"));
     }
-    Arguments { environment, flags }
+    Arguments { environment, flags: flags.into_iter().map(str::to_owned).collect() }
 }
 
 /// Runs `go build`, with no setting of the caller's shell that would change its result.
