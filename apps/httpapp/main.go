@@ -76,6 +76,7 @@ func serve(o options) {
 	registerBasic(mux)
 	registerUsers(mux)
 	registerHard(mux)
+	registerExec(mux)
 	caller := newCaller(o.backend)
 	caller.register(mux)
 	caller.registerProxies(mux)

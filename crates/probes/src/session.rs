@@ -1,6 +1,8 @@
 //! The loaded programs, and the processes they are attached to.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::AsRawFd;
 
 use gobin::Site;
 use libbpf_rs::{
@@ -10,6 +12,7 @@ use libbpf_rs::{
 use wire::{Drop as DropReason, Probe, raw};
 use zerocopy::{FromBytes, IntoBytes};
 
+use crate::undertaker::{Remains, Undertaker, sweep};
 use crate::{Error, EventSource, Features, KernelVersion, Plan};
 
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gotap.bpf.o"));
@@ -61,6 +64,7 @@ pub struct Session {
     features: Features,
     attached: HashMap<u32, (Attached, Vec<Link>, Vec<raw::Key>)>,
     next_instance: u32,
+    undertaker: Undertaker,
     _tracepoints: Vec<Link>,
 }
 
@@ -99,8 +103,19 @@ impl Session {
                 .map_err(Error::bpf(format!("attach to tracepoint {point}")))?;
             tracepoints.push(link);
         }
-        let attached = HashMap::new();
-        Ok(Self { object, features, attached, next_instance: 1, _tracepoints: tracepoints })
+        let servers = object.maps().find(|map| map.name() == "servers");
+        let servers = servers.ok_or_else(|| missing("map", "servers"))?;
+        let servers = MapHandle::try_from(&servers).map_err(Error::bpf("open map servers"))?;
+        let undertaker = Undertaker::start(servers).map_err(Error::Thread)?;
+        let (attached, next_instance) = (HashMap::new(), 1);
+        Ok(Self {
+            object,
+            features,
+            attached,
+            next_instance,
+            undertaker,
+            _tracepoints: tracepoints,
+        })
     }
 
     /// The number that the next attached process gets, so that it can be announced first.
@@ -116,12 +131,19 @@ impl Session {
         EventSource::new(self)
     }
 
-    /// Attaches the probes of `plan` to process `pid`, loaded with `bias`. A process that was
+    /// Attaches the probes of `plan` to process `pid`, loaded with `bias`. `file` is what the plan
+    /// was made from: were it opened anew, it could be another one by now. A process that was
     /// attached before, under the same pid, is detached first.
     ///
     /// # Errors
     /// [`Error::TooManyProcesses`], or what libbpf says; nothing stays attached then.
-    pub fn attach(&mut self, pid: u32, plan: &Plan, bias: u64) -> Result<Attached, Error> {
+    pub fn attach(
+        &mut self,
+        pid: u32,
+        plan: &Plan,
+        file: &File,
+        bias: u64,
+    ) -> Result<Attached, Error> {
         self.detach(pid);
         let attached = Attached { pid, instance: self.next_instance, bias };
         self.next_instance += 1;
@@ -133,7 +155,7 @@ impl Session {
                 ErrorKind::Other | ErrorKind::OutOfMemory => Error::TooManyProcesses(4096),
                 _ => Error::bpf("write process constants")(e),
             })?;
-        let links = self.attach_sites(pid, plan);
+        let links = self.attach_sites(pid, plan, file);
         match links {
             Ok(links) => {
                 self.attached.insert(pid, (attached, links, keys));
@@ -160,8 +182,8 @@ impl Session {
         Ok(keys)
     }
 
-    fn attach_sites(&mut self, pid: u32, plan: &Plan) -> Result<Vec<Link>, Error> {
-        let path = format!("/proc/{pid}/exe");
+    fn attach_sites(&mut self, pid: u32, plan: &Plan, file: &File) -> Result<Vec<Link>, Error> {
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         let signed = i32::try_from(pid).unwrap_or(-1);
         let offset = |site: &Site| usize::try_from(site.file_offset).unwrap_or(usize::MAX);
         if self.features.uprobe_multi {
@@ -192,8 +214,18 @@ impl Session {
         let (attached, links, keys) = self.attached.remove(&pid)?;
         self.forget(pid, &keys);
         drop(links);
-        self.sweep(attached.instance);
+        if let Ok(servers) = self.map("servers") {
+            sweep(&servers, &[attached.instance]);
+        }
         Some(attached)
+    }
+
+    /// Forgets a process that has ended, without waiting for the kernel.
+    pub fn bury(&mut self, pid: u32) {
+        if let Some((attached, links, keys)) = self.attached.remove(&pid) {
+            self.forget(pid, &keys);
+            self.undertaker.bury(Remains { instance: attached.instance, links });
+        }
     }
 
     /// Detaches from all, at the same time: the kernel waits a while for each.
@@ -207,25 +239,31 @@ impl Session {
                 scope.spawn(|| drop(links));
             }
         });
+        self.undertaker.finish();
     }
 
-    /// Lets the programs look anew at what may change while a process runs: its processors.
+    /// Lets the programs look anew at what may change while a process runs: its processors. Gives
+    /// the processes that replaced their program or ended, of which an event comes or was lost.
     ///
     /// # Errors
     /// What libbpf says.
-    pub fn refresh(&self) -> Result<(), Error> {
+    pub fn refresh(&self) -> Result<Vec<u32>, Error> {
         let map = self.map("processes")?;
+        let mut gone = Vec::new();
         for (pid, (attached, _, _)) in &self.attached {
             let key = pid.to_ne_bytes();
-            let Ok(Some(bytes)) = map.lookup(&key, MapFlags::ANY) else { continue };
+            let Ok(Some(bytes)) = map.lookup(&key, MapFlags::ANY) else {
+                gone.push(*pid);
+                continue;
+            };
             let Ok(mut constants) = raw::Process::read_from_bytes(&bytes) else { continue };
             if constants.instance == attached.instance {
                 constants.processor_count = 0;
-                map.update(&key, constants.as_bytes(), MapFlags::EXIST)
-                    .map_err(Error::bpf("refresh process constants"))?;
+                // The kernel removes the entry when the process ends, maybe right now.
+                let _ = map.update(&key, constants.as_bytes(), MapFlags::EXIST);
             }
         }
-        Ok(())
+        Ok(gone)
     }
 
     /// Removes what the programs know of a process.
@@ -238,16 +276,6 @@ impl Session {
             for key in keys {
                 let _ = map.delete(key.as_bytes());
             }
-        }
-    }
-
-    /// Removes requests that were being served when the process ended or was detached from.
-    fn sweep(&self, instance: u32) {
-        let Ok(map) = self.map("servers") else { return };
-        let stale: Vec<Vec<u8>> =
-            map.keys().filter(|key| key.get(8..12) == Some(&instance.to_ne_bytes()[..])).collect();
-        for key in stale {
-            let _ = map.delete(&key);
         }
     }
 

@@ -211,14 +211,8 @@ pub struct Http2 {
 
 impl Http2 {
     /// Offsets of nothing.
-    pub const ABSENT: Self = Self {
-        rws: NONE,
-        status: NONE,
-        written: NONE,
-        stream: NONE,
-        close_err: NONE,
-        pad: [0; 3],
-    };
+    pub const ABSENT: Self =
+        Self { rws: NONE, status: NONE, written: NONE, stream: NONE, close_err: NONE, pad: [0; 3] };
 }
 
 /// Constants of one process (`struct gt_process`). Offsets are in bytes, [`NONE`] where absent.
