@@ -156,16 +156,29 @@ static __always_inline int send_lifecycle(u16 kind, u32 tgid)
 SEC("raw_tp/sched_process_exec")
 int process_exec(struct bpf_raw_tracepoint_args *ctx)
 {
-	return send_lifecycle(GT_EVENT_EXEC, bpf_get_current_pid_tgid() >> 32);
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+
+	/* What was known of the program before holds no longer. */
+	bpf_map_delete_elem(&processes, &tgid);
+	return send_lifecycle(GT_EVENT_EXEC, tgid);
 }
 
-/* Each thread exits; the first thread's exit is that of the process, as Go parks its first one. */
+/*
+ * Each thread exits; the process ends with the last one. The first thread's exit is no sign of it:
+ * when another one calls execve, the kernel ends the first one and gives its id to the other.
+ */
 SEC("raw_tp/sched_process_exit")
 int process_exit(struct bpf_raw_tracepoint_args *ctx)
 {
-	u64 id = bpf_get_current_pid_tgid();
+	struct task_struct *task = (void *)ctx->args[0];
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct signal_struct *signal = NULL;
+	int live = 0;
 
-	if ((u32)id != id >> 32)
+	bpf_probe_read_kernel(&signal, sizeof(signal), &task->signal);
+	bpf_probe_read_kernel(&live, sizeof(live), &signal->live);
+	if (live > 0)
 		return 0;
-	return send_lifecycle(GT_EVENT_EXIT, id >> 32);
+	bpf_map_delete_elem(&processes, &tgid);
+	return send_lifecycle(GT_EVENT_EXIT, tgid);
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use prost::bytes::Bytes;
 use trace::{Resource, Span};
 
 use crate::encode;
@@ -13,7 +14,7 @@ const MAX_BYTES: usize = 1 << 20;
 /// An encoded `ExportTraceServiceRequest`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Batch {
-    pub(crate) request: Vec<u8>,
+    pub(crate) request: Bytes,
     pub(crate) spans: u64,
 }
 
@@ -57,6 +58,6 @@ impl Batcher {
             self.by_resource.clear();
         }
         self.bytes = 0;
-        Some(Batch { request, spans: std::mem::take(&mut self.spans) })
+        Some(Batch { request: request.into(), spans: std::mem::take(&mut self.spans) })
     }
 }

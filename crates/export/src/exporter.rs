@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 use trace::Span;
 
 use crate::batch::{Batch, Batcher};
-use crate::transport::{Failure, Transport};
+use crate::transport::{Failure, Rejected, Transport};
 use crate::{Config, Error};
 
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(30);
+/// How often a request that is on its way looks whether there is time left.
+const LOOK_UP: Duration = Duration::from_millis(50);
 
 /// Counts since start. Every span pushed is in exactly one of them or still waiting.
 #[derive(Debug, Default)]
@@ -80,6 +82,11 @@ impl Shared {
         // The queue is consistent after each statement, so a panic elsewhere does not spoil it.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Time until the shutdown's deadline; `None` before a shutdown.
+    fn left(&self) -> Option<Duration> {
+        self.lock().deadline.map(|d| d.saturating_duration_since(Instant::now()))
+    }
 }
 
 /// Takes spans and sees to it that they arrive.
@@ -113,11 +120,17 @@ impl Exporter {
             max_bytes: config.queue_bytes,
             notice: Box::new(notice),
         });
-        let worker =
-            Worker { shared: shared.clone(), transport, endpoint: config.endpoint.clone() };
-        let thread = std::thread::Builder::new()
-            .name("gotap-export".into())
-            .spawn(move || runtime.block_on(worker.run()))?;
+        let worker = Worker {
+            shared: shared.clone(),
+            transport,
+            endpoint: config.endpoint.clone(),
+            said: Said::default(),
+        };
+        let thread = std::thread::Builder::new().name("gotap-export".into()).spawn(move || {
+            runtime.block_on(worker.run());
+            // A request that was given up may take its time to notice.
+            runtime.shutdown_background();
+        })?;
         Ok(Self {
             batcher: Batcher::default(),
             shared,
@@ -182,13 +195,20 @@ struct Worker {
     shared: Arc<Shared>,
     transport: Transport,
     endpoint: String,
+    said: Said,
+}
+
+/// What was said of the back end and still holds.
+#[derive(Default)]
+struct Said {
+    failing: bool,
+    refusing: bool,
 }
 
 impl Worker {
     async fn run(mut self) {
-        let mut failing = false;
         while let Some(batch) = self.next() {
-            let delivered = self.deliver(&batch, &mut failing).await;
+            let delivered = self.deliver(&batch).await;
             let mut queue = self.shared.lock();
             queue.bytes -= batch.request.len();
             if !delivered {
@@ -212,32 +232,22 @@ impl Worker {
     }
 
     /// Sends until it is taken or refused for good; false when the shutdown came first.
-    async fn deliver(&mut self, batch: &Batch, failing: &mut bool) -> bool {
+    async fn deliver(&mut self, batch: &Batch) -> bool {
         let mut delay = FIRST_RETRY;
         loop {
-            let left = self.left();
-            if left == Some(Duration::ZERO) {
-                return false;
-            }
-            let send = self.transport.send(&batch.request);
-            let result = match left {
-                Some(left) => tokio::time::timeout(left, send).await,
-                None => Ok(send.await),
-            };
-            let Ok(result) = result else { return false };
+            let Some(result) = self.attempt(batch).await else { return false };
             match result {
                 Ok((rejected, message)) => {
-                    self.delivered(batch, rejected, &message, failing);
+                    self.delivered(batch, rejected, &message);
                     return true;
                 }
                 Err(Failure { why, retry: None }) => {
                     self.shared.stats.rejected.fetch_add(batch.spans, Ordering::Relaxed);
-                    self.say(format!("the collector at {} refused spans: {why}", self.endpoint));
+                    self.refused(&why);
                     return true;
                 }
                 Err(Failure { why, retry: Some(asked) }) => {
-                    if !*failing {
-                        *failing = true;
+                    if !std::mem::replace(&mut self.said.failing, true) {
                         self.say(format!(
                             "cannot deliver to {}: {why}; keeping spans and retrying",
                             self.endpoint
@@ -251,26 +261,47 @@ impl Worker {
         }
     }
 
-    fn delivered(&self, batch: &Batch, rejected: u64, message: &str, failing: &mut bool) {
+    /// Sends once; `None` when the shutdown's time is over, also in the middle of it.
+    async fn attempt(&mut self, batch: &Batch) -> Option<Result<Rejected, Failure>> {
+        let shared = &self.shared;
+        if shared.left() == Some(Duration::ZERO) {
+            return None;
+        }
+        let mut send = std::pin::pin!(self.transport.send(batch.request.clone()));
+        loop {
+            let time = shared.left().unwrap_or(LOOK_UP).min(LOOK_UP);
+            match tokio::time::timeout(time, &mut send).await {
+                Ok(result) => return Some(result),
+                Err(_) if shared.left() == Some(Duration::ZERO) => return None,
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Says that spans were refused, once until some are taken again.
+    fn refused(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.said.refusing, true) {
+            self.say(format!("the collector at {} refused spans: {why}", self.endpoint));
+        }
+    }
+
+    fn delivered(&mut self, batch: &Batch, rejected: u64, message: &str) {
         let stats = &self.shared.stats;
         let rejected = rejected.min(batch.spans);
         stats.exported.fetch_add(batch.spans - rejected, Ordering::Relaxed);
         stats.rejected.fetch_add(rejected, Ordering::Relaxed);
-        if std::mem::take(failing) {
+        if std::mem::take(&mut self.said.failing) {
             self.say(format!("delivering to {} again", self.endpoint));
         }
         if rejected > 0 {
-            self.say(format!("the collector refused {rejected} spans: {message}"));
+            self.refused(&format!("{rejected} of {}: {message}", batch.spans));
+        } else {
+            self.said.refusing = false;
         }
     }
 
     fn say(&self, sentence: String) {
         (self.shared.notice)(sentence);
-    }
-
-    /// Time until the shutdown's deadline; `None` before a shutdown.
-    fn left(&self) -> Option<Duration> {
-        self.shared.lock().deadline.map(|d| d.saturating_duration_since(Instant::now()))
     }
 
     /// Sleeps, but not past a shutdown.

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use prost::Message;
-use prost::bytes::{Buf, BufMut};
+use prost::bytes::{Buf, BufMut, Bytes};
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
@@ -46,7 +47,7 @@ pub(crate) type Rejected = (u64, String);
 
 pub(crate) enum Transport {
     Grpc(Box<Grpc>),
-    Http(Http),
+    Http(Arc<Http>),
 }
 
 impl Transport {
@@ -54,15 +55,19 @@ impl Transport {
     pub(crate) fn new(config: &Config) -> Result<Self, Error> {
         Ok(match config.protocol {
             Protocol::Grpc => Self::Grpc(Box::new(Grpc::new(config)?)),
-            Protocol::Http => Self::Http(Http::new(config)?),
+            Protocol::Http => Self::Http(Arc::new(Http::new(config)?)),
         })
     }
 
-    pub(crate) async fn send(&mut self, request: &[u8]) -> Result<Rejected, Failure> {
+    pub(crate) async fn send(&mut self, request: Bytes) -> Result<Rejected, Failure> {
         match self {
             Transport::Grpc(grpc) => grpc.send(request).await,
-            // The export thread has nothing else to do, so it may block.
-            Transport::Http(http) => http.send(request),
+            Transport::Http(http) => {
+                let http = http.clone();
+                // On a thread of its own, so that it can be given up.
+                let sent = tokio::task::spawn_blocking(move || http.send(&request)).await;
+                sent.unwrap_or_else(|e| Err(Failure { why: e.to_string(), retry: Some(None) }))
+            }
         }
     }
 }
@@ -118,10 +123,10 @@ impl Grpc {
         Ok(Self { client, metadata, timeout: config.timeout })
     }
 
-    async fn send(&mut self, body: &[u8]) -> Result<Rejected, Failure> {
+    async fn send(&mut self, body: Bytes) -> Result<Rejected, Failure> {
         let call = async {
             self.client.ready().await.map_err(|e| Status::unavailable(causes(&e)))?;
-            let mut request = Request::new(body.to_vec());
+            let mut request = Request::new(body);
             *request.metadata_mut() = self.metadata.clone();
             self.client.unary(request, PathAndQuery::from_static(GRPC_PATH), RawCodec).await
         };
@@ -143,14 +148,57 @@ fn grpc_failure(status: &Status) -> Failure {
             | Code::Aborted
             | Code::OutOfRange
             | Code::DataLoss
-            | Code::ResourceExhausted
     );
+    // A server that has no room says when it will have some; else it never will.
+    let asked = retry_delay(status.details());
+    let retry = retry || status.code() == Code::ResourceExhausted && asked.is_some();
     let source = std::error::Error::source(status).map(causes).unwrap_or_default();
     let why = [status.message(), source.as_str()].into_iter().find(|s| !s.is_empty());
     Failure {
         why: why.map_or_else(|| format!("{:?}", status.code()), str::to_owned),
-        retry: retry.then_some(None),
+        retry: retry.then_some(asked),
     }
+}
+
+/// `google.rpc.Status`, the part that matters.
+#[derive(Clone, PartialEq, Message)]
+struct Details {
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<Detail>,
+}
+
+/// `google.protobuf.Any`.
+#[derive(Clone, PartialEq, Message)]
+struct Detail {
+    #[prost(string, tag = "1")]
+    type_url: String,
+    #[prost(bytes = "vec", tag = "2")]
+    value: Vec<u8>,
+}
+
+/// `google.rpc.RetryInfo`.
+#[derive(Clone, PartialEq, Message)]
+struct RetryInfo {
+    #[prost(message, optional, tag = "1")]
+    delay: Option<Delay>,
+}
+
+/// `google.protobuf.Duration`.
+#[derive(Clone, PartialEq, Message)]
+struct Delay {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
+}
+
+/// The pause that a server asks for in the details of its answer.
+fn retry_delay(details: &[u8]) -> Option<Duration> {
+    let details = Details::decode(details).ok()?.details;
+    let info = details.iter().find(|d| d.type_url.ends_with("/google.rpc.RetryInfo"))?;
+    let delay = RetryInfo::decode(&info.value[..]).ok()?.delay.unwrap_or_default();
+    let (seconds, nanos) = (u64::try_from(delay.seconds).ok()?, u32::try_from(delay.nanos).ok()?);
+    Some(Duration::from_secs(seconds).saturating_add(Duration::from_nanos(nanos.into())))
 }
 
 /// An error with its causes on one line.
@@ -168,7 +216,7 @@ fn causes(error: &(dyn std::error::Error + 'static)) -> String {
 struct RawCodec;
 
 impl Codec for RawCodec {
-    type Encode = Vec<u8>;
+    type Encode = Bytes;
     type Decode = Response;
     type Encoder = Self;
     type Decoder = Self;
@@ -183,10 +231,10 @@ impl Codec for RawCodec {
 }
 
 impl Encoder for RawCodec {
-    type Item = Vec<u8>;
+    type Item = Bytes;
     type Error = Status;
 
-    fn encode(&mut self, item: Vec<u8>, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+    fn encode(&mut self, item: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
         to.put_slice(&item);
         Ok(())
     }

@@ -16,12 +16,14 @@ pub struct FileId {
     pub inode: u64,
     /// Size in bytes.
     pub size: u64,
-    /// Time of last modification, nanoseconds.
-    pub modified: i128,
+    /// Time of the last change to contents or inode, nanoseconds. Unlike that of modification it
+    /// can't be set, as package managers and image builders do.
+    pub changed: i128,
 }
 
 /// A mapped executable file.
 pub struct Executable {
+    file: File,
     map: Mmap,
     id: FileId,
 }
@@ -40,17 +42,22 @@ impl Executable {
             device: meta.dev(),
             inode: meta.ino(),
             size: meta.size(),
-            modified: i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec()),
+            changed: i128::from(meta.ctime()) * 1_000_000_000 + i128::from(meta.ctime_nsec()),
         };
         // SAFETY: the file is being executed, and the kernel refuses to write to or truncate a
         // file while it runs (ETXTBSY), so the mapping does not change under us.
         let map = unsafe { Mmap::map(&file) }.map_err(|e| process.error(e))?;
-        Ok(Self { map, id })
+        Ok(Self { file, map, id })
     }
 
     /// The bytes of the file.
     pub fn data(&self) -> &[u8] {
         &self.map
+    }
+
+    /// The open file: it stays the same one, whatever the process runs next.
+    pub fn into_file(self) -> File {
+        self.file
     }
 
     /// Which file it is.

@@ -3,6 +3,7 @@
 mod sinks;
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use goproc::Process;
 use probes::{Features, Options, Session};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::cli::{Format, ProbeArgs, RunArgs, TraceArgs};
 use crate::config;
@@ -19,6 +21,9 @@ use crate::select::{self, Selection};
 
 /// How long after its start a process is asked whether it listens on a wanted port.
 const PORT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often it is asked.
+const PORT_PAUSE: Duration = Duration::from_millis(250);
 
 /// How often the programs look anew at what may change in a process.
 const REFRESH: Duration = Duration::from_secs(5);
@@ -60,6 +65,12 @@ pub(crate) fn trace(args: &TraceArgs) -> Result<()> {
     Ok(())
 }
 
+/// The clock of the events, in nanoseconds.
+fn now() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).unwrap_or_default()
+}
+
 fn features(no_uprobe_multi: bool) -> Features {
     let features = Features::probe();
     if no_uprobe_multi { features.without_uprobe_multi() } else { features }
@@ -80,6 +91,8 @@ struct Summary {
 struct Observed {
     instance: u32,
     name: String,
+    /// When it was looked at, by the clock of the events: what happened before is known.
+    since: u64,
 }
 
 struct Agent {
@@ -90,7 +103,9 @@ struct Agent {
     news: Receiver<News>,
     observed: HashMap<u32, Observed>,
     /// Go processes that may yet listen on a wanted port.
-    waiting: Vec<(Instant, Process)>,
+    waiting: HashMap<u32, Instant>,
+    /// Starts and ends that the kernel could not tell of, as far as they are made up for.
+    lost_news: u64,
 }
 
 impl Agent {
@@ -106,8 +121,8 @@ impl Agent {
         let session = Session::load(features, options)?;
         let reader = Reader::start(session.event_source()?, sink, sender)?;
         let inspector = Inspector::new(options, service_name);
-        let observed = HashMap::new();
-        Ok(Self { selection, inspector, session, reader, news, observed, waiting: Vec::new() })
+        let (observed, waiting) = (HashMap::new(), HashMap::new());
+        Ok(Self { selection, inspector, session, reader, news, observed, waiting, lost_news: 0 })
     }
 
     fn observe(mut self) -> Result<Summary> {
@@ -120,14 +135,15 @@ impl Agent {
     fn scan(&mut self) -> Result<()> {
         for process in select::candidates(&self.selection)? {
             let named = self.selection.pids.contains(&process.pid);
-            match self.inspector.inspect(process) {
-                Ok(target) if self.selection.matches(&target) => {
-                    let result = self.attach(&target);
+            let since = now();
+            match self.inspector.inspect_file(process) {
+                Ok((target, file)) if self.selection.matches(&target) => {
+                    let result = self.attach(&target, &file, since);
                     if named {
                         result?;
                     }
                 }
-                Ok(target) => self.wait_for_port(target.process),
+                Ok((target, _)) => self.wait_for_port(target.process.pid),
                 Err(NotATarget::Process(e)) if named => return Err(e.into()),
                 Err(why) if named => bail!(why),
                 Err(_) => {}
@@ -147,19 +163,24 @@ impl Agent {
     }
 
     fn follow(&mut self) -> Result<()> {
-        let mut refreshed = Instant::now();
+        let (mut refreshed, mut asked) = (Instant::now(), Instant::now());
         loop {
             if refreshed.elapsed() > REFRESH {
                 refreshed = Instant::now();
-                self.session.refresh()?;
+                self.refresh()?;
             }
-            let pause = if self.waiting.is_empty() { 1000 } else { 250 };
-            match self.news.recv_timeout(Duration::from_millis(pause)) {
-                Ok(News::Exec(pid)) => self.on_exec(Process { pid }),
-                Ok(News::Exit(pid)) => self.on_exit(pid),
+            // Also where processes start and end all the time.
+            if !self.waiting.is_empty() && asked.elapsed() > PORT_PAUSE {
+                asked = Instant::now();
+                self.retry_ports();
+            }
+            let pause = if self.waiting.is_empty() { Duration::from_secs(1) } else { PORT_PAUSE };
+            match self.news.recv_timeout(pause) {
+                Ok(News::Exec(pid, time)) if self.is_news(pid, time) => self.on_exec(pid),
+                Ok(News::Exit(pid, time)) if self.is_news(pid, time) => self.on_exit(pid),
                 Ok(News::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 Ok(News::Failed(error)) => return Err(error),
-                Err(RecvTimeoutError::Timeout) => self.retry_ports(),
+                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
             }
             if self.observed.is_empty() && !self.selection.is_open() {
                 say("all selected processes have ended");
@@ -168,44 +189,83 @@ impl Agent {
         }
     }
 
-    fn on_exec(&mut self, process: Process) {
-        self.on_exit(process.pid);
-        let Ok(target) = self.inspector.inspect(process) else { return };
-        if self.selection.matches(&target) {
-            // It was said already; the others go on.
-            let _ = self.attach(&target);
-        } else {
-            self.wait_for_port(process);
+    /// Whether something that happened to a process is not known already.
+    fn is_news(&self, pid: u32, time: u64) -> bool {
+        self.observed.get(&pid).is_none_or(|observed| observed.since <= time)
+    }
+
+    fn on_exec(&mut self, pid: u32) {
+        if let Some(observed) = self.observed.remove(&pid) {
+            // At once: the next program may be of the same file.
+            self.session.detach(pid);
+            self.ended(pid, &observed, "replaced its program");
         }
+        self.waiting.remove(&pid);
+        self.look_at(pid);
     }
 
     fn on_exit(&mut self, pid: u32) {
+        self.waiting.remove(&pid);
         if let Some(observed) = self.observed.remove(&pid) {
-            self.session.detach(pid);
-            self.order(Order::Remove(observed.instance));
-            say(&format!("{}[{pid}] ended", observed.name));
+            self.session.bury(pid);
+            self.ended(pid, &observed, "ended");
         }
     }
 
-    fn wait_for_port(&mut self, process: Process) {
+    fn ended(&self, pid: u32, observed: &Observed, how: &str) {
+        self.order(Order::Remove(observed.instance));
+        say(&format!("{}[{pid}] {how}", observed.name));
+    }
+
+    /// Attaches to a process, if it is wanted.
+    fn look_at(&mut self, pid: u32) {
+        let since = now();
+        let Ok((target, file)) = self.inspector.inspect_file(Process { pid }) else { return };
+        if self.selection.matches(&target) {
+            // It was said already; the others go on.
+            let _ = self.attach(&target, &file, since);
+        } else {
+            self.wait_for_port(pid);
+        }
+    }
+
+    /// Looks after what events may have been lost of.
+    fn refresh(&mut self) -> Result<()> {
+        for pid in self.session.refresh()? {
+            if (Process { pid }).is_alive() { self.on_exec(pid) } else { self.on_exit(pid) }
+        }
+        let lost = self.session.counters()?.dropped(wire::Drop::LifecycleFull);
+        if lost > self.lost_news {
+            self.lost_news = lost;
+            for process in select::candidates(&self.selection)? {
+                if !self.observed.contains_key(&process.pid) {
+                    self.look_at(process.pid);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_for_port(&mut self, pid: u32) {
         if self.selection.waits_for_port() && self.waiting.len() < 1024 {
-            self.waiting.push((Instant::now() + PORT_PATIENCE, process));
+            self.waiting.insert(pid, Instant::now() + PORT_PATIENCE);
         }
     }
 
     fn retry_ports(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
-        for (until, process) in waiting {
-            let Ok(target) = self.inspector.inspect(process) else { continue };
+        for (pid, until) in waiting {
+            let since = now();
+            let Ok((target, file)) = self.inspector.inspect_file(Process { pid }) else { continue };
             if self.selection.matches(&target) {
-                let _ = self.attach(&target);
+                let _ = self.attach(&target, &file, since);
             } else if until > Instant::now() {
-                self.waiting.push((until, process));
+                self.waiting.insert(pid, until);
             }
         }
     }
 
-    fn attach(&mut self, target: &Target) -> Result<()> {
+    fn attach(&mut self, target: &Target, file: &File, since: u64) -> Result<()> {
         let pid = target.process.pid;
         let plan = &target.program.plan;
         let name = &target.service_name;
@@ -218,14 +278,14 @@ impl Agent {
         // Announced first, so that no span comes before its process is known.
         let instance = self.session.next_instance();
         self.order(Order::Add(instance, target.info(bias)));
-        match self.session.attach(pid, plan, bias) {
+        match self.session.attach(pid, plan, file, bias) {
             Ok(attached) => {
                 let sees: Vec<_> = plan.abilities.iter().map(|a| a.label()).collect();
                 let version = &target.program.go_version;
                 let unknown = if target.program.unknown_version { ", unknown" } else { "" };
                 let sees = sees.join(", ");
                 say(&format!("attached to {name}[{pid}] ({version}{unknown}): {sees}"));
-                let observed = Observed { instance: attached.instance, name: name.clone() };
+                let observed = Observed { instance: attached.instance, name: name.clone(), since };
                 self.observed.insert(pid, observed);
                 Ok(())
             }

@@ -1,6 +1,7 @@
 //! From a process to what gotap can do with it: its binary read, a plan made, its resource named.
 
 use std::collections::{HashMap, VecDeque};
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,6 +13,9 @@ use trace::{ProcessInfo, Resource, Value};
 
 /// Binaries whose plans are kept; those of the same file share one.
 const MAX_BINARIES: usize = 256;
+
+/// Files that are remembered to be none of ours.
+const MAX_OTHERS: usize = 4096;
 
 /// Modules that only collectors of telemetry link.
 const COLLECTORS: [&str; 2] =
@@ -59,6 +63,7 @@ pub(crate) struct Inspector {
     service_name: Option<String>,
     programs: HashMap<FileId, Arc<Program>>,
     order: VecDeque<FileId>,
+    others: HashMap<FileId, gobin::Error>,
 }
 
 impl Inspector {
@@ -68,18 +73,18 @@ impl Inspector {
 
     /// Looks at one process.
     pub(crate) fn inspect(&mut self, process: Process) -> Result<Target, NotATarget> {
+        self.inspect_file(process).map(|(target, _)| target)
+    }
+
+    /// Looks at one process; also gives the file that was looked at. The process may run another
+    /// one soon, in which the plan's sites would be anywhere.
+    pub(crate) fn inspect_file(&mut self, process: Process) -> Result<(Target, File), NotATarget> {
         let executable = process.executable_path().map_err(NotATarget::Process)?;
         let file = Executable::open(process).map_err(NotATarget::Process)?;
-        let program = match self.programs.get(&file.id()) {
-            Some(known) => known.clone(),
-            None => {
-                let program = read(file.data(), &self.options).map_err(|why| {
-                    let name = process.name().unwrap_or_default();
-                    NotATarget::Binary { pid: process.pid, name, why }
-                })?;
-                self.keep(file.id(), Arc::new(program))
-            }
-        };
+        let program = self.program(&file).map_err(|why| {
+            let name = process.name().unwrap_or_default();
+            NotATarget::Binary { pid: process.pid, name, why }
+        })?;
         let environment =
             process.environment_of(&["OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"]);
         let declared = declared_attributes(&environment);
@@ -91,7 +96,29 @@ impl Inspector {
             .unwrap_or_else(|| default_name(&program, &executable));
         let resource = resource(process, &executable, &service_name, &program, declared);
         let resource = Arc::new(resource);
-        Ok(Target { process, executable, service_name, program, resource })
+        let target = Target { process, executable, service_name, program, resource };
+        Ok((target, file.into_file()))
+    }
+
+    /// What a file says; each is read once.
+    fn program(&mut self, file: &Executable) -> Result<Arc<Program>, gobin::Error> {
+        let id = file.id();
+        if let Some(known) = self.programs.get(&id) {
+            return Ok(known.clone());
+        }
+        if let Some(why) = self.others.get(&id) {
+            return Err(why.clone());
+        }
+        match read(file.data(), &self.options) {
+            Ok(program) => Ok(self.keep(id, Arc::new(program))),
+            Err(why) => {
+                if self.others.len() >= MAX_OTHERS {
+                    self.others.clear();
+                }
+                self.others.insert(id, why.clone());
+                Err(why)
+            }
+        }
     }
 
     fn keep(&mut self, id: FileId, program: Arc<Program>) -> Arc<Program> {

@@ -37,10 +37,10 @@ pub(crate) enum Order {
 
 /// What the reader tells.
 pub(crate) enum News {
-    /// A process replaced its program.
-    Exec(u32),
+    /// A process replaced its program, at this time of the monotonic clock.
+    Exec(u32, u64),
     /// A process ended.
-    Exit(u32),
+    Exit(u32, u64),
     /// The user asked to stop.
     Stop,
     /// Reading or writing failed for good.
@@ -127,8 +127,8 @@ impl State<'_> {
         // that is being read already, so the announcement is looked for here, too.
         self.obey();
         match event {
-            Ok(Event::Exec { pid, .. }) => self.tell(News::Exec(pid)),
-            Ok(Event::Exit { pid, .. }) => self.tell(News::Exit(pid)),
+            Ok(Event::Exec { pid, time_ns }) => self.tell(News::Exec(pid, time_ns)),
+            Ok(Event::Exit { pid, time_ns }) => self.tell(News::Exit(pid, time_ns)),
             Ok(event) => {
                 if let Some(span) = self.assembler.on_event(event, self.clock_offset)
                     && self.failed.is_none()

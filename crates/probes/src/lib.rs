@@ -8,6 +8,7 @@ mod events;
 mod features;
 mod plan;
 mod session;
+mod undertaker;
 mod verifier;
 
 pub use events::{EventSource, Events};
@@ -44,6 +45,9 @@ pub enum Error {
     /// A map is full.
     #[error("more than {0} processes can't be observed at once")]
     TooManyProcesses(u32),
+    /// A thread can't be started.
+    #[error("start a thread: {0}")]
+    Thread(std::io::Error),
 }
 
 impl Error {

@@ -1,6 +1,8 @@
 //! The loaded programs, and the processes they are attached to.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::AsRawFd;
 
 use gobin::Site;
 use libbpf_rs::{
@@ -10,6 +12,7 @@ use libbpf_rs::{
 use wire::{Drop as DropReason, Probe, raw};
 use zerocopy::IntoBytes;
 
+use crate::undertaker::{Remains, Undertaker, sweep};
 use crate::{Error, EventSource, Features, KernelVersion, Plan};
 
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gotap.bpf.o"));
@@ -21,6 +24,8 @@ const EMPTY: &str = "go_site_empty";
 
 /// Connections with a request that can be open at once, over all processes.
 const MAX_CONNECTIONS: u32 = 131_072;
+/// Types that are known over all processes, some hundreds in each.
+const MAX_TYPES: u32 = 524_288;
 
 /// What the user can choose about probes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,6 +72,7 @@ pub struct Session {
     multi: &'static str,
     attached: HashMap<u32, (Attached, Vec<Link>, Vec<raw::Key>)>,
     next_instance: u32,
+    undertaker: Undertaker,
     _tracepoints: Vec<Link>,
 }
 
@@ -95,8 +101,20 @@ impl Session {
                 .map_err(Error::bpf(format!("attach to tracepoint {point}")))?;
             tracepoints.push(link);
         }
-        let attached = HashMap::new();
-        Ok(Self { object, features, multi, attached, next_instance: 1, _tracepoints: tracepoints })
+        let servers = object.maps().find(|map| map.name() == "servers");
+        let servers = servers.ok_or_else(|| missing("map", "servers"))?;
+        let servers = MapHandle::try_from(&servers).map_err(Error::bpf("open map servers"))?;
+        let undertaker = Undertaker::start(servers).map_err(Error::Thread)?;
+        let (attached, next_instance) = (HashMap::new(), 1);
+        Ok(Self {
+            object,
+            features,
+            multi,
+            attached,
+            next_instance,
+            undertaker,
+            _tracepoints: tracepoints,
+        })
     }
 
     /// The number that the next attached process gets, so that it can be announced first.
@@ -112,12 +130,19 @@ impl Session {
         EventSource::new(self)
     }
 
-    /// Attaches the probes of `plan` to process `pid`, loaded with `bias`. A process that was
+    /// Attaches the probes of `plan` to process `pid`, loaded with `bias`. `file` is what the plan
+    /// was made from: were it opened anew, it could be another one by now. A process that was
     /// attached before, under the same pid, is detached first.
     ///
     /// # Errors
     /// [`Error::TooManyProcesses`], or what libbpf says; nothing stays attached then.
-    pub fn attach(&mut self, pid: u32, plan: &Plan, bias: u64) -> Result<Attached, Error> {
+    pub fn attach(
+        &mut self,
+        pid: u32,
+        plan: &Plan,
+        file: &File,
+        bias: u64,
+    ) -> Result<Attached, Error> {
         self.detach(pid);
         let attached = Attached { pid, instance: self.next_instance, bias };
         self.next_instance += 1;
@@ -129,14 +154,14 @@ impl Session {
                 ErrorKind::Other | ErrorKind::OutOfMemory => Error::TooManyProcesses(4096),
                 _ => Error::bpf("write process constants")(e),
             })?;
-        let links = self.attach_sites(pid, plan);
+        let links = self.attach_sites(pid, plan, file);
         match links {
             Ok(links) => {
                 self.attached.insert(pid, (attached, links, keys));
                 Ok(attached)
             }
             Err(e) => {
-                self.forget(pid, &keys);
+                self.forget(pid, attached.instance, &keys);
                 Err(e)
             }
         }
@@ -156,8 +181,8 @@ impl Session {
         Ok(keys)
     }
 
-    fn attach_sites(&mut self, pid: u32, plan: &Plan) -> Result<Vec<Link>, Error> {
-        let path = format!("/proc/{pid}/exe");
+    fn attach_sites(&mut self, pid: u32, plan: &Plan, file: &File) -> Result<Vec<Link>, Error> {
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         let signed = i32::try_from(pid).unwrap_or(-1);
         let offset = |site: &Site| usize::try_from(site.file_offset).unwrap_or(usize::MAX);
         if self.features.uprobe_multi {
@@ -186,61 +211,68 @@ impl Session {
     /// Detaches from `pid`; gives what was attached. Takes some tens of milliseconds.
     pub fn detach(&mut self, pid: u32) -> Option<Attached> {
         let (attached, links, keys) = self.attached.remove(&pid)?;
-        self.forget(pid, &keys);
+        self.forget(pid, attached.instance, &keys);
         drop(links);
-        self.sweep(attached.instance);
+        if let Ok(servers) = self.map("servers") {
+            sweep(&servers, &[attached.instance]);
+        }
         Some(attached)
+    }
+
+    /// Forgets a process that has ended, without waiting for the kernel.
+    pub fn bury(&mut self, pid: u32) {
+        if let Some((attached, links, keys)) = self.attached.remove(&pid) {
+            self.forget(pid, attached.instance, &keys);
+            self.undertaker.bury(Remains { instance: attached.instance, links });
+        }
     }
 
     /// Detaches from all, at the same time: the kernel waits a while for each.
     pub fn detach_all(&mut self) {
         let attached = std::mem::take(&mut self.attached);
-        for (pid, (_, _, keys)) in &attached {
-            self.forget(*pid, keys);
+        for (pid, (process, _, keys)) in &attached {
+            self.forget(*pid, process.instance, keys);
         }
         std::thread::scope(|scope| {
             for (_, links, _) in attached.into_values() {
                 scope.spawn(|| drop(links));
             }
         });
+        self.undertaker.finish();
     }
 
-    /// Lets the programs look anew at what may change while a process runs: its processors.
+    /// Lets the programs look anew at what may change while a process runs: its processors. Gives
+    /// the processes that replaced their program or ended, of which an event comes or was lost.
     ///
     /// # Errors
-    /// When the map is missing.
-    pub fn refresh(&self) -> Result<(), Error> {
-        let map = self.map("marks")?;
-        for (attached, _, _) in self.attached.values() {
-            // There is none until a request needed it.
-            let _ = map.delete(&attached.instance.to_ne_bytes());
+    /// When a map is missing.
+    pub fn refresh(&self) -> Result<Vec<u32>, Error> {
+        let (processes, marks) = (self.map("processes")?, self.map("marks")?);
+        let mut gone = Vec::new();
+        for (pid, (attached, _, _)) in &self.attached {
+            // There are no marks until a request needed them.
+            let _ = marks.delete(&attached.instance.to_ne_bytes());
+            // The kernel side removes the entry when the process ends.
+            if let Ok(None) = processes.lookup(&pid.to_ne_bytes(), MapFlags::ANY) {
+                gone.push(*pid);
+            }
         }
-        Ok(())
+        Ok(gone)
     }
 
     /// Removes what the programs know of a process.
-    fn forget(&self, pid: u32, keys: &[raw::Key]) {
+    fn forget(&self, pid: u32, instance: u32, keys: &[raw::Key]) {
         // What is gone already is no failure.
         if let Ok(map) = self.map("processes") {
             let _ = map.delete(&pid.to_ne_bytes());
+        }
+        if let Ok(map) = self.map("marks") {
+            let _ = map.delete(&instance.to_ne_bytes());
         }
         if let Ok(map) = self.map("go_types") {
             for key in keys {
                 let _ = map.delete(key.as_bytes());
             }
-        }
-    }
-
-    /// Removes requests that were being served when the process ended or was detached from.
-    fn sweep(&self, instance: u32) {
-        if let Ok(marks) = self.map("marks") {
-            let _ = marks.delete(&instance.to_ne_bytes());
-        }
-        let Ok(map) = self.map("servers") else { return };
-        let stale: Vec<Vec<u8>> =
-            map.keys().filter(|key| key.get(8..12) == Some(&instance.to_ne_bytes()[..])).collect();
-        for key in stale {
-            let _ = map.delete(&key);
         }
     }
 
@@ -312,16 +344,22 @@ fn choose_programs(open: &mut OpenObject, features: Features, multi: &str) {
     }
 }
 
-/// Where the kernel can allocate entries as they come, more connections can be open at once. Older
+/// Where the kernel can allocate entries as they come, maps can be larger. Older
 /// ones warn of it in programs of this kind, so there the map stays preallocated.
 fn size_maps(open: &mut OpenObject, features: Features) -> libbpf_rs::Result<()> {
     const BPF_F_NO_PREALLOC: u32 = 1;
     if features.kernel < KernelVersion(6, 1, 0) {
         return Ok(());
     }
-    for mut map in open.maps_mut().filter(|m| m.name() == "servers") {
+    for mut map in open.maps_mut() {
+        let entries = match map.name().to_str() {
+            Some("servers") => MAX_CONNECTIONS,
+            Some("go_types") => MAX_TYPES,
+            Some("marks") => map.max_entries(),
+            _ => continue,
+        };
         map.set_map_flags(BPF_F_NO_PREALLOC)?;
-        map.set_max_entries(MAX_CONNECTIONS)?;
+        map.set_max_entries(entries)?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 //! - [`Chain`] puts one between two others, and has them speak HTTP/2.
 //! - [`Load`] sends requests over many connections and counts exactly.
 //! - [`Proxy`] stands before a collector that comes and goes.
+//! - [`Numbered`] is a process with an id that another one had.
 //! - [`sites_in()`] counts the traps in the code of a process.
 //! - [`can_trace()`] tells whether this machine can trace at all; tests that need it skip with a
 //!   line on standard error if not, or fail if `GOTAP_E2E_REQUIRED` is set.
@@ -16,6 +17,7 @@ mod chain;
 mod gotap;
 mod load;
 mod machine;
+mod numbered;
 mod proxy;
 mod sites;
 mod span;
@@ -27,6 +29,7 @@ pub use chain::Chain;
 pub use gotap::{Ended, Gotap};
 pub use load::{Load, Outcome};
 pub use machine::{can_trace, skip};
+pub use numbered::Numbered;
 pub use proxy::Proxy;
 pub use sites::sites_in;
 pub use span::Span;

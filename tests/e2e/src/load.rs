@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use gotap_testkit::http::Connection;
@@ -14,6 +15,10 @@ pub struct Outcome {
     pub answered: u64,
     /// Requests that were not.
     pub failed: u64,
+    /// The longest time that one of them took.
+    pub slowest: Duration,
+    /// The time that one of a thousand exceeds.
+    pub p999: Duration,
 }
 
 /// Threads that send requests until they are told to stop; each keeps one connection.
@@ -21,7 +26,7 @@ pub struct Outcome {
 pub struct Load {
     stop: Arc<AtomicBool>,
     sent: Arc<AtomicU64>,
-    threads: Vec<JoinHandle<Outcome>>,
+    threads: Vec<JoinHandle<(Outcome, Vec<u32>)>>,
 }
 
 impl Load {
@@ -67,23 +72,34 @@ impl Load {
     /// Waits until all are sent.
     pub fn join(self) -> Result<Outcome> {
         let mut all = Outcome::default();
+        let mut times = Vec::new();
         for thread in self.threads {
-            let one = thread.join().map_err(|_| anyhow!("a thread of the load panicked"))?;
+            let (one, took) =
+                thread.join().map_err(|_| anyhow!("a thread of the load panicked"))?;
             all.answered += one.answered;
             all.failed += one.failed;
+            times.extend(took);
         }
+        times.sort_unstable();
+        let micros = |time: Option<&u32>| Duration::from_micros(time.copied().unwrap_or(0).into());
+        all.slowest = micros(times.last());
+        all.p999 = micros(times.get(times.len() - times.len().div_ceil(1000)));
         Ok(all)
     }
 }
 
-fn request_while(more: impl Fn() -> bool, address: &str, path: &str) -> Outcome {
+/// Counts, and the time of each request in microseconds.
+fn request_while(more: impl Fn() -> bool, address: &str, path: &str) -> (Outcome, Vec<u32>) {
     let mut outcome = Outcome::default();
+    let mut times = Vec::new();
     let mut connection = None;
     while more() {
         if connection.is_none() {
             connection = Connection::open(address).ok();
         }
+        let start = Instant::now();
         let answer = connection.as_mut().map(|connection| connection.get(path, &[]));
+        times.push(u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX));
         match answer {
             Some(Ok(response)) if response.status == 200 => outcome.answered += 1,
             _ => {
@@ -92,5 +108,5 @@ fn request_while(more: impl Fn() -> bool, address: &str, path: &str) -> Outcome 
             }
         }
     }
-    outcome
+    (outcome, times)
 }

@@ -3,7 +3,9 @@
 //! Each test starts programs of its own and selects them by process id, so tests do not see each
 //! other and run in parallel. Programs are built once into the cache of `gotap_testkit`.
 
+mod attach_load;
 mod cli;
+mod crowd;
 mod export;
 mod http2;
 mod http2_ends;
@@ -21,4 +23,5 @@ mod parents;
 mod parents_load;
 mod parents_reuse;
 mod parents_roads;
+mod replaced;
 mod versions;
