@@ -7,6 +7,7 @@ mod cli;
 mod export;
 mod http2;
 mod http2_ends;
+mod http2_frames;
 mod http2_hard;
 mod http2_library;
 mod http_calls;
