@@ -22,6 +22,15 @@ static __noinline int http2_stream_start(struct pt_regs *ctx, struct gt_process 
 	return begin_request(proc, state);
 }
 
+/* Whether `resp` has the status of a stream that is refused without asking a handler. */
+static __always_inline bool is_refused(const struct gt_process *proc, u64 resp, u8 kind)
+{
+	const struct gt_http2 *http2 = &proc->http2[kind & (GT_HTTP2_KINDS - 1)];
+	u32 status = read_field(read_field(resp, http2->rws), http2->status);
+
+	return status == 400 || status == 431;
+}
+
 /* (*responseWriter).handlerDone: the handler of the current goroutine's stream has returned. */
 static __noinline int http2_server_finish(struct pt_regs *ctx, const struct gt_process *proc,
 					  u8 http2)
@@ -30,8 +39,9 @@ static __noinline int http2_server_finish(struct pt_regs *ctx, const struct gt_p
 	struct server_state *state = bpf_map_lookup_elem(&servers, &key);
 
 	if (!state || !state->active || state->resp != GO_ARG0(ctx)) {
-		/* Started before the probes were in, or answered by net/http itself. */
-		count_drop(GT_DROP_START_UNSEEN);
+		/* Started before the probes were in; or its headers are forbidden or too many. */
+		if (!is_refused(proc, GO_ARG0(ctx), http2))
+			count_drop(GT_DROP_START_UNSEEN);
 		return 0;
 	}
 	/* A server with golang.org/x/net/http2 begins in net/http all the same. */

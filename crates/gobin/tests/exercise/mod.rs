@@ -4,12 +4,14 @@
 use gobin::{Binary, Global, Place, Site};
 
 /// Functions whose code is looked at, and one of which each binary has several.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 10] = [
     "net/http.serverHandler.ServeHTTP",
     "net/http.(*response).finishRequest",
     "net/http.(*Transport).roundTrip",
     "net/http.(*Transport).getConn",
+    "net/http.(*Transport).alternateRoundTripper",
     "net/http.(*persistConn).roundTrip",
+    "runtime.gorecover",
     "runtime.newproc1",
     "runtime.main",
     "main.main",
@@ -68,6 +70,8 @@ fn code(binary: &Binary<'_>) -> usize {
         sites.extend(binary.store_site(function, 152).map(|(site, _)| site));
         for callee in &functions {
             sites.extend(binary.result_site(function, callee));
+            sites.extend(binary.call_site(function, callee));
+            sites.extend(binary.sentinel_site(function, callee).map(|(site, _)| site));
             if let Some((site, [place, _])) = binary.nonzero_site(function, callee, 1) {
                 sites.push(site);
                 answers += usize::from(place == Some(Place::Register));

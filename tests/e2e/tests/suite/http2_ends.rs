@@ -21,13 +21,17 @@ fn panics_in_http2_are_errors() -> Result<()> {
         chain.get("/panic-after-write", &[]).ok();
         chain.get("/abort", &[])?;
         chain.get("/recovered", &[])?;
+        chain.get("/goexit", &[])?;
+        chain.get("/too-slow?ms=2000", &[])?;
         chain.get("/hello", &[])?;
-        let spans = gotap.finish(5)?;
+        let spans = gotap.finish(7)?;
         let wanted = [
             ("/panic", Some("panic"), None),
             ("/panic-after-write", Some("panic"), Some(200)),
             ("/abort", Some("panic"), None),
             ("/recovered", Some("500"), Some(500)),
+            ("/goexit", Some("panic"), None),
+            ("/too-slow", Some("503"), Some(503)),
             ("/hello", None, Some(200)),
         ];
         for (span, (path, error, status)) in spans.iter().zip(wanted) {

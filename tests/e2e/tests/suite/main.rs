@@ -9,6 +9,7 @@ mod crowd;
 mod export;
 mod http2;
 mod http2_ends;
+mod http2_frames;
 mod http2_hard;
 mod http2_library;
 mod http_calls;

@@ -5,6 +5,7 @@ use gobin::{Arch, Binary, Function, Site, SiteKind};
 use gotap_testkit::go::Mode;
 
 use crate::fixture::{Differences, Fixture, all, each};
+use crate::symbols::Symbols;
 
 /// What is probed at its entry.
 const ENTRIES: [&str; 4] = [
@@ -85,6 +86,46 @@ fn a_missing_connection_is_seen_with_its_error() {
         check_place(&binary, &round_trip, &site)?;
         ensure!(site.kind != SiteKind::SingleStep, "{site:x?}");
         ensure!(places.iter().all(Option::is_some), "the error is not kept at {site:x?}");
+        Ok(())
+    });
+}
+
+/// The error by which an alternate round tripper declines a request.
+#[test]
+fn declined_requests_are_told_by_a_branch() {
+    each("httpapp", not_arm, |fixture| {
+        let binary = fixture.parse()?;
+        let round_trip = function(&binary, ROUND_TRIP)?;
+        let alternate = function(&binary, "net/http.(*Transport).alternateRoundTripper")?;
+        let (site, global) = binary.sentinel_site(&round_trip, &alternate).context("no site")?;
+        check_place(&binary, &round_trip, &site)?;
+        ensure!(site.kind == SiteKind::Branch, "{site:x?}");
+        let result = function(&binary, "net/http.(*persistConn).roundTrip")?;
+        let other = binary.result_site(&round_trip, &result).context("no site of results")?;
+        ensure!(site.vaddr != other.vaddr, "one site for both: {site:x?}");
+        if fixture.has_symbols() {
+            let symbols = Symbols::read(&fixture.data)?;
+            let expected = symbols.address("net/http.ErrSkipAltProtocol").context("no symbol")?;
+            ensure!(global == expected, "{global:x}, not {expected:x}");
+        }
+        Ok(())
+    });
+}
+
+/// Where HTTP/2 looks for a handler's panic, under the names that its two homes have.
+#[test]
+fn recovered_panics_of_streams_are_seen() {
+    each("httpapp", all, |fixture| {
+        let binary = fixture.parse()?;
+        let name = match fixture.version.minor {
+            27.. => "net/http/internal/http2.(*serverConn).runHandler.func1",
+            _ => "net/http.(*http2serverConn).runHandler.func1",
+        };
+        let closure = function(&binary, name)?;
+        let recover = function(&binary, "runtime.gorecover")?;
+        let site = binary.call_site(&closure, &recover).context("no site")?;
+        check_place(&binary, &closure, &site)?;
+        ensure!(site.kind == SiteKind::Call, "{site:x?}");
         Ok(())
     });
 }
