@@ -1,9 +1,17 @@
-// Command large does nothing but be large: it links the whole clients of Kubernetes and of several
-// AWS services. The time to read a binary is measured with it.
+// Command large does little but be large: it links the whole clients of Kubernetes and of several
+// AWS services. The time to read a binary and to attach to it is measured with it.
+//
+//	large                    ends at once
+//	large -addr HOST:PORT    answers every request; the first line is "listening HOST:PORT"
 package main
 
 import (
+	"flag"
 	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
 	"os"
 	"reflect"
 
@@ -15,6 +23,27 @@ import (
 )
 
 func main() {
+	addr := flag.String("addr", "", "serve HTTP here")
+	flag.Parse()
+	keep()
+	if *addr != "" {
+		serve(*addr)
+	}
+}
+
+func serve(addr string) {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("listening %s\n", listener.Addr())
+	log.Fatal(http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "hello\n")
+	})))
+}
+
+// keep makes the linker keep everything.
+func keep() {
 	kept := []any{
 		&kubernetes.Clientset{}, informers.NewSharedInformerFactory, prometheus.NewRegistry(),
 		grpc.NewServer(), &s3.Client{},

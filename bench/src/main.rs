@@ -1,9 +1,11 @@
 //! What observing costs the observed: the same server under the same load, by turns alone, with
-//! gotap attached, built with the OpenTelemetry Go SDK, and optionally with another agent.
+//! gotap attached, built with the OpenTelemetry Go SDK, and optionally with another agent; and how
+//! long it takes until a program that starts is observed.
 //!
 //! Timings differ between machines and minutes, so only ratios of runs that alternate in one
 //! session are meant to be compared. Needs root, as gotap does. Not here: correctness (`tests/`).
 
+mod attach;
 mod load;
 mod measure;
 mod report;
@@ -41,7 +43,7 @@ struct Cli {
     /// Write the table into the README between its markers
     #[arg(long)]
     readme: bool,
-    /// Only scenarios whose name contains this
+    /// Only scenarios whose name contains this; "attach" is what attaching takes
     #[arg(long, default_value = "")]
     only: String,
 }
@@ -67,6 +69,15 @@ fn main() -> Result<()> {
     let beside = std::env::current_exe()?.with_file_name("gotap");
     let gotap = cli.gotap.clone().unwrap_or(beside);
     anyhow::ensure!(gotap.exists(), "{} is missing; build it first: make build", gotap.display());
+    std::fs::create_dir_all(&cli.out)?;
+    if "attach".contains(&cli.only) {
+        attach::run(&gotap, cli.rounds, &cli.out)?;
+    }
+    overhead(&cli, gotap)
+}
+
+/// The scenarios under load, and what is written of them.
+fn overhead(cli: &Cli, gotap: PathBuf) -> Result<()> {
     let programs = scenario::Programs::build(gotap, cli.agent.clone())?;
     let mut runs = Vec::new();
     for scenario in Scenario::all().into_iter().filter(|s| s.name.contains(&cli.only)) {
@@ -80,7 +91,9 @@ fn main() -> Result<()> {
             }
         }
     }
-    std::fs::create_dir_all(&cli.out)?;
+    if runs.is_empty() {
+        return Ok(());
+    }
     let summaries = report::summarize(&runs);
     let table = report::table(&summaries);
     println!("\n{table}");

@@ -21,3 +21,10 @@ pub(crate) fn peak_rss_mb(pid: u32) -> Result<f64> {
     let kib: f64 = line.split_ascii_whitespace().next().context("VmHWM")?.parse()?;
     Ok(kib / 1024.0)
 }
+
+/// Resident set now, in kilobytes.
+pub(crate) fn rss_kb(pid: u32) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("VmRSS")?;
+    Ok(line.split_ascii_whitespace().next().context("VmRSS")?.parse()?)
+}

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::load::{Outcome, Protocol};
 use crate::measure;
 
-const READY: Duration = Duration::from_secs(20);
+pub(crate) const READY: Duration = Duration::from_secs(20);
 
 /// A load on a server.
 #[derive(Debug, Clone)]
@@ -217,7 +217,7 @@ impl Programs {
 }
 
 /// Ends an agent as Ctrl-C does; gives what it said.
-fn stop(agent: &mut Running) -> Result<Vec<String>> {
+pub(crate) fn stop(agent: &mut Running) -> Result<Vec<String>> {
     const SIGINT: i32 = 2;
     agent.signal(SIGINT)?;
     agent.wait(Duration::from_secs(10))?;
@@ -234,15 +234,15 @@ fn traps(said: &[String], requests: f64) -> BTreeMap<String, f64> {
 }
 
 /// The back end in a process of its own.
-struct Sink {
+pub(crate) struct Sink {
     child: Child,
     ask: ChildStdin,
     answers: BufReader<ChildStdout>,
-    endpoint: String,
+    pub(crate) endpoint: String,
 }
 
 impl Sink {
-    fn start(bench: &PathBuf) -> Result<Self> {
+    pub(crate) fn start(bench: &PathBuf) -> Result<Self> {
         let mut child =
             Command::new(bench).arg("sink").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let ask = child.stdin.take().context("sink")?;
@@ -261,7 +261,7 @@ impl Sink {
     }
 
     /// The count once `expected` arrived, or after two seconds.
-    fn settled(&mut self, expected: u64) -> Result<u64> {
+    pub(crate) fn settled(&mut self, expected: u64) -> Result<u64> {
         let end = Instant::now() + Duration::from_secs(2);
         loop {
             let count = self.count()?;

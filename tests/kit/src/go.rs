@@ -67,15 +67,21 @@ pub enum Mode {
     Cgo,
     /// Plain, for arm64.
     Arm64,
+    /// With cgo and the race detector, which adds code of its own to every function: `-race`.
+    Race,
 }
 
 impl Mode {
-    /// All modes.
+    /// All modes in which programs are shipped.
     pub const ALL: [Self; 5] = [Self::Plain, Self::Stripped, Self::Pie, Self::Cgo, Self::Arm64];
 
     /// Whether this machine can execute the result; if not it can only be read.
     pub fn runs_here(self) -> bool {
-        self != Self::Arm64 || cfg!(target_arch = "aarch64")
+        match self {
+            Self::Arm64 => cfg!(target_arch = "aarch64"),
+            Self::Race => cfg!(target_arch = "x86_64"),
+            _ => true,
+        }
     }
 }
 
@@ -87,6 +93,7 @@ impl fmt::Display for Mode {
             Self::Pie => "pie",
             Self::Cgo => "cgo",
             Self::Arm64 => "arm64",
+            Self::Race => "race",
         })
     }
 }
@@ -126,4 +133,11 @@ pub fn selected() -> Vec<(Version, Mode)> {
         Ok("full") => matrix(),
         _ => cross_section(),
     }
+}
+
+/// [`selected()`], and builds with the race detector, as people run them in staging.
+pub fn observed() -> Vec<(Version, Mode)> {
+    let all = std::env::var("GOTAP_TEST_MATRIX").as_deref() == Ok("full");
+    let versions = if all { &VERSIONS[..] } else { &[Version::NEWEST] };
+    selected().into_iter().chain(versions.iter().map(|v| (*v, Mode::Race))).collect()
 }

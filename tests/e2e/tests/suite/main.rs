@@ -5,6 +5,7 @@
 
 mod attach_load;
 mod cli;
+mod clock;
 mod crowd;
 mod export;
 mod http2;

@@ -75,6 +75,7 @@ fn arguments(mode: Mode) -> Arguments {
         Mode::Stripped => ("0", vec!["-trimpath", "-ldflags=-s -w"]),
         Mode::Pie => ("0", vec!["-buildmode=pie"]),
         Mode::Cgo => ("1", vec!["-tags=netcgo"]),
+        Mode::Race => ("1", vec!["-race"]),
     };
     let mut environment = vec![("CGO_ENABLED", cgo)];
     if mode == Mode::Arm64 {
