@@ -11,6 +11,9 @@ use crate::{SOON, Span, Summary, binary};
 /// How long gotap may take to end. It promises about a second; a busy machine gets more.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How long the kernel may take to verify the programs: seconds, but for emulated busy machines.
+const LOADING: Duration = Duration::from_secs(180);
+
 /// Between a client's getting the response and the printing of the last span.
 const SETTLE: Duration = Duration::from_millis(150);
 
@@ -58,7 +61,7 @@ impl Gotap {
 
     /// Waits until it is attached to what runs.
     pub fn wait_ready(&self) -> Result<()> {
-        self.process.wait_for_error("gotap: ready", SOON).map(drop)
+        self.process.wait_for_error("gotap: ready", LOADING).map(drop)
     }
 
     /// The spans printed so far.
