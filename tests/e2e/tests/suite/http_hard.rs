@@ -172,7 +172,8 @@ fn files_have_their_sizes_whole_and_in_part() -> Result<()> {
         let gotap = Gotap::trace_pid(app.pid())?;
         let mut connection = app.connect()?;
         let later = "Sat, 01 Jan 2050 00:00:00 GMT";
-        let variants: [(&[(&str, &str)], &str, i64); 5] = [
+        type Variant<'a> = (&'a [(&'a str, &'a str)], &'a str, i64);
+        let variants: [Variant<'_>; 5] = [
             (&[], "GET", 200),
             (&[("Range", "bytes=100-299")], "GET", 206),
             (&[("Range", "bytes=99999999-")], "GET", 416),
