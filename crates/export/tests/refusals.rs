@@ -2,6 +2,8 @@
 //! or counted by reason. The back ends here are fakes, as no real one does such things on request;
 //! what a real collector does is tested end to end.
 
+#![expect(clippy::unwrap_used, reason = "in a test, also in its helpers")]
+
 mod fake;
 
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,7 @@
 //! The answers as gRPC statuses.
 
+#![expect(clippy::unwrap_used, reason = "a fake that fails shall fail its test")]
+
 use std::net::TcpListener;
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! The answers as HTTP statuses, a connection each.
 
+#![expect(clippy::unwrap_used, reason = "a fake that fails shall fail its test")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;

@@ -1,6 +1,8 @@
 //! A back end that answers as it is told: each request gets the next answer, and when there are no
 //! more, all is taken.
 
+#![expect(clippy::unwrap_used, reason = "a fake that fails shall fail its test")]
+
 mod grpc;
 mod http;
 
