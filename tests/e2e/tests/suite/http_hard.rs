@@ -36,9 +36,6 @@ fn use_upgraded(connection: &mut Connection) -> Result<()> {
 }
 
 /// The span is there while the connection goes on in the other protocol.
-/// Of a request.
-type Headers<'a> = &'a [(&'a str, &'a str)];
-
 #[test]
 fn a_request_ends_when_its_connection_is_taken_over() -> Result<()> {
     if !can_trace("a_request_ends_when_its_connection_is_taken_over") {
