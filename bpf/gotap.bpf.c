@@ -15,7 +15,7 @@
 #include "http.h"
 #include "tracecontext.h"
 #include "http_server.bpf.c"
-#include "http2_server.bpf.c"
+#include "http_server_end.bpf.c"
 #include "http_client.bpf.c"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -58,46 +58,38 @@ static __always_inline struct gt_process *observed(struct pt_regs *ctx, u32 prob
 static __always_inline int dispatch(struct pt_regs *ctx, u32 probe)
 {
 	struct gt_process *proc = observed(ctx, probe);
+	u32 which;
 
 	if (!proc)
 		return 0;
+	/* A number that the verifier can't tell from `probe`: it would go each way for each of them. */
+	which = probe << 1;
+	asm volatile("" : "+r"(which));
+	which >>= 1;
 	switch (probe) {
 	case GT_PROBE_HTTP_SERVER_START:
-		return http_server_start(ctx, proc);
+	case GT_PROBE_HTTP2_STREAM_START:
+	case GT_PROBE_XNET_SERVER_START:
+		return server_start(ctx, proc, which);
 	case GT_PROBE_HTTP_SERVER_FINISH:
-		return http_server_finish(ctx, proc);
 	case GT_PROBE_HTTP_SERVER_HIJACK:
-		return end_server(ctx, proc, GT_OUTCOME_HIJACKED);
 	case GT_PROBE_HTTP_CONN_CLOSE:
-		return end_server(ctx, proc, GT_OUTCOME_ABORTED);
+	case GT_PROBE_HTTP2_SERVER_FINISH:
+	case GT_PROBE_HTTP2_SERVER_PANIC:
+	case GT_PROBE_XNET_SERVER_FINISH:
+	case GT_PROBE_XNET_SERVER_PANIC:
+		return server_end(ctx, proc, which);
 	case GT_PROBE_HTTP_CLIENT_START:
-		return http_client_start(ctx, proc, 0);
+	case GT_PROBE_XNET_CLIENT_START:
+		return client_start(ctx, proc, which);
 	case GT_PROBE_HTTP_CLIENT_DONE:
-		return http_client_done(ctx, proc);
+	case GT_PROBE_HTTP_CLIENT_ALTERNATE:
 	case GT_PROBE_HTTP_CLIENT_NO_CONN:
-		return http_client_no_conn(ctx, proc);
 	case GT_PROBE_HTTP_CLIENT_CTX_DONE:
-		return http_client_ctx_done(ctx, proc);
+	case GT_PROBE_XNET_CLIENT_DONE:
+		return client_end(ctx, proc, which);
 	case GT_PROBE_NEW_GOROUTINE:
 		return new_goroutine(ctx, proc);
-	case GT_PROBE_HTTP_CLIENT_ALTERNATE:
-		return http_client_alternate(ctx, proc);
-	case GT_PROBE_HTTP2_SERVER_FINISH:
-		return http2_server_finish(ctx, proc, GT_HTTP2_STD);
-	case GT_PROBE_HTTP2_SERVER_PANIC:
-		return http2_server_panic(ctx, proc, GT_HTTP2_STD);
-	case GT_PROBE_HTTP2_STREAM_START:
-		return http2_stream_start(ctx, proc, GT_HTTP2_STD, GT_REQUEST_HTTP2);
-	case GT_PROBE_XNET_SERVER_START:
-		return http2_stream_start(ctx, proc, GT_HTTP2_XNET, GT_REQUEST_HTTP);
-	case GT_PROBE_XNET_SERVER_FINISH:
-		return http2_server_finish(ctx, proc, GT_HTTP2_XNET);
-	case GT_PROBE_XNET_SERVER_PANIC:
-		return http2_server_panic(ctx, proc, GT_HTTP2_XNET);
-	case GT_PROBE_XNET_CLIENT_START:
-		return http_client_start(ctx, proc, 1);
-	case GT_PROBE_XNET_CLIENT_DONE:
-		return xnet_client_done(ctx, proc);
 	}
 	return 0;
 }

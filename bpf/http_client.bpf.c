@@ -72,9 +72,9 @@ static __always_inline void join_trace(const struct gt_process *proc, u64 goid, 
  * net/http.(*Transport).roundTrip(t, req *http.Request), and the like of golang.org/x/net/http2,
  * which is `direct` unless net/http calls it.
  */
-static __noinline int http_client_start(struct pt_regs *ctx, const struct gt_process *proc,
-					u8 direct)
+static __noinline int client_start(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
 {
+	u8 direct = probe == GT_PROBE_XNET_CLIENT_START;
 	u64 g = GO_G(ctx);
 	struct gt_key key = key_of(proc, goid_of(proc, g));
 	struct client_state *state = client_state_of(&key);
@@ -214,28 +214,6 @@ full:
 	return 0;
 }
 
-/* Ends the client call of the current goroutine. */
-static __noinline int end_client(struct pt_regs *ctx, const struct gt_process *proc, u64 response,
-				 struct go_iface *error, u8 outcome)
-{
-	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
-	struct client_state *state = bpf_map_lookup_elem(&clients, &key);
-
-	if (!state || state->phase == CLIENT_IDLE) {
-		count_drop(GT_DROP_START_UNSEEN);
-		return 0;
-	}
-	if (state->phase == CLIENT_FAILED) {
-		/* The transport tried again: an attempt of its own, from where the last one ended. */
-		state->resend++;
-		state->span_id = random_u64();
-	}
-	send_client(proc, state, response, error, outcome);
-	state->start_ns = bpf_ktime_get_ns();
-	state->phase = outcome == GT_OUTCOME_DONE ? CLIENT_IDLE : CLIENT_FAILED;
-	return 0;
-}
-
 /* Whether the error says that HTTP/2 had no connection, so that another is dialled. */
 static __always_inline bool is_nothing_sent(const struct gt_process *proc, struct go_iface error)
 {
@@ -245,59 +223,77 @@ static __always_inline bool is_nothing_sent(const struct gt_process *proc, struc
 	return type && type->role == GT_TYPE_NOTHING_SENT;
 }
 
-/* (*http.Response, error) are in registers: after (*persistConn).roundTrip, and what stands for
- * it in HTTP/2. */
-static __noinline int http_client_done(struct pt_regs *ctx, const struct gt_process *proc)
+/*
+ * The error that the transport got. It is in registers, but where getConn failed it may have gone
+ * to a stack slot; where the context was done before, nothing was asked.
+ */
+static __always_inline struct go_iface error_of(struct pt_regs *ctx, const struct gt_process *proc,
+						u32 probe)
 {
 	struct go_iface error = { GO_ARG1(ctx), GO_ARG2(ctx) };
 
-	if (!error.tab)
-		return end_client(ctx, proc, GO_ARG0(ctx), &error, GT_OUTCOME_DONE);
-	if (is_nothing_sent(proc, error))
-		return 0;
-	return end_client(ctx, proc, 0, &error, GT_OUTCOME_ERROR);
-}
-
-/* The same after an alternate protocol's round tripper, which may have declined the request. */
-static __noinline int http_client_alternate(struct pt_regs *ctx, const struct gt_process *proc)
-{
-	struct go_iface declined = {};
-
-	if (GO_ARG1(ctx)) {
-		declined = read_iface(proc->skip_alternate);
-		if (declined.tab == GO_ARG1(ctx) && declined.data == GO_ARG2(ctx))
-			return 0;
-	}
-	return http_client_done(ctx, proc);
-}
-
-/* The same in golang.org/x/net/http2; when net/http called it, net/http ends the call. */
-static __noinline int xnet_client_done(struct pt_regs *ctx, const struct gt_process *proc)
-{
-	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
-	struct client_state *state = bpf_map_lookup_elem(&clients, &key);
-
-	if (state && !state->direct)
-		return 0;
-	return http_client_done(ctx, proc);
-}
-
-/* After (*Transport).getConn failed: the error is in its register or in a stack slot. */
-static __noinline int http_client_no_conn(struct pt_regs *ctx, const struct gt_process *proc)
-{
-	struct go_iface error = { GO_ARG1(ctx), GO_ARG2(ctx) };
-
+	if (probe == GT_PROBE_HTTP_CLIENT_CTX_DONE)
+		return (struct go_iface){};
+	if (probe != GT_PROBE_HTTP_CLIENT_NO_CONN)
+		return error;
 	if (proc->no_conn_error != GT_NONE)
 		error.tab = read_u64(ctx->sp + proc->no_conn_error);
 	if (proc->no_conn_error_data != GT_NONE)
 		error.data = read_u64(ctx->sp + proc->no_conn_error_data);
-	return end_client(ctx, proc, 0, &error, GT_OUTCOME_ERROR);
+	return error;
 }
 
-/* Where the request's context was done before anything was sent. */
-static __noinline int http_client_ctx_done(struct pt_regs *ctx, const struct gt_process *proc)
+/* Whether the call goes on in spite of what is returned here. */
+static __always_inline bool goes_on(const struct gt_process *proc,
+				    const struct client_state *state, struct go_iface error,
+				    u32 probe)
 {
-	struct go_iface none = {};
+	struct go_iface declined;
 
-	return end_client(ctx, proc, 0, &none, GT_OUTCOME_CTX_DONE);
+	/* When net/http called golang.org/x/net/http2, net/http ends the call. */
+	if (probe == GT_PROBE_XNET_CLIENT_DONE && state && !state->direct)
+		return true;
+	if (!error.tab)
+		return false;
+	if (probe == GT_PROBE_HTTP_CLIENT_ALTERNATE) {
+		declined = read_iface(proc->skip_alternate);
+		if (declined.tab == error.tab && declined.data == error.data)
+			return true;
+	}
+	return is_nothing_sent(proc, error);
+}
+
+/*
+ * The end of a call: (*http.Response, error) are in registers after (*persistConn).roundTrip and
+ * what stands for it in HTTP/2, or only an error where it could not even begin.
+ */
+static __noinline int client_end(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
+{
+	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
+	struct client_state *state = bpf_map_lookup_elem(&clients, &key);
+	struct go_iface error = error_of(ctx, proc, probe);
+	u8 outcome = GT_OUTCOME_ERROR;
+	u64 response = 0;
+
+	if (goes_on(proc, state, error, probe))
+		return 0;
+	if (!state || state->phase == CLIENT_IDLE) {
+		count_drop(GT_DROP_START_UNSEEN);
+		return 0;
+	}
+	if (state->phase == CLIENT_FAILED) {
+		/* The transport tried again: an attempt of its own, from where the last one ended. */
+		state->resend++;
+		state->span_id = random_u64();
+	}
+	if (probe == GT_PROBE_HTTP_CLIENT_CTX_DONE) {
+		outcome = GT_OUTCOME_CTX_DONE;
+	} else if (probe != GT_PROBE_HTTP_CLIENT_NO_CONN && !error.tab) {
+		outcome = GT_OUTCOME_DONE;
+		response = GO_ARG0(ctx);
+	}
+	send_client(proc, state, response, &error, outcome);
+	state->start_ns = bpf_ktime_get_ns();
+	state->phase = outcome == GT_OUTCOME_DONE ? CLIENT_IDLE : CLIENT_FAILED;
+	return 0;
 }

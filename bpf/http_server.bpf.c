@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * net/http: requests that are served. serverHandler.ServeHTTP starts a span. In HTTP/1
- * (*response).finishRequest ends it; a handler that panics ends at (*conn).close and one that takes
- * over the connection at Hijack. The ends of HTTP/2 are in http2_server.bpf.c. Strings are read at
- * the end only, straight into the ring buffer.
+ * net/http: requests that are served: their start, and how they are sent. The ends are in
+ * http_server_end.bpf.c. Strings are read at the end only, straight into the ring buffer.
  */
 
 /* Peers that fit into the small event. */
@@ -90,7 +88,7 @@ static __always_inline bool copy_request(const struct gt_process *proc, u64 req,
 }
 
 /* Begins the span of the request that was copied into `state`. */
-static __noinline int begin_request(struct gt_process *proc, struct server_state *state)
+static __noinline int begin_request(const struct gt_process *proc, struct server_state *state)
 {
 	state->start_ns = bpf_ktime_get_ns();
 	state->span_id = random_u64();
@@ -134,19 +132,45 @@ static __always_inline u64 mux_of(const struct gt_process *proc, u64 server)
 	return dynamic_type(handler.tab) == proc->serve_mux ? handler.data : 0;
 }
 
-/*
- * net/http.serverHandler.ServeHTTP(sh, rw http.ResponseWriter, req *http.Request): the start of
- * each request that net/http serves. Those of HTTP/2 have goroutines, and so states, of their own.
- */
-static __noinline int http_server_start(struct pt_regs *ctx, struct gt_process *proc)
+/* Copies what serverHandler.ServeHTTP got; gives whether it is a request that is followed. */
+static __always_inline bool accept_request(struct pt_regs *ctx, const struct gt_process *proc,
+					   struct server_state *state)
 {
-	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
-	struct server_state *state = server_state_of(&key);
 	u64 major;
 
+	if (!copy_request(proc, GO_ARG3(ctx), GT_REQUEST_HTTP, state))
+		return false;
+	major = request_u64(state, proc->requests[GT_REQUEST_HTTP].proto_major);
+	state->http2 = major == 2 ? GT_HTTP2_STD + 1 : 0;
+	/* The first request of its connection. */
+	if (proc->serve_mux && !state->peer_len)
+		state->mux = mux_of(proc, GO_ARG0(ctx));
+	if (major == 1 || (major == 2 && !is_preface(proc, state)))
+		return true;
+	if (major != 2)
+		count_drop(GT_DROP_PROTOCOL_UNSUPPORTED);
+	return false;
+}
+
+/*
+ * The start of a request. Most begin in serverHandler.ServeHTTP(sh, rw http.ResponseWriter, req
+ * *http.Request), those of handlers that HTTP/2 was given directly in (*serverConn).runHandler(sc,
+ * rw *responseWriter, req, handler). Requests of HTTP/2 have goroutines, and so states, of their own.
+ * One function for all sites, so that the verifier goes through what follows once.
+ */
+static __noinline int server_start(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
+{
+	bool stream = probe == GT_PROBE_HTTP2_STREAM_START || probe == GT_PROBE_XNET_SERVER_START;
+	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
+	struct server_state *state = server_state_of(&key);
+	u64 second = GO_ARG1(ctx), third = GO_ARG2(ctx);
+	bool accepted;
+
+	/* Keeps clang from reading one of them at a computed place, which the verifier refuses. */
+	asm volatile("" : "+r"(second), "+r"(third));
 	if (!state)
 		return 0;
-	if (state->active && state->http2 && state->resp == GO_ARG2(ctx)) {
+	if (!stream && state->active && state->http2 && state->resp == third) {
 		/* Begun as a stream; this is the request that a router will write to. */
 		copy_request(proc, GO_ARG3(ctx), GT_REQUEST_HTTP, state);
 		return 0;
@@ -154,18 +178,18 @@ static __noinline int http_server_start(struct pt_regs *ctx, struct gt_process *
 	if (state->active)
 		count_drop(GT_DROP_SERVER_UNFINISHED);
 	state->active = 0;
-	state->resp = GO_ARG2(ctx);
-	if (!copy_request(proc, GO_ARG3(ctx), GT_REQUEST_HTTP, state))
-		return 0;
-	major = request_u64(state, proc->requests[GT_REQUEST_HTTP].proto_major);
-	state->http2 = major == 2 ? GT_HTTP2_STD + 1 : 0;
-	/* The first request of its connection. */
-	if (proc->serve_mux && !state->peer_len)
-		state->mux = mux_of(proc, GO_ARG0(ctx));
-	if (major == 1 || (major == 2 && !is_preface(proc, state)))
+	state->resp = stream ? second : third;
+	if (stream) {
+		bool own = probe == GT_PROBE_HTTP2_STREAM_START;
+
+		state->http2 = (own ? GT_HTTP2_STD : GT_HTTP2_XNET) + 1;
+		accepted = copy_request(proc, third,
+					own ? GT_REQUEST_HTTP2 : GT_REQUEST_HTTP, state);
+	} else {
+		accepted = accept_request(ctx, proc, state);
+	}
+	if (accepted)
 		return begin_request(proc, state);
-	if (major != 2)
-		count_drop(GT_DROP_PROTOCOL_UNSUPPORTED);
 	bpf_map_delete_elem(&servers, &key);
 	return 0;
 }
@@ -310,41 +334,5 @@ static __noinline int send_server(const struct gt_process *proc, struct server_s
 	fill_error(proc, closed, event);
 	event->head.subject = state->mux;
 	bpf_ringbuf_submit(event, wakeup_flags());
-	return 0;
-}
-
-/* (*response).finishRequest: the request that the current goroutine serves is done. */
-static __noinline int http_server_finish(struct pt_regs *ctx, const struct gt_process *proc)
-{
-	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
-	struct server_state *state = bpf_map_lookup_elem(&servers, &key);
-
-	if (!state || !state->active || state->resp != GO_ARG0(ctx)) {
-		/*
-		 * Started before the probes were in; or net/http could not meet an expectation and
-		 * answered 417 itself, without a handler.
-		 */
-		if (read_field(GO_ARG0(ctx), proc->resp_status) != 417)
-			count_drop(GT_DROP_START_UNSEEN);
-		return 0;
-	}
-	send_server(proc, state, key.id, GT_OUTCOME_DONE);
-	state->active = 0;
-	state->ended_ns = bpf_ktime_get_ns();
-	return 0;
-}
-
-/* The goroutine serves no more: its request, if it has one, ends with it. */
-static __noinline int end_server(struct pt_regs *ctx, const struct gt_process *proc,
-				      u8 outcome)
-{
-	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
-	struct server_state *state = bpf_map_lookup_elem(&servers, &key);
-
-	if (!state)
-		return 0;
-	if (state->active)
-		send_server(proc, state, key.id, outcome);
-	bpf_map_delete_elem(&servers, &key);
 	return 0;
 }

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * How requests that are served end. In HTTP/1 at (*response).finishRequest; a handler that panics at
+ * (*conn).close, and one that takes over the connection at Hijack. In HTTP/2, of net/http or
+ * golang.org/x/net/http2, at (*responseWriter).handlerDone or where a panic is recovered.
+ */
+
+/* Of which HTTP/2 a probe is, as in server_state.http2; 0 for HTTP/1. */
+static __always_inline u8 http2_of_probe(u32 probe)
+{
+	switch (probe) {
+	case GT_PROBE_HTTP2_SERVER_FINISH:
+	case GT_PROBE_HTTP2_SERVER_PANIC:
+		return GT_HTTP2_STD + 1;
+	case GT_PROBE_XNET_SERVER_FINISH:
+	case GT_PROBE_XNET_SERVER_PANIC:
+		return GT_HTTP2_XNET + 1;
+	}
+	return 0;
+}
+
+/*
+ * Whether a response without a start is one that net/http gave itself, without a handler: in HTTP/1
+ * an expectation that it can't meet, in HTTP/2 headers that are forbidden or too many.
+ */
+static __always_inline bool is_refusal(const struct gt_process *proc, u64 resp, u8 http2)
+{
+	const struct gt_http2 *layout = &proc->http2[(http2 - 1) & (GT_HTTP2_KINDS - 1)];
+	u32 status;
+
+	if (!http2)
+		return (u32)read_field(resp, proc->resp_status) == 417;
+	status = read_field(read_field(resp, layout->rws), layout->status);
+	return status == 400 || status == 431;
+}
+
+/* The handler of the current goroutine's request returned, panicked or took over the connection. */
+static __noinline int server_end(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
+{
+	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
+	struct server_state *state = bpf_map_lookup_elem(&servers, &key);
+	bool returned = probe == GT_PROBE_HTTP_SERVER_FINISH ||
+			probe == GT_PROBE_HTTP2_SERVER_FINISH ||
+			probe == GT_PROBE_XNET_SERVER_FINISH;
+	u8 http2 = http2_of_probe(probe), outcome = GT_OUTCOME_ABORTED;
+
+	if (returned && (!state || !state->active || state->resp != GO_ARG0(ctx))) {
+		/* Started before the probes were in. */
+		if (!is_refusal(proc, GO_ARG0(ctx), http2))
+			count_drop(GT_DROP_START_UNSEEN);
+		return 0;
+	}
+	if (!state)
+		return 0;
+	/* A server with golang.org/x/net/http2 begins in net/http all the same. */
+	if (http2)
+		state->http2 = http2;
+	if (returned)
+		outcome = GT_OUTCOME_DONE;
+	else if (probe == GT_PROBE_HTTP_SERVER_HIJACK)
+		outcome = GT_OUTCOME_HIJACKED;
+	if (state->active)
+		send_server(proc, state, key.id, outcome);
+	state->active = 0;
+	state->ended_ns = bpf_ktime_get_ns();
+	/* The goroutine of a connection serves on, unless it closes or is taken over. */
+	if (probe != GT_PROBE_HTTP_SERVER_FINISH)
+		bpf_map_delete_elem(&servers, &key);
+	return 0;
+}
