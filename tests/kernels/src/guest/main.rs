@@ -5,6 +5,7 @@
 mod http1;
 mod init;
 mod scenarios;
+mod tls;
 
 use std::fs::OpenOptions;
 use std::process::{Command, ExitCode};
