@@ -43,9 +43,15 @@ struct Cli {
     /// Write the table into the README between its markers
     #[arg(long)]
     readme: bool,
-    /// Only scenarios whose name contains this; "attach" is what attaching takes
-    #[arg(long, default_value = "")]
-    only: String,
+    /// Only scenarios whose name contains one of these; "attach" is what attaching takes
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+}
+
+impl Cli {
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|part| name.contains(part))
+    }
 }
 
 /// Processes of their own, so that what they use is not counted as anybody else's.
@@ -70,7 +76,7 @@ fn main() -> Result<()> {
     let gotap = cli.gotap.clone().unwrap_or(beside);
     anyhow::ensure!(gotap.exists(), "{} is missing; build it first: make build", gotap.display());
     std::fs::create_dir_all(&cli.out)?;
-    if "attach".contains(&cli.only) {
+    if cli.wants("attach") {
         attach::run(&gotap, cli.rounds, &cli.out)?;
     }
     overhead(&cli, gotap)
@@ -80,7 +86,7 @@ fn main() -> Result<()> {
 fn overhead(cli: &Cli, gotap: PathBuf) -> Result<()> {
     let programs = scenario::Programs::build(gotap, cli.agent.clone())?;
     let mut runs = Vec::new();
-    for scenario in Scenario::all().into_iter().filter(|s| s.name.contains(&cli.only)) {
+    for scenario in Scenario::all().into_iter().filter(|s| cli.wants(s.name)) {
         for round in 0..cli.rounds {
             for mode in Mode::all(cli.agent.is_some()) {
                 let run = programs
