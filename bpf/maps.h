@@ -39,7 +39,7 @@ struct server_state {
 	u8 http2; /* enum gt_http2_kind plus one, 0 for HTTP/1 */
 	u8 processors; /* how many of `caches` are set */
 	u8 pad[3];
-	u64 ended_ns; /* when the goroutine's last request ended, 0 for its first */
+	u64 ended_ns; /* when the goroutine's last request ended, 0: it serves one only */
 	/* The request as it was at the start, to be read field by field without a fault each. */
 	u64 request[REQUEST_BYTES / 8];
 };
