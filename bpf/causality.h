@@ -11,8 +11,9 @@
 #define MAX_CONTEXTS 32
 /* Ancestors that are followed. */
 #define MAX_ANCESTORS 12
-/* Goroutine structures that are searched for an ancestor. */
-#define MAX_GOROUTINES 1024
+/* Goroutine structures that are searched for an ancestor, and how many pointers are read at once. */
+#define MAX_GOROUTINES 4096
+#define GOROUTINES_AT_ONCE 8
 
 struct parent {
 	u8 trace_id[16];
@@ -159,14 +160,17 @@ static __always_inline u64 creator_of(const struct gt_process *proc, u64 g)
  */
 __noinline u64 g_of(u64 list, u64 len, u64 goid, u32 at_goid)
 {
-	for (u32 i = 0; i < MAX_GOROUTINES; i++) {
-		u64 g;
+	u64 gs[GOROUTINES_AT_ONCE];
 
-		if (i >= len)
+	for (u32 i = 0; i < MAX_GOROUTINES && i < len; i += GOROUTINES_AT_ONCE) {
+		if (bpf_probe_read_user(gs, sizeof(gs), (void *)(list + 8 * (u64)i)))
 			break;
-		g = read_u64(list + 8 * (u64)i);
-		if (read_u64(g + at_goid) == goid)
-			return g;
+#pragma unroll
+		for (u32 k = 0; k < GOROUTINES_AT_ONCE; k++) {
+			/* What was read behind the list's end is not used. */
+			if (read_u64(gs[k] + at_goid) == goid)
+				return i + k < len ? gs[k] : 0;
+		}
 	}
 	return 0;
 }
@@ -230,6 +234,9 @@ static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid
 		creator = g ? creator_of(proc, g) : 0;
 	}
 	remember_lineage(proc, goid, 0, 0);
+	/* Nor do those that the same goroutine starts next have to be searched for. */
+	if (child != goid)
+		remember_lineage(proc, child, 0, 0);
 	return 0;
 }
 
