@@ -243,6 +243,14 @@ static __always_inline struct go_iface error_of(struct pt_regs *ctx, const struc
 	return error;
 }
 
+/* The *http.Response of a call that went well. */
+static __always_inline u64 response_of(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
+{
+	if (probe == GT_PROBE_HTTP_CLIENT_ALTERNATE && proc->alternate_response != GT_NONE)
+		return read_u64(ctx->sp + proc->alternate_response);
+	return GO_ARG0(ctx);
+}
+
 /* Whether the call goes on in spite of what is returned here. */
 static __always_inline bool goes_on(const struct gt_process *proc,
 				    const struct client_state *state, struct go_iface error,
@@ -290,7 +298,7 @@ static __noinline int client_end(struct pt_regs *ctx, const struct gt_process *p
 		outcome = GT_OUTCOME_CTX_DONE;
 	} else if (probe != GT_PROBE_HTTP_CLIENT_NO_CONN && !error.tab) {
 		outcome = GT_OUTCOME_DONE;
-		response = GO_ARG0(ctx);
+		response = response_of(ctx, proc, probe);
 	}
 	send_client(proc, state, response, &error, outcome);
 	state->start_ns = bpf_ktime_get_ns();

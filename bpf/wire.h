@@ -266,7 +266,8 @@ struct gt_process {
 	__u16 response_proto_major, response_proto_minor;
 	__u16 response_request;
 	__u16 server_handler;
-	__u16 pad[3];
+	__u16 alternate_response; /* stack offset of the response, GT_NONE: in its register */
+	__u16 pad[2];
 	struct gt_request requests[GT_REQUEST_KINDS];
 	struct gt_http2 http2[GT_HTTP2_KINDS];
 };

@@ -196,20 +196,20 @@ impl<'d> Binary<'d> {
     }
 
     /// In `function`, the first indirect call after its first call of `callee` returns an error
-    /// that is compared with one that a global holds: the branch that does, with all results still
-    /// in their registers, and the global's address. x86-64 only.
+    /// that is compared with one that a global holds: a site there, with the error still in its
+    /// registers, the global's address, and where the call's first result is. x86-64 only.
     pub fn sentinel_site(
         &self,
         function: &Function<'_>,
         callee: &Function<'_>,
-    ) -> Option<(Site, u64)> {
+    ) -> Option<(Site, u64, Place)> {
         if self.image.arch() != Arch::Amd64 {
             return None;
         }
         let code = self.code(function)?;
         let call = self.first_call(function, callee)?;
-        let (found, global) = amd64::sentinel_test(code, function.entry, call)?;
-        Some((self.site(function, found)?, global))
+        let (found, global, result) = amd64::sentinel_test(code, function.entry, call)?;
+        Some((self.site(function, found)?, global, result))
     }
 
     /// In `function`, the instruction that calls `callee` first.

@@ -259,7 +259,8 @@ pub struct Process {
     pub response_proto_minor: u16,
     pub response_request: u16,
     pub server_handler: u16,
-    pub pad: [u16; 3],
+    pub alternate_response: u16,
+    pub pad: [u16; 2],
     /// `net/http.Request`, and `ServerRequest` of Go 1.27's HTTP/2.
     pub requests: [Request; 2],
     /// net/http's own HTTP/2, and that of `golang.org/x/net`.
@@ -306,7 +307,8 @@ impl Process {
         response_proto_minor: NONE,
         response_request: NONE,
         server_handler: NONE,
-        pad: [0; 3],
+        alternate_response: NONE,
+        pad: [0; 2],
         requests: [Request::ABSENT; 2],
         http2: [Http2::ABSENT; 2],
     };

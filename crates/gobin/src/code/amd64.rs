@@ -125,25 +125,37 @@ fn tested(code: &[u8], start: u64, call: u64, keep: usize) -> Option<(Instructio
     None
 }
 
-/// The branch that compares the error which the first indirect call after `from` returned with an
-/// error that a global holds, while all results are still in registers; and the global's address.
-pub(crate) fn sentinel_test(code: &[u8], start: u64, from: u64) -> Option<(Found, u64)> {
+/// Where the error which the first indirect call after `from` returned is compared with one that a
+/// global holds, while it is still in its registers; the global's address; and where the call's
+/// first result is. It is the branch of the comparison or, with the race detector, the call before
+/// it that reports the global's address.
+pub(crate) fn sentinel_test(code: &[u8], start: u64, from: u64) -> Option<(Found, u64, Place)> {
     let mut info = InstructionInfoFactory::new();
     let at = usize::try_from(from.checked_sub(start)?).ok()?;
     let mut after = decode(code.get(at..)?, from).skip(1);
     after.by_ref().take(TO_CALL).find(Instruction::is_call_near_indirect)?;
-    let mut sentinel = None;
+    let (mut sentinel, mut result) = (None, Some(Place::Register));
     for instruction in after.take(AFTER_CALL) {
-        if kind(&instruction, code, start) == SiteKind::Branch {
-            return Some(((instruction.ip(), SiteKind::Branch), sentinel?));
+        let found = kind(&instruction, code, start);
+        if matches!(found, SiteKind::Branch | SiteKind::Call) {
+            return Some(((instruction.ip(), found), sentinel?, result?));
         }
-        if instruction.mnemonic() == Mnemonic::Cmp
-            && instruction.is_ip_rel_memory_operand()
-            && instruction.op1_register() == ARGUMENTS[1]
-        {
+        let names = match instruction.mnemonic() {
+            Mnemonic::Cmp => instruction.op1_register() == ARGUMENTS[1],
+            Mnemonic::Lea => true,
+            _ => false,
+        };
+        if names && instruction.is_ip_rel_memory_operand() {
             sentinel = Some(instruction.ip_rel_memory_address());
         }
-        if instruction.flow_control() != FlowControl::Next || clobbers(&mut info, &instruction, 3) {
+        if let Some(slot) = stores_to_stack(&instruction, ARGUMENTS[0]) {
+            result = Some(Place::Stack(slot));
+        } else if result == Some(Place::Register) && writes(&mut info, &instruction, ARGUMENTS[0]) {
+            result = None;
+        }
+        let error =
+            ARGUMENTS[1..3].iter().any(|register| writes(&mut info, &instruction, *register));
+        if instruction.flow_control() != FlowControl::Next || error {
             return None;
         }
     }

@@ -67,7 +67,7 @@ fn code(binary: &Binary<'_>) -> usize {
     for function in &functions {
         let mut sites: Vec<Site> = binary.return_sites(function);
         sites.extend(binary.entry_site(function));
-        sites.extend(binary.store_site(function, 152).map(|(site, _)| site));
+        sites.extend(binary.store_site(function, 152).map(|(site, ..)| site));
         for callee in &functions {
             sites.extend(binary.result_site(function, callee));
             sites.extend(binary.call_site(function, callee));

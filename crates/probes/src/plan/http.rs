@@ -138,7 +138,7 @@ pub(super) fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
 }
 
 /// The stack slot of a value, [`NONE`] while it is in its register.
-fn slot(place: Option<Place>) -> u16 {
+pub(super) fn slot(place: Option<Place>) -> u16 {
     match place {
         Some(Place::Stack(slot)) => u16::try_from(slot).unwrap_or(NONE),
         _ => NONE,

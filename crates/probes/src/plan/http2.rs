@@ -6,7 +6,7 @@
 use wire::Probe;
 use wire::raw;
 
-use super::http::{REQUEST, ROUND_TRIP, SERVE, request_fields};
+use super::http::{REQUEST, ROUND_TRIP, SERVE, request_fields, slot};
 use super::{Ability, Context, Plan};
 
 /// Where an implementation lies: what stands before a method's receiver, and before a type.
@@ -139,8 +139,9 @@ fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
         .zip(context.binary.function(ALTERNATE))
         .and_then(|(function, callee)| context.binary.sentinel_site(&function, &callee));
     match found {
-        Some((site, sentinel)) => {
+        Some((site, sentinel, response)) => {
             plan.constants.skip_alternate = sentinel;
+            plan.constants.alternate_response = slot(Some(response));
             plan.add(Probe::HttpClientAlternate, ROUND_TRIP, site, true);
             plan.abilities.push(Ability::Http2Client);
         }

@@ -1,5 +1,7 @@
 //! HTTP/1.1 over TLS: the same spans as without, but for the scheme.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, ensure};
 use gotap_e2e::{App, Gotap, SOON, Span, can_trace};
 use gotap_testkit::process::Running;
@@ -7,7 +9,7 @@ use gotap_testkit::process::Running;
 use crate::parents::with_each;
 
 /// The program calls a path of `server` so many times over TLS; all must be answered.
-fn call(program: &std::path::Path, server: &App, path: &str, n: usize) -> Result<()> {
+fn call(program: &Path, server: &App, path: &str, n: usize) -> Result<()> {
     let url = format!("https://{}{path}", server.address);
     let mut client = Running::start(program, &["-client", &n.to_string(), &url], &[])?;
     ensure!(client.wait(SOON)?.success(), "{:?}", client.stderr());
@@ -21,25 +23,27 @@ fn requests_over_tls_are_traced_on_both_sides() -> Result<()> {
     if !can_trace("requests_over_tls_are_traced_on_both_sides") {
         return Ok(());
     }
-    with_each(|program| {
-        let backend = App::start_with(program, &["-tls"], &[])?;
-        let url = format!("https://{}", backend.address);
-        let app = App::start_with(program, &["-tls", "-backend", &url], &[])?;
-        let gotap = Gotap::trace_pid(app.pid())?;
-        let ways =
-            [("post", "context", 20), ("go-deep?n=3", "ancestor", 0), ("noctx", "goroutine", 0)];
-        for (case, ..) in ways {
-            call(program, &app, &format!("/call/{case}"), 3)?;
-        }
-        let spans = gotap.finish(18)?;
-        for (pair, (case, how, size)) in spans.chunks(2).zip(ways.iter().flat_map(|way| [way; 3])) {
-            let [client, server] = pair else { unreachable!("chunks of two") };
-            check_server(server, &app, case).with_context(|| format!("{server:#?}"))?;
-            ensure!(client.is_child_of(server) && client.parent == *how, "{case}: {client:#?}");
-            check_client(client, &url, &backend, *size).with_context(|| format!("{client:#?}"))?;
-        }
-        Ok(())
-    })
+    with_each(both_sides)
+}
+
+/// Calls over TLS that make calls over TLS, in one program.
+pub fn both_sides(program: &Path) -> Result<()> {
+    let backend = App::start_with(program, &["-tls"], &[])?;
+    let url = format!("https://{}", backend.address);
+    let app = App::start_with(program, &["-tls", "-backend", &url], &[])?;
+    let gotap = Gotap::trace_pid(app.pid())?;
+    let ways = [("post", "context", 20), ("go-deep?n=3", "ancestor", 0), ("noctx", "goroutine", 0)];
+    for (case, ..) in ways {
+        call(program, &app, &format!("/call/{case}"), 3)?;
+    }
+    let spans = gotap.finish(18)?;
+    for (pair, (case, how, size)) in spans.chunks(2).zip(ways.iter().flat_map(|way| [way; 3])) {
+        let [client, server] = pair else { unreachable!("chunks of two") };
+        check_server(server, &app, case).with_context(|| format!("{server:#?}"))?;
+        ensure!(client.is_child_of(server) && client.parent == *how, "{case}: {client:#?}");
+        check_client(client, &url, &backend, *size).with_context(|| format!("{client:#?}"))?;
+    }
+    Ok(())
 }
 
 fn check_server(span: &Span, app: &App, case: &str) -> Result<()> {

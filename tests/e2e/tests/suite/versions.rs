@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use gotap_e2e::{App, Gotap, Span, can_trace, now};
+use gotap_e2e::{App, Chain, Gotap, Span, can_trace, now};
 use gotap_testkit::go::{self, Mode, Version};
 use serde_json::{Value, json};
+
+use crate::{http_tls, http2};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
@@ -18,9 +20,32 @@ fn every_build_gives_the_same_spans() -> Result<()> {
     if !can_trace("every_build_gives_the_same_spans") {
         return Ok(());
     }
+    with_each_build(observe)
+}
+
+#[test]
+fn every_build_is_traced_over_tls() -> Result<()> {
+    if !can_trace("every_build_is_traced_over_tls") {
+        return Ok(());
+    }
+    with_each_build(|version, mode| http_tls::both_sides(&App::build(version, mode)?))
+}
+
+#[test]
+fn every_build_is_traced_in_http2() -> Result<()> {
+    if !can_trace("every_build_is_traced_in_http2") {
+        return Ok(());
+    }
+    with_each_build(|version, mode| {
+        http2::told_like_http1(&mut Chain::start(&App::build(version, mode)?)?, version)
+    })
+}
+
+/// Runs `test` with each build that is asked for, and names those that failed.
+fn with_each_build(test: impl Fn(Version, Mode) -> Result<()>) -> Result<()> {
     let mut failures = Vec::new();
     for (version, mode) in go::observed().into_iter().filter(|(_, mode)| mode.runs_here()) {
-        if let Err(error) = observe(version, mode) {
+        if let Err(error) = test(version, mode) {
             failures.push(format!("Go {version}, {mode}: {error:#}"));
         }
     }
