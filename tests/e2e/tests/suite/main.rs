@@ -5,7 +5,6 @@
 
 mod attach_load;
 mod cli;
-mod clock;
 mod crowd;
 mod export;
 mod http2;
