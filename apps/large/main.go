@@ -15,7 +15,13 @@ import (
 	"os"
 	"reflect"
 
+	"github.com/aws/aws-sdk-go-v2/service/connect"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/glue"
+	"github.com/aws/aws-sdk-go-v2/service/quicksight"
+	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sagemaker"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"k8s.io/client-go/informers"
@@ -46,7 +52,8 @@ func serve(addr string) {
 func keep() {
 	kept := []any{
 		&kubernetes.Clientset{}, informers.NewSharedInformerFactory, prometheus.NewRegistry(),
-		grpc.NewServer(), &s3.Client{},
+		grpc.NewServer(), &connect.Client{}, &ec2.Client{}, &glue.Client{}, &quicksight.Client{},
+		&rds.Client{}, &s3.Client{}, &sagemaker.Client{},
 	}
 	// The name is not known to the linker, so that it must keep every exported method.
 	for _, value := range kept {

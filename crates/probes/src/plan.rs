@@ -117,10 +117,11 @@ impl Plan {
         };
         let context = Context { binary, types: &types };
         runtime::plan(&context, &mut plan, options);
+        // What they say comes first: it explains best why nothing is seen.
+        others::plan(&context, &mut plan);
         http::plan_server(&context, &mut plan);
         http::plan_client(&context, &mut plan);
         http2::plan(&context, &mut plan);
-        others::plan(&context, &mut plan);
         routes::plan(&context, &mut plan);
         if !plan.abilities.is_empty() {
             types::plan(&context, &mut plan);

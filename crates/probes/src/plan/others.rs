@@ -6,7 +6,7 @@ use super::{Ability, Context, Plan};
 /// A function that is linked in when the server is used, and what is missing then.
 const SERVERS: [(&str, Ability, &str); 3] = [
     (
-        "github.com/valyala/fasthttp.(*Server).serveConn",
+        "github.com/valyala/fasthttp.(*Server).Serve",
         Ability::FastHttp,
         "github.com/valyala/fasthttp has an HTTP of its own, which is not traced yet",
     ),

@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use gotap_e2e::{App, SOON, binary, can_trace, skip};
+use gotap_testkit::go::{self, Mode, Version};
 use gotap_testkit::process::Running;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -234,6 +235,29 @@ fn ps_lists_go_processes() -> Result<()> {
     let rows: Vec<_> = table.lines().collect();
     ensure!(rows.len() == 2 && rows[0].starts_with("PID"), "{table}");
     ensure!(rows[1].starts_with(&pid) && rows[1].contains("http-server"), "{table}");
+    Ok(())
+}
+
+/// Silence must not be taken for idleness.
+#[test]
+fn a_server_that_is_not_traced_is_named() -> Result<()> {
+    if !can_trace("a_server_that_is_not_traced_is_named") {
+        return Ok(());
+    }
+    let program = go::build("fastapp", Version::of(26), Mode::Plain)?;
+    let app = App::start(&program)?;
+    let pid = app.pid().to_string();
+    let (stdout, _) = expect(&gotap(&["ps", "--format", "json", "--pid", &pid])?, 0)?;
+    let line: Value = serde_json::from_str(&stdout)?;
+    let missing = line["missing"].as_array().context("missing")?;
+    let mut missing = missing.iter().filter_map(Value::as_str);
+    let fasthttp = missing.find(|text| text.starts_with("fasthttp-server: "));
+    let fasthttp = fasthttp.with_context(|| format!("{line:#}"))?;
+    ensure!(fasthttp.contains("github.com/valyala/fasthttp"), "{line:#}");
+    let sees = line["sees"].as_array().context("sees")?;
+    ensure!(!sees.iter().any(|seen| seen == "http-server"), "{line:#}");
+    let (table, _) = expect(&gotap(&["ps", "--pid", &pid])?, 0)?;
+    ensure!(table.contains(fasthttp), "{table}");
     Ok(())
 }
 
