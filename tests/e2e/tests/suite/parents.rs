@@ -142,6 +142,29 @@ fn a_worker_does_not_blame_who_started_it() -> Result<()> {
     })
 }
 
+/// The same for a worker that was started on the connection before gotap came.
+#[test]
+fn an_older_worker_does_not_blame_the_first_request_that_is_seen() -> Result<()> {
+    if !can_trace("an_older_worker_does_not_blame_the_first_request_that_is_seen") {
+        return Ok(());
+    }
+    with_each(|program| {
+        let (app, _backend) = App::start_pair(program)?;
+        let mut creator = app.connect()?;
+        creator.get("/call/late-pool", &[])?;
+        let gotap = Gotap::trace_pid(app.pid())?;
+        creator.send_raw(&creator.head("GET", "/slow?ms=500", &[]))?;
+        app.get("/call/late-pool", &[])?;
+        creator.read_response()?;
+        let spans = gotap.finish(3)?;
+        let client = spans.iter().find(|span| span.is_client()).context("the call")?;
+        ensure!(client.parent == "none", "{}", Span::list(&spans));
+        let slow = spans.iter().find(|span| span.target() == "/slow").context("/slow")?;
+        ensure!(slow.start < client.start && client.end < slow.end, "{}", Span::list(&spans));
+        Ok(())
+    })
+}
+
 /// Nothing is injected into outgoing requests yet: the backend's requests begin new traces.
 #[test]
 fn the_backend_has_traces_of_its_own() -> Result<()> {
