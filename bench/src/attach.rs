@@ -40,8 +40,8 @@ struct Round {
     rss_mb: f64,
 }
 
-/// Measures, prints the table and writes attach.json.
-pub(crate) fn run(gotap: &Path, rounds: usize, out: &Path) -> Result<()> {
+/// Measures, prints the table, which it gives, and writes attach.json.
+pub(crate) fn run(gotap: &Path, rounds: usize, out: &Path) -> Result<String> {
     let build = |app| go::build(app, Version::of(26), Mode::Plain);
     let programs = [("small", build("hello/cmd/plain")?), ("large", build("large")?)];
     let mut all = Vec::new();
@@ -50,11 +50,12 @@ pub(crate) fn run(gotap: &Path, rounds: usize, out: &Path) -> Result<()> {
             all.push(round(gotap, name, program).with_context(|| format!("attach / {name}"))?);
         }
     }
-    println!("{}", table(&all));
+    let table = table(&all);
+    println!("{table}");
     let path = out.join("attach.json");
     std::fs::write(&path, serde_json::to_string_pretty(&json!({ "rounds": all }))?)?;
     println!("written: {}", path.display());
-    Ok(())
+    Ok(table)
 }
 
 fn round(gotap: &Path, name: &'static str, program: &PathBuf) -> Result<Round> {

@@ -40,7 +40,7 @@ struct Cli {
     /// The gotap binary; by default the one beside this program
     #[arg(long)]
     gotap: Option<PathBuf>,
-    /// Write the table into the README between its markers
+    /// Write the tables into the README between their markers
     #[arg(long)]
     readme: bool,
     /// Only scenarios whose name contains one of these; "attach" is what attaching takes
@@ -77,7 +77,10 @@ fn main() -> Result<()> {
     anyhow::ensure!(gotap.exists(), "{} is missing; build it first: make build", gotap.display());
     std::fs::create_dir_all(&cli.out)?;
     if cli.wants("attach") {
-        attach::run(&gotap, cli.rounds, &cli.out)?;
+        let table = attach::run(&gotap, cli.rounds, &cli.out)?;
+        if cli.readme {
+            report::update_readme("attach", &table)?;
+        }
     }
     overhead(&cli, gotap)
 }
@@ -107,7 +110,7 @@ fn overhead(cli: &Cli, gotap: PathBuf) -> Result<()> {
     std::fs::write(cli.out.join("overhead.svg"), report::svg(&summaries))?;
     println!("written: {}", cli.out.join("overhead.{json,svg}").display());
     if cli.readme {
-        report::update_readme(&table)?;
+        report::update_readme("overhead", &table)?;
     }
     Ok(())
 }

@@ -139,12 +139,12 @@ pub(crate) fn svg(summaries: &[Summary]) -> String {
 }
 
 /// Replaces what stands between the markers in README.md.
-pub(crate) fn update_readme(table: &str) -> Result<()> {
-    const BEGIN: &str = "<!-- overhead:begin -->";
-    const END: &str = "<!-- overhead:end -->";
+pub(crate) fn update_readme(name: &str, table: &str) -> Result<()> {
+    let (begin, end) = (format!("<!-- {name}:begin -->"), format!("<!-- {name}:end -->"));
     let text = std::fs::read_to_string("README.md").context("run this at the repository's root")?;
-    let (head, rest) = text.split_once(BEGIN).context("README.md has no overhead marker")?;
-    let (_, tail) = rest.split_once(END).context("README.md has no overhead end marker")?;
-    std::fs::write("README.md", format!("{head}{BEGIN}\n{table}{END}{tail}"))?;
+    let marker = || format!("README.md has no marker of {name}");
+    let (head, rest) = text.split_once(&begin).with_context(marker)?;
+    let (_, tail) = rest.split_once(&end).with_context(marker)?;
+    std::fs::write("README.md", format!("{head}{begin}\n{table}{end}{tail}"))?;
     Ok(())
 }
