@@ -30,6 +30,13 @@ static __always_inline u64 random_u64(void)
 	return value ? value : 1; /* ids of zero are invalid */
 }
 
+static __always_inline void new_trace(u8 *trace_id)
+{
+	u64 halves[2] = { random_u64(), random_u64() };
+
+	__builtin_memcpy(trace_id, halves, 16);
+}
+
 static __always_inline void adopt(struct parent *out, const u8 *trace_id, u64 span_id,
 				  u8 trace_flags, u8 how)
 {
@@ -80,55 +87,82 @@ static __always_inline void remember_context(const struct gt_process *proc, u64 
 	entry->check = context_check(context, entry);
 }
 
-/* Whether `context`, derived from `parent`, is that of a request; then it is the parent. */
-static __always_inline bool adopt_context(const struct gt_process *proc, u64 context, u64 parent,
-					  struct parent *out)
+/*
+ * The way in which `context`, derived from `parent`, is remembered as a request's, plus one; 0 when
+ * it is not. A global function, so that it is verified once.
+ */
+__noinline u32 way_of_context(u64 context, u64 parent, u32 instance)
 {
 	struct context_set *set = context_set_of(context);
 
 	if (!set)
-		return false;
+		return 0;
 	for (u32 i = 0; i < CONTEXT_WAYS; i++) {
-		struct context_state *entry = &set->ways[i];
+		const struct context_state *entry = &set->ways[i];
 
-		if (set->contexts[i] != context || entry->parent_context != parent ||
-		    entry->instance != proc->instance)
-			continue;
-		adopt(out, (const u8 *)entry->trace_id, entry->span_id, entry->trace_flags,
-		      GT_PARENT_CONTEXT);
-		/* Torn by a writer on another processor: no parent rather than a wrong one. */
-		if (entry->check == context_check(context, entry) && out->span_id == entry->span_id)
-			return true;
-		out->how = GT_PARENT_NONE;
+		if (set->contexts[i] == context && entry->parent_context == parent &&
+		    entry->instance == instance)
+			return i + 1;
 	}
-	return false;
+	return 0;
+}
+
+/* Takes the request whose context is remembered there as the parent; gives whether it could. */
+static __always_inline int adopt_context(u64 context, u32 way, struct parent *out)
+{
+	struct context_set *set = context_set_of(context);
+	struct context_state *entry;
+
+	if (!set)
+		return 0;
+	entry = &set->ways[(way - 1) & (CONTEXT_WAYS - 1)];
+	adopt(out, (const u8 *)entry->trace_id, entry->span_id, entry->trace_flags,
+	      GT_PARENT_CONTEXT);
+	/* Torn by a writer on another processor: no parent rather than a wrong one. */
+	if (entry->check == context_check(context, entry) && out->span_id == entry->span_id)
+		return 1;
+	out->how = GT_PARENT_NONE;
+	return 0;
+}
+
+/* The context that one of type `type_at` is derived from; no context has none. */
+static __always_inline struct go_iface context_above(const struct gt_process *proc, u64 type_at,
+						     u64 data)
+{
+	struct gt_key key = key_of(proc, type_at);
+	struct gt_type *type = bpf_map_lookup_elem(&go_types, &key);
+
+	if (!type || (type->role != GT_TYPE_CONTEXT && type->role != GT_TYPE_CONTEXT_VIA))
+		return (struct go_iface){};
+	if (type->role == GT_TYPE_CONTEXT_VIA)
+		return read_iface(read_u64(data + type->first) + type->second);
+	return read_iface(data + type->first);
+}
+
+/* Whether it is one that is made for each request: of gRPC, with a deadline, it has a timer. */
+static __always_inline bool may_be_request(const struct gt_process *proc, u64 type_at)
+{
+	return type_at && (type_at == proc->cancel_ctx || type_at == proc->timer_ctx);
 }
 
 /* Walks from a context to its parents until one is that of a request. */
 static __noinline int parent_by_context(const struct gt_process *proc, u64 tab, u64 data,
 					struct parent *out)
 {
+	u32 way = 0;
+
 	for (int i = 0; i < MAX_CONTEXTS && tab && data; i++) {
 		u64 type_at = dynamic_type(tab);
-		struct gt_key key = key_of(proc, type_at);
-		struct gt_type *type = bpf_map_lookup_elem(&go_types, &key);
-		struct go_iface up;
-		u64 base = data;
+		struct go_iface up = context_above(proc, type_at, data);
 
-		if (!type || (type->role != GT_TYPE_CONTEXT && type->role != GT_TYPE_CONTEXT_VIA))
-			return 0;
-		if (type->role == GT_TYPE_CONTEXT_VIA) {
-			base = read_u64(data + type->first);
-			up = read_iface(base + type->second);
-		} else {
-			up = read_iface(base + type->first);
-		}
-		if (type_at == proc->cancel_ctx && adopt_context(proc, data, up.data, out))
-			return 1;
+		if (may_be_request(proc, type_at))
+			way = way_of_context(data, up.data, proc->instance);
+		if (way)
+			break;
 		tab = up.tab;
 		data = up.data;
 	}
-	return 0;
+	return way ? adopt_context(data, way, out) : 0;
 }
 
 static __always_inline void adopt_server(struct parent *out, const struct server_state *state,
@@ -255,6 +289,18 @@ static __always_inline int find_parent(const struct gt_process *proc, u64 goid, 
 		return 1;
 	}
 	return parent_by_ancestor(proc, goid, g, out);
+}
+
+/* The same, or a new trace. */
+static __always_inline void join_trace(const struct gt_process *proc, u64 goid, u64 g,
+				       struct go_iface context, struct parent *out)
+{
+	if (find_parent(proc, goid, g, context, out))
+		return;
+	new_trace(out->trace_id);
+	out->span_id = 0;
+	out->trace_flags = 1;
+	out->how = GT_PARENT_NONE;
 }
 
 /* A register by its x86 number. The barrier keeps clang from computing the offset at run time,

@@ -104,7 +104,7 @@ static __noinline int publish_marks(struct goid_marks *marks, const struct serve
 /*
  * Remembers for a request which ids were still to be given out, so that goroutines which it starts
  * are known as younger. Marks are good if they were taken after the goroutine's last request. A
- * stream of HTTP/2 needs none: its goroutine serves nothing else, so that all it starts is its own.
+ * goroutine that serves nothing else, as one of HTTP/2, needs none: all it starts is the request's.
  */
 static __noinline int note_goids(const struct gt_process *proc, struct server_state *state)
 {
@@ -114,7 +114,7 @@ static __noinline int note_goids(const struct gt_process *proc, struct server_st
 	state->goidgen = 0;
 	state->processors = 0;
 	/* A connection's earlier requests may have come before the probes were in. */
-	if (!state->http2 && !state->ended_ns)
+	if (!state->alone && !state->ended_ns)
 		state->ended_ns = state->start_ns;
 	if (!state->ended_ns || !proc->goidgen || !proc->allp)
 		return 0;

@@ -14,9 +14,12 @@
 #include "causality.h"
 #include "http.h"
 #include "tracecontext.h"
+#include "grpc_start.h"
 #include "http_server.bpf.c"
 #include "http_server_end.bpf.c"
 #include "http_client.bpf.c"
+#include "grpc.bpf.c"
+#include "call_start.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -62,14 +65,12 @@ static __always_inline int dispatch(struct pt_regs *ctx, u32 probe)
 
 	if (!proc)
 		return 0;
-	/* A number that the verifier can't tell from `probe`: it would go each way for each of them. */
-	which = probe << 1;
-	asm volatile("" : "+r"(which));
-	which >>= 1;
+	which = unrelated(probe);
 	switch (probe) {
 	case GT_PROBE_HTTP_SERVER_START:
 	case GT_PROBE_HTTP2_STREAM_START:
 	case GT_PROBE_XNET_SERVER_START:
+	case GT_PROBE_GRPC_SERVER_START:
 		return server_start(ctx, proc, which);
 	case GT_PROBE_HTTP_SERVER_FINISH:
 	case GT_PROBE_HTTP_SERVER_HIJACK:
@@ -81,13 +82,19 @@ static __always_inline int dispatch(struct pt_regs *ctx, u32 probe)
 		return server_end(ctx, proc, which);
 	case GT_PROBE_HTTP_CLIENT_START:
 	case GT_PROBE_XNET_CLIENT_START:
-		return client_start(ctx, proc, which);
+	case GT_PROBE_GRPC_CLIENT_START:
+		return call_start(ctx, proc, which);
 	case GT_PROBE_HTTP_CLIENT_DONE:
 	case GT_PROBE_HTTP_CLIENT_ALTERNATE:
 	case GT_PROBE_HTTP_CLIENT_NO_CONN:
 	case GT_PROBE_HTTP_CLIENT_CTX_DONE:
 	case GT_PROBE_XNET_CLIENT_DONE:
 		return client_end(ctx, proc, which);
+	case GT_PROBE_GRPC_SERVER_STATUS:
+	case GT_PROBE_GRPC_HANDLER_STATUS:
+		return grpc_server_end(ctx, proc, which);
+	case GT_PROBE_GRPC_CLIENT_FINISH:
+		return grpc_client_end(ctx, proc);
 	case GT_PROBE_NEW_GOROUTINE:
 		return new_goroutine(ctx, proc);
 	}
@@ -134,6 +141,11 @@ PROGRAM(probe_xnet_finish, GT_PROBE_XNET_SERVER_FINISH)
 PROGRAM(probe_xnet_panic, GT_PROBE_XNET_SERVER_PANIC)
 PROGRAM(probe_xnet_client, GT_PROBE_XNET_CLIENT_START)
 PROGRAM(probe_xnet_done, GT_PROBE_XNET_CLIENT_DONE)
+PROGRAM(probe_grpc_start, GT_PROBE_GRPC_SERVER_START)
+PROGRAM(probe_grpc_status, GT_PROBE_GRPC_SERVER_STATUS)
+PROGRAM(probe_grpc_handler, GT_PROBE_GRPC_HANDLER_STATUS)
+PROGRAM(probe_grpc_client, GT_PROBE_GRPC_CLIENT_START)
+PROGRAM(probe_grpc_finish, GT_PROBE_GRPC_CLIENT_FINISH)
 
 static __always_inline int send_lifecycle(u16 kind, u32 tgid)
 {

@@ -30,7 +30,8 @@ enum slots {
 
 /*
  * Whether a key is one that is looked for: bits 0-3 hold the slot plus one of User-Agent, 4-7 that
- * of Traceparent, 8-11 that of Tracestate. Keys are canonical, so exact bytes suffice.
+ * of Traceparent, 8-11 that of Tracestate. net/http's keys are canonical, gRPC's are lower-case:
+ * the bit that tells letters apart is set in all bytes, which nothing else in those words collides with.
  */
 static __always_inline u32 match_key(u64 ptr, u64 len, u32 slot)
 {
@@ -41,12 +42,13 @@ static __always_inline u32 match_key(u64 ptr, u64 len, u32 slot)
 	/* Keeps clang from leaving out the mask: it knows more of the length than 5.10 does. */
 	asm volatile("" : "+r"(len));
 	bpf_probe_read_user(text, len & 15, (void *)ptr);
-	if (text[0] == 0x6567412d72657355ULL && text[1] == 0x746eULL)
-		return slot + 1; /* "User-Age", "nt" */
-	if (text[0] == 0x7261706563617254ULL && text[1] == 0x746e65ULL)
-		return (slot + 1) << 4; /* "Tracepar", "ent" */
-	if (text[0] == 0x6174736563617254ULL && text[1] == 0x6574ULL)
-		return (slot + 1) << 8; /* "Tracesta", "te" */
+	text[0] |= 0x2020202020202020ULL;
+	if (text[0] == 0x6567612d72657375ULL && text[1] == 0x746eULL)
+		return slot + 1; /* "user-age", "nt" */
+	if (text[0] == 0x7261706563617274ULL && text[1] == 0x746e65ULL)
+		return (slot + 1) << 4; /* "tracepar", "ent" */
+	if (text[0] == 0x6174736563617274ULL && text[1] == 0x6574ULL)
+		return (slot + 1) << 8; /* "tracesta", "te" */
 	return 0;
 }
 

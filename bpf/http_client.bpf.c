@@ -49,36 +49,16 @@ static __always_inline u8 count_redirects(const struct gt_process *proc, u64 res
 	return count;
 }
 
-/* Finds the parent of a call that starts, or begins a trace. */
-static __always_inline void join_trace(const struct gt_process *proc, u64 goid, u64 g,
-				       struct go_iface context, struct client_state *state)
-{
-	struct parent parent = {};
-
-	if (find_parent(proc, goid, g, context, &parent)) {
-		__builtin_memcpy(state->trace_id, parent.trace_id, 16);
-		state->parent_span_id = parent.span_id;
-		state->trace_flags = parent.trace_flags;
-		state->parent = parent.how;
-		return;
-	}
-	new_trace(state->trace_id);
-	state->parent_span_id = 0;
-	state->trace_flags = 1;
-	state->parent = GT_PARENT_NONE;
-}
-
 /*
  * net/http.(*Transport).roundTrip(t, req *http.Request), and the like of golang.org/x/net/http2,
- * which is `direct` unless net/http calls it.
+ * which is `direct` unless net/http calls it. Gives whether a call starts, and its context.
  */
-static __noinline int client_start(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
+static __noinline int http_call_start(struct pt_regs *ctx, const struct gt_process *proc, u32 probe,
+				      struct go_iface *context)
 {
 	u8 direct = probe == GT_PROBE_XNET_CLIENT_START;
-	u64 g = GO_G(ctx);
-	struct gt_key key = key_of(proc, goid_of(proc, g));
+	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
 	struct client_state *state = client_state_of(&key);
-	struct go_iface context;
 
 	if (!state)
 		return 0;
@@ -96,11 +76,26 @@ static __noinline int client_start(struct pt_regs *ctx, const struct gt_process 
 		count_drop(GT_DROP_READ_FAULT);
 		return 0;
 	}
+	context->tab = call_u64(state, proc->requests[0].ctx);
+	context->data = call_u64(state, proc->requests[0].ctx + 8);
+	return 1;
+}
+
+/* Begins the span of a call, whose parent is known now. */
+static __noinline int http_call_join(const struct gt_process *proc, u64 goid,
+				     const struct parent *parent)
+{
+	struct gt_key key = key_of(proc, goid);
+	struct client_state *state = bpf_map_lookup_elem(&clients, &key);
+
+	if (!state)
+		return 0;
 	state->span_id = random_u64();
 	state->resend = count_redirects(proc, call_u64(state, proc->requests[0].response));
-	context = (struct go_iface){ call_u64(state, proc->requests[0].ctx),
-				     call_u64(state, proc->requests[0].ctx + 8) };
-	join_trace(proc, key.id, g, context, state);
+	__builtin_memcpy(state->trace_id, parent->trace_id, 16);
+	state->parent_span_id = parent->span_id;
+	state->trace_flags = parent->trace_flags;
+	state->parent = parent->how;
 	state->phase = CLIENT_ACTIVE;
 	return 0;
 }

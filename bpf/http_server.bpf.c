@@ -20,12 +20,13 @@ static __always_inline const struct gt_request *layout_of(const struct gt_proces
 	return &proc->requests[state->request_kind & (GT_REQUEST_KINDS - 1)];
 }
 
+/* What the headers say of a request: its trace, or a new one, and its user agent. */
 static __noinline int read_request_headers(const struct gt_process *proc,
 					   struct server_state *state)
 {
 	struct found_headers found = {};
 
-	scan_headers(proc, request_u64(state, layout_of(proc, state)->header), &found);
+	scan_headers(proc, state->headers, &found);
 	state->user_agent = found.user_agent.ptr;
 	state->user_agent_len = found.user_agent.len;
 	if (found.traceparent.ptr) {
@@ -62,19 +63,6 @@ static __always_inline struct server_state *server_state_of(const struct gt_key 
 	return bpf_map_lookup_elem(&servers, key);
 }
 
-/* Remembers the request's context, so that whoever holds one derived from it finds the request. */
-static __always_inline void remember_request(const struct gt_process *proc,
-					     struct server_state *state)
-{
-	/* The interface's data word: a *context.cancelCtx of this request alone. */
-	u64 context = request_u64(state, layout_of(proc, state)->ctx + 8);
-
-	/* A cancelCtx embeds its parent first, of which the data word is the second. */
-	if (!state->connection_context)
-		state->connection_context = read_u64(context + 8);
-	remember_context(proc, context, state->connection_context, state);
-}
-
 /* Copies the request at `req`, so that its fields can be read. */
 static __always_inline bool copy_request(const struct gt_process *proc, u64 req, u8 kind,
 					 struct server_state *state)
@@ -87,22 +75,42 @@ static __always_inline bool copy_request(const struct gt_process *proc, u64 req,
 	return false;
 }
 
-/* Begins the span of the request that was copied into `state`. */
-static __noinline int begin_request(const struct gt_process *proc, struct server_state *state)
+/* What begins a request, from its copy. */
+static __always_inline void find_request(const struct gt_process *proc, struct server_state *state)
 {
-	state->start_ns = bpf_ktime_get_ns();
-	state->span_id = random_u64();
-	state->parent_span_id = 0;
-	state->parent = GT_PARENT_NONE;
-	state->flags = 0;
-	read_request_headers(proc, state);
-	note_goids(proc, state);
-	remember_request(proc, state);
+	const struct gt_request *layout = layout_of(proc, state);
+
+	state->headers = request_u64(state, layout->header);
+	/* The interface's data word: a *context.cancelCtx of this request alone. */
+	state->context = request_u64(state, layout->ctx + 8);
+	/* A cancelCtx embeds its parent first, of which the data word is the second. */
+	if (!state->parent_context)
+		state->parent_context = read_u64(state->context + 8);
 	/* The address is that of the connection: it is read for its first request. */
 	if (!state->peer_len)
 		state->peer_len = copy_bytes(state->peer, sizeof(state->peer),
-					     request_string(state,
-							    layout_of(proc, state)->remote_addr));
+					     request_string(state, layout->remote_addr));
+	state->rpc = RPC_NONE;
+	state->alone = state->http2 != 0;
+}
+
+/*
+ * Begins the span of the request in `state`, of which trace and span are known already when it is
+ * a gRPC call in one of net/http. Whoever holds a context derived from the request's finds it.
+ */
+static __noinline int begin_request(const struct gt_process *proc, struct server_state *state)
+{
+	state->start_ns = bpf_ktime_get_ns();
+	state->parent_span_id = 0;
+	state->parent = GT_PARENT_NONE;
+	state->flags = 0;
+	if (state->rpc != RPC_IN_HTTP) {
+		state->span_id = random_u64();
+		read_request_headers(proc, state);
+	}
+	note_goids(proc, state);
+	if (state->context)
+		remember_context(proc, state->context, state->parent_context, state);
 	state->active = 1;
 	return 0;
 }
@@ -155,8 +163,8 @@ static __always_inline bool accept_request(struct pt_regs *ctx, const struct gt_
 /*
  * The start of a request. Most begin in serverHandler.ServeHTTP(sh, rw http.ResponseWriter, req
  * *http.Request), those of handlers that HTTP/2 was given directly in (*serverConn).runHandler(sc,
- * rw *responseWriter, req, handler). Requests of HTTP/2 have goroutines, and so states, of their own.
- * One function for all sites, so that the verifier goes through what follows once.
+ * rw *responseWriter, req, handler), and gRPC's in (*Server).handleStream(s, transport, stream).
+ * Requests of HTTP/2 have goroutines, and so states, of their own. One function for all sites, so that the verifier goes through what follows once.
  */
 static __noinline int server_start(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
 {
@@ -170,7 +178,8 @@ static __noinline int server_start(struct pt_regs *ctx, const struct gt_process 
 	asm volatile("" : "+r"(second), "+r"(third));
 	if (!state)
 		return 0;
-	if (!stream && state->active && state->http2 && state->resp == third) {
+	if (probe == GT_PROBE_HTTP_SERVER_START && state->active && state->http2 &&
+	    state->resp == third) {
 		/* Begun as a stream; this is the request that a router will write to. */
 		copy_request(proc, GO_ARG3(ctx), GT_REQUEST_HTTP, state);
 		return 0;
@@ -179,7 +188,9 @@ static __noinline int server_start(struct pt_regs *ctx, const struct gt_process 
 		count_drop(GT_DROP_SERVER_UNFINISHED);
 	state->active = 0;
 	state->resp = stream ? second : third;
-	if (stream) {
+	if (probe == GT_PROBE_GRPC_SERVER_START) {
+		accepted = accept_stream(ctx, proc, state);
+	} else if (stream) {
 		bool own = probe == GT_PROBE_HTTP2_STREAM_START;
 
 		state->http2 = (own ? GT_HTTP2_STD : GT_HTTP2_XNET) + 1;
@@ -188,8 +199,11 @@ static __noinline int server_start(struct pt_regs *ctx, const struct gt_process 
 	} else {
 		accepted = accept_request(ctx, proc, state);
 	}
-	if (accepted)
+	if (accepted) {
+		if (probe != GT_PROBE_GRPC_SERVER_START)
+			find_request(proc, state);
 		return begin_request(proc, state);
+	}
 	bpf_map_delete_elem(&servers, &key);
 	return 0;
 }

@@ -28,8 +28,10 @@ struct server_state {
 	u8 trace_id[16] GT_WORDS;
 	u64 span_id;
 	u64 parent_span_id;
-	/* The context that those of all requests of the connection are derived from. */
-	u64 connection_context;
+	u64 headers; /* the map of what came along */
+	u64 context; /* made for this request, 0 unknown */
+	/* What it is derived from: with net/http that of the connection, the same for all requests. */
+	u64 parent_context;
 	/* Goroutine ids that were not yet given out when the request started. */
 	u64 goidgen;
 	u64 caches[GT_MAX_P];
@@ -38,10 +40,19 @@ struct server_state {
 	u8 request_kind; /* enum gt_request_kind */
 	u8 http2; /* enum gt_http2_kind plus one, 0 for HTTP/1 */
 	u8 processors; /* how many of `caches` are set */
-	u8 pad[3];
+	u8 alone; /* the goroutine serves nothing else */
+	u8 rpc; /* enum rpc_kind */
+	u8 pad;
 	u64 ended_ns; /* when the goroutine's last request ended, 0: it serves one only */
 	/* The request as it was at the start, to be read field by field without a fault each. */
 	u64 request[REQUEST_BYTES / 8];
+};
+
+/* What of gRPC a goroutine serves. */
+enum rpc_kind {
+	RPC_NONE = 0,
+	RPC_STREAM = 1,
+	RPC_IN_HTTP = 2, /* a stream that net/http serves: its request has the span */
 };
 
 /*
@@ -85,6 +96,25 @@ enum client_phase {
 	CLIENT_IDLE = 0,
 	CLIENT_ACTIVE = 1,
 	CLIENT_FAILED = 2, /* the transport may try again */
+};
+
+/* A call of gRPC that a client makes, with all its attempts, by the address of its clientStream. */
+struct rpc_call {
+	u64 start_ns;
+	u64 goid;
+	u64 span_id;
+	u64 parent_span_id;
+	u8 trace_id[16] GT_WORDS;
+	u8 trace_flags;
+	u8 parent;
+	u8 attempts; /* before this one */
+	u8 failed; /* an attempt has; another one may follow */
+	u32 code;
+	u64 subject;
+	u16 flags; /* GT_RPC_* */
+	u16 message_len;
+	u32 pad;
+	char message[sizeof(((struct gt_rpc_event *)NULL)->message)] GT_WORDS;
 };
 
 /*
@@ -164,6 +194,13 @@ struct {
 	__type(value, struct client_state);
 } clients SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct gt_key);
+	__type(value, struct rpc_call);
+} rpc_calls SEC(".maps");
+
 /* A set-associative table: an array is looked up in a tenth of the time of an LRU hash. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -205,6 +242,17 @@ static __always_inline void count(void *map, u32 index)
 static __always_inline void count_drop(enum gt_drop reason)
 {
 	count(&drops, reason);
+}
+
+/*
+ * A number that the verifier can't tell from `number`: where it has gone each way for one, it would
+ * go on apart with each.
+ */
+static __always_inline u32 unrelated(u32 number)
+{
+	number <<= 1;
+	asm volatile("" : "+r"(number));
+	return number >> 1;
 }
 
 static __always_inline struct gt_key key_of(const struct gt_process *proc, u64 id)

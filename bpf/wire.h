@@ -36,7 +36,12 @@ enum gt_probe {
 	GT_PROBE_XNET_SERVER_PANIC = 15,
 	GT_PROBE_XNET_CLIENT_START = 16,
 	GT_PROBE_XNET_CLIENT_DONE = 17,
-	GT_PROBE_COUNT = 18,
+	GT_PROBE_GRPC_SERVER_START = 18,
+	GT_PROBE_GRPC_SERVER_STATUS = 19,
+	GT_PROBE_GRPC_HANDLER_STATUS = 20,
+	GT_PROBE_GRPC_CLIENT_START = 21,
+	GT_PROBE_GRPC_CLIENT_FINISH = 22,
+	GT_PROBE_COUNT = 23,
 };
 
 /* Why something seen was not reported; index of the drop counters. */
@@ -65,6 +70,9 @@ enum gt_event_kind {
 	GT_EVENT_TRACESTATE = 5,
 	GT_EVENT_HTTP_SERVER_SMALL = 6,
 	GT_EVENT_HTTP_CLIENT_SMALL = 7,
+	GT_EVENT_RPC_SERVER = 8,
+	GT_EVENT_RPC_CLIENT = 9,
+	GT_EVENT_RPC_STATUS = 10, /* of the HTTP request with this span id, whose event follows */
 };
 
 /* How the parent of a span was found. */
@@ -176,6 +184,35 @@ struct gt_tracestate_event {
 };
 _Static_assert(sizeof(struct gt_tracestate_event) == 536, "wire");
 
+/* Bits of gt_rpc_event.flags. */
+#define GT_RPC_CLIENT_STREAMS 1 /* the client sends a stream of messages */
+#define GT_RPC_SERVER_STREAMS 2
+#define GT_RPC_NO_CODE 4 /* the error is no status: `subject` is its type */
+#define GT_RPC_TRACESTATE 8 /* a GT_EVENT_TRACESTATE of the same span went before */
+
+/* A call of gRPC. Addresses are those of TCP; other ones have length 0. */
+struct gt_rpc_event {
+	struct gt_event_header header;
+	struct gt_span span;
+	__u64 subject; /* the error's type descriptor, 0 none */
+	__u32 code; /* of the status */
+	__u16 flags;
+	__u16 method_len;
+	__u16 target_len;
+	__u16 message_len;
+	__u16 peer_port;
+	__u16 local_port;
+	__u8 peer_len;
+	__u8 local_len;
+	__u8 pad[6];
+	__u8 peer[16] GT_WORDS;
+	__u8 local[16] GT_WORDS;
+	char method[128] GT_WORDS; /* /package.Service/Method */
+	char target[96] GT_WORDS; /* client: what was dialled */
+	char message[128] GT_WORDS; /* of the status, or the error's text */
+};
+_Static_assert(sizeof(struct gt_rpc_event) == 488, "wire");
+
 /* Key of everything that belongs to one goroutine, context or type of one process. */
 struct gt_key {
 	__u64 id; /* goid, address of a context, or address of a type descriptor */
@@ -193,6 +230,7 @@ enum gt_type_role {
 	GT_TYPE_HTTP2_CODE = 6, /* an error whose HTTP/2 error code is at `first` */
 	GT_TYPE_NOTHING_SENT = 7, /* HTTP/2's: there was no connection to use, another is dialled */
 	GT_TYPE_NO_BODY = 8, /* a request's body that is none */
+	GT_TYPE_GRPC_STATUS = 9, /* an error that holds a pointer to a gRPC status at `first` */
 };
 
 /* What is known of a type that interface values hold. */
@@ -237,6 +275,27 @@ struct gt_http2 {
 };
 _Static_assert(sizeof(struct gt_http2) == 16, "wire");
 
+/* google.golang.org/grpc: type descriptors, and offsets in structures of its own. */
+struct gt_grpc {
+	__u64 incoming_key; /* metadata.mdIncomingKey */
+	__u64 handler_transport; /* *transport.serverHandlerTransport */
+	__u64 tcp_addr; /* *net.TCPAddr */
+	__u16 server_workers; /* Server.opts.numServerWorkers */
+	__u16 stream_method, stream_ctx, stream_state;
+	__u16 transport_peer, transport_local; /* net.Addr in a server's transport */
+	__u16 status_code, status_message;
+	__u16 attempt_call, attempt_transport, attempt_stream, attempt_transparent;
+	__u16 call_ctx, call_hdr, call_cc, call_desc, call_finished;
+	__u16 hdr_method, cc_target;
+	__u16 desc_client_streams, desc_server_streams;
+	__u16 client_peer; /* net.Addr in a client's transport */
+	__u16 starts_attempt; /* a client's start has the attempt, and not the call, as receiver */
+	__u16 tcp_ip, tcp_port;
+	__u16 value_key, value_val; /* context.valueCtx */
+	__u16 pad;
+};
+_Static_assert(sizeof(struct gt_grpc) == 80, "wire");
+
 /* Constants of one process, by tgid. Offsets are in bytes, GT_NONE where there is no such field. */
 struct gt_process {
 	__u32 instance;
@@ -246,6 +305,8 @@ struct gt_process {
 	__u64 allp; /* address of the slice runtime.allp, 0 unknown */
 	__u64 goidgen; /* address of runtime.sched.goidgen, 0 unknown */
 	__u64 cancel_ctx; /* address of the type descriptor of *context.cancelCtx */
+	__u64 timer_ctx; /* of *context.timerCtx */
+	__u64 value_ctx; /* of *context.valueCtx */
 	__u64 skip_alternate; /* address of net/http.ErrSkipAltProtocol */
 	__u64 serve_mux; /* type descriptor of *http.ServeMux, 0: requests name their pattern */
 	__u64 dial_conn; /* code that starts the goroutines of a client's connection, 0 unknown */
@@ -270,7 +331,8 @@ struct gt_process {
 	__u16 pad[2];
 	struct gt_request requests[GT_REQUEST_KINDS];
 	struct gt_http2 http2[GT_HTTP2_KINDS];
+	struct gt_grpc grpc;
 };
-_Static_assert(sizeof(struct gt_process) == 232, "wire");
+_Static_assert(sizeof(struct gt_process) == 328, "wire");
 
 #endif

@@ -13,7 +13,7 @@ use goproc::Process;
 use probes::{Features, Options, Session};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::cli::{Format, ProbeArgs, RunArgs, TraceArgs};
+use crate::cli::{Format, ProbeArgs, RunArgs, TraceCommand};
 use crate::config;
 use crate::inspect::{Inspector, NotATarget, Target};
 use crate::reader::{News, Order, Reader, ReaderCounts, Sink};
@@ -49,13 +49,22 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     Ok(())
 }
 
-/// `gotap trace http`.
-pub(crate) fn trace(args: &TraceArgs) -> Result<()> {
+/// `gotap trace`. All is observed, as parents may be of another sort; what is asked for is printed.
+pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
+    let (args, key) = match what {
+        TraceCommand::Http(args) => (args, Some("http.request.method")),
+        TraceCommand::Grpc(args) => (args, Some("rpc.system.name")),
+        TraceCommand::All(args) => (args, None),
+    };
     let selection = select::from_args(&args.select)?;
     let ProbeArgs { exact_lineage, no_uprobe_multi, empty_probes } = args.probes;
     let sink: Box<dyn Sink + Send> = match args.format {
         Format::Text => Box::new(sinks::TextLines::new()),
         Format::Json => Box::new(sinks::JsonLines::new()),
+    };
+    let sink = match key {
+        Some(key) => Box::new(sinks::With::new(key, sink)),
+        None => sink,
     };
     let options = Options { exact_lineage, empty_probes };
     let agent = Agent::start(selection, options, features(no_uprobe_multi), None, sink)?;

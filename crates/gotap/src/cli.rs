@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
 #[command(
-    after_help = "Start with:\n  gotap ps           which Go programs run here, and what can be seen in them\n  gotap trace http   their HTTP requests, live\n  gotap run          send traces to an OpenTelemetry collector\n\nExit codes: 0 done, 1 failure, 2 wrong usage, 77 missing privilege."
+    after_help = "Start with:\n  gotap ps           which Go programs run here, and what can be seen in them\n  gotap trace all    their requests and calls, live\n  gotap run          send traces to an OpenTelemetry collector\n\nExit codes: 0 done, 1 failure, 2 wrong usage, 77 missing privilege."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -42,6 +42,10 @@ pub(crate) enum Command {
 pub(crate) enum TraceCommand {
     /// HTTP requests that Go programs serve and make
     Http(TraceArgs),
+    /// gRPC calls that Go programs serve and make
+    Grpc(TraceArgs),
+    /// Everything that can be traced
+    All(TraceArgs),
 }
 
 #[derive(Debug, Subcommand)]

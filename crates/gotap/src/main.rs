@@ -18,14 +18,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Command, ConfigCommand, TraceCommand};
+use cli::{Cli, Command, ConfigCommand};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Run(args) => agent::run(&args),
         Command::Ps(args) => ps::run(&args),
-        Command::Trace { what: TraceCommand::Http(args) } => agent::trace(&args),
+        Command::Trace { what } => agent::trace(&what),
         Command::Doctor(args) => doctor::run(&args),
         Command::Config { what } => match what {
             ConfigCommand::Check(args) => config::check(&args),

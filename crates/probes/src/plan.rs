@@ -4,6 +4,7 @@
 //! Addresses in it are those of the file; [`Plan::constants`] moves them to where a process is
 //! loaded. An instrument adds its sites and offsets in a file of its own below `plan/`.
 
+mod grpc;
 mod http;
 mod http2;
 mod others;
@@ -51,8 +52,10 @@ pub enum Ability {
     Http2Client,
     /// Requests that fasthttp serves.
     FastHttp,
-    /// Calls that a gRPC server of its own transport serves.
-    Grpc,
+    /// gRPC calls that are served.
+    GrpcServer,
+    /// gRPC calls that are made.
+    GrpcClient,
     /// Parents of work in goroutines that carry no context.
     Lineage,
 }
@@ -66,7 +69,8 @@ impl Ability {
             Ability::Http2Server => "http2-server",
             Ability::Http2Client => "http2-client",
             Ability::FastHttp => "fasthttp-server",
-            Ability::Grpc => "grpc-server",
+            Ability::GrpcServer => "grpc-server",
+            Ability::GrpcClient => "grpc-client",
             Ability::Lineage => "goroutine-lineage",
         }
     }
@@ -123,6 +127,7 @@ impl Plan {
         http::plan_client(&context, &mut plan);
         http2::plan(&context, &mut plan);
         routes::plan(&context, &mut plan);
+        grpc::plan(&context, &mut plan);
         if !plan.abilities.is_empty() {
             types::plan(&context, &mut plan);
         }
@@ -155,6 +160,11 @@ impl Plan {
             &mut out.allp,
             &mut out.goidgen,
             &mut out.cancel_ctx,
+            &mut out.timer_ctx,
+            &mut out.value_ctx,
+            &mut out.grpc.incoming_key,
+            &mut out.grpc.handler_transport,
+            &mut out.grpc.tcp_addr,
             &mut out.skip_alternate,
             &mut out.serve_mux,
             &mut out.dial_conn,
@@ -192,6 +202,12 @@ impl Context<'_, '_> {
     fn offset(&self, name: &str, path: &[&str]) -> u16 {
         let offset = self.types.offset(name, path);
         offset.and_then(|o| u16::try_from(o).ok()).unwrap_or(NONE)
+    }
+
+    /// The same for the first of several names, as structs and fields have changed theirs.
+    fn offset_of(&self, names: &[(&str, &[&str])]) -> u16 {
+        let found = names.iter().map(|(name, path)| self.offset(name, path));
+        found.into_iter().find(|offset| *offset != NONE).unwrap_or(NONE)
     }
 
     /// The cheapest site at the entry of a function.

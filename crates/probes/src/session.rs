@@ -401,5 +401,10 @@ fn single_program(probe: Probe) -> &'static str {
         Probe::XnetServerPanic => "probe_xnet_panic",
         Probe::XnetClientStart => "probe_xnet_client",
         Probe::XnetClientDone => "probe_xnet_done",
+        Probe::GrpcServerStart => "probe_grpc_start",
+        Probe::GrpcServerStatus => "probe_grpc_status",
+        Probe::GrpcHandlerStatus => "probe_grpc_handler",
+        Probe::GrpcClientStart => "probe_grpc_client",
+        Probe::GrpcClientFinish => "probe_grpc_finish",
     }
 }

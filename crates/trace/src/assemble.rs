@@ -7,10 +7,11 @@ use wire::Event;
 
 use crate::http;
 use crate::http2;
+use crate::rpc;
 use crate::span::{Resource, Span};
 
-/// Tracestates that wait for their span; the request may still run for long.
-const MAX_TRACESTATES: usize = 8192;
+/// What waits for its span, of each sort; the request may still run for long.
+const MAX_WAITING: usize = 8192;
 
 /// Finds which pattern of a process's `http.ServeMux` a request matched, for those that do not say
 /// it themselves.
@@ -35,9 +36,38 @@ pub struct ProcessInfo {
 #[derive(Debug, Default)]
 pub struct Assembler {
     processes: HashMap<u32, ProcessInfo>,
-    tracestates: HashMap<[u8; 8], String>,
-    order: VecDeque<[u8; 8]>,
+    tracestates: Waiting<String>,
+    rpc: Waiting<rpc::Addition>,
     unknown_process: u64,
+}
+
+/// What came ahead of a span, by the span's id. The oldest make room.
+#[derive(Debug)]
+struct Waiting<T> {
+    values: HashMap<[u8; 8], T>,
+    order: VecDeque<[u8; 8]>,
+}
+
+impl<T> Default for Waiting<T> {
+    fn default() -> Self {
+        Self { values: HashMap::new(), order: VecDeque::new() }
+    }
+}
+
+impl<T> Waiting<T> {
+    fn insert(&mut self, span_id: [u8; 8], value: T) {
+        if self.order.len() >= MAX_WAITING
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.values.remove(&oldest);
+        }
+        self.order.push_back(span_id);
+        self.values.insert(span_id, value);
+    }
+
+    fn take(&mut self, span_id: [u8; 8]) -> Option<T> {
+        self.values.remove(&span_id)
+    }
 }
 
 impl Assembler {
@@ -67,15 +97,21 @@ impl Assembler {
         match event {
             Event::Http(event) if http2::is_nothing_sent(&event) => None,
             Event::Http(event) => {
-                let Some(process) = self.processes.get(&event.instance) else {
-                    self.unknown_process += 1;
-                    return None;
-                };
+                let process = self.process(event.instance)?;
                 let mut span = http::span(*event, process, clock_offset);
-                if let Some(text) = self.tracestates.remove(&span.span_id) {
-                    span.trace_state = text;
+                if let Some(call) = self.rpc.take(span.span_id) {
+                    call.add_to(&mut span);
                 }
-                Some(span)
+                Some(self.with_tracestate(span))
+            }
+            Event::Rpc(event) => {
+                let process = self.process(event.instance)?;
+                let span = rpc::span(*event, process, clock_offset);
+                Some(self.with_tracestate(span))
+            }
+            Event::RpcStatus(event) => {
+                self.rpc.insert(event.span.span_id, rpc::Addition::of(&event));
+                None
             }
             Event::Tracestate { span_id, text } => {
                 // A cut list is not a valid one; the members before the cut are.
@@ -83,20 +119,26 @@ impl Assembler {
                 if text.truncated {
                     value.truncate(value.rfind(',').unwrap_or(0));
                 }
-                self.remember_tracestate(span_id, value);
+                self.tracestates.insert(span_id, value);
                 None
             }
             Event::Exec { .. } | Event::Exit { .. } => None,
         }
     }
 
-    fn remember_tracestate(&mut self, span_id: [u8; 8], value: String) {
-        if self.order.len() >= MAX_TRACESTATES
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.tracestates.remove(&oldest);
+    /// What is known of a process; counts the event if that is nothing.
+    fn process(&mut self, instance: u32) -> Option<&ProcessInfo> {
+        let found = self.processes.get(&instance);
+        if found.is_none() {
+            self.unknown_process += 1;
         }
-        self.order.push_back(span_id);
-        self.tracestates.insert(span_id, value);
+        found
+    }
+
+    fn with_tracestate(&mut self, mut span: Span) -> Span {
+        if let Some(text) = self.tracestates.take(span.span_id) {
+            span.trace_state = text;
+        }
+        span
     }
 }

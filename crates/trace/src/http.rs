@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::io;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
-use wire::{HttpEvent, Outcome, Parent, Role, SpanCore, Text};
+use wire::{HttpEvent, Outcome, Role, Text};
 
 use crate::assemble::ProcessInfo;
 use crate::http2;
 use crate::span::{Kind, Span, Status, Value};
+use crate::text::{host_port, marked};
 
 /// What Go's `url.URL.EscapedPath` escapes in a path.
 const PATH: &AsciiSet = &CONTROLS
@@ -56,35 +57,7 @@ pub(crate) fn span(event: HttpEvent, process: &ProcessInfo, clock_offset: i64) -
         Role::Server => Kind::Server,
         Role::Client => Kind::Client,
     };
-    finish(event.span, name, kind, status, attributes, process, clock_offset)
-}
-
-#[expect(clippy::too_many_arguments, reason = "the parts of one struct, passed once")]
-fn finish(
-    core: SpanCore,
-    name: String,
-    kind: Kind,
-    status: Status,
-    attributes: Attributes,
-    process: &ProcessInfo,
-    clock_offset: i64,
-) -> Span {
-    let real = |ns: u64| ns.saturating_add_signed(clock_offset);
-    Span {
-        trace_id: core.trace_id,
-        span_id: core.span_id,
-        parent_span_id: (core.parent != Parent::None).then_some(core.parent_span_id),
-        trace_flags: core.trace_flags,
-        trace_state: String::new(),
-        name,
-        kind,
-        start_unix_nano: real(core.start_ns),
-        end_unix_nano: real(core.end_ns.max(core.start_ns)),
-        status,
-        attributes,
-        parent: core.parent,
-        resource: process.resource.clone(),
-    }
+    Span::new(&event.span, name, kind, status, attributes, process, clock_offset)
 }
 
 /// Adds the method; gives it as it stands in the span's name.
@@ -264,21 +237,6 @@ fn path_of(target: &str) -> Option<&str> {
     (path.starts_with('/') || path == "*").then_some(path)
 }
 
-/// Splits `host[:port]`, also with an IPv6 literal.
-fn host_port(text: &str) -> Option<(&str, Option<u16>)> {
-    if text.is_empty() {
-        return None;
-    }
-    if let Some(rest) = text.strip_prefix('[') {
-        let (host, after) = rest.split_once(']')?;
-        return Some((host, after.strip_prefix(':').and_then(|p| p.parse().ok())));
-    }
-    match text.split_once(':') {
-        Some((host, port)) => Some((host, port.parse().ok())),
-        None => Some((text, None)),
-    }
-}
-
 fn address(
     host: &str,
     scheme: &str,
@@ -300,11 +258,6 @@ fn address(
 
 fn text(text: &Text) -> Value {
     Value::Text(marked(&text.value, text.truncated))
-}
-
-/// The text, with an ellipsis where it was cut.
-fn marked(text: &str, cut: bool) -> String {
-    if cut { format!("{text}…") } else { text.to_owned() }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Tests of the mapping from HTTP events to spans.
 
+use wire::{Parent, SpanCore};
+
 use super::*;
 
 fn event(role: Role) -> HttpEvent {
@@ -157,13 +159,4 @@ fn cuts_are_visible() {
     assert_eq!(get(&span(long.clone(), &ProcessInfo::default(), 0), "url.path"), "/aaaa…");
     long.target.value = "/a?bbb".into();
     assert_eq!(get(&span(long, &ProcessInfo::default(), 0), "url.path"), "/a");
-}
-
-#[test]
-fn addresses_of_all_forms_are_split() {
-    assert_eq!(host_port("[::1]:80"), Some(("::1", Some(80))));
-    assert_eq!(host_port("[::1]"), Some(("::1", None)));
-    assert_eq!(host_port("host"), Some(("host", None)));
-    assert_eq!(host_port("host:99999"), Some(("host", None)));
-    assert_eq!(host_port(""), None);
 }

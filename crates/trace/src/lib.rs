@@ -7,7 +7,9 @@
 mod assemble;
 mod http;
 mod http2;
+mod rpc;
 mod span;
+mod text;
 
 pub use assemble::{Assembler, ProcessInfo, Routes};
 pub use span::{Kind, Resource, Span, Status, Value};

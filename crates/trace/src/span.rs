@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use wire::Parent;
+use wire::{Parent, SpanCore};
+
+use crate::assemble::ProcessInfo;
 
 /// Value of an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +108,34 @@ pub struct Span {
 }
 
 impl Span {
+    #[expect(clippy::too_many_arguments, reason = "the parts of one struct, passed once")]
+    pub(crate) fn new(
+        core: &SpanCore,
+        name: String,
+        kind: Kind,
+        status: Status,
+        attributes: Vec<(&'static str, Value)>,
+        process: &ProcessInfo,
+        clock_offset: i64,
+    ) -> Self {
+        let real = |ns: u64| ns.saturating_add_signed(clock_offset);
+        Self {
+            trace_id: core.trace_id,
+            span_id: core.span_id,
+            parent_span_id: (core.parent != Parent::None).then_some(core.parent_span_id),
+            trace_flags: core.trace_flags,
+            trace_state: String::new(),
+            name,
+            kind,
+            start_unix_nano: real(core.start_ns),
+            end_unix_nano: real(core.end_ns.max(core.start_ns)),
+            status,
+            attributes,
+            parent: core.parent,
+            resource: process.resource.clone(),
+        }
+    }
+
     /// One attribute.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.attributes.iter().find(|(k, _)| *k == key).map(|(_, v)| v)

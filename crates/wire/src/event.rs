@@ -1,5 +1,7 @@
 //! Ring-buffer records as owned events.
 
+use std::net::{IpAddr, SocketAddr};
+
 use zerocopy::FromBytes;
 
 use crate::names::{Outcome, Parent};
@@ -12,11 +14,19 @@ const HTTP_CLIENT: u16 = 4;
 const TRACESTATE: u16 = 5;
 const HTTP_SERVER_SMALL: u16 = 6;
 const HTTP_CLIENT_SMALL: u16 = 7;
+const RPC_SERVER: u16 = 8;
+const RPC_CLIENT: u16 = 9;
+const RPC_STATUS: u16 = 10;
 
 const FLAG_TLS: u16 = 1;
 const FLAG_RAW_PATH: u16 = 2;
 const FLAG_TRACESTATE: u16 = 4;
 const FLAG_LINE: u16 = 8;
+
+const FLAG_CLIENT_STREAMS: u16 = 1;
+const FLAG_SERVER_STREAMS: u16 = 2;
+const FLAG_NO_CODE: u16 = 4;
+const FLAG_RPC_TRACESTATE: u16 = 8;
 
 /// In place of the address of a `http.ServeMux`: the default one.
 pub const DEFAULT_MUX: u64 = 1;
@@ -119,6 +129,37 @@ pub struct HttpEvent {
     pub error_text: Text,
 }
 
+/// One finished gRPC call, with all its attempts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RpcEvent {
+    /// Process instance, as numbered by the agent.
+    pub instance: u32,
+    /// Which side it was seen from.
+    pub role: Role,
+    /// Ids, times, parent.
+    pub span: SpanCore,
+    /// Code of the status (`google.golang.org/grpc/codes`); `None` for an error that has none.
+    pub code: Option<u32>,
+    /// Address of the error's type descriptor, where it has no code.
+    pub error_type: u64,
+    /// Whether the client sends a stream of messages (client only).
+    pub client_streams: bool,
+    /// Whether the server does (client only).
+    pub server_streams: bool,
+    /// Whether a tracestate came ahead of this event.
+    pub tracestate: bool,
+    /// The other side's address, when it is one of TCP.
+    pub peer: Option<SocketAddr>,
+    /// The own address (server).
+    pub local: Option<SocketAddr>,
+    /// `/package.Service/Method`.
+    pub method: Text,
+    /// What the client dialled, as it was written.
+    pub target: Text,
+    /// Message of the status.
+    pub message: Text,
+}
+
 /// What the kernel side reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -138,6 +179,10 @@ pub enum Event {
     },
     /// An HTTP request ended.
     Http(Box<HttpEvent>),
+    /// A gRPC call ended.
+    Rpc(Box<RpcEvent>),
+    /// The gRPC side of an HTTP request, whose own event follows.
+    RpcStatus(Box<RpcEvent>),
     /// The inbound tracestate of a span that will follow.
     Tracestate {
         /// The span it belongs to.
@@ -167,6 +212,9 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         HTTP_CLIENT => http(&Slots::of(view(bytes)?), Role::Client),
         HTTP_SERVER_SMALL => http(&Slots::of_small(view(bytes)?), Role::Server),
         HTTP_CLIENT_SMALL => http(&Slots::of_small(view(bytes)?), Role::Client),
+        RPC_SERVER => Ok(Event::Rpc(Box::new(rpc(view(bytes)?, Role::Server)?))),
+        RPC_CLIENT => Ok(Event::Rpc(Box::new(rpc(view(bytes)?, Role::Client)?))),
+        RPC_STATUS => Ok(Event::RpcStatus(Box::new(rpc(view(bytes)?, Role::Server)?))),
         TRACESTATE => {
             let event: &raw::Tracestate = view(bytes)?;
             Ok(Event::Tracestate { span_id: event.span_id, text: text(&event.text, event.len) })
@@ -223,7 +271,6 @@ impl<'a> Slots<'a> {
 
 fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
     let event = slots.head;
-    let span = &event.span;
     let has = |flag| event.flags & flag != 0;
     let (method, target) = if has(FLAG_LINE) {
         request_line(slots)
@@ -233,19 +280,7 @@ fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
     Ok(Event::Http(Box::new(HttpEvent {
         instance: event.header.process,
         role,
-        span: SpanCore {
-            start_ns: span.start_ns,
-            end_ns: span.end_ns,
-            goid: span.goid,
-            trace_id: span.trace_id,
-            span_id: span.span_id,
-            parent_span_id: span.parent_span_id,
-            trace_flags: span.trace_flags,
-            parent: Parent::from_number(span.parent.into()).ok_or(DecodeError::Field("parent"))?,
-            outcome: Outcome::from_number(span.outcome.into())
-                .ok_or(DecodeError::Field("outcome"))?,
-            resend: span.resend,
-        },
+        span: core(&event.span)?,
         request_size: u64::try_from(event.request_size).ok(),
         response_size: u64::try_from(event.response_size).ok(),
         status: (event.status != 0).then_some(event.status),
@@ -264,6 +299,50 @@ fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
         route: text(slots.route, event.route_len),
         error_text: text(slots.text, event.text_len),
     })))
+}
+
+fn core(span: &raw::Span) -> Result<SpanCore, DecodeError> {
+    Ok(SpanCore {
+        start_ns: span.start_ns,
+        end_ns: span.end_ns,
+        goid: span.goid,
+        trace_id: span.trace_id,
+        span_id: span.span_id,
+        parent_span_id: span.parent_span_id,
+        trace_flags: span.trace_flags,
+        parent: Parent::from_number(span.parent.into()).ok_or(DecodeError::Field("parent"))?,
+        outcome: Outcome::from_number(span.outcome.into()).ok_or(DecodeError::Field("outcome"))?,
+        resend: span.resend,
+    })
+}
+
+fn rpc(event: &raw::Rpc, role: Role) -> Result<RpcEvent, DecodeError> {
+    let has = |flag| event.flags & flag != 0;
+    Ok(RpcEvent {
+        instance: event.header.process,
+        role,
+        span: core(&event.span)?,
+        code: (!has(FLAG_NO_CODE)).then_some(event.code),
+        error_type: event.subject,
+        client_streams: has(FLAG_CLIENT_STREAMS),
+        server_streams: has(FLAG_SERVER_STREAMS),
+        tracestate: has(FLAG_RPC_TRACESTATE),
+        peer: address(&event.peer, event.peer_len, event.peer_port),
+        local: address(&event.local, event.local_len, event.local_port),
+        method: text(&event.method, event.method_len),
+        target: text(&event.target, event.target_len),
+        message: text(&event.message, event.message_len),
+    })
+}
+
+/// An IPv4 address in IPv6's form is the former.
+fn address(bytes: &[u8; 16], len: u8, port: u16) -> Option<SocketAddr> {
+    let ip = match len {
+        4 => IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]]),
+        16 => IpAddr::from(*bytes).to_canonical(),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, port))
 }
 
 /// Method and target where they came in one piece, as they stand in the request line.
@@ -313,7 +392,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_decode_or_fail(kind in 0u16..8, mut bytes in prop::collection::vec(any::<u8>(), 0..1000)) {
+        fn any_bytes_decode_or_fail(kind in 0u16..11, mut bytes in prop::collection::vec(any::<u8>(), 0..1000)) {
             if bytes.len() >= 2 {
                 bytes[..2].copy_from_slice(&kind.to_le_bytes());
             }

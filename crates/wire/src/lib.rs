@@ -7,5 +7,7 @@ mod event;
 mod names;
 pub mod raw;
 
-pub use event::{DEFAULT_MUX, DecodeError, Event, HttpEvent, Role, SpanCore, Text, decode};
+pub use event::{
+    DEFAULT_MUX, DecodeError, Event, HttpEvent, Role, RpcEvent, SpanCore, Text, decode,
+};
 pub use names::{Drop, Outcome, Parent, Probe};

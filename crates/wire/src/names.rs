@@ -63,6 +63,16 @@ numbered! {
         XnetClientStart = 16, "xnet_client_start";
         /// In it, after `(*ClientConn).roundTrip`.
         XnetClientDone = 17, "xnet_client_done";
+        /// google.golang.org/grpc: `(*Server).handleStream`.
+        GrpcServerStart = 18, "grpc_server_start";
+        /// Its `transport.(*http2Server).writeStatus`.
+        GrpcServerStatus = 19, "grpc_server_status";
+        /// Its `transport.(*serverHandlerTransport).writeStatus`: served by net/http.
+        GrpcHandlerStatus = 20, "grpc_handler_status";
+        /// Its `(*csAttempt).getTransport`, or `(*clientStream).newAttemptLocked`.
+        GrpcClientStart = 21, "grpc_client_start";
+        /// Its `(*csAttempt).finish`.
+        GrpcClientFinish = 22, "grpc_client_finish";
     }
 }
 

@@ -94,6 +94,29 @@ pub(crate) struct Tracestate {
     pub(crate) text: [u8; 512],
 }
 
+#[derive(FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub(crate) struct Rpc {
+    pub(crate) header: Header,
+    pub(crate) span: Span,
+    pub(crate) subject: u64,
+    pub(crate) code: u32,
+    pub(crate) flags: u16,
+    pub(crate) method_len: u16,
+    pub(crate) target_len: u16,
+    pub(crate) message_len: u16,
+    pub(crate) peer_port: u16,
+    pub(crate) local_port: u16,
+    pub(crate) peer_len: u8,
+    pub(crate) local_len: u8,
+    pub(crate) pad: [u8; 6],
+    pub(crate) peer: [u8; 16],
+    pub(crate) local: [u8; 16],
+    pub(crate) method: [u8; 128],
+    pub(crate) target: [u8; 96],
+    pub(crate) message: [u8; 128],
+}
+
 /// Key of what belongs to one goroutine, context or type of one process instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -136,6 +159,8 @@ pub enum TypeRole {
     NothingSent = 7,
     /// A request's body that is none.
     NoBody = 8,
+    /// An error that holds a pointer to a gRPC status at `first`.
+    GrpcStatus = 9,
 }
 
 /// What is known of a Go type that interface values hold.
@@ -217,6 +242,81 @@ impl Http2 {
         Self { rws: NONE, status: NONE, written: NONE, stream: NONE, close_err: NONE, pad: [0; 3] };
 }
 
+/// Offsets in `google.golang.org/grpc`, and types that it tells by (`struct gt_grpc`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[expect(missing_docs, reason = "each is the Go field or type of its name")]
+#[repr(C)]
+pub struct Grpc {
+    pub incoming_key: u64,
+    pub handler_transport: u64,
+    pub tcp_addr: u64,
+    pub server_workers: u16,
+    pub stream_method: u16,
+    pub stream_ctx: u16,
+    pub stream_state: u16,
+    pub transport_peer: u16,
+    pub transport_local: u16,
+    pub status_code: u16,
+    pub status_message: u16,
+    pub attempt_call: u16,
+    pub attempt_transport: u16,
+    pub attempt_stream: u16,
+    pub attempt_transparent: u16,
+    pub call_ctx: u16,
+    pub call_hdr: u16,
+    pub call_cc: u16,
+    pub call_desc: u16,
+    pub call_finished: u16,
+    pub hdr_method: u16,
+    pub cc_target: u16,
+    pub desc_client_streams: u16,
+    pub desc_server_streams: u16,
+    pub client_peer: u16,
+    pub starts_attempt: u16,
+    pub tcp_ip: u16,
+    pub tcp_port: u16,
+    pub value_key: u16,
+    pub value_val: u16,
+    pub pad: u16,
+}
+
+impl Grpc {
+    /// Offsets of nothing.
+    pub const ABSENT: Self = Self {
+        incoming_key: 0,
+        handler_transport: 0,
+        tcp_addr: 0,
+        server_workers: NONE,
+        stream_method: NONE,
+        stream_ctx: NONE,
+        stream_state: NONE,
+        transport_peer: NONE,
+        transport_local: NONE,
+        status_code: NONE,
+        status_message: NONE,
+        attempt_call: NONE,
+        attempt_transport: NONE,
+        attempt_stream: NONE,
+        attempt_transparent: NONE,
+        call_ctx: NONE,
+        call_hdr: NONE,
+        call_cc: NONE,
+        call_desc: NONE,
+        call_finished: NONE,
+        hdr_method: NONE,
+        cc_target: NONE,
+        desc_client_streams: NONE,
+        desc_server_streams: NONE,
+        client_peer: NONE,
+        starts_attempt: 0,
+        tcp_ip: NONE,
+        tcp_port: NONE,
+        value_key: NONE,
+        value_val: NONE,
+        pad: 0,
+    };
+}
+
 /// Constants of one process (`struct gt_process`). Offsets are in bytes, [`NONE`] where absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[expect(missing_docs, reason = "each is the Go field of its name")]
@@ -229,6 +329,8 @@ pub struct Process {
     pub allp: u64,
     pub goidgen: u64,
     pub cancel_ctx: u64,
+    pub timer_ctx: u64,
+    pub value_ctx: u64,
     pub skip_alternate: u64,
     pub serve_mux: u64,
     pub dial_conn: u64,
@@ -265,6 +367,7 @@ pub struct Process {
     pub requests: [Request; 2],
     /// net/http's own HTTP/2, and that of `golang.org/x/net`.
     pub http2: [Http2; 2],
+    pub grpc: Grpc,
 }
 
 impl Process {
@@ -277,6 +380,8 @@ impl Process {
         allp: 0,
         goidgen: 0,
         cancel_ctx: 0,
+        timer_ctx: 0,
+        value_ctx: 0,
         skip_alternate: 0,
         serve_mux: 0,
         dial_conn: 0,
@@ -311,6 +416,7 @@ impl Process {
         pad: [0; 2],
         requests: [Request::ABSENT; 2],
         http2: [Http2::ABSENT; 2],
+        grpc: Grpc::ABSENT,
     };
 }
 
@@ -325,4 +431,6 @@ const _: () = assert!(size_of::<Key>() == 16);
 const _: () = assert!(size_of::<Type>() == 8);
 const _: () = assert!(size_of::<Request>() == 32);
 const _: () = assert!(size_of::<Http2>() == 16);
-const _: () = assert!(size_of::<Process>() == 232);
+const _: () = assert!(size_of::<Rpc>() == 488);
+const _: () = assert!(size_of::<Grpc>() == 80);
+const _: () = assert!(size_of::<Process>() == 328);

@@ -63,6 +63,32 @@ impl Sink for JsonLines {
     }
 }
 
+/// Spans that have an attribute.
+pub(super) struct With {
+    key: &'static str,
+    inner: Box<dyn Sink + Send>,
+}
+
+impl With {
+    pub(super) fn new(key: &'static str, inner: Box<dyn Sink + Send>) -> Self {
+        Self { key, inner }
+    }
+}
+
+impl Sink for With {
+    fn span(&mut self, span: &Span) -> Result<()> {
+        if span.get(self.key).is_some() { self.inner.span(span) } else { Ok(()) }
+    }
+
+    fn tick(&mut self) -> Result<()> {
+        self.inner.tick()
+    }
+
+    fn finish(self: Box<Self>, patience: Duration) {
+        self.inner.finish(patience);
+    }
+}
+
 /// Final counts of the exporter, once it has stopped.
 #[derive(Clone, Default)]
 pub(super) struct Delivered(Arc<Mutex<String>>);

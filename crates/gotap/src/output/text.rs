@@ -21,7 +21,6 @@ pub(crate) fn line(span: &Span, colours: bool) -> String {
     let paint = |colour: &str, text: String| {
         if colours { format!("{colour}{text}{RESET}") } else { text }
     };
-    let text = |key: &str| span.get(key).and_then(Value::as_str).unwrap_or_default();
     let pid = match span.resource.get("process.pid") {
         Some(Value::Int(pid)) => *pid,
         _ => 0,
@@ -31,13 +30,8 @@ pub(crate) fn line(span: &Span, colours: bool) -> String {
         Kind::Server => "server",
         Kind::Client => "client",
     };
-    let method = text("http.request.method");
-    let method = if method == "_OTHER" { text("http.request.method_original") } else { method };
+    let (method, what) = what(span);
     let (status, colour) = status(span);
-    let what = match span.kind {
-        Kind::Server => text("url.path"),
-        Kind::Client => text("url.full"),
-    };
     let mut notes = String::new();
     if let Some(route) = span.get("http.route").and_then(Value::as_str) {
         notes.push_str(&format!("  route={route}"));
@@ -63,8 +57,34 @@ pub(crate) fn line(span: &Span, colours: bool) -> String {
     )
 }
 
+/// The HTTP method or the system, and what was asked for.
+fn what(span: &Span) -> (&str, &str) {
+    let text = |key: &str| span.get(key).and_then(Value::as_str);
+    let or_original = |key: &str, original: &str| match text(key) {
+        Some("_OTHER") => text(original).unwrap_or_default(),
+        other => other.unwrap_or_default(),
+    };
+    if let Some(system) = text("rpc.system.name") {
+        return (system, or_original("rpc.method", "rpc.method_original"));
+    }
+    let what = match span.kind {
+        Kind::Server => text("url.path"),
+        Kind::Client => text("url.full"),
+    };
+    let method = or_original("http.request.method", "http.request.method_original");
+    (method, what.unwrap_or_default())
+}
+
 /// Status code or a word, and its colour.
 fn status(span: &Span) -> (String, &'static str) {
+    if let Some(code) = span.get("rpc.response.status_code").and_then(Value::as_str) {
+        let colour = match (code, &span.status) {
+            ("OK", _) => GREEN,
+            (_, Status::Unset) => YELLOW,
+            _ => RED,
+        };
+        return (code.to_owned(), colour);
+    }
     match span.get("http.response.status_code") {
         Some(Value::Int(code)) => {
             let colour = match code {

@@ -4,16 +4,11 @@
 use super::{Ability, Context, Plan};
 
 /// A function that is linked in when the server is used, and what is missing then.
-const SERVERS: [(&str, Ability, &str); 3] = [
+const SERVERS: [(&str, Ability, &str); 2] = [
     (
         "github.com/valyala/fasthttp.(*Server).Serve",
         Ability::FastHttp,
         "github.com/valyala/fasthttp has an HTTP of its own, which is not traced yet",
-    ),
-    (
-        "google.golang.org/grpc.(*Server).handleStream",
-        Ability::Grpc,
-        "google.golang.org/grpc has an HTTP/2 of its own, which is not traced yet",
     ),
     (
         "github.com/cloudwego/hertz/pkg/protocol/http1.(*Server).Serve",

@@ -4,7 +4,7 @@
 use gobin::{Kind, Type};
 use wire::raw::{self, TypeRole};
 
-use super::{Context, Plan};
+use super::{Context, Plan, grpc};
 
 /// Structs nested deeper than this are not looked into.
 const MAX_NESTING: usize = 4;
@@ -19,6 +19,10 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     for typ in context.types.with_methods(&["Deadline", "Done", "Value"]).iter().take(MAX_TYPES) {
         if typ.name == "*context.cancelCtx" {
             plan.constants.cancel_ctx = typ.vaddr;
+        } else if typ.name == "*context.timerCtx" {
+            plan.constants.timer_ctx = typ.vaddr;
+        } else if typ.name == "*context.valueCtx" {
+            plan.constants.value_ctx = typ.vaddr;
         }
         plan.types.extend(parent_of(context, typ).map(|role| (typ.vaddr, role)));
     }
@@ -103,6 +107,9 @@ fn error_role<'d>(context: &Context<'_, 'd>, typ: &Type<'d>) -> Option<raw::Type
         return role(TypeRole::ErrorString, 0, 0);
     }
     let target = behind(context, typ);
+    if typ.name == "*status.Error" && grpc::is_status(context, &target) {
+        return role(TypeRole::GrpcStatus, 0, 0);
+    }
     if let Some(found) = http2_role(context, &target) {
         return Some(found);
     }

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * How a call of any sort starts: an instrument finds its context, then its parent is searched for,
+ * and the instrument begins the span. The search stands here once, for all of them, so that the
+ * verifier goes through it once; no pointer of an instrument is held meanwhile, as it would tell the
+ * paths apart.
+ */
+#ifndef GOTAP_CALL_START_H
+#define GOTAP_CALL_START_H
+
+static __noinline int call_start(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
+{
+	u32 which = unrelated(probe);
+	u64 g = GO_G(ctx), goid = goid_of(proc, g);
+	struct go_iface context = {};
+	struct parent parent = {};
+	int starts;
+
+	if (probe == GT_PROBE_GRPC_CLIENT_START)
+		starts = grpc_call_start(ctx, proc, &context);
+	else
+		starts = http_call_start(ctx, proc, probe, &context);
+	if (!starts)
+		return 0;
+	join_trace(proc, goid, g, context, &parent);
+	if (which == GT_PROBE_GRPC_CLIENT_START)
+		return grpc_call_join(ctx, proc, goid, &parent);
+	return http_call_join(proc, goid, &parent);
+}
+
+#endif

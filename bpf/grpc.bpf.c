@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * google.golang.org/grpc, which has an HTTP/2 of its own. Calls that are served start as requests do
+ * (grpc_start.h) and end where the transport is given their status, on the same goroutine.
+ * Calls that are made have attempts, each of which starts and finishes; the span is the call's.
+ * Calls through (*Server).ServeHTTP are net/http's requests, to which only the status is added.
+ */
+
+/* internal/transport: streamDone. */
+#define STREAM_DONE 3
+/* Copies a string into the slot `name` of `event`. */
+#define FILL_RPC(event, name, from) \
+	((event)->name##_len = copy_bytes((event)->name, sizeof((event)->name), from))
+/* codes.Unknown */
+#define CODE_UNKNOWN 2
+
+/* Copies the address and port of a *net.TCPAddr behind a net.Addr; gives the address's length. */
+static __always_inline u8 copy_address(const struct gt_process *proc, struct go_iface addr, u8 *ip,
+				       u16 *port)
+{
+	struct go_string bytes;
+
+	if (!addr.tab || dynamic_type(addr.tab) != proc->grpc.tcp_addr)
+		return 0;
+	bytes = read_string(addr.data, proc->grpc.tcp_ip);
+	*port = read_field(addr.data, proc->grpc.tcp_port);
+	if (bytes.len == 4)
+		return bpf_probe_read_user(ip, 4, (void *)bytes.ptr) ? 0 : 4;
+	if (bytes.len == 16)
+		return bpf_probe_read_user(ip, 16, (void *)bytes.ptr) ? 0 : 16;
+	return 0;
+}
+
+/* Everything that does not depend on the side. */
+static __always_inline struct gt_rpc_event *new_rpc_event(const struct gt_process *proc, u16 kind)
+{
+	struct gt_rpc_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event) {
+		count_drop(GT_DROP_RING_FULL);
+		return NULL;
+	}
+	event->header.kind = kind;
+	event->header.size = sizeof(*event);
+	event->header.process = proc->instance;
+	event->span.end_ns = bpf_ktime_get_ns();
+	event->span.outcome = GT_OUTCOME_DONE;
+	event->span.resend = 0;
+	event->span.pad = 0;
+	event->subject = 0;
+	event->code = 0;
+	event->flags = 0;
+	event->target_len = 0;
+	event->message_len = 0;
+	event->peer_port = 0;
+	event->local_port = 0;
+	event->peer_len = 0;
+	event->local_len = 0;
+	return event;
+}
+
+static __noinline int send_rpc_server(const struct gt_process *proc,
+				      const struct server_state *state, u64 goid, u64 status)
+{
+	bool in_http = state->rpc == RPC_IN_HTTP;
+	/* status.Status{s *spb.Status}; none is one that says OK. */
+	u64 message = status ? read_u64(status) : 0, transport = state->req;
+	struct gt_rpc_event *event =
+		new_rpc_event(proc, in_http ? GT_EVENT_RPC_STATUS : GT_EVENT_RPC_SERVER);
+
+	if (!event)
+		return 0;
+	fill_server_span(state, goid, GT_OUTCOME_DONE, &event->span);
+	if (state->flags & GT_HTTP_TRACESTATE)
+		event->flags |= GT_RPC_TRACESTATE;
+	if (message)
+		event->code = read_field(message, proc->grpc.status_code);
+	if (event->code)
+		FILL_RPC(event, message, read_string(message, proc->grpc.status_message));
+	FILL_RPC(event, method, read_string(state->resp, proc->grpc.stream_method));
+	if (!in_http && proc->grpc.transport_peer != GT_NONE) {
+		event->peer_len = copy_address(proc, read_iface(transport + proc->grpc.transport_peer),
+					       event->peer, &event->peer_port);
+		event->local_len = copy_address(proc,
+						read_iface(transport + proc->grpc.transport_local),
+						event->local, &event->local_port);
+	}
+	bpf_ringbuf_submit(event, wakeup_flags());
+	return 0;
+}
+
+/* (*http2Server).writeStatus(t, s *ServerStream, st *status.Status), and the like for ServeHTTP. */
+static __noinline int grpc_server_end(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
+{
+	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
+	struct server_state *state = bpf_map_lookup_elem(&servers, &key);
+	u64 stream = GO_ARG1(ctx), status = GO_ARG2(ctx);
+
+	if (!state || !state->active || !state->rpc || state->resp != stream) {
+		/* A stream may get a status more than once; only the first one counts. */
+		if (probe == GT_PROBE_GRPC_SERVER_STATUS &&
+		    (u32)read_field(stream, proc->grpc.stream_state) != STREAM_DONE)
+			count_drop(GT_DROP_START_UNSEEN);
+		return 0;
+	}
+	send_rpc_server(proc, state, key.id, status);
+	state->active = 0;
+	state->ended_ns = bpf_ktime_get_ns();
+	if (state->alone)
+		bpf_map_delete_elem(&servers, &key);
+	return 0;
+}
+
+static const struct rpc_call new_call;
+
+/* The call, of the attempt or the call that a client starts. */
+static __always_inline u64 call_of(struct pt_regs *ctx, const struct gt_process *proc)
+{
+	u64 first = GO_ARG0(ctx);
+
+	return proc->grpc.starts_attempt ? read_field(first, proc->grpc.attempt_call) : first;
+}
+
+/*
+ * (*csAttempt).getTransport(a), before grpc 1.46 (*clientStream).newAttemptLocked(cs, …). Gives
+ * whether a call starts, and not a further attempt, and its context.
+ */
+static __noinline int grpc_call_start(struct pt_regs *ctx, const struct gt_process *proc,
+				      struct go_iface *context)
+{
+	u64 call = call_of(ctx, proc);
+	struct gt_key key = key_of(proc, call);
+	struct rpc_call *state = bpf_map_lookup_elem(&rpc_calls, &key);
+
+	if (state && state->failed) {
+		state->attempts++;
+		state->failed = 0;
+		return 0;
+	}
+	if (state)
+		count_drop(GT_DROP_CLIENT_UNFINISHED);
+	*context = read_iface(call + proc->grpc.call_ctx);
+	return 1;
+}
+
+/* Begins the span of a call, whose parent is known now. */
+static __noinline int grpc_call_join(struct pt_regs *ctx, const struct gt_process *proc, u64 goid,
+				     const struct parent *parent)
+{
+	struct gt_key key = key_of(proc, call_of(ctx, proc));
+	struct rpc_call *state;
+
+	if (bpf_map_update_elem(&rpc_calls, &key, &new_call, BPF_ANY)) {
+		count_drop(GT_DROP_CLIENT_MAP_FULL);
+		return 0;
+	}
+	state = bpf_map_lookup_elem(&rpc_calls, &key);
+	if (!state)
+		return 0;
+	state->start_ns = bpf_ktime_get_ns();
+	state->goid = goid;
+	state->span_id = random_u64();
+	__builtin_memcpy(state->trace_id, parent->trace_id, 16);
+	state->parent_span_id = parent->span_id;
+	state->trace_flags = parent->trace_flags;
+	state->parent = parent->how;
+	return 0;
+}
+
+static __always_inline bool read_bool(u64 base, u16 offset)
+{
+	u8 value = 0;
+
+	if (offset != GT_NONE)
+		bpf_probe_read_user(&value, sizeof(value), (void *)(base + offset));
+	return value;
+}
+
+/* Remembers what an attempt, or the call, ended with. What is no status keeps an attempt's. */
+static __noinline int note_rpc_error(const struct gt_process *proc, struct rpc_call *state,
+				     struct go_iface *given, bool finished)
+{
+	struct go_iface error = *given;
+	bool before = state->flags & GT_RPC_NO_CODE || state->code;
+
+	if (!error.tab) {
+		state->code = 0;
+		state->flags = 0;
+		state->message_len = 0;
+		return 0;
+	}
+	for (u32 i = 0; i < 4 && error.tab; i++) {
+		u64 type_at = dynamic_type(error.tab);
+		struct gt_key key = key_of(proc, type_at);
+		struct gt_type *type = bpf_map_lookup_elem(&go_types, &key);
+		struct go_string text;
+
+		if (!i && !before)
+			state->subject = type_at;
+		if (!type)
+			break;
+		if (type->role == GT_TYPE_GRPC_STATUS) {
+			u64 message = read_u64(read_u64(error.data + type->first));
+
+			state->code = read_field(message, proc->grpc.status_code);
+			state->flags = 0;
+			state->message_len =
+				copy_bytes(state->message, sizeof(state->message),
+					   read_string(message, proc->grpc.status_message));
+			return 0;
+		}
+		if (type->role == GT_TYPE_ERROR_STRING) {
+			text = read_string(error.data, type->first);
+			if (finished && text.len == 3) {
+				/* io.EOF: the stream was read to its end. */
+				state->code = 0;
+				state->flags = 0;
+				state->message_len = 0;
+				return 0;
+			}
+			if (!before)
+				state->message_len = copy_bytes(state->message,
+								sizeof(state->message), text);
+			break;
+		}
+		if (type->role != GT_TYPE_ERROR_WRAP)
+			break;
+		error = read_iface(error.data + type->first);
+	}
+	if (!before) {
+		state->code = CODE_UNKNOWN;
+		state->flags = GT_RPC_NO_CODE;
+	}
+	return 0;
+}
+
+static __noinline int send_rpc_client(const struct gt_process *proc, struct rpc_call *state,
+				      u64 call, u64 attempt)
+{
+	struct gt_rpc_event *event = new_rpc_event(proc, GT_EVENT_RPC_CLIENT);
+	u64 desc, transport;
+
+	if (!event)
+		return 0;
+	event->span.start_ns = state->start_ns;
+	event->span.goid = state->goid;
+	__builtin_memcpy(event->span.trace_id, state->trace_id, 16);
+	__builtin_memcpy(event->span.span_id, &state->span_id, 8);
+	__builtin_memcpy(event->span.parent_span_id, &state->parent_span_id, 8);
+	event->span.trace_flags = state->trace_flags;
+	event->span.parent = state->parent;
+	event->span.resend = state->attempts;
+	event->code = state->code;
+	event->flags = state->flags;
+	if (state->flags & GT_RPC_NO_CODE)
+		event->subject = state->subject;
+	if (state->code) {
+		event->message_len = state->message_len;
+		__builtin_memcpy(event->message, state->message, sizeof(event->message));
+	}
+	desc = read_field(call, proc->grpc.call_desc);
+	if (read_bool(desc, proc->grpc.desc_client_streams))
+		event->flags |= GT_RPC_CLIENT_STREAMS;
+	if (read_bool(desc, proc->grpc.desc_server_streams))
+		event->flags |= GT_RPC_SERVER_STREAMS;
+	FILL_RPC(event, method, read_string(read_field(call, proc->grpc.call_hdr),
+					    proc->grpc.hdr_method));
+	FILL_RPC(event, target, read_string(read_field(call, proc->grpc.call_cc),
+					    proc->grpc.cc_target));
+	transport = read_field(attempt, proc->grpc.attempt_transport + 8);
+	if (transport && proc->grpc.client_peer != GT_NONE)
+		event->peer_len = copy_address(proc, read_iface(transport + proc->grpc.client_peer),
+					       event->peer, &event->peer_port);
+	bpf_ringbuf_submit(event, wakeup_flags());
+	return 0;
+}
+
+/*
+ * (*csAttempt).finish(a, err error): once for an attempt that another may follow, again when the call
+ * is over. A call whose start was not seen is not told from one that has had its end, and not
+ * counted.
+ */
+static __noinline int grpc_client_end(struct pt_regs *ctx, const struct gt_process *proc)
+{
+	struct go_iface error = { GO_ARG1(ctx), GO_ARG2(ctx) };
+	u64 attempt = GO_ARG0(ctx), call = read_field(attempt, proc->grpc.attempt_call);
+	struct gt_key key = key_of(proc, call);
+	struct rpc_call *state = bpf_map_lookup_elem(&rpc_calls, &key);
+	bool finished;
+
+	if (!state)
+		return 0;
+	finished = read_bool(call, proc->grpc.call_finished);
+	note_rpc_error(proc, state, &error, finished);
+	/* Where nothing was sent, nothing else follows unless the server asked to try elsewhere. */
+	if (!finished && (read_field(attempt, proc->grpc.attempt_stream) ||
+			  read_bool(attempt, proc->grpc.attempt_transparent))) {
+		state->failed = 1;
+		return 0;
+	}
+	send_rpc_client(proc, state, call, attempt);
+	bpf_map_delete_elem(&rpc_calls, &key);
+	return 0;
+}

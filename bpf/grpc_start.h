@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * How a call that gRPC serves starts: what http_server.bpf.c needs to begin a request of it. The rest
+ * is in grpc.bpf.c.
+ */
+#ifndef GOTAP_GRPC_START_H
+#define GOTAP_GRPC_START_H
+
+/* Contexts between a stream's and that of its request. */
+#define MAX_STREAM_CONTEXTS 16
+
+/*
+ * Finds above a stream's context the map of what the client sent along, and the context that was made
+ * for this call. Kept in the state, where the verifier does not tell one path from another.
+ */
+static __noinline int find_stream_context(const struct gt_process *proc, u64 tab, u64 data,
+					  struct server_state *state)
+{
+	state->headers = 0;
+	state->context = 0;
+	for (u32 i = 0; i < MAX_STREAM_CONTEXTS && tab && data; i++) {
+		u64 type_at = dynamic_type(tab);
+		struct go_iface up = context_above(proc, type_at, data);
+
+		if (may_be_request(proc, type_at)) {
+			state->context = data;
+			state->parent_context = up.data;
+			return 0;
+		}
+		/* The key's and the value's type, then the value: a map is the pointer to it. */
+		if (type_at == proc->value_ctx &&
+		    read_u64(data + proc->grpc.value_key) == proc->grpc.incoming_key)
+			state->headers = read_u64(data + proc->grpc.value_val + 8);
+		tab = up.tab;
+		data = up.data;
+	}
+	return 0;
+}
+
+/* A call that net/http serves as a request: that is what work for it is a child of. */
+static __noinline int is_in_http(const struct gt_process *proc, u64 tab, u64 data,
+				 struct server_state *state)
+{
+	struct parent request = {};
+
+	if (!parent_by_context(proc, tab, data, &request))
+		return 0;
+	__builtin_memcpy(state->trace_id, request.trace_id, 16);
+	state->span_id = request.span_id;
+	state->trace_flags = request.trace_flags;
+	return 1;
+}
+
+/* (*Server).handleStream(s, t transport.ServerTransport, stream *transport.ServerStream) */
+static __always_inline bool accept_stream(struct pt_regs *ctx, const struct gt_process *proc,
+					  struct server_state *state)
+{
+	u64 server = GO_ARG0(ctx), tab = GO_ARG1(ctx), stream = GO_ARG3(ctx);
+	struct go_iface context = read_iface(stream + proc->grpc.stream_ctx);
+	u64 handler = proc->grpc.handler_transport;
+
+	state->req = GO_ARG2(ctx);
+	state->resp = stream;
+	state->http2 = 0;
+	state->rpc = RPC_STREAM;
+	/* Without a pool of workers, each stream has a goroutine of its own. */
+	state->alone = !(u32)read_field(server, proc->grpc.server_workers);
+	find_stream_context(proc, context.tab, context.data, state);
+	if (handler && dynamic_type(tab) == handler &&
+	    is_in_http(proc, context.tab, context.data, state))
+		state->rpc = RPC_IN_HTTP;
+	return true;
+}
+
+#endif

@@ -1,0 +1,155 @@
+//! google.golang.org/grpc's part of a plan, from 1.40 on. What moved between its versions is data
+//! here: names of functions, of structures and of fields.
+
+use gobin::Type;
+use wire::Probe;
+use wire::raw::NONE;
+
+use super::{Ability, Context, Plan};
+
+const HANDLE: &str = "google.golang.org/grpc.(*Server).handleStream";
+const FINISH: &str = "google.golang.org/grpc.(*csAttempt).finish";
+/// Where an attempt starts, the newer one first, and whether its receiver is the attempt.
+const STARTS: [(&str, bool); 2] = [
+    ("google.golang.org/grpc.(*csAttempt).getTransport", true),
+    ("google.golang.org/grpc.(*clientStream).newAttemptLocked", false),
+];
+/// Where a transport is given a call's status: from 1.69 on without a capital.
+const STATUS: [&str; 2] = ["writeStatus", "WriteStatus"];
+
+const SERVER: &str = "google.golang.org/grpc.Server";
+const CALL: &str = "google.golang.org/grpc.clientStream";
+const ATTEMPT: &str = "google.golang.org/grpc.csAttempt";
+const CONN: &str = "google.golang.org/grpc.ClientConn";
+const DESC: &str = "google.golang.org/grpc.StreamDesc";
+const TRANSPORT: &str = "google.golang.org/grpc/internal/transport";
+const STATUS_ERROR: &str = "google.golang.org/grpc/internal/status.Error";
+const STATUS_PROTO: &str = "google.golang.org/genproto/googleapis/rpc/status.Status";
+const VALUE: &str = "context.valueCtx";
+
+pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
+    let linked = |name| context.binary.function(name).is_some();
+    if linked(HANDLE) {
+        common(context, plan);
+        plan_server(context, plan);
+    }
+    if linked(FINISH) {
+        common(context, plan);
+        plan_client(context, plan);
+    }
+}
+
+/// Whether this is the structure behind gRPC's own error, of the many that are called so.
+pub(super) fn is_status(context: &Context<'_, '_>, typ: &Type<'_>) -> bool {
+    context.types.find_struct(STATUS_ERROR).is_some_and(|found| found.vaddr == typ.vaddr)
+}
+
+/// The address of the descriptor of a pointer to a structure, as interfaces hold it.
+fn pointer_to(context: &Context<'_, '_>, name: &str, methods: &[&str]) -> u64 {
+    let Some(target) = context.types.find_struct(name) else { return 0 };
+    let pointers = context.types.with_methods(methods);
+    let found = pointers.iter().find(|typ| {
+        context.types.pointee(typ).is_some_and(|pointee| pointee.vaddr == target.vaddr)
+    });
+    found.map_or(0, |typ| typ.vaddr)
+}
+
+/// What both sides need.
+fn common(context: &Context<'_, '_>, plan: &mut Plan) {
+    let grpc = &mut plan.constants.grpc;
+    grpc.status_code = context.offset(STATUS_PROTO, &["Code"]);
+    grpc.status_message = context.offset(STATUS_PROTO, &["Message"]);
+    grpc.tcp_addr = pointer_to(context, "net.TCPAddr", &["Network", "AddrPort"]);
+    grpc.tcp_ip = context.offset("net.TCPAddr", &["IP"]);
+    grpc.tcp_port = context.offset("net.TCPAddr", &["Port"]);
+}
+
+fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
+    let status = |receiver: &str| {
+        let names = STATUS.map(|name| format!("{TRANSPORT}.(*{receiver}).{name}"));
+        names.into_iter().find_map(|name| context.entry(&name).ok().map(|site| (name, site)))
+    };
+    let (Ok(start), Some((end, site))) = (context.entry(HANDLE), status("http2Server")) else {
+        return plan.miss(Ability::GrpcServer, format!("no site found for {HANDLE} or its end"));
+    };
+    let stream = |field: &'static str| {
+        let (new, old) = (format!("{TRANSPORT}.ServerStream"), format!("{TRANSPORT}.Stream"));
+        context.offset_of(&[(&new, &["Stream", field]), (&new, &[field]), (&old, &[field])])
+    };
+    let transport = |new: &'static str, old: &'static str| {
+        let name = format!("{TRANSPORT}.http2Server");
+        context.offset_of(&[(&name, &["peer", new]), (&name, &[old])])
+    };
+    let grpc = &mut plan.constants.grpc;
+    grpc.server_workers = context.offset(SERVER, &["opts", "numServerWorkers"]);
+    grpc.stream_method = stream("method");
+    grpc.stream_ctx = stream("ctx");
+    grpc.stream_state = stream("state");
+    grpc.transport_peer = transport("Addr", "remoteAddr");
+    grpc.transport_local = transport("LocalAddr", "localAddr");
+    grpc.value_key = context.offset(VALUE, &["key"]);
+    grpc.value_val = context.offset(VALUE, &["val"]);
+    let key = context.types.find_struct("google.golang.org/grpc/metadata.mdIncomingKey");
+    grpc.incoming_key = key.map_or(0, |typ| typ.vaddr);
+    let needed = [
+        (grpc.stream_method, "Stream.method"),
+        (grpc.stream_ctx, "Stream.ctx"),
+        (grpc.status_code, "Status.Code"),
+        (grpc.value_key, "valueCtx.key"),
+    ];
+    if let Some((_, field)) = needed.iter().find(|(offset, _)| *offset == NONE) {
+        return plan.miss(Ability::GrpcServer, format!("field {field} of gRPC was not found"));
+    }
+    plan.add(Probe::GrpcServerStart, HANDLE, start, true);
+    plan.add(Probe::GrpcServerStatus, &end, site, true);
+    if let Some((end, site)) = status("serverHandlerTransport") {
+        let name = format!("{TRANSPORT}.serverHandlerTransport");
+        plan.constants.grpc.handler_transport = pointer_to(context, &name, &["HandleStreams"]);
+        plan.add(Probe::GrpcHandlerStatus, &end, site, true);
+    }
+    plan.abilities.push(Ability::GrpcServer);
+}
+
+fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
+    let start = STARTS
+        .iter()
+        .find_map(|(name, attempt)| context.entry(name).ok().map(|site| (*name, site, *attempt)));
+    let (Some((name, start, starts_attempt)), Ok(end)) = (start, context.entry(FINISH)) else {
+        return plan.miss(Ability::GrpcClient, "no site found where gRPC's attempts start and end");
+    };
+    let attempt = |new: &'static str, old: &'static str| {
+        context.offset_of(&[(ATTEMPT, &[new]), (ATTEMPT, &[old])])
+    };
+    let grpc = &mut plan.constants.grpc;
+    grpc.starts_attempt = starts_attempt.into();
+    grpc.attempt_call = context.offset(ATTEMPT, &["cs"]);
+    grpc.attempt_transport = attempt("transport", "t");
+    grpc.attempt_stream = attempt("transportStream", "s");
+    grpc.attempt_transparent = context.offset(ATTEMPT, &["allowTransparentRetry"]);
+    grpc.call_ctx = context.offset(CALL, &["ctx"]);
+    grpc.call_hdr = context.offset(CALL, &["callHdr"]);
+    grpc.call_cc = context.offset(CALL, &["cc"]);
+    grpc.call_desc = context.offset(CALL, &["desc"]);
+    grpc.call_finished = context.offset(CALL, &["finished"]);
+    grpc.hdr_method = context.offset(&format!("{TRANSPORT}.CallHdr"), &["Method"]);
+    grpc.cc_target = context.offset(CONN, &["target"]);
+    grpc.desc_client_streams = context.offset(DESC, &["ClientStreams"]);
+    grpc.desc_server_streams = context.offset(DESC, &["ServerStreams"]);
+    grpc.client_peer = context.offset(&format!("{TRANSPORT}.http2Client"), &["remoteAddr"]);
+    let needed = [
+        (grpc.attempt_call, "csAttempt.cs"),
+        (grpc.attempt_transport, "csAttempt.transport"),
+        (grpc.attempt_stream, "csAttempt.transportStream"),
+        (grpc.call_ctx, "clientStream.ctx"),
+        (grpc.call_hdr, "clientStream.callHdr"),
+        (grpc.call_finished, "clientStream.finished"),
+        (grpc.hdr_method, "CallHdr.Method"),
+        (grpc.status_code, "Status.Code"),
+    ];
+    if let Some((_, field)) = needed.iter().find(|(offset, _)| *offset == NONE) {
+        return plan.miss(Ability::GrpcClient, format!("field {field} of gRPC was not found"));
+    }
+    plan.add(Probe::GrpcClientStart, name, start, true);
+    plan.add(Probe::GrpcClientFinish, FINISH, end, true);
+    plan.abilities.push(Ability::GrpcClient);
+}

@@ -1,0 +1,181 @@
+//! gRPC calls as spans: the RPC semantic conventions, and those for gRPC.
+
+use std::net::SocketAddr;
+
+use wire::{Role, RpcEvent, Text};
+
+use crate::assemble::ProcessInfo;
+use crate::span::{Kind, Span, Status, Value};
+use crate::text::{host_port, marked};
+
+/// `google.golang.org/grpc/codes`, in order of number.
+const CODES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+/// Codes that are the server's fault, so that its span failed.
+const SERVER_FAULTS: [u32; 6] = [2, 4, 12, 13, 14, 15];
+/// What grpc-go answers itself to a method that it does not know.
+const UNKNOWN_METHOD: [&str; 3] = ["unknown service ", "unknown method ", "malformed method name"];
+
+type Attributes = Vec<(&'static str, Value)>;
+
+/// What a call that is an HTTP request adds to the request's span.
+#[derive(Debug, Clone)]
+pub(crate) struct Addition {
+    name: String,
+    attributes: Attributes,
+    status: Status,
+}
+
+impl Addition {
+    pub(crate) fn of(event: &RpcEvent) -> Self {
+        let mut attributes = Vec::with_capacity(4);
+        let name = method(event, &mut attributes);
+        let status = outcome(event, None, &mut attributes);
+        Self { name, attributes, status }
+    }
+
+    /// The request's span is the call's, too: the call says better what it is and how it ended.
+    pub(crate) fn add_to(self, span: &mut Span) {
+        span.name = self.name;
+        span.attributes.retain(|(key, _)| *key != "error.type");
+        span.attributes.extend(self.attributes);
+        if span.status == Status::Unset {
+            span.status = self.status;
+        }
+    }
+}
+
+pub(crate) fn span(event: RpcEvent, process: &ProcessInfo, clock_offset: i64) -> Span {
+    let mut attributes = Vec::with_capacity(10);
+    let name = method(&event, &mut attributes);
+    let status = outcome(&event, Some(process), &mut attributes);
+    let kind = match event.role {
+        Role::Server => {
+            if let Some(local) = event.local {
+                server(&local.ip().to_string(), Some(local.port()), &mut attributes);
+            }
+            if let Some(peer) = event.peer {
+                attributes.push(("client.address", Value::Text(peer.ip().to_string())));
+            }
+            Kind::Server
+        }
+        Role::Client => {
+            target(&event, &mut attributes);
+            Kind::Client
+        }
+    };
+    peer(event.peer, &mut attributes);
+    Span::new(&event.span, name, kind, status, attributes, process, clock_offset)
+}
+
+/// Adds system and method; gives the span's name.
+fn method(event: &RpcEvent, out: &mut Attributes) -> String {
+    out.push(("rpc.system.name", Value::Static("grpc")));
+    let full = event.method.value.strip_prefix('/').unwrap_or(&event.method.value);
+    let full = marked(full, event.method.truncated);
+    let unknown = event.role == Role::Server
+        && event.code == Some(12)
+        && UNKNOWN_METHOD.iter().any(|text| event.message.value.starts_with(text));
+    if unknown {
+        // Whatever the client wrote: not one of a few names.
+        out.push(("rpc.method", Value::Static("_OTHER")));
+        out.push(("rpc.method_original", Value::Text(full)));
+        return "grpc".to_owned();
+    }
+    out.push(("rpc.method", Value::Text(full.clone())));
+    if full.is_empty() { "grpc".to_owned() } else { full }
+}
+
+/// Adds code and error; gives the span's status.
+fn outcome(event: &RpcEvent, process: Option<&ProcessInfo>, out: &mut Attributes) -> Status {
+    let Some(code) = event.code else {
+        let name = process.and_then(|process| process.type_names.get(&event.error_type));
+        let kind = name.cloned().map_or(Value::Static("_OTHER"), Value::Text);
+        out.push(("error.type", kind));
+        return Status::Error(message(&event.message));
+    };
+    let label = || match usize::try_from(code).ok().and_then(|code| CODES.get(code)) {
+        Some(label) => Value::Static(label),
+        None => Value::Text(code.to_string()),
+    };
+    out.push(("rpc.response.status_code", label()));
+    let failed = match event.role {
+        Role::Server => SERVER_FAULTS.contains(&code) || code > 16,
+        Role::Client => code != 0,
+    };
+    if !failed {
+        return Status::Unset;
+    }
+    out.push(("error.type", label()));
+    Status::Error(message(&event.message))
+}
+
+fn message(text: &Text) -> String {
+    marked(&text.value, text.truncated)
+}
+
+/// Where the client dialled, from what it wrote: `host:port`, `SCHEME:///host:port`.
+fn target(event: &RpcEvent, out: &mut Attributes) {
+    let text = event.target.value.as_str();
+    let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
+    match scheme {
+        "unix" | "unix-abstract" => {
+            server(rest.trim_start_matches("//"), None, out);
+        }
+        _ => {
+            // An authority, such as a name server's, stands before the endpoint.
+            let after = text.split_once("://").map(|(_, rest)| rest);
+            let endpoint = after.map_or(text, |rest| rest.split_once('/').map_or(rest, |r| r.1));
+            let endpoint = match endpoint.split_once(':') {
+                Some(("dns" | "passthrough", rest)) if after.is_none() => rest,
+                _ => endpoint,
+            };
+            match host_port(endpoint) {
+                Some((host, port)) => server(host, port, out),
+                None => {
+                    if let Some(peer) = event.peer {
+                        server(&peer.ip().to_string(), Some(peer.port()), out);
+                    }
+                }
+            }
+        }
+    }
+    if event.span.resend > 0 {
+        out.push(("gotap.rpc.resend_count", Value::Int(event.span.resend.into())));
+    }
+}
+
+fn server(host: &str, port: Option<u16>, out: &mut Attributes) {
+    out.push(("server.address", Value::Text(host.to_owned())));
+    if let Some(port) = port {
+        out.push(("server.port", Value::Int(port.into())));
+    }
+}
+
+fn peer(peer: Option<SocketAddr>, out: &mut Attributes) {
+    if let Some(peer) = peer {
+        out.push(("network.peer.address", Value::Text(peer.ip().to_string())));
+        out.push(("network.peer.port", Value::Int(peer.port().into())));
+    }
+}
+
+#[cfg(test)]
+#[path = "rpc_tests.rs"]
+mod tests;
