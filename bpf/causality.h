@@ -56,12 +56,12 @@ static __always_inline struct context_set *context_set_of(u64 context)
 
 static __always_inline u64 context_check(u64 context, const struct context_state *entry)
 {
-	return context ^ entry->parent_context ^ entry->span_id ^ entry->trace_id[0] ^
+	return context ^ entry->mark ^ entry->span_id ^ entry->trace_id[0] ^
 	       entry->trace_id[1] ^ entry->instance ^ ((u64)entry->trace_flags << 32) ^ 1;
 }
 
-/* Remembers the context of a request that starts, and the one that it is derived from. */
-static __always_inline void remember_context(const struct gt_process *proc, u64 context, u64 parent,
+/* Remembers the context of a request that starts. */
+static __always_inline void remember_context(const struct gt_process *proc, u64 context, u64 mark,
 					     const struct server_state *state)
 {
 	struct context_set *set = context_set_of(context);
@@ -79,7 +79,7 @@ static __always_inline void remember_context(const struct gt_process *proc, u64 
 	set->contexts[way] = context;
 	entry = &set->ways[way];
 	entry->check = 0;
-	entry->parent_context = parent;
+	entry->mark = mark;
 	entry->span_id = state->span_id;
 	__builtin_memcpy(entry->trace_id, state->trace_id, 16);
 	entry->instance = proc->instance;
@@ -88,10 +88,10 @@ static __always_inline void remember_context(const struct gt_process *proc, u64 
 }
 
 /*
- * The way in which `context`, derived from `parent`, is remembered as a request's, plus one; 0 when
- * it is not. A global function, so that it is verified once.
+ * The way in which `context` with `mark` is remembered as a request's, plus one; 0 when it is not.
+ * A global function, so that it is verified once.
  */
-__noinline u32 way_of_context(u64 context, u64 parent, u32 instance)
+__noinline u32 way_of_context(u64 context, u64 mark, u32 instance)
 {
 	struct context_set *set = context_set_of(context);
 
@@ -100,7 +100,7 @@ __noinline u32 way_of_context(u64 context, u64 parent, u32 instance)
 	for (u32 i = 0; i < CONTEXT_WAYS; i++) {
 		const struct context_state *entry = &set->ways[i];
 
-		if (set->contexts[i] == context && entry->parent_context == parent &&
+		if (set->contexts[i] == context && entry->mark == mark &&
 		    entry->instance == instance)
 			return i + 1;
 	}
@@ -139,10 +139,23 @@ static __always_inline struct go_iface context_above(const struct gt_process *pr
 	return read_iface(data + type->first);
 }
 
-/* Whether it is one that is made for each request: of gRPC, with a deadline, it has a timer. */
-static __always_inline bool may_be_request(const struct gt_process *proc, u64 type_at)
+/*
+ * What tells a context that may be a request's from a later one at the same address: of net/http's
+ * cancelCtx the connection's context, which it is derived from, of gRPC's valueCtx the map of what
+ * the client sent along. 0 when it can't be a request's.
+ */
+static __always_inline u64 mark_of_context(const struct gt_process *proc, u64 type_at, u64 data,
+					   struct go_iface up)
 {
-	return type_at && (type_at == proc->cancel_ctx || type_at == proc->timer_ctx);
+	if (!type_at)
+		return 0;
+	if (type_at == proc->cancel_ctx)
+		return up.data;
+	/* The key's and the value's type, then the value: a map is the pointer to it. */
+	if (type_at == proc->value_ctx && proc->grpc.incoming_key &&
+	    read_u64(data + proc->grpc.value_key) == proc->grpc.incoming_key)
+		return read_u64(data + proc->grpc.value_val + 8);
+	return 0;
 }
 
 /* Walks from a context to its parents until one is that of a request. */
@@ -154,9 +167,10 @@ static __noinline int parent_by_context(const struct gt_process *proc, u64 tab, 
 	for (int i = 0; i < MAX_CONTEXTS && tab && data; i++) {
 		u64 type_at = dynamic_type(tab);
 		struct go_iface up = context_above(proc, type_at, data);
+		u64 mark = mark_of_context(proc, type_at, data, up);
 
-		if (may_be_request(proc, type_at))
-			way = way_of_context(data, up.data, proc->instance);
+		if (mark)
+			way = way_of_context(data, mark, proc->instance);
 		if (way)
 			break;
 		tab = up.tab;
@@ -194,17 +208,21 @@ static __always_inline u64 creator_of(const struct gt_process *proc, u64 g)
  */
 __noinline u64 g_of(u64 list, u64 len, u64 goid, u32 at_goid)
 {
-	u64 gs[GOROUTINES_AT_ONCE];
+	u64 gs[GOROUTINES_AT_ONCE], at = list & ~(u64)(sizeof(gs) - 1), end = list + 8 * len;
 
-	for (u32 i = 0; i < MAX_GOROUTINES && i < len; i += GOROUTINES_AT_ONCE) {
-		if (bpf_probe_read_user(gs, sizeof(gs), (void *)(list + 8 * (u64)i)))
+	/* Blocks that are aligned do not reach into a page that may never have been touched. */
+	for (u32 i = 0; i < MAX_GOROUTINES && at < end; i += GOROUTINES_AT_ONCE) {
+		if (bpf_probe_read_user(gs, sizeof(gs), (void *)at))
 			break;
 #pragma unroll
 		for (u32 k = 0; k < GOROUTINES_AT_ONCE; k++) {
-			/* What was read behind the list's end is not used. */
+			u64 place = at + 8 * k;
+
+			/* What was read beside the list is not used. */
 			if (read_u64(gs[k] + at_goid) == goid)
-				return i + k < len ? gs[k] : 0;
+				return place >= list && place < end ? gs[k] : 0;
 		}
+		at += sizeof(gs);
 	}
 	return 0;
 }
@@ -235,6 +253,7 @@ static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid
 					 struct parent *out)
 {
 	u64 child = goid, creator = creator_of(proc, g);
+	bool lost = false;
 	struct gt_key key = key_of(proc, goid);
 	struct lineage *known = bpf_map_lookup_elem(&lineages, &key);
 
@@ -263,13 +282,16 @@ static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid
 			continue;
 		child = creator;
 		g = g_of(read_u64(proc->allgptr), read_u64(proc->allglen), child, proc->g_goid);
-		if (!g)
+		if (!g) {
 			count_drop(GT_DROP_LINEAGE_LOST);
-		creator = g ? creator_of(proc, g) : 0;
+			lost = true;
+			break;
+		}
+		creator = creator_of(proc, g);
 	}
 	remember_lineage(proc, goid, 0, 0);
 	/* Nor do those that the same goroutine starts next have to be searched for. */
-	if (child != goid)
+	if (child != goid && !lost)
 		remember_lineage(proc, child, 0, 0);
 	return 0;
 }

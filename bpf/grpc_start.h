@@ -6,34 +6,33 @@
 #ifndef GOTAP_GRPC_START_H
 #define GOTAP_GRPC_START_H
 
-/* Contexts between a stream's and that of its request. */
+/* Contexts between a stream's and the one that holds its metadata. */
 #define MAX_STREAM_CONTEXTS 16
 
 /*
- * Finds above a stream's context the map of what the client sent along, and the context that was made
+ * Finds above a stream's context the one that holds what the client sent along, in a map: it is made
  * for this call. Kept in the state, where the verifier does not tell one path from another.
  */
 static __noinline int find_stream_context(const struct gt_process *proc, u64 tab, u64 data,
 					  struct server_state *state)
 {
-	state->headers = 0;
 	state->context = 0;
+	state->context_mark = 0;
 	for (u32 i = 0; i < MAX_STREAM_CONTEXTS && tab && data; i++) {
 		u64 type_at = dynamic_type(tab);
 		struct go_iface up = context_above(proc, type_at, data);
 
-		if (may_be_request(proc, type_at)) {
-			state->context = data;
-			state->parent_context = up.data;
-			return 0;
+		if (type_at == proc->value_ctx) {
+			state->context_mark = mark_of_context(proc, type_at, data, up);
+			if (state->context_mark) {
+				state->context = data;
+				break;
+			}
 		}
-		/* The key's and the value's type, then the value: a map is the pointer to it. */
-		if (type_at == proc->value_ctx &&
-		    read_u64(data + proc->grpc.value_key) == proc->grpc.incoming_key)
-			state->headers = read_u64(data + proc->grpc.value_val + 8);
 		tab = up.tab;
 		data = up.data;
 	}
+	state->headers = state->context_mark;
 	return 0;
 }
 

@@ -84,8 +84,8 @@ static __always_inline void find_request(const struct gt_process *proc, struct s
 	/* The interface's data word: a *context.cancelCtx of this request alone. */
 	state->context = request_u64(state, layout->ctx + 8);
 	/* A cancelCtx embeds its parent first, of which the data word is the second. */
-	if (!state->parent_context)
-		state->parent_context = read_u64(state->context + 8);
+	if (!state->context_mark)
+		state->context_mark = read_u64(state->context + 8);
 	/* The address is that of the connection: it is read for its first request. */
 	if (!state->peer_len)
 		state->peer_len = copy_bytes(state->peer, sizeof(state->peer),
@@ -110,7 +110,7 @@ static __noinline int begin_request(const struct gt_process *proc, struct server
 	}
 	note_goids(proc, state);
 	if (state->context)
-		remember_context(proc, state->context, state->parent_context, state);
+		remember_context(proc, state->context, state->context_mark, state);
 	state->active = 1;
 	return 0;
 }

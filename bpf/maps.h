@@ -30,8 +30,7 @@ struct server_state {
 	u64 parent_span_id;
 	u64 headers; /* the map of what came along */
 	u64 context; /* made for this request, 0 unknown */
-	/* What it is derived from: with net/http that of the connection, the same for all requests. */
-	u64 parent_context;
+	u64 context_mark; /* with net/http the connection's context, the same for all requests */
 	/* Goroutine ids that were not yet given out when the request started. */
 	u64 goidgen;
 	u64 caches[GT_MAX_P];
@@ -122,7 +121,7 @@ struct rpc_call {
  * request. Written without a lock: `check` tells a reader that the entry is whole.
  */
 struct context_state {
-	u64 parent_context; /* tells the context from another one later at the same address */
+	u64 mark; /* tells the context from another one later at the same address */
 	u64 span_id;
 	u64 trace_id[2];
 	u32 instance;

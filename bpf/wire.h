@@ -305,7 +305,6 @@ struct gt_process {
 	__u64 allp; /* address of the slice runtime.allp, 0 unknown */
 	__u64 goidgen; /* address of runtime.sched.goidgen, 0 unknown */
 	__u64 cancel_ctx; /* address of the type descriptor of *context.cancelCtx */
-	__u64 timer_ctx; /* of *context.timerCtx */
 	__u64 value_ctx; /* of *context.valueCtx */
 	__u64 skip_alternate; /* address of net/http.ErrSkipAltProtocol */
 	__u64 serve_mux; /* type descriptor of *http.ServeMux, 0: requests name their pattern */
@@ -333,6 +332,6 @@ struct gt_process {
 	struct gt_http2 http2[GT_HTTP2_KINDS];
 	struct gt_grpc grpc;
 };
-_Static_assert(sizeof(struct gt_process) == 328, "wire");
+_Static_assert(sizeof(struct gt_process) == 320, "wire");
 
 #endif

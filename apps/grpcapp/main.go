@@ -12,7 +12,8 @@
 //
 // makes the calls, one after the other, and prints "CASE CODE" for each. The cases are in client.go.
 // With -parallel P or -count N it sends the cases N times from each of P goroutines, and prints only
-// how often there was each code, such as "OK 128".
+// how often there was each code, such as "OK 128". With -hold it prints "holding" first, and waits for
+// SIGUSR1.
 package main
 
 import (
@@ -22,6 +23,9 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -47,6 +51,7 @@ type options struct {
 	deadline    time.Duration
 	parallel    int
 	count       int
+	hold        bool
 }
 
 func main() {
@@ -62,9 +67,13 @@ func main() {
 	flag.DurationVar(&o.deadline, "deadline", 0, "time that each of the client's calls may take")
 	flag.IntVar(&o.parallel, "parallel", 1, "send the client's cases from this many goroutines")
 	flag.IntVar(&o.count, "count", 1, "send the client's cases this many times")
+	flag.BoolVar(&o.hold, "hold", false, "let the client wait for SIGUSR1 first")
 	flag.Parse()
 
 	if o.client {
+		if o.hold {
+			hold()
+		}
 		runClient(o, flag.Args())
 		return
 	}
@@ -78,6 +87,14 @@ func main() {
 		}
 	}()
 	serve(o, service)
+}
+
+// hold waits until it is told to go on.
+func hold() {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGUSR1)
+	fmt.Println("holding")
+	<-signals
 }
 
 // serve listens, tells where, and answers calls until the program is killed.

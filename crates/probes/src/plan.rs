@@ -160,7 +160,6 @@ impl Plan {
             &mut out.allp,
             &mut out.goidgen,
             &mut out.cancel_ctx,
-            &mut out.timer_ctx,
             &mut out.value_ctx,
             &mut out.grpc.incoming_key,
             &mut out.grpc.handler_transport,

@@ -329,7 +329,6 @@ pub struct Process {
     pub allp: u64,
     pub goidgen: u64,
     pub cancel_ctx: u64,
-    pub timer_ctx: u64,
     pub value_ctx: u64,
     pub skip_alternate: u64,
     pub serve_mux: u64,
@@ -380,7 +379,6 @@ impl Process {
         allp: 0,
         goidgen: 0,
         cancel_ctx: 0,
-        timer_ctx: 0,
         value_ctx: 0,
         skip_alternate: 0,
         serve_mux: 0,
@@ -433,4 +431,4 @@ const _: () = assert!(size_of::<Request>() == 32);
 const _: () = assert!(size_of::<Http2>() == 16);
 const _: () = assert!(size_of::<Rpc>() == 488);
 const _: () = assert!(size_of::<Grpc>() == 80);
-const _: () = assert!(size_of::<Process>() == 328);
+const _: () = assert!(size_of::<Process>() == 320);

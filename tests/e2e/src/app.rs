@@ -33,6 +33,15 @@ impl App {
         }
     }
 
+    /// The executable of grpcapp, with the version of gRPC that `go.DEPENDENCIES.mod` names, or
+    /// `go.mod` without any.
+    pub fn build_grpc(dependencies: Option<&str>, version: Version) -> Result<PathBuf> {
+        match dependencies {
+            Some(name) => go::build_with("grpcapp", name, version, Mode::Plain),
+            None => go::build("grpcapp", version, Mode::Plain),
+        }
+    }
+
     /// The executable with the newest Go.
     pub fn newest() -> Result<PathBuf> {
         Self::build(Version::NEWEST, Mode::Plain)

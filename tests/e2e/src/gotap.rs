@@ -47,7 +47,12 @@ impl Gotap {
 
     /// Traces HTTP as JSON, with this selection; is back when it is attached to what runs.
     pub fn trace(selection: &[&str]) -> Result<Self> {
-        let mut arguments = vec!["trace", "http", "--format", "json"];
+        Self::trace_what("http", selection)
+    }
+
+    /// The same for another sort of operation, or `all`.
+    pub fn trace_what(what: &str, selection: &[&str]) -> Result<Self> {
+        let mut arguments = vec!["trace", what, "--format", "json"];
         arguments.extend(selection);
         let gotap = Self::start(&arguments, &[])?;
         gotap.wait_ready()?;

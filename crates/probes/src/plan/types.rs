@@ -19,8 +19,6 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     for typ in context.types.with_methods(&["Deadline", "Done", "Value"]).iter().take(MAX_TYPES) {
         if typ.name == "*context.cancelCtx" {
             plan.constants.cancel_ctx = typ.vaddr;
-        } else if typ.name == "*context.timerCtx" {
-            plan.constants.timer_ctx = typ.vaddr;
         } else if typ.name == "*context.valueCtx" {
             plan.constants.value_ctx = typ.vaddr;
         }

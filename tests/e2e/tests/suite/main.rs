@@ -7,6 +7,8 @@ mod attach_load;
 mod cli;
 mod crowd;
 mod export;
+mod grpc;
+mod grpc_client;
 mod http2;
 mod http2_ends;
 mod http2_frames;
