@@ -71,7 +71,7 @@ fn code(binary: &Binary<'_>) -> usize {
         for callee in &functions {
             sites.extend(binary.result_site(function, callee));
             sites.extend(binary.call_site(function, callee));
-            sites.extend(binary.sentinel_site(function, callee).map(|(site, _)| site));
+            sites.extend(binary.sentinel_site(function, callee).map(|(site, ..)| site));
             if let Some((site, [place, _])) = binary.nonzero_site(function, callee, 1) {
                 sites.push(site);
                 answers += usize::from(place == Some(Place::Register));
