@@ -1,6 +1,6 @@
 //! gRPC calls as spans: the RPC semantic conventions, and those for gRPC.
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 
 use wire::{Role, RpcEvent, Text};
 

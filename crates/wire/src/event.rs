@@ -1,6 +1,6 @@
 //! Ring-buffer records as owned events.
 
-use std::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 
 use zerocopy::FromBytes;
 

@@ -121,11 +121,11 @@ fn figures_stand_only_where_the_benchmark_writes_them() {
             if line.trim_start().starts_with("```") {
                 example = !example;
             }
-            written |= line.contains("<!-- overhead:begin -->");
+            written |= line.starts_with("<!-- ") && line.ends_with(":begin -->");
             if !example && !written && has_figure(line) {
                 findings.push(format!("{}:{number}: {line}", document.path));
             }
-            written &= !line.contains("<!-- overhead:end -->");
+            written &= !(line.starts_with("<!-- ") && line.ends_with(":end -->"));
         }
         assert!(!example && !written, "{}: something is not closed", document.path);
     }
