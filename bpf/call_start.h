@@ -16,13 +16,17 @@ static __noinline int call_start(struct pt_regs *ctx, const struct gt_process *p
 	struct parent parent = {};
 	int starts;
 
-	if (probe == GT_PROBE_GRPC_CLIENT_START)
+	if (probe == GT_PROBE_SQL_START)
+		starts = sql_call_start(ctx, proc, &context);
+	else if (probe == GT_PROBE_GRPC_CLIENT_START)
 		starts = grpc_call_start(ctx, proc, &context);
 	else
 		starts = http_call_start(ctx, proc, probe, &context);
 	if (!starts)
 		return 0;
 	join_trace(proc, goid, g, context, &parent);
+	if (which == GT_PROBE_SQL_START)
+		return sql_call_join(proc, goid, &parent);
 	if (which == GT_PROBE_GRPC_CLIENT_START)
 		return grpc_call_join(ctx, proc, goid, &parent);
 	return http_call_join(proc, goid, &parent);

@@ -334,7 +334,7 @@ static __always_inline void join_trace(const struct gt_process *proc, u64 goid, 
 		return value;                   \
 	}
 
-static __always_inline u64 x86_register(struct pt_regs *ctx, u16 number)
+static __noinline u64 x86_register(struct pt_regs *ctx, u32 number)
 {
 #if defined(__TARGET_ARCH_x86)
 	switch (number) {

@@ -23,6 +23,8 @@ struct go_iface {
 #define GO_ARG2(ctx) ((ctx)->cx)
 #define GO_ARG3(ctx) ((ctx)->di)
 #define GO_G(ctx) ((ctx)->r14)
+#define GO_CLOSURE(ctx) ((ctx)->dx)
+#define GO_IP(ctx) ((ctx)->ip)
 /* `jbe` is taken when CF or ZF is set. */
 #define GO_STACK_GROWS(ctx) ((ctx)->flags & 0x41)
 #elif defined(__TARGET_ARCH_arm64)
@@ -31,6 +33,8 @@ struct go_iface {
 #define GO_ARG2(ctx) ((ctx)->regs[2])
 #define GO_ARG3(ctx) ((ctx)->regs[3])
 #define GO_G(ctx) ((ctx)->regs[28])
+#define GO_CLOSURE(ctx) ((ctx)->regs[26])
+#define GO_IP(ctx) ((ctx)->pc)
 /* `b.ls` is taken when C is clear or Z is set. */
 #define GO_STACK_GROWS(ctx) (!((ctx)->pstate & (1 << 29)) || ((ctx)->pstate & (1 << 30)))
 #endif

@@ -19,6 +19,7 @@
 #include "http_server_end.bpf.c"
 #include "http_client.bpf.c"
 #include "grpc.bpf.c"
+#include "sql.bpf.c"
 #include "call_start.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -83,6 +84,7 @@ static __always_inline int dispatch(struct pt_regs *ctx, u32 probe)
 	case GT_PROBE_HTTP_CLIENT_START:
 	case GT_PROBE_XNET_CLIENT_START:
 	case GT_PROBE_GRPC_CLIENT_START:
+	case GT_PROBE_SQL_START:
 		return call_start(ctx, proc, which);
 	case GT_PROBE_HTTP_CLIENT_DONE:
 	case GT_PROBE_HTTP_CLIENT_ALTERNATE:
@@ -95,6 +97,8 @@ static __always_inline int dispatch(struct pt_regs *ctx, u32 probe)
 		return grpc_server_end(ctx, proc, which);
 	case GT_PROBE_GRPC_CLIENT_FINISH:
 		return grpc_client_end(ctx, proc);
+	case GT_PROBE_SQL_END:
+		return sql_end(ctx, proc);
 	case GT_PROBE_NEW_GOROUTINE:
 		return new_goroutine(ctx, proc);
 	}
@@ -146,6 +150,8 @@ PROGRAM(probe_grpc_status, GT_PROBE_GRPC_SERVER_STATUS)
 PROGRAM(probe_grpc_handler, GT_PROBE_GRPC_HANDLER_STATUS)
 PROGRAM(probe_grpc_client, GT_PROBE_GRPC_CLIENT_START)
 PROGRAM(probe_grpc_finish, GT_PROBE_GRPC_CLIENT_FINISH)
+PROGRAM(probe_sql_start, GT_PROBE_SQL_START)
+PROGRAM(probe_sql_end, GT_PROBE_SQL_END)
 
 static __always_inline int send_lifecycle(u16 kind, u32 tgid)
 {

@@ -116,6 +116,14 @@ struct rpc_call {
 	char message[sizeof(((struct gt_rpc_event *)NULL)->message)] GT_WORDS;
 };
 
+/* A goroutine's operation on a database, under way or ended, written anew in place for the next. */
+struct sql_call {
+	u8 active;
+	u8 again; /* an attempt failed for want of a connection, and the statement may try another */
+	u8 pad[6];
+	struct gt_sql_event event;
+};
+
 /*
  * The context of a request, found again by whoever holds a context derived from it, also after the
  * request. Written without a lock: `check` tells a reader that the entry is whole.
@@ -199,6 +207,21 @@ struct {
 	__type(key, struct gt_key);
 	__type(value, struct rpc_call);
 } rpc_calls SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct gt_key);
+	__type(value, struct sql_call);
+} sql_calls SEC(".maps");
+
+/* By the address of the instruction. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct gt_key);
+	__type(value, struct gt_site);
+} sites SEC(".maps");
 
 /* A set-associative table: an array is looked up in a tenth of the time of an LRU hash. */
 struct {

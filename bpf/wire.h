@@ -41,7 +41,9 @@ enum gt_probe {
 	GT_PROBE_GRPC_HANDLER_STATUS = 20,
 	GT_PROBE_GRPC_CLIENT_START = 21,
 	GT_PROBE_GRPC_CLIENT_FINISH = 22,
-	GT_PROBE_COUNT = 23,
+	GT_PROBE_SQL_START = 23,
+	GT_PROBE_SQL_END = 24,
+	GT_PROBE_COUNT = 25,
 };
 
 /* Why something seen was not reported; index of the drop counters. */
@@ -72,6 +74,7 @@ enum gt_event_kind {
 	GT_EVENT_HTTP_CLIENT_SMALL = 7,
 	GT_EVENT_RPC_SERVER = 8,
 	GT_EVENT_RPC_CLIENT = 9,
+	GT_EVENT_SQL = 11,
 	GT_EVENT_RPC_STATUS = 10, /* of the HTTP request with this span id, whose event follows */
 };
 
@@ -97,6 +100,7 @@ enum gt_outcome {
 #define GT_HTTP_TLS 1
 #define GT_HTTP_RAW_PATH 2 /* the path is as sent; otherwise it is decoded */
 #define GT_HTTP_TRACESTATE 4 /* a GT_EVENT_TRACESTATE of the same span went before */
+#define GT_HTTP_CANCELED 16 /* its context was canceled while the handler ran */
 #define GT_HTTP_LINE 8 /* `target` starts with the method and a space, target_len counts them */
 
 struct gt_event_header {
@@ -213,6 +217,59 @@ struct gt_rpc_event {
 };
 _Static_assert(sizeof(struct gt_rpc_event) == 488, "wire");
 
+/* What is asked of a database. */
+enum gt_sql_operation {
+	GT_SQL_QUERY = 0,
+	GT_SQL_EXEC = 1,
+	GT_SQL_PREPARE = 2,
+	GT_SQL_STMT_QUERY = 3,
+	GT_SQL_STMT_EXEC = 4,
+	GT_SQL_BEGIN = 5,
+	GT_SQL_COMMIT = 6,
+	GT_SQL_ROLLBACK = 7,
+	GT_SQL_OPERATIONS = 8,
+};
+
+/* An operation of database/sql. Sent with as much of the text as there is. */
+struct gt_sql_event {
+	struct gt_event_header header;
+	struct gt_span span;
+	__u64 db; /* address of the sql.DB */
+	__u64 subject; /* the error's type descriptor, 0 none */
+	__u64 number; /* of the error, where its driver has numbers */
+	__u8 operation; /* enum gt_sql_operation */
+	__u8 error; /* enum gt_type_role of what the error was told by, 0 none */
+	__u16 text_len;
+	__u16 message_len;
+	__u16 state_len;
+	char state[8] GT_WORDS; /* SQLSTATE */
+	char message[48] GT_WORDS; /* the error's text where it is a plain string */
+	char text[1024] GT_WORDS; /* the statement */
+};
+_Static_assert(sizeof(struct gt_sql_event) == 1184, "wire");
+
+/* Where an operation's site finds what it needs: x86 numbers of registers, GT_NO_REGISTER none, and
+ * offsets, GT_NONE none. By the address of the instruction, as one probe has many sites. */
+#define GT_NO_REGISTER 0xff
+#define GT_SITE_STACK_CHECK 1 /* ignore hits at which the stack grows */
+struct gt_site {
+	__u8 operation;
+	__u8 flags;
+	__u8 base; /* the receiver */
+	__u8 context[2];
+	__u8 text[2];
+	__u8 error[2];
+	__u8 pad;
+	__u16 base_slot; /* the receiver is at this offset behind the register `base` */
+	__u16 context_field; /* of the receiver */
+	__u16 text_field;
+	__u16 db_field; /* none: the receiver is the sql.DB */
+	__u16 error_slot; /* the error is at this distance from the stack pointer */
+	__u16 error_closure; /* the error is where the word at this offset in the closure points to */
+	__u16 pad2;
+};
+_Static_assert(sizeof(struct gt_site) == 24, "wire");
+
 /* Key of everything that belongs to one goroutine, context or type of one process. */
 struct gt_key {
 	__u64 id; /* goid, address of a context, or address of a type descriptor */
@@ -230,6 +287,8 @@ enum gt_type_role {
 	GT_TYPE_HTTP2_CODE = 6, /* an error whose HTTP/2 error code is at `first` */
 	GT_TYPE_NOTHING_SENT = 7, /* HTTP/2's: there was no connection to use, another is dialled */
 	GT_TYPE_NO_BODY = 8, /* a request's body that is none */
+	GT_TYPE_SQLSTATE = 10, /* an error whose SQLSTATE is the string at `first` */
+	GT_TYPE_SQL_NUMBER = 11, /* an error whose number is at `first`, of `second` bytes */
 	GT_TYPE_GRPC_STATUS = 9, /* an error that holds a pointer to a gRPC status at `first` */
 };
 
@@ -307,6 +366,7 @@ struct gt_process {
 	__u64 cancel_ctx; /* address of the type descriptor of *context.cancelCtx */
 	__u64 value_ctx; /* of *context.valueCtx */
 	__u64 skip_alternate; /* address of net/http.ErrSkipAltProtocol */
+	__u64 bad_conn; /* address of database/sql/driver.ErrBadConn, 0 unknown */
 	__u64 serve_mux; /* type descriptor of *http.ServeMux, 0: requests name their pattern */
 	__u64 dial_conn; /* code that starts the goroutines of a client's connection, 0 unknown */
 	__u32 dial_conn_size;
@@ -327,11 +387,12 @@ struct gt_process {
 	__u16 response_request;
 	__u16 server_handler;
 	__u16 alternate_response; /* stack offset of the response, GT_NONE: in its register */
-	__u16 pad[2];
+	__u16 cancel_err; /* in context.cancelCtx */
+	__u16 pad;
 	struct gt_request requests[GT_REQUEST_KINDS];
 	struct gt_http2 http2[GT_HTTP2_KINDS];
 	struct gt_grpc grpc;
 };
-_Static_assert(sizeof(struct gt_process) == 320, "wire");
+_Static_assert(sizeof(struct gt_process) == 328, "wire");
 
 #endif

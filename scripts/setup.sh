@@ -5,10 +5,12 @@
 #   scripts/setup.sh collector        builds the OpenTelemetry Collector the tests send to
 #   scripts/setup.sh go VERSION...    fetches Go toolchains, e.g. 1.18.10 1.27.3
 #   scripts/setup.sh kernels VERSION... installs QEMU and fetches Debian's kernels, e.g. 5.10 7
+#   scripts/setup.sh postgres         installs PostgreSQL, for tests that start their own server
+#   scripts/setup.sh mariadb          the same for MariaDB
 #   scripts/setup.sh ci               everything above that CI needs, and cargo-deny
 #
-# Standard output carries results only: the path of the collector, or one GOROOT or kernel image
-# per version.
+# Standard output carries results only: the path of the collector, one GOROOT or kernel image per
+# version, or the folder with the programs of the database.
 # What is downloaded or built goes below ${GOTAP_CACHE:-$HOME/.cache/gotap}, so that several clones
 # share it; apt packages are the one exception. The script may be run again at any time and by
 # several processes at once: it does nothing when nothing is missing.
@@ -21,6 +23,8 @@ cache=${GOTAP_CACHE:-$HOME/.cache/gotap}
 
 apt_packages=(clang-19 llvm-19 libelf-dev zlib1g-dev pkg-config wrk make gcc)
 kernel_apt_packages=(qemu-system-x86 e2fsprogs)
+# These have no service, which mariadb-server would have.
+mariadb_apt_packages=(mariadb-server-core mariadb-client-core)
 cargo_deny_version=0.20.2
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -234,6 +238,43 @@ unpack_kernel() {
     mv -T "$fresh" "$folder"
 }
 
+# Prints the folder of the newest PostgreSQL, of whatever origin.
+setup_postgres() {
+    [[ -n $(postgres_folder) ]] || install_postgres
+    postgres_folder
+}
+
+postgres_folder() {
+    find /usr/lib/postgresql -path '*/bin/initdb' -printf '%h\n' 2>/dev/null | sort -V | tail -n 1
+}
+
+install_postgres() {
+    command -v dpkg-query >/dev/null ||
+        by_hand "this is no Debian: please put PostgreSQL's programs in /usr/lib/postgresql/N/bin"
+    ((EUID == 0)) || by_hand "please run as root: apt-get install postgresql"
+    say "installing postgresql"
+    locked apt apt_install_postgres
+}
+
+# The package would create a database and start it, now and whenever the machine starts. What keeps
+# it from that is there only while it is installed; locked runs this in a shell of its own.
+apt_install_postgres() {
+    local settings=/etc/postgresql-common/createcluster.d
+    local file=$settings/gotap.conf
+    # shellcheck disable=SC2064 # the name is the one of now
+    trap "rm -f '$file'; rmdir --ignore-fail-on-non-empty '$settings' 2>/dev/null || true" EXIT
+    mkdir -p "$settings"
+    printf 'create_main_cluster = false\n' >"$file"
+    apt_install postgresql
+}
+
+# Prints the folder of mariadbd.
+setup_mariadb() {
+    [[ -x /usr/sbin/mariadbd && -x /usr/bin/mariadb-install-db ]] ||
+        need_apt_packages "${mariadb_apt_packages[@]}"
+    printf '/usr/sbin\n'
+}
+
 setup_ci() {
     setup_base
     setup_collector
@@ -253,9 +294,12 @@ base) setup_base ;;
 collector) setup_collector ;;
 go) shift && setup_go "$@" ;;
 kernels) shift && setup_kernels "$@" ;;
+postgres) setup_postgres ;;
+mariadb) setup_mariadb ;;
 ci) setup_ci ;;
 *)
-    say "usage: setup.sh [base | collector | go VERSION... | kernels VERSION... | ci]"
+    say "usage: setup.sh [base | collector | go VERSION... | kernels VERSION... | postgres |" \
+        "mariadb | ci]"
     exit 2
     ;;
 esac

@@ -7,6 +7,7 @@
 
 pub(crate) mod amd64;
 pub(crate) mod arm64;
+pub(crate) mod errors;
 
 /// How the kernel will run the probed instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -37,7 +37,7 @@ pub use moduledata::Moduledata;
 pub use pclntab::{Function, Pclntab};
 pub use rtype::{Field, Kind, SwissMap, Type, Types};
 
-use code::{Found, amd64, arm64};
+use code::{Found, amd64, arm64, errors};
 
 /// A function larger than this is not disassembled for anchors or sites.
 const MAX_CODE: u64 = 1 << 20;
@@ -210,6 +210,61 @@ impl<'d> Binary<'d> {
         let call = self.first_call(function, callee)?;
         let (found, global, result) = amd64::sentinel_test(code, function.entry, call)?;
         Some((self.site(function, found)?, global, result))
+    }
+
+    /// In `function`, the first branch after its first call of `callee`, or after its first indirect
+    /// call, where the first `keep` words of the results are still in their registers. x86-64 only.
+    pub fn branch_site(
+        &self,
+        function: &Function<'_>,
+        callee: Option<&Function<'_>>,
+        keep: usize,
+    ) -> Option<Site> {
+        let code = self.amd64_code(function)?;
+        let call = match callee {
+            Some(callee) => Some(self.first_call(function, callee)?),
+            None => None,
+        };
+        self.site(function, errors::branch_after(code, function.entry, call, keep)?)
+    }
+
+    /// In `function`, call number `nth` of `callee` leaves an error in a stack slot: a site where it
+    /// is known not to be the one that it is compared with or, without such, not nil; and the slot's
+    /// distance from the stack pointer. x86-64 only.
+    pub fn slot_site(
+        &self,
+        function: &Function<'_>,
+        callee: &Function<'_>,
+        nth: usize,
+    ) -> Option<(Site, u32)> {
+        let code = self.amd64_code(function)?;
+        let call = *amd64::calls_to(code, function.entry, callee.entry).get(nth)?;
+        let (found, slot) = errors::slot_after(code, function.entry, call)?;
+        Some((self.site(function, found)?, slot))
+    }
+
+    /// In `function`, the first call of `second` after the first of `first`. x86-64 only.
+    pub fn next_call_site(
+        &self,
+        function: &Function<'_>,
+        first: &Function<'_>,
+        second: &Function<'_>,
+    ) -> Option<Site> {
+        let code = self.amd64_code(function)?;
+        let after = self.first_call(function, first)?;
+        let calls = amd64::calls_to(code, function.entry, second.entry);
+        let call = calls.into_iter().find(|call| *call > after)?;
+        self.site(function, (call, SiteKind::Call))
+    }
+
+    /// Offsets in a closure of its two variables: the one that points to a structure of which it
+    /// reads the field at `field`, and the other one. x86-64 only.
+    pub fn closure_variables(&self, closure: &Function<'_>, field: u64) -> Option<(u64, u64)> {
+        errors::closure_variables(self.amd64_code(closure)?, closure.entry, field)
+    }
+
+    fn amd64_code(&self, function: &Function<'_>) -> Option<&'d [u8]> {
+        if self.image.arch() == Arch::Amd64 { self.code(function) } else { None }
     }
 
     /// In `function`, the instruction that calls `callee` first.

@@ -78,6 +78,22 @@ impl Process {
         Memory::open(self)?.word(address)
     }
 
+    /// The text of the Go string whose header is at `address`; `None` when it is longer than `max`
+    /// bytes or no UTF-8.
+    ///
+    /// # Errors
+    /// As [`Process::word_at`].
+    pub fn string_at(self, address: u64, max: u64) -> Result<Option<String>, Error> {
+        let memory = Memory::open(self)?;
+        let (pointer, len) = (memory.word(address)?, memory.word(address.wrapping_add(8))?);
+        if len > max {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+        memory.read(pointer, &mut bytes)?;
+        Ok(String::from_utf8(bytes).ok())
+    }
+
     /// Start time in clock ticks since boot: with the pid it names a process for good.
     pub fn start_time(self) -> Option<u64> {
         let stat = fs::read_to_string(self.path("stat")).ok()?;

@@ -54,6 +54,7 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
     let (args, key) = match what {
         TraceCommand::Http(args) => (args, Some("http.request.method")),
         TraceCommand::Grpc(args) => (args, Some("rpc.system.name")),
+        TraceCommand::Sql(args) => (args, Some("db.system.name")),
         TraceCommand::All(args) => (args, None),
     };
     let selection = select::from_args(&args.select)?;

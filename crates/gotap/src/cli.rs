@@ -44,6 +44,8 @@ pub(crate) enum TraceCommand {
     Http(TraceArgs),
     /// gRPC calls that Go programs serve and make
     Grpc(TraceArgs),
+    /// What Go programs ask databases for, through database/sql
+    Sql(TraceArgs),
     /// Everything that can be traced
     All(TraceArgs),
 }

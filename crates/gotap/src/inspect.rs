@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::databases::DatabaseReader;
 use crate::routes::MuxRoutes;
 use gobin::Binary;
 use goproc::{Executable, FileId, Process};
@@ -231,6 +232,11 @@ impl Target {
             let routes = MuxRoutes::new(self.process, layout, bias);
             Arc::new(routes) as Arc<dyn trace::Routes>
         });
-        ProcessInfo { resource: self.resource.clone(), type_names: Arc::new(type_names), routes }
+        let databases = self.program.plan.databases.clone().map(|layout| {
+            let databases = DatabaseReader::new(self.process, layout, bias);
+            Arc::new(databases) as Arc<dyn trace::Databases>
+        });
+        let (resource, type_names) = (self.resource.clone(), Arc::new(type_names));
+        ProcessInfo { resource, type_names, routes, databases }
     }
 }

@@ -6,6 +6,7 @@
 mod agent;
 mod cli;
 mod config;
+mod databases;
 mod doctor;
 mod inspect;
 mod output;

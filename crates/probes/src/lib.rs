@@ -6,6 +6,7 @@
 
 mod events;
 mod features;
+mod known;
 mod plan;
 mod session;
 mod undertaker;
@@ -13,7 +14,7 @@ mod verifier;
 
 pub use events::{EventSource, Events};
 pub use features::{Features, KernelVersion};
-pub use plan::{Ability, Missing, MuxLayout, Plan, PlannedSite};
+pub use plan::{Ability, ConnectorLayout, DatabaseLayout, Missing, MuxLayout, Plan, PlannedSite};
 pub use session::{Attached, Counters, Options, Session};
 pub use verifier::{Refused, Verified, verify};
 

@@ -4,12 +4,14 @@
 //! Addresses in it are those of the file; [`Plan::constants`] moves them to where a process is
 //! loaded. An instrument adds its sites and offsets in a file of its own below `plan/`.
 
+mod databases;
 mod grpc;
 mod http;
 mod http2;
 mod others;
 mod routes;
 mod runtime;
+mod sql;
 mod types;
 
 use gobin::{Binary, Site, SiteKind, Types};
@@ -17,6 +19,7 @@ use wire::Probe;
 use wire::raw::{self, NONE};
 
 use crate::Options;
+pub use databases::{ConnectorLayout, DatabaseLayout};
 pub use routes::MuxLayout;
 
 /// A probe and where it will stand.
@@ -56,6 +59,8 @@ pub enum Ability {
     GrpcServer,
     /// gRPC calls that are made.
     GrpcClient,
+    /// Operations of database/sql.
+    Sql,
     /// Parents of work in goroutines that carry no context.
     Lineage,
 }
@@ -71,6 +76,7 @@ impl Ability {
             Ability::FastHttp => "fasthttp-server",
             Ability::GrpcServer => "grpc-server",
             Ability::GrpcClient => "grpc-client",
+            Ability::Sql => "sql",
             Ability::Lineage => "goroutine-lineage",
         }
     }
@@ -98,7 +104,10 @@ pub struct Plan {
     pub type_names: Vec<(u64, String)>,
     /// How to read the patterns of a `http.ServeMux`, where requests do not name theirs.
     pub mux: Option<MuxLayout>,
+    /// How to find what a `sql.DB` stands for, where the program has any.
+    pub databases: Option<DatabaseLayout>,
     types: Vec<(u64, raw::Type)>,
+    described: Vec<(u64, raw::Site)>,
     constants: raw::Process,
     lowest_vaddr: u64,
     pie: bool,
@@ -114,7 +123,9 @@ impl Plan {
             missing: Vec::new(),
             type_names: Vec::new(),
             mux: None,
+            databases: None,
             types: Vec::new(),
+            described: Vec::new(),
             constants: raw::Process::ABSENT,
             lowest_vaddr: binary.image().lowest_vaddr(),
             pie: binary.image().is_pie(),
@@ -128,6 +139,7 @@ impl Plan {
         http2::plan(&context, &mut plan);
         routes::plan(&context, &mut plan);
         grpc::plan(&context, &mut plan);
+        sql::plan(&context, &mut plan);
         if !plan.abilities.is_empty() {
             types::plan(&context, &mut plan);
         }
@@ -166,6 +178,7 @@ impl Plan {
             &mut out.grpc.tcp_addr,
             &mut out.skip_alternate,
             &mut out.serve_mux,
+            &mut out.bad_conn,
             &mut out.dial_conn,
         ] {
             *address = moved(*address);
@@ -176,6 +189,18 @@ impl Plan {
     /// Types that the programs must know, with addresses for this load bias.
     pub(crate) fn types(&self, bias: u64) -> impl Iterator<Item = (u64, raw::Type)> + '_ {
         self.types.iter().map(move |(vaddr, value)| (vaddr.wrapping_add(bias), *value))
+    }
+
+    /// What the programs must know of single sites, by address for this load bias.
+    pub(crate) fn described(&self, bias: u64) -> impl Iterator<Item = (u64, raw::Site)> + '_ {
+        self.described.iter().map(move |(vaddr, value)| (vaddr.wrapping_add(bias), *value))
+    }
+
+    /// Adds one of several sites of a probe, which are told apart by what is said of each.
+    fn add_described(&mut self, probe: Probe, function: &str, site: Site, mut found: raw::Site) {
+        found.flags = u8::from(site.kind == SiteKind::StackCheck);
+        self.described.push((site.vaddr, found));
+        self.sites.push(PlannedSite { probe, function: function.to_owned(), site, hot: true });
     }
 
     fn add(&mut self, probe: Probe, function: &str, site: Site, hot: bool) {

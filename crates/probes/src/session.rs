@@ -9,9 +9,10 @@ use libbpf_rs::{
     ErrorKind, Link, MapCore, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject, ProgramMut,
     UprobeMultiOpts,
 };
-use wire::{Drop as DropReason, Probe, raw};
+use wire::{Drop as DropReason, Probe};
 use zerocopy::IntoBytes;
 
+use crate::known::{Known, Maps};
 use crate::undertaker::{Remains, Undertaker, sweep};
 use crate::{Error, EventSource, Features, KernelVersion, Plan};
 
@@ -70,7 +71,7 @@ pub struct Session {
     object: Object,
     features: Features,
     multi: &'static str,
-    attached: HashMap<u32, (Attached, Vec<Link>, Vec<raw::Key>)>,
+    attached: HashMap<u32, (Attached, Vec<Link>, Known)>,
     next_instance: u32,
     undertaker: Undertaker,
     _tracepoints: Vec<Link>,
@@ -146,7 +147,7 @@ impl Session {
         self.detach(pid);
         let attached = Attached { pid, instance: self.next_instance, bias };
         self.next_instance += 1;
-        let keys = self.write_types(plan, &attached)?;
+        let known = Known::write(&self.known_maps()?, plan, &attached);
         let constants = plan.constants(attached.instance, bias);
         self.map("processes")?
             .update(&pid.to_ne_bytes(), constants.as_bytes(), MapFlags::ANY)
@@ -157,28 +158,18 @@ impl Session {
         let links = self.attach_sites(pid, plan, file);
         match links {
             Ok(links) => {
-                self.attached.insert(pid, (attached, links, keys));
+                self.attached.insert(pid, (attached, links, known));
                 Ok(attached)
             }
             Err(e) => {
-                self.forget(pid, attached.instance, &keys);
+                self.forget(pid, attached.instance, &known);
                 Err(e)
             }
         }
     }
 
-    fn write_types(&self, plan: &Plan, to: &Attached) -> Result<Vec<raw::Key>, Error> {
-        let map = self.map("go_types")?;
-        let mut keys = Vec::new();
-        for (id, value) in plan.types(to.bias) {
-            let key = raw::Key { id, instance: to.instance, pad: 0 };
-            // A full map costs this process its deeper contexts, not its traces.
-            if map.update(key.as_bytes(), value.as_bytes(), MapFlags::ANY).is_err() {
-                break;
-            }
-            keys.push(key);
-        }
-        Ok(keys)
+    fn known_maps(&self) -> Result<Maps<'_>, Error> {
+        Ok(Maps { types: self.map("go_types")?, sites: self.map("sites")? })
     }
 
     fn attach_sites(&mut self, pid: u32, plan: &Plan, file: &File) -> Result<Vec<Link>, Error> {
@@ -210,8 +201,8 @@ impl Session {
 
     /// Detaches from `pid`; gives what was attached. Takes some tens of milliseconds.
     pub fn detach(&mut self, pid: u32) -> Option<Attached> {
-        let (attached, links, keys) = self.attached.remove(&pid)?;
-        self.forget(pid, attached.instance, &keys);
+        let (attached, links, known) = self.attached.remove(&pid)?;
+        self.forget(pid, attached.instance, &known);
         drop(links);
         if let Ok(servers) = self.map("servers") {
             sweep(&servers, &[attached.instance]);
@@ -221,8 +212,8 @@ impl Session {
 
     /// Forgets a process that has ended, without waiting for the kernel.
     pub fn bury(&mut self, pid: u32) {
-        if let Some((attached, links, keys)) = self.attached.remove(&pid) {
-            self.forget(pid, attached.instance, &keys);
+        if let Some((attached, links, known)) = self.attached.remove(&pid) {
+            self.forget(pid, attached.instance, &known);
             self.undertaker.bury(Remains { instance: attached.instance, links });
         }
     }
@@ -230,8 +221,8 @@ impl Session {
     /// Detaches from all, at the same time: the kernel waits a while for each.
     pub fn detach_all(&mut self) {
         let attached = std::mem::take(&mut self.attached);
-        for (pid, (process, _, keys)) in &attached {
-            self.forget(*pid, process.instance, keys);
+        for (pid, (process, _, known)) in &attached {
+            self.forget(*pid, process.instance, known);
         }
         std::thread::scope(|scope| {
             for (_, links, _) in attached.into_values() {
@@ -261,7 +252,7 @@ impl Session {
     }
 
     /// Removes what the programs know of a process.
-    fn forget(&self, pid: u32, instance: u32, keys: &[raw::Key]) {
+    fn forget(&self, pid: u32, instance: u32, known: &Known) {
         // What is gone already is no failure.
         if let Ok(map) = self.map("processes") {
             let _ = map.delete(&pid.to_ne_bytes());
@@ -269,10 +260,8 @@ impl Session {
         if let Ok(map) = self.map("marks") {
             let _ = map.delete(&instance.to_ne_bytes());
         }
-        if let Ok(map) = self.map("go_types") {
-            for key in keys {
-                let _ = map.delete(key.as_bytes());
-            }
+        if let Ok(maps) = self.known_maps() {
+            known.forget(&maps);
         }
     }
 
@@ -355,7 +344,7 @@ fn size_maps(open: &mut OpenObject, features: Features) -> libbpf_rs::Result<()>
         let entries = match map.name().to_str() {
             Some("servers") => MAX_CONNECTIONS,
             Some("go_types") => MAX_TYPES,
-            Some("marks") => map.max_entries(),
+            Some("marks" | "sites") => map.max_entries(),
             _ => continue,
         };
         map.set_map_flags(BPF_F_NO_PREALLOC)?;
@@ -406,5 +395,7 @@ fn single_program(probe: Probe) -> &'static str {
         Probe::GrpcHandlerStatus => "probe_grpc_handler",
         Probe::GrpcClientStart => "probe_grpc_client",
         Probe::GrpcClientFinish => "probe_grpc_finish",
+        Probe::SqlStart => "probe_sql_start",
+        Probe::SqlEnd => "probe_sql_end",
     }
 }

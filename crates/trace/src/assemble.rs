@@ -9,6 +9,7 @@ use crate::http;
 use crate::http2;
 use crate::rpc;
 use crate::span::{Resource, Span};
+use crate::sql::{self, Database};
 
 /// What waits for its span, of each sort; the request may still run for long.
 const MAX_WAITING: usize = 8192;
@@ -21,6 +22,12 @@ pub trait Routes: std::fmt::Debug + Send + Sync {
     fn pattern(&self, mux: u64, host: &str, path: &str) -> Option<String>;
 }
 
+/// Finds what the `sql.DB` of a process stands for.
+pub trait Databases: std::fmt::Debug + Send + Sync {
+    /// What is behind the DB at this address; `None` if that can't be read now.
+    fn database(&self, db: u64) -> Option<Database>;
+}
+
 /// What must be known of a process to make spans of its events.
 #[derive(Debug, Clone, Default)]
 pub struct ProcessInfo {
@@ -30,6 +37,8 @@ pub struct ProcessInfo {
     pub type_names: Arc<HashMap<u64, String>>,
     /// Routes of requests that do not name theirs.
     pub routes: Option<Arc<dyn Routes>>,
+    /// Databases that it uses.
+    pub databases: Option<Arc<dyn Databases>>,
 }
 
 /// Turns events into spans.
@@ -108,6 +117,10 @@ impl Assembler {
                 let process = self.process(event.instance)?;
                 let span = rpc::span(*event, process, clock_offset);
                 Some(self.with_tracestate(span))
+            }
+            Event::Sql(event) => {
+                let process = self.process(event.instance)?;
+                Some(sql::span(*event, process, clock_offset))
             }
             Event::RpcStatus(event) => {
                 self.rpc.insert(event.span.span_id, rpc::Addition::of(&event));

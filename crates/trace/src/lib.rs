@@ -9,7 +9,10 @@ mod http;
 mod http2;
 mod rpc;
 mod span;
+mod sql;
+mod sql_text;
 mod text;
 
-pub use assemble::{Assembler, ProcessInfo, Routes};
+pub use assemble::{Assembler, Databases, ProcessInfo, Routes};
 pub use span::{Kind, Resource, Span, Status, Value};
+pub use sql::Database;

@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use zerocopy::FromBytes;
 
-use crate::names::{Outcome, Parent};
+use crate::names::{Outcome, Parent, SqlOperation};
 use crate::raw;
 
 const EXEC: u16 = 1;
@@ -17,11 +17,13 @@ const HTTP_CLIENT_SMALL: u16 = 7;
 const RPC_SERVER: u16 = 8;
 const RPC_CLIENT: u16 = 9;
 const RPC_STATUS: u16 = 10;
+const SQL: u16 = 11;
 
 const FLAG_TLS: u16 = 1;
 const FLAG_RAW_PATH: u16 = 2;
 const FLAG_TRACESTATE: u16 = 4;
 const FLAG_LINE: u16 = 8;
+const FLAG_CANCELED: u16 = 16;
 
 const FLAG_CLIENT_STREAMS: u16 = 1;
 const FLAG_SERVER_STREAMS: u16 = 2;
@@ -106,6 +108,8 @@ pub struct HttpEvent {
     pub raw_path: bool,
     /// Whether a tracestate came ahead of this event.
     pub tracestate: bool,
+    /// Whether the request's context was canceled while the handler ran (HTTP/2 server).
+    pub canceled: bool,
     /// Address of the error's type descriptor, 0 without an error.
     pub error_type: u64,
     /// Address of the `http.ServeMux` that routed the request, where the request does not name its
@@ -160,6 +164,31 @@ pub struct RpcEvent {
     pub message: Text,
 }
 
+/// One finished operation of `database/sql`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlEvent {
+    /// Process instance, as numbered by the agent.
+    pub instance: u32,
+    /// Ids, times, parent.
+    pub span: SpanCore,
+    /// What was done.
+    pub operation: SqlOperation,
+    /// Address of the `sql.DB`.
+    pub db: u64,
+    /// Address of the error's type descriptor, 0 without an error.
+    pub error_type: u64,
+    /// The error's number, where its driver has numbers.
+    pub number: Option<u64>,
+    /// Operating system error that the error wraps.
+    pub errno: Option<u32>,
+    /// SQLSTATE of the error, where its driver has that.
+    pub state: Text,
+    /// Text of the error, when it is a plain string.
+    pub message: Text,
+    /// The statement as it was given, with its literals.
+    pub text: Text,
+}
+
 /// What the kernel side reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -181,6 +210,8 @@ pub enum Event {
     Http(Box<HttpEvent>),
     /// A gRPC call ended.
     Rpc(Box<RpcEvent>),
+    /// An operation on a database ended.
+    Sql(Box<SqlEvent>),
     /// The gRPC side of an HTTP request, whose own event follows.
     RpcStatus(Box<RpcEvent>),
     /// The inbound tracestate of a span that will follow.
@@ -214,6 +245,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         HTTP_CLIENT_SMALL => http(&Slots::of_small(view(bytes)?), Role::Client),
         RPC_SERVER => Ok(Event::Rpc(Box::new(rpc(view(bytes)?, Role::Server)?))),
         RPC_CLIENT => Ok(Event::Rpc(Box::new(rpc(view(bytes)?, Role::Client)?))),
+        SQL => Ok(Event::Sql(Box::new(sql(bytes)?))),
         RPC_STATUS => Ok(Event::RpcStatus(Box::new(rpc(view(bytes)?, Role::Server)?))),
         TRACESTATE => {
             let event: &raw::Tracestate = view(bytes)?;
@@ -288,6 +320,7 @@ fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
         tls: has(FLAG_TLS),
         raw_path: has(FLAG_RAW_PATH),
         tracestate: has(FLAG_TRACESTATE),
+        canceled: has(FLAG_CANCELED),
         error_type: if role == Role::Client { event.subject } else { 0 },
         mux: if role == Role::Server { event.subject } else { 0 },
         errno: event.errno,
@@ -332,6 +365,28 @@ fn rpc(event: &raw::Rpc, role: Role) -> Result<RpcEvent, DecodeError> {
         method: text(&event.method, event.method_len),
         target: text(&event.target, event.target_len),
         message: text(&event.message, event.message_len),
+    })
+}
+
+fn sql(bytes: &[u8]) -> Result<SqlEvent, DecodeError> {
+    let (event, rest) =
+        raw::Sql::ref_from_prefix(bytes).map_err(|_| DecodeError::Short(bytes.len()))?;
+    // As much of the text was sent as there is; the ring buffer pads it.
+    let room = rest.len().min(raw::SQL_TEXT);
+    let number = (event.error == raw::TypeRole::SqlNumber as u8).then_some(event.number);
+    let errno = (event.error == raw::TypeRole::Errno as u8).then_some(event.number);
+    Ok(SqlEvent {
+        instance: event.header.process,
+        span: core(&event.span)?,
+        operation: SqlOperation::from_number(event.operation.into())
+            .ok_or(DecodeError::Field("operation"))?,
+        db: event.db,
+        error_type: event.subject,
+        number,
+        errno: errno.and_then(|number| u32::try_from(number).ok()),
+        state: text(&event.state, event.state_len),
+        message: text(&event.message, event.message_len),
+        text: text(&rest[..room], event.text_len),
     })
 }
 
@@ -392,7 +447,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_decode_or_fail(kind in 0u16..11, mut bytes in prop::collection::vec(any::<u8>(), 0..1000)) {
+        fn any_bytes_decode_or_fail(kind in 0u16..12, mut bytes in prop::collection::vec(any::<u8>(), 0..1300)) {
             if bytes.len() >= 2 {
                 bytes[..2].copy_from_slice(&kind.to_le_bytes());
             }

@@ -8,6 +8,6 @@ mod names;
 pub mod raw;
 
 pub use event::{
-    DEFAULT_MUX, DecodeError, Event, HttpEvent, Role, RpcEvent, SpanCore, Text, decode,
+    DEFAULT_MUX, DecodeError, Event, HttpEvent, Role, RpcEvent, SpanCore, SqlEvent, Text, decode,
 };
-pub use names::{Drop, Outcome, Parent, Probe};
+pub use names::{Drop, Outcome, Parent, Probe, SqlOperation};

@@ -73,6 +73,10 @@ numbered! {
         GrpcClientStart = 21, "grpc_client_start";
         /// Its `(*csAttempt).finish`.
         GrpcClientFinish = 22, "grpc_client_finish";
+        /// database/sql: where an operation starts.
+        SqlStart = 23, "sql_start";
+        /// Where it ends.
+        SqlEnd = 24, "sql_end";
     }
 }
 
@@ -106,6 +110,28 @@ numbered! {
         /// A program with more processors (GOMAXPROCS) than are looked at, so that parents of work
         /// in goroutines may be missing; counted each time that they are looked up.
         ProcessorsUnseen = 12, "processors_unseen";
+    }
+}
+
+numbered! {
+    /// What was done with a database.
+    SqlOperation {
+        /// A query for rows.
+        Query = 0, "query";
+        /// A statement without rows.
+        Exec = 1, "exec";
+        /// A statement was prepared.
+        Prepare = 2, "prepare";
+        /// A query by a statement that was prepared before.
+        StmtQuery = 3, "stmt_query";
+        /// The same without rows.
+        StmtExec = 4, "stmt_exec";
+        /// A transaction began.
+        Begin = 5, "begin";
+        /// It was committed.
+        Commit = 6, "commit";
+        /// It was rolled back.
+        Rollback = 7, "rollback";
     }
 }
 
@@ -168,6 +194,11 @@ mod tests {
                 *outcome as u32
             );
         }
+        for operation in SqlOperation::ALL {
+            let name = format!("GT_SQL_{}", screaming(operation.label()));
+            assert_eq!(number(&name), *operation as u32);
+        }
+        assert_eq!(number("GT_SQL_OPERATIONS") as usize, SqlOperation::ALL.len());
         assert_eq!(number("GT_PROBE_COUNT") as usize, Probe::ALL.len());
         assert_eq!(number("GT_DROP_COUNT") as usize, Drop::ALL.len());
     }

@@ -117,6 +117,83 @@ pub(crate) struct Rpc {
     pub(crate) message: [u8; 128],
 }
 
+#[derive(FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub(crate) struct Sql {
+    pub(crate) header: Header,
+    pub(crate) span: Span,
+    pub(crate) db: u64,
+    pub(crate) subject: u64,
+    pub(crate) number: u64,
+    pub(crate) operation: u8,
+    pub(crate) error: u8,
+    pub(crate) text_len: u16,
+    pub(crate) message_len: u16,
+    pub(crate) state_len: u16,
+    pub(crate) state: [u8; 8],
+    pub(crate) message: [u8; 48],
+}
+
+/// Bytes of a statement's text, which follows [`Sql`] as far as there is any.
+pub(crate) const SQL_TEXT: usize = 1024;
+
+/// No register (`GT_NO_REGISTER`).
+pub const NO_REGISTER: u8 = 0xff;
+
+/// Where a site finds what it needs (`struct gt_site`): x86 numbers of registers, and offsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Site {
+    /// A [`SqlOperation`](crate::SqlOperation).
+    pub operation: u8,
+    /// 1: the site is the branch of a stack check.
+    pub flags: u8,
+    /// Register of the receiver.
+    pub base: u8,
+    /// Registers of the context.
+    pub context: [u8; 2],
+    /// Registers of the text.
+    pub text: [u8; 2],
+    /// Registers of the error.
+    pub error: [u8; 2],
+    /// Zero.
+    pub pad: u8,
+    /// The receiver is at this offset behind its register.
+    pub base_slot: u16,
+    /// The context is in this field of the receiver.
+    pub context_field: u16,
+    /// The text is.
+    pub text_field: u16,
+    /// The `sql.DB` is; else it is the receiver.
+    pub db_field: u16,
+    /// The error is at this distance from the stack pointer.
+    pub error_slot: u16,
+    /// The error is where the word at this offset in the closure points to.
+    pub error_closure: u16,
+    /// Zero.
+    pub pad2: u16,
+}
+
+impl Site {
+    /// A site that finds nothing.
+    pub const ABSENT: Self = Self {
+        operation: 0,
+        flags: 0,
+        base: NO_REGISTER,
+        context: [NO_REGISTER; 2],
+        text: [NO_REGISTER; 2],
+        error: [NO_REGISTER; 2],
+        pad: 0,
+        base_slot: NONE,
+        context_field: NONE,
+        text_field: NONE,
+        db_field: NONE,
+        error_slot: NONE,
+        error_closure: NONE,
+        pad2: 0,
+    };
+}
+
 /// Key of what belongs to one goroutine, context or type of one process instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -161,6 +238,10 @@ pub enum TypeRole {
     NoBody = 8,
     /// An error that holds a pointer to a gRPC status at `first`.
     GrpcStatus = 9,
+    /// An error whose SQLSTATE is the string at `first`.
+    SqlState = 10,
+    /// An error whose number is at `first`, of `second` bytes.
+    SqlNumber = 11,
 }
 
 /// What is known of a Go type that interface values hold.
@@ -331,6 +412,7 @@ pub struct Process {
     pub cancel_ctx: u64,
     pub value_ctx: u64,
     pub skip_alternate: u64,
+    pub bad_conn: u64,
     pub serve_mux: u64,
     pub dial_conn: u64,
     pub dial_conn_size: u32,
@@ -361,7 +443,8 @@ pub struct Process {
     pub response_request: u16,
     pub server_handler: u16,
     pub alternate_response: u16,
-    pub pad: [u16; 2],
+    pub cancel_err: u16,
+    pub pad: u16,
     /// `net/http.Request`, and `ServerRequest` of Go 1.27's HTTP/2.
     pub requests: [Request; 2],
     /// net/http's own HTTP/2, and that of `golang.org/x/net`.
@@ -381,6 +464,7 @@ impl Process {
         cancel_ctx: 0,
         value_ctx: 0,
         skip_alternate: 0,
+        bad_conn: 0,
         serve_mux: 0,
         dial_conn: 0,
         dial_conn_size: 0,
@@ -411,7 +495,8 @@ impl Process {
         response_request: NONE,
         server_handler: NONE,
         alternate_response: NONE,
-        pad: [0; 2],
+        cancel_err: NONE,
+        pad: 0,
         requests: [Request::ABSENT; 2],
         http2: [Http2::ABSENT; 2],
         grpc: Grpc::ABSENT,
@@ -430,5 +515,7 @@ const _: () = assert!(size_of::<Type>() == 8);
 const _: () = assert!(size_of::<Request>() == 32);
 const _: () = assert!(size_of::<Http2>() == 16);
 const _: () = assert!(size_of::<Rpc>() == 488);
+const _: () = assert!(size_of::<Sql>() + SQL_TEXT == 1184);
+const _: () = assert!(size_of::<Site>() == 24);
 const _: () = assert!(size_of::<Grpc>() == 80);
-const _: () = assert!(size_of::<Process>() == 320);
+const _: () = assert!(size_of::<Process>() == 328);

@@ -8,7 +8,7 @@ use iced_x86::{
 use super::{Found, Place, SiteKind};
 
 /// Integer argument and result registers of Go's ABIInternal, in order.
-const ARGUMENTS: [Register; 9] = [
+pub(super) const ARGUMENTS: [Register; 9] = [
     Register::RAX,
     Register::RBX,
     Register::RCX,
@@ -28,7 +28,7 @@ const TO_CALL: usize = 24;
 /// How many instructions into an error block a site is looked for.
 const BLOCK: usize = 12;
 
-fn decode(code: &[u8], at: u64) -> impl Iterator<Item = Instruction> + '_ {
+pub(super) fn decode(code: &[u8], at: u64) -> impl Iterator<Item = Instruction> + '_ {
     let mut decoder = Decoder::with_ip(64, code, at, DecoderOptions::NONE);
     std::iter::from_fn(move || {
         decoder.can_decode().then(|| decoder.decode()).filter(|i| !i.is_invalid())
@@ -36,7 +36,7 @@ fn decode(code: &[u8], at: u64) -> impl Iterator<Item = Instruction> + '_ {
 }
 
 /// How the kernel runs `instruction`. Only plain encodings are emulated.
-fn kind(instruction: &Instruction, code: &[u8], start: u64) -> SiteKind {
+pub(super) fn kind(instruction: &Instruction, code: &[u8], start: u64) -> SiteKind {
     let at = usize::try_from(instruction.ip() - start).unwrap_or(usize::MAX);
     let first = code.get(at).copied().unwrap_or(0);
     let second = code.get(at + 1).copied().unwrap_or(0);
@@ -217,7 +217,7 @@ fn first_cheap_site(
 }
 
 /// Whether `instruction` changes `register`.
-fn writes(
+pub(super) fn writes(
     info: &mut InstructionInfoFactory,
     instruction: &Instruction,
     register: Register,

@@ -67,6 +67,9 @@ fn what(span: &Span) -> (&str, &str) {
     if let Some(system) = text("rpc.system.name") {
         return (system, or_original("rpc.method", "rpc.method_original"));
     }
+    if let Some(system) = text("db.system.name") {
+        return (system, text("db.query.text").or(text("db.operation.name")).unwrap_or_default());
+    }
     let what = match span.kind {
         Kind::Server => text("url.path"),
         Kind::Client => text("url.full"),

@@ -19,6 +19,7 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     for typ in context.types.with_methods(&["Deadline", "Done", "Value"]).iter().take(MAX_TYPES) {
         if typ.name == "*context.cancelCtx" {
             plan.constants.cancel_ctx = typ.vaddr;
+            plan.constants.cancel_err = context.offset("context.cancelCtx", &["err"]);
         } else if typ.name == "*context.valueCtx" {
             plan.constants.value_ctx = typ.vaddr;
         }
@@ -108,6 +109,9 @@ fn error_role<'d>(context: &Context<'_, 'd>, typ: &Type<'d>) -> Option<raw::Type
     if typ.name == "*status.Error" && grpc::is_status(context, &target) {
         return role(TypeRole::GrpcStatus, 0, 0);
     }
+    if let Some(found) = sql_role(context, &target) {
+        return Some(found);
+    }
     if let Some(found) = http2_role(context, &target) {
         return Some(found);
     }
@@ -115,6 +119,24 @@ fn error_role<'d>(context: &Context<'_, 'd>, typ: &Type<'d>) -> Option<raw::Type
         context.types.at(field.typ).is_some_and(|t| t.kind == Kind::Interface && t.name == "error")
     })?;
     role(TypeRole::ErrorWrap, inner.offset, 0)
+}
+
+/// Errors of database drivers, which have a code: type, field and, of numbers, size in bytes.
+const SQL_ERRORS: [(&str, &str, u64); 6] = [
+    ("github.com/lib/pq.Error", "Code", 0),
+    ("github.com/jackc/pgconn.PgError", "Code", 0),
+    ("github.com/jackc/pgx/v5/pgconn.PgError", "Code", 0),
+    ("github.com/go-sql-driver/mysql.MySQLError", "Number", 2),
+    ("github.com/mattn/go-sqlite3.Error", "Code", 8),
+    ("modernc.org/sqlite.Error", "code", 8),
+];
+
+fn sql_role(context: &Context<'_, '_>, typ: &Type<'_>) -> Option<raw::Type> {
+    let found = |name| context.types.find_struct(name).is_some_and(|t| t.vaddr == typ.vaddr);
+    let (name, field, size) = SQL_ERRORS.iter().find(|(name, ..)| found(name))?;
+    let offset = context.types.offset(name, &[field])?;
+    let kind = if *size == 0 { TypeRole::SqlState } else { TypeRole::SqlNumber };
+    role(kind, offset, *size)
 }
 
 /// Errors of HTTP/2, also of the copy that net/http bundles with longer names.

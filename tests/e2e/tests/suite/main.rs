@@ -27,4 +27,5 @@ mod parents_load;
 mod parents_reuse;
 mod parents_roads;
 mod replaced;
+mod sql;
 mod versions;

@@ -153,7 +153,9 @@ fn an_older_worker_does_not_blame_the_first_request_that_is_seen() -> Result<()>
         let mut creator = app.connect()?;
         creator.get("/call/late-pool", &[])?;
         let gotap = Gotap::trace_pid(app.pid())?;
-        creator.send_raw(&creator.head("GET", "/slow?ms=500", &[]))?;
+        creator.send_raw(&creator.head("GET", "/slow?ms=2000", &[]))?;
+        // Until it is being served.
+        std::thread::sleep(std::time::Duration::from_millis(500));
         app.get("/call/late-pool", &[])?;
         creator.read_response()?;
         let spans = gotap.finish(3)?;

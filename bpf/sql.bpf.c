@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * database/sql: queries, statements and transactions, each attempt of which is a span. Where they
+ * start and end, and what is found where then, is data of user space's (struct gt_site). The text is
+ * copied at the start: nothing keeps it until the end.
+ */
+
+static __always_inline const struct gt_site *site_of(struct pt_regs *ctx,
+						     const struct gt_process *proc)
+{
+	struct gt_key key = key_of(proc, GO_IP(ctx));
+	struct gt_site *site = bpf_map_lookup_elem(&sites, &key);
+
+	if (site && (site->flags & GT_SITE_STACK_CHECK) && GO_STACK_GROWS(ctx))
+		return NULL;
+	return site;
+}
+
+static const struct sql_call new_sql_call;
+
+static __always_inline struct sql_call *sql_call_of(const struct gt_key *key)
+{
+	struct sql_call *state = bpf_map_lookup_elem(&sql_calls, key);
+
+	if (state)
+		return state;
+	if (bpf_map_update_elem(&sql_calls, key, &new_sql_call, BPF_ANY)) {
+		count_drop(GT_DROP_CLIENT_MAP_FULL);
+		return NULL;
+	}
+	return bpf_map_lookup_elem(&sql_calls, key);
+}
+
+static __always_inline struct go_string text_of(struct pt_regs *ctx, const struct gt_site *site,
+						u64 base)
+{
+	if (site->text[0] == GT_NO_REGISTER)
+		return read_string(base, site->text_field);
+	return (struct go_string){ x86_register(ctx, site->text[0]),
+				   x86_register(ctx, site->text[1]) };
+}
+
+/* Gives whether an operation starts, and its context. */
+static __noinline int sql_call_start(struct pt_regs *ctx, const struct gt_process *proc,
+				     struct go_iface *context)
+{
+	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
+	const struct gt_site *site = site_of(ctx, proc);
+	struct sql_call *state;
+	u64 base;
+
+	if (!site)
+		return 0;
+	state = sql_call_of(&key);
+	if (!state)
+		return 0;
+	if (state->active && !state->again)
+		count_drop(GT_DROP_CLIENT_UNFINISHED);
+	state->active = 0;
+	state->again = 0;
+	base = x86_register(ctx, site->base);
+	if (site->base_slot != GT_NONE)
+		base = read_u64(base + site->base_slot);
+	state->event.operation = site->operation;
+	state->event.db = site->db_field == GT_NONE ? base : read_u64(base + site->db_field);
+	state->event.text_len = copy_bytes(state->event.text, sizeof(state->event.text),
+					   text_of(ctx, site, base));
+	if (site->context[0] == GT_NO_REGISTER) {
+		if (site->context_field != GT_NONE)
+			*context = read_iface(base + site->context_field);
+	} else {
+		context->tab = x86_register(ctx, site->context[0]);
+		context->data = x86_register(ctx, site->context[1]);
+	}
+	return 1;
+}
+
+/* Begins the span of an operation, whose parent is known now. */
+static __noinline int sql_call_join(const struct gt_process *proc, u64 goid,
+				    const struct parent *parent)
+{
+	struct gt_key key = key_of(proc, goid);
+	struct sql_call *state = bpf_map_lookup_elem(&sql_calls, &key);
+	u64 span_id = random_u64();
+	struct gt_span *span;
+
+	if (!state)
+		return 0;
+	span = &state->event.span;
+	span->start_ns = bpf_ktime_get_ns();
+	span->goid = goid;
+	__builtin_memcpy(span->trace_id, parent->trace_id, 16);
+	__builtin_memcpy(span->span_id, &span_id, 8);
+	__builtin_memcpy(span->parent_span_id, &parent->span_id, 8);
+	span->trace_flags = parent->trace_flags;
+	span->parent = parent->how;
+	state->active = 1;
+	return 0;
+}
+
+static __always_inline struct go_iface sql_error_of(struct pt_regs *ctx, const struct gt_site *site)
+{
+	if (site->error_slot != GT_NONE)
+		return read_iface(ctx->sp + site->error_slot);
+	if (site->error_closure != GT_NONE)
+		return read_iface(read_u64(GO_CLOSURE(ctx) + site->error_closure));
+	return (struct go_iface){ x86_register(ctx, site->error[0]),
+				  x86_register(ctx, site->error[1]) };
+}
+
+/* Follows an error to what its driver says: an SQLSTATE or a number, else to a text. */
+static __noinline int fill_sql_error(const struct gt_process *proc, struct gt_sql_event *event,
+				     const struct go_iface *given)
+{
+	struct go_iface error = *given;
+
+	event->subject = 0;
+	event->number = 0;
+	event->error = 0;
+	event->message_len = 0;
+	event->state_len = 0;
+	for (u32 i = 0; i < 4 && error.tab; i++) {
+		u64 type_at = dynamic_type(error.tab);
+		struct gt_key key = key_of(proc, type_at);
+		struct gt_type *type = bpf_map_lookup_elem(&go_types, &key);
+
+		if (!i)
+			event->subject = type_at;
+		if (!type)
+			break;
+		event->error = type->role;
+		if (type->role == GT_TYPE_SQLSTATE) {
+			event->state_len = copy_bytes(event->state, sizeof(event->state),
+						      read_string(error.data, type->first));
+			break;
+		}
+		if (type->role == GT_TYPE_SQL_NUMBER) {
+			event->number = read_u64(error.data + type->first);
+			if (type->second == 2)
+				event->number &= 0xffff;
+			break;
+		}
+		if (type->role == GT_TYPE_ERROR_STRING) {
+			event->message_len = copy_bytes(event->message, sizeof(event->message),
+							read_string(error.data, type->first));
+			break;
+		}
+		if (type->role == GT_TYPE_ERRNO)
+			event->number = error.data;
+		if (type->role != GT_TYPE_ERROR_WRAP)
+			break;
+		error = read_iface(error.data + type->first);
+	}
+	return 0;
+}
+
+/* Whether the statement that failed is tried again, on another connection. */
+static __always_inline bool is_tried_again(const struct gt_process *proc,
+					   const struct gt_site *site, struct go_iface error)
+{
+	struct go_iface bad;
+
+	if (!error.tab || !proc->bad_conn ||
+	    (site->operation != GT_SQL_STMT_QUERY && site->operation != GT_SQL_STMT_EXEC))
+		return false;
+	bad = read_iface(proc->bad_conn);
+	return bad.tab == error.tab && bad.data == error.data;
+}
+
+static __noinline int send_sql(const struct gt_process *proc, struct gt_sql_event *event)
+{
+	u64 len = event->text_len;
+
+	event->header.kind = GT_EVENT_SQL;
+	event->header.process = proc->instance;
+	event->span.end_ns = bpf_ktime_get_ns();
+	event->span.outcome = event->subject ? GT_OUTCOME_ERROR : GT_OUTCOME_DONE;
+	if (len > sizeof(event->text))
+		len = sizeof(event->text);
+	len += sizeof(*event) - sizeof(event->text);
+	event->header.size = len;
+	asm volatile("" : "+r"(len));
+	if (len > sizeof(*event) || bpf_ringbuf_output(&events, event, len, wakeup_flags()))
+		count_drop(GT_DROP_RING_FULL);
+	return 0;
+}
+
+static __noinline int sql_end(struct pt_regs *ctx, const struct gt_process *proc)
+{
+	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
+	const struct gt_site *site = site_of(ctx, proc);
+	struct sql_call *state;
+	struct go_iface error;
+
+	if (!site)
+		return 0;
+	state = bpf_map_lookup_elem(&sql_calls, &key);
+	if (!state || !state->active || state->event.operation != site->operation) {
+		count_drop(GT_DROP_START_UNSEEN);
+		return 0;
+	}
+	error = sql_error_of(ctx, site);
+	fill_sql_error(proc, &state->event, &error);
+	send_sql(proc, &state->event);
+	state->active = 0;
+	if (is_tried_again(proc, site, error)) {
+		u64 span_id = random_u64();
+
+		__builtin_memcpy(state->event.span.span_id, &span_id, 8);
+		state->event.span.start_ns = bpf_ktime_get_ns();
+		state->active = 1;
+		state->again = 1;
+	}
+	return 0;
+}

@@ -1,0 +1,182 @@
+//! What a program's databases are: read once from the memory of a process, where its `sql.DB` says how
+//! it connects. Data source names hold passwords, so that all but host, port and name is forgotten
+//! at once.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use goproc::Process;
+use probes::{ConnectorLayout, DatabaseLayout};
+use trace::Database;
+
+/// Databases of a process that are kept; a program that makes more than this has names for some.
+const MAX_DATABASES: usize = 256;
+/// Longer data source names are not read.
+const MAX_DSN: u64 = 4096;
+
+/// The databases of one process.
+#[derive(Debug)]
+pub(crate) struct DatabaseReader {
+    process: Process,
+    layout: DatabaseLayout,
+    bias: u64,
+    known: Mutex<HashMap<u64, Option<Database>>>,
+}
+
+impl DatabaseReader {
+    pub(crate) fn new(process: Process, layout: DatabaseLayout, bias: u64) -> Self {
+        Self { process, layout, bias, known: Mutex::default() }
+    }
+
+    fn read(&self, db: u64) -> Option<Database> {
+        let connector = db.checked_add(self.layout.connector)?;
+        let (typ, data) = self.interface(connector)?;
+        let (_, layout) = self.layout.connectors.iter().find(|(vaddr, _)| *vaddr == typ)?;
+        match *layout {
+            ConnectorLayout::Opaque { system } => Some(Database { system, ..Database::default() }),
+            ConnectorLayout::Text { system, dsn } => {
+                Some(parse_dsn(system, &self.text(data.wrapping_add(dsn))?))
+            }
+            ConnectorLayout::Named { dsn, driver } => {
+                let (typ, _) = self.interface(data.wrapping_add(driver))?;
+                let (_, system) = self.layout.drivers.iter().find(|(vaddr, _)| *vaddr == typ)?;
+                Some(parse_dsn(system, &self.text(data.wrapping_add(dsn)).unwrap_or_default()))
+            }
+            ConnectorLayout::MySql { config, address, name } => {
+                let config = self.word(data.wrapping_add(config))?;
+                let (address, port) = host_port(&self.text(config.wrapping_add(address))?);
+                let namespace = self.text(config.wrapping_add(name)).filter(|n| !n.is_empty());
+                Some(Database { system: "mysql", address, port, namespace })
+            }
+        }
+    }
+
+    /// Type, as an address in the file, and data of an interface with methods.
+    fn interface(&self, address: u64) -> Option<(u64, u64)> {
+        let table = self.word(address)?;
+        let typ = self.word(table.checked_add(8)?)?;
+        Some((typ.wrapping_sub(self.bias), self.word(address.checked_add(8)?)?))
+    }
+
+    fn word(&self, address: u64) -> Option<u64> {
+        self.process.word_at(address).ok().filter(|word| *word != 0)
+    }
+
+    fn text(&self, address: u64) -> Option<String> {
+        self.process.string_at(address, MAX_DSN).ok()?
+    }
+}
+
+impl trace::Databases for DatabaseReader {
+    fn database(&self, db: u64) -> Option<Database> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.get(&db) {
+            return found.clone();
+        }
+        let found = self.read(db);
+        if known.len() < MAX_DATABASES {
+            known.insert(db, found.clone());
+        }
+        found
+    }
+}
+
+/// What may be known of a data source name. Of SQLite's, which is a path, nothing.
+fn parse_dsn(system: &'static str, dsn: &str) -> Database {
+    let mut found = Database { system, ..Database::default() };
+    if system == "sqlite" {
+        return found;
+    }
+    match dsn.split_once("://") {
+        Some((_, rest)) => url(rest, &mut found),
+        None if system == "postgresql" => pairs(dsn, &mut found),
+        None => {}
+    }
+    found
+}
+
+/// `[user[:password]@][host[:port]][/name][?…]`, of several hosts the first.
+fn url(rest: &str, found: &mut Database) {
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (authority, name) = rest.split_once('/').unwrap_or((rest, ""));
+    let hosts = authority.rsplit_once('@').map_or(authority, |(_, hosts)| hosts);
+    let first = hosts.split(',').next().unwrap_or_default();
+    (found.address, found.port) = host_port(first);
+    if found.address.is_some() && found.port.is_none() && found.system == "postgresql" {
+        found.port = Some(5432);
+    }
+    let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy().into_owned();
+    found.namespace = Some(name).filter(|name| !name.is_empty());
+}
+
+/// `host=… port=… dbname=…`, with values in single quotes where they need it.
+fn pairs(dsn: &str, found: &mut Database) {
+    let mut rest = dsn.trim_start();
+    while let Some((key, after)) = rest.split_once('=') {
+        let after = after.trim_start();
+        let (value, next) = match after.strip_prefix('\'') {
+            Some(quoted) => quoted.split_once('\'').unwrap_or((quoted, "")),
+            None => after.split_once(char::is_whitespace).unwrap_or((after, "")),
+        };
+        match key.trim() {
+            "host" => found.address = Some(value.to_owned()),
+            "port" => found.port = value.parse().ok(),
+            "dbname" => found.namespace = Some(value.to_owned()),
+            _ => {}
+        }
+        rest = next.trim_start();
+    }
+    if found.address.is_some() && found.port.is_none() {
+        found.port = Some(5432);
+    }
+}
+
+/// Splits an address; the path of a socket has no port.
+fn host_port(text: &str) -> (Option<String>, Option<u16>) {
+    let text = text.trim();
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !text.starts_with('/') && !port.ends_with(']') => {
+            (host, port.parse().ok())
+        }
+        _ => (text, None),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    (Some(host.to_owned()).filter(|host| !host.is_empty()), port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(dsn: &str) -> (Option<String>, Option<u16>, Option<String>) {
+        let found = parse_dsn("postgresql", dsn);
+        (found.address, found.port, found.namespace)
+    }
+
+    fn expected(
+        address: &str,
+        port: u16,
+        name: &str,
+    ) -> (Option<String>, Option<u16>, Option<String>) {
+        (Some(address.into()), Some(port), Some(name.into()))
+    }
+
+    #[test]
+    fn data_source_names_tell_where_and_no_secret() {
+        assert_eq!(
+            parsed("postgres://u:p%40ss@db:5433/shop?sslmode=disable"),
+            expected("db", 5433, "shop")
+        );
+        assert_eq!(parsed("postgresql://[::1]/shop"), expected("::1", 5432, "shop"));
+        assert_eq!(
+            parsed("user=u password='a b=c' host=db dbname=shop sslmode=disable"),
+            expected("db", 5432, "shop")
+        );
+        assert_eq!(
+            parsed("host=/run/postgresql dbname=x port=1"),
+            expected("/run/postgresql", 1, "x")
+        );
+        assert_eq!(parsed(""), (None, None, None));
+        assert_eq!(parse_dsn("sqlite", "file:secret.db").address, None);
+    }
+}

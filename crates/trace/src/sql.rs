@@ -1,0 +1,139 @@
+//! Operations on databases as spans: the semantic conventions for database clients. Statements lose
+//! their literals here (`sql_text`), before anybody sees them.
+
+use std::io;
+
+use wire::{Outcome, SqlEvent, SqlOperation};
+
+use crate::assemble::ProcessInfo;
+use crate::span::{Kind, Span, Status, Value};
+use crate::sql_text::{self, Dialect, Statement};
+use crate::text::marked;
+
+type Attributes = Vec<(&'static str, Value)>;
+
+/// What a `sql.DB` stands for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Database {
+    /// `db.system.name`.
+    pub system: &'static str,
+    /// Host name, address or path of a socket.
+    pub address: Option<String>,
+    /// TCP port.
+    pub port: Option<u16>,
+    /// `db.namespace`: the database's name.
+    pub namespace: Option<String>,
+}
+
+impl Database {
+    fn dialect(&self) -> Dialect {
+        match self.system {
+            "postgresql" => Dialect::PostgreSql,
+            "mysql" => Dialect::MySql,
+            "sqlite" => Dialect::Sqlite,
+            _ => Dialect::Other,
+        }
+    }
+}
+
+pub(crate) fn span(event: SqlEvent, process: &ProcessInfo, clock_offset: i64) -> Span {
+    let database = process.databases.as_ref().and_then(|known| known.database(event.db));
+    let database = database.unwrap_or_default();
+    let mut out = Vec::with_capacity(12);
+    let system = if database.system.is_empty() { "other_sql" } else { database.system };
+    out.push(("db.system.name", Value::Static(system)));
+    let name = operation(&event, database.dialect(), &mut out);
+    if let Some(namespace) = &database.namespace {
+        out.push(("db.namespace", Value::Text(namespace.clone())));
+    }
+    if let Some(address) = &database.address {
+        out.push(("server.address", Value::Text(address.clone())));
+    }
+    if let Some(port) = database.port {
+        out.push(("server.port", Value::Int(port.into())));
+    }
+    let status = outcome(&event, process, &mut out);
+    let name = if name.is_empty() { system.to_owned() } else { name };
+    Span::new(&event.span, name, Kind::Client, status, out, process, clock_offset)
+}
+
+/// Adds what was asked for; gives its summary.
+fn operation(event: &SqlEvent, dialect: Dialect, out: &mut Attributes) -> String {
+    let fixed = match event.operation {
+        SqlOperation::Begin => "BEGIN",
+        SqlOperation::Commit => "COMMIT",
+        SqlOperation::Rollback => "ROLLBACK",
+        _ => {
+            let text = &event.text;
+            return statement(event, sql_text::parse(&text.value, dialect, text.truncated), out);
+        }
+    };
+    out.push(("db.operation.name", Value::Static(fixed)));
+    out.push(("db.query.summary", Value::Static(fixed)));
+    fixed.to_owned()
+}
+
+fn statement(event: &SqlEvent, statement: Statement, out: &mut Attributes) -> String {
+    let prepares = event.operation == SqlOperation::Prepare;
+    if !statement.text.is_empty() {
+        out.push(("db.query.text", Value::Text(statement.text)));
+    }
+    if prepares {
+        out.push(("db.operation.name", Value::Static("PREPARE")));
+    } else if let Some(operation) = statement.operation {
+        out.push(("db.operation.name", Value::Text(operation)));
+    }
+    if let Some(collection) = statement.collection {
+        out.push(("db.collection.name", Value::Text(collection)));
+    }
+    let summary = match (prepares, statement.summary.as_str()) {
+        (true, "") => "PREPARE".to_owned(),
+        (true, summary) => format!("PREPARE {summary}"),
+        (false, summary) => summary.to_owned(),
+    };
+    if !summary.is_empty() {
+        out.push(("db.query.summary", Value::Text(summary.clone())));
+    }
+    summary
+}
+
+/// Adds code and error; gives the span's status.
+fn outcome(event: &SqlEvent, process: &ProcessInfo, out: &mut Attributes) -> Status {
+    if event.span.outcome != Outcome::Error {
+        return Status::Unset;
+    }
+    // A driver's messages may quote what was asked, literals included: the code has to do.
+    let code = match event.number {
+        Some(number) => Some(number.to_string()),
+        None if !event.state.value.is_empty() => Some(event.state.value.clone()),
+        None => None,
+    };
+    if let Some(code) = code {
+        out.push(("db.response.status_code", Value::Text(code.clone())));
+        out.push(("error.type", Value::Text(code)));
+        return Status::Error(String::new());
+    }
+    let name = process.type_names.get(&event.error_type);
+    let message = match (event.errno, name.map(String::as_str)) {
+        (Some(errno), _) => {
+            let text = io::Error::from_raw_os_error(errno.cast_signed()).to_string();
+            text.split(" (os error").next().unwrap_or_default().to_lowercase()
+        }
+        (None, Some("context.deadlineExceededError")) => "context deadline exceeded".to_owned(),
+        _ => marked(&event.message.value, event.message.truncated),
+    };
+    let kind = match (message.as_str(), name) {
+        // Go's sentinel errors all have the same type: the text is what tells them apart.
+        (text @ ("context canceled" | "driver: bad connection" | "EOF"), _) => {
+            Value::Text(text.to_owned())
+        }
+        (_, Some(name)) => Value::Text(name.clone()),
+        _ => Value::Static("_OTHER"),
+    };
+    out.push(("error.type", kind));
+    Status::Error(message)
+}
+
+#[cfg(test)]
+#[path = "sql_tests.rs"]
+mod tests;

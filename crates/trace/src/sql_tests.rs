@@ -1,0 +1,107 @@
+//! Tests of the mapping from operations on databases to spans.
+
+use std::sync::Arc;
+
+use wire::{Parent, SpanCore, Text};
+
+use super::*;
+use crate::Databases;
+
+fn event(operation: SqlOperation, text: &str) -> SqlEvent {
+    SqlEvent {
+        instance: 1,
+        span: SpanCore {
+            start_ns: 1_000,
+            end_ns: 3_500,
+            goid: 7,
+            trace_id: [1; 16],
+            span_id: [2; 8],
+            parent_span_id: [3; 8],
+            trace_flags: 1,
+            parent: Parent::Context,
+            outcome: Outcome::Done,
+            resend: 0,
+        },
+        operation,
+        db: 0xdb,
+        error_type: 0,
+        number: None,
+        errno: None,
+        state: Text::default(),
+        message: Text::default(),
+        text: Text { value: text.into(), truncated: false },
+    }
+}
+
+#[derive(Debug)]
+struct One;
+
+impl Databases for One {
+    fn database(&self, db: u64) -> Option<Database> {
+        (db == 0xdb).then(|| Database {
+            system: "postgresql",
+            address: Some("db.example".into()),
+            port: Some(5432),
+            namespace: Some("shop".into()),
+        })
+    }
+}
+
+fn made(event: SqlEvent) -> Span {
+    let process = ProcessInfo { databases: Some(Arc::new(One)), ..ProcessInfo::default() };
+    span(event, &process, 0)
+}
+
+fn get(span: &Span, key: &str) -> String {
+    match span.get(key) {
+        Some(Value::Int(n)) => n.to_string(),
+        Some(value) => value.as_str().unwrap().to_owned(),
+        None => "-".into(),
+    }
+}
+
+#[test]
+fn a_query_is_told_without_its_literals() {
+    let span = made(event(SqlOperation::Query, "SELECT name FROM users WHERE mail = 'a@b.c'"));
+    assert_eq!((span.name.as_str(), span.kind), ("SELECT users", Kind::Client));
+    assert_eq!(get(&span, "db.query.text"), "SELECT name FROM users WHERE mail = ?");
+    let keys = ["db.operation.name", "db.collection.name", "db.query.summary", "db.namespace"];
+    assert_eq!(keys.map(|k| get(&span, k)), ["SELECT", "users", "SELECT users", "shop"]);
+    let keys = ["db.system.name", "server.address", "server.port"];
+    assert_eq!(keys.map(|k| get(&span, k)), ["postgresql", "db.example", "5432"]);
+    assert_eq!(span.status, Status::Unset);
+}
+
+#[test]
+fn transactions_and_preparing_are_operations() {
+    assert_eq!(made(event(SqlOperation::Commit, "")).name, "COMMIT");
+    let prepared = made(event(SqlOperation::Prepare, "DELETE FROM users WHERE id = $1"));
+    assert_eq!(prepared.name, "PREPARE DELETE users");
+    assert_eq!(get(&prepared, "db.operation.name"), "PREPARE");
+    assert_eq!(get(&prepared, "db.query.text"), "DELETE FROM users WHERE id = $1");
+}
+
+#[test]
+fn a_drivers_code_is_the_error() {
+    let mut failed = event(SqlOperation::Exec, "INSERT INTO users VALUES (1)");
+    failed.span.outcome = Outcome::Error;
+    failed.state = Text { value: "23505".into(), truncated: false };
+    let span = made(failed.clone());
+    assert_eq!(get(&span, "db.response.status_code"), "23505");
+    assert_eq!(
+        (get(&span, "error.type").as_str(), span.status),
+        ("23505", Status::Error(String::new()))
+    );
+    failed.state = Text::default();
+    failed.message = Text { value: "driver: bad connection".into(), truncated: false };
+    let span = made(failed);
+    assert_eq!(get(&span, "error.type"), "driver: bad connection");
+    assert_eq!(get(&span, "db.response.status_code"), "-");
+}
+
+#[test]
+fn an_unknown_database_is_some_sql() {
+    let span = span(event(SqlOperation::Query, "SELECT 1"), &ProcessInfo::default(), 0);
+    assert_eq!(get(&span, "db.system.name"), "other_sql");
+    assert_eq!(get(&span, "server.address"), "-");
+}

@@ -1,0 +1,178 @@
+//! What a SQL statement may show: its text without literals, and what it is about.
+//!
+//! One pass: `Lexer` makes tokens, `Output` writes them, `Subject` notes operations and tables. By
+//! hand, because SQL parsers refuse what stands here: text that is cut, of any vendor, of a dialect
+//! that is only guessed. This never fails; where the reading is doubtful it removes too much rather
+//! than too little, and writes one `?` for all that follows.
+//!
+//! Not here: which dialect a driver speaks, which attributes come of it, and whether the grammar is
+//! right. Words are kept, so a value that is written as a name (`SET ROLE alice`) stays.
+
+mod lexer;
+mod subject;
+mod words;
+
+use lexer::{Lexer, Token};
+use subject::Subject;
+
+/// What is left of a statement without its literals, and what it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Statement {
+    /// The statement without comments, and with `?` for every literal.
+    pub text: String,
+    /// `SELECT`, `CREATE TABLE`.
+    pub operation: Option<String>,
+    /// The first table that the operation names, as written.
+    pub collection: Option<String>,
+    /// All operations and their tables in order: `db.query.summary`.
+    pub summary: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    PostgreSql,
+    MySql,
+    Sqlite,
+    /// Unknown: a string that dialects end at different places is removed with all that follows.
+    Other,
+}
+
+/// Takes the literals out of a statement; `truncated` says that its end is missing.
+pub(crate) fn parse(text: &str, dialect: Dialect, truncated: bool) -> Statement {
+    let mut lexer = Lexer::new(text, dialect);
+    let mut output = Output::new(text.len());
+    let mut subject = Subject::default();
+    let mut before_doubt: Option<Subject<'_>> = None;
+    while let Some((token, space)) = lexer.next() {
+        output.space(space);
+        if lexer.doubtful() && before_doubt.is_none() {
+            output.mark = output.text.len();
+            before_doubt = Some(subject.clone());
+        }
+        if token == Token::Rest {
+            // A doubtful string was read wrongly, perhaps: what came since may be its content.
+            output.rest(before_doubt.is_some());
+            subject.push(Token::Value, space);
+            subject = before_doubt.unwrap_or(subject);
+            break;
+        }
+        output.push(token);
+        // A word at the cut may be the beginning of another.
+        let cut = truncated && lexer.at_end() && matches!(token, Token::Word(_));
+        subject.push(if cut { Token::Value } else { token }, space);
+    }
+    let (operation, collection, summary) = subject.end(truncated);
+    Statement { text: output.finish(truncated), operation, collection, summary }
+}
+
+/// The statement as it is shown.
+struct Output {
+    text: String,
+    /// How much of the text stands before the first doubtful string.
+    mark: usize,
+    list: Option<List>,
+    /// The end of a list that was shortened, when at most a comma came since.
+    row: Option<usize>,
+}
+
+/// A parenthesis that holds nothing but values so far.
+struct List {
+    start: usize,
+    /// Where the shortened list ends that this one continues.
+    row: Option<usize>,
+    values: bool,
+}
+
+impl Output {
+    fn new(capacity: usize) -> Self {
+        let text = String::with_capacity(capacity.saturating_add(8));
+        Self { text, mark: usize::MAX, list: None, row: None }
+    }
+
+    fn space(&mut self, space: bool) {
+        if space && !self.text.is_empty() {
+            self.text.push(' ');
+        }
+    }
+
+    fn push(&mut self, token: Token<'_>) {
+        match token {
+            Token::Sign("(") => {
+                let row = self.row.take();
+                self.list = Some(List { start: self.text.len(), row, values: false });
+            }
+            Token::Sign(")") => match self.list.take() {
+                Some(list) if list.values => {
+                    self.shorten(&list);
+                    self.row = Some(self.text.len());
+                    return;
+                }
+                _ => self.row = None,
+            },
+            Token::Sign(",") => {}
+            Token::Sign("-" | "+") if self.text.trim_end().ends_with(['(', ',']) => {}
+            Token::Value | Token::Placeholder(_) => match &mut self.list {
+                Some(list) => list.values = true,
+                None => self.row = None,
+            },
+            _ => (self.list, self.row) = (None, None),
+        }
+        self.text.push_str(match token {
+            Token::Word(text) | Token::Quoted(text) => text,
+            Token::Placeholder(text) | Token::Sign(text) => text,
+            Token::Value | Token::Rest => "?",
+        });
+    }
+
+    /// `(?, $2, ?)` becomes `(?)`, and nothing at all after another such list.
+    fn shorten(&mut self, list: &List) {
+        match list.row {
+            Some(end) => self.cut(end),
+            None => {
+                self.cut(list.start);
+                self.text.push_str("(?)");
+            }
+        }
+    }
+
+    /// Writes the value that is all the rest; `doubt` says that it began at the mark.
+    fn rest(&mut self, doubt: bool) {
+        if doubt {
+            self.cut(self.mark);
+            (self.list, self.row) = (None, None);
+        }
+        self.push(Token::Value);
+    }
+
+    fn cut(&mut self, at: usize) {
+        self.mark = self.mark.min(at);
+        // All positions were ends of this text; if one is not, nothing is better than a panic.
+        if self.text.is_char_boundary(at) {
+            self.text.truncate(at);
+        } else {
+            self.text.clear();
+        }
+    }
+
+    fn finish(mut self, truncated: bool) -> String {
+        if let Some(list) = self.list.take().filter(|list| list.values) {
+            // The text ended within the list.
+            self.shorten(&list);
+            if list.row.is_none() {
+                self.text.pop();
+            }
+        }
+        if truncated {
+            self.text.push('…');
+        }
+        self.text
+    }
+}
+
+#[cfg(test)]
+#[path = "sql_text_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "sql_text/secret_tests.rs"]
+mod secret_tests;

@@ -1,0 +1,229 @@
+//! What programs ask databases for, through `database/sql`: real servers, several drivers, old and new
+//! versions of them and of Go.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use gotap_e2e::{App, Gotap, Span, can_trace};
+use gotap_testkit::go::{self, Mode, Version};
+use gotap_testkit::mysql::Mysql;
+use gotap_testkit::postgres::Postgres;
+
+/// Versions of the drivers, by the list of dependencies that names them, and of Go.
+const BUILDS: [(Option<&str>, u32); 3] = [(Some("old"), 18), (None, 26), (None, 27)];
+
+/// A driver with its database, and what spans say of it.
+struct Database {
+    driver: &'static str,
+    dsn: String,
+    system: &'static str,
+    port: Option<u16>,
+    namespace: Option<&'static str>,
+    placeholder: &'static str,
+    /// Codes of a duplicate key, a syntax error and a table that is missing.
+    codes: [&'static str; 3],
+}
+
+/// Runs `test` with each build on a fresh table, and names those that failed.
+fn with_each(database: &Database, test: impl Fn(&App) -> Result<()>) -> Result<()> {
+    let mut failures = Vec::new();
+    for (dependencies, minor) in BUILDS {
+        let version = Version::of(minor);
+        let program = match dependencies {
+            Some(name) => go::build_with("sqlapp", name, version, Mode::Plain),
+            None => go::build("sqlapp", version, Mode::Plain),
+        };
+        let result = program.and_then(|program| test(&start(&program, database)?));
+        if let Err(error) = result {
+            let name = dependencies.unwrap_or("newest");
+            let driver = database.driver;
+            failures.push(format!("Go {version}, {name} drivers, {driver}: {error:#}"));
+        }
+    }
+    ensure!(failures.is_empty(), "{}", failures.join("\n\n"));
+    Ok(())
+}
+
+fn start(program: &Path, database: &Database) -> Result<App> {
+    App::start_with(program, &["-driver", database.driver, "-dsn", &database.dsn], &[])
+}
+
+/// The client spans of a request for `path`; all must be its children.
+fn asked(gotap: &Gotap, app: &App, path: &str) -> Result<Vec<Span>> {
+    let before = gotap.spans()?.len();
+    app.get(path, &[])?;
+    gotap.wait_for_lines(before + 1)?;
+    // The server's span comes last.
+    let spans = gotap.wait_for_spans(before + 1)?.split_off(before);
+    let list = Span::list(&spans);
+    let (server, clients) = spans.split_last().with_context(|| list.clone())?;
+    ensure!(server.is_server() && server.target() == path, "{list}");
+    for client in clients {
+        ensure!(client.is_client() && client.is_child_of(server), "{path}: {client:#?}");
+        ensure!(server.start <= client.start && client.end <= server.end, "{path}: {client:#?}");
+    }
+    Ok(clients.to_vec())
+}
+
+fn check(database: &Database) -> Result<()> {
+    with_each(database, |app| {
+        let gotap = Gotap::trace_what("all", &["--pid", &app.pid().to_string()])?;
+        statements(database, app, &gotap)?;
+        transactions(database, app, &gotap)?;
+        errors(database, app, &gotap)?;
+        let ended = gotap.stop()?;
+        ensure!(ended.summary.dropped.is_empty(), "{:?}", ended.summary);
+        let printed = format!("{:?}", ended.spans);
+        ensure!(!printed.contains("secret"), "a literal was not removed");
+        Ok(())
+    })
+}
+
+fn statements(database: &Database, app: &App, gotap: &Gotap) -> Result<()> {
+    let place = database.placeholder;
+    let select = format!("SELECT id, name FROM things WHERE id = {place}");
+    for (path, how) in [
+        ("/query", "context"),
+        ("/queryrow", "context"),
+        ("/go", "ancestor"),
+        ("/noctx", "goroutine"),
+    ] {
+        let spans = asked(gotap, app, path)?;
+        let [span] = &spans[..] else { anyhow::bail!("{path}: {}", Span::list(&spans)) };
+        let expected = ("SELECT things", "SELECT", select.as_str());
+        check_span(database, span, expected).with_context(|| format!("{path}: {span:#?}"))?;
+        ensure!(span.parent == how, "{path}: {span:#?}");
+        ensure!(span.text("db.collection.name") == Some("things"), "{path}: {span:#?}");
+    }
+    for path in ["/exec", "/conn"] {
+        let spans = asked(gotap, app, path)?;
+        let [span] = &spans[..] else { anyhow::bail!("{path}: {}", Span::list(&spans)) };
+        let text = "INSERT INTO things (id, name) VALUES (?)";
+        let checked = check_span(database, span, ("INSERT things", "INSERT", text));
+        checked.with_context(|| format!("{path}: {span:#?}"))?;
+    }
+    let spans = asked(gotap, app, "/literal")?;
+    let text = "SELECT name FROM things WHERE name = ? AND id IN (?)";
+    check_span(database, &spans[0], ("SELECT things", "SELECT", text))?;
+    let spans = asked(gotap, app, "/large")?;
+    let text = spans[0].text("db.query.text").context("text")?;
+    ensure!(text.ends_with('…') && text.len() < 1100, "{text}");
+    let names = |spans: &[Span]| spans.iter().map(|s| s.name.clone()).collect::<Vec<_>>();
+    let prepared = names(&asked(gotap, app, "/prepared")?);
+    let expected =
+        ["PREPARE SELECT things", "PREPARE INSERT things", "SELECT things", "INSERT things"];
+    ensure!(prepared == expected, "{prepared:?}");
+    let again = names(&asked(gotap, app, "/prepared")?);
+    ensure!(again == ["SELECT things", "INSERT things"], "{again:?}");
+    Ok(())
+}
+
+fn check_span(
+    database: &Database,
+    span: &Span,
+    (name, operation, text): (&str, &str, &str),
+) -> Result<()> {
+    ensure!(span.name == name && span.text("db.query.summary") == Some(name), "name");
+    ensure!(span.text("db.system.name") == Some(database.system), "system");
+    ensure!(span.text("db.operation.name") == Some(operation), "operation");
+    ensure!(span.text("db.query.text") == Some(text), "text");
+    ensure!(span.status == "unset" && span.text("error.type").is_none(), "outcome");
+    check_place(database, span)
+}
+
+fn check_place(database: &Database, span: &Span) -> Result<()> {
+    ensure!(span.int("server.port") == database.port.map(Into::into), "port");
+    ensure!(span.text("db.namespace") == database.namespace, "namespace");
+    let address = database.port.map(|_| "127.0.0.1");
+    ensure!(span.text("server.address") == address, "address");
+    Ok(())
+}
+
+fn transactions(database: &Database, app: &App, gotap: &Gotap) -> Result<()> {
+    for (path, expected) in [
+        ("/tx", &["BEGIN", "INSERT things", "SELECT things", "COMMIT"][..]),
+        ("/rollback", &["BEGIN", "INSERT things", "ROLLBACK"]),
+    ] {
+        let spans = asked(gotap, app, path)?;
+        let names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
+        ensure!(names == expected, "{path}: {names:?}");
+        for span in &spans {
+            ensure!(span.status == "unset" && span.parent == "context", "{path}: {span:#?}");
+            check_place(database, span).with_context(|| format!("{path}: {span:#?}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn errors(database: &Database, app: &App, gotap: &Gotap) -> Result<()> {
+    for (path, code) in ["/duplicate", "/syntax", "/missing"].into_iter().zip(database.codes) {
+        let spans = asked(gotap, app, path)?;
+        let [span] = &spans[..] else { anyhow::bail!("{path}: {}", Span::list(&spans)) };
+        ensure!(span.status == "error" && span.message.is_empty(), "{path}: {span:#?}");
+        ensure!(span.text("db.response.status_code") == Some(code), "{path}: {span:#?}");
+        ensure!(span.text("error.type") == Some(code), "{path}: {span:#?}");
+    }
+    let spans = asked(gotap, app, "/timeout")?;
+    let [span] = &spans[..] else { anyhow::bail!("{}", Span::list(&spans)) };
+    ensure!(span.status == "error" && span.text("error.type").is_some(), "{span:#?}");
+    if database.port.is_some() {
+        let spans = asked(gotap, app, "/badconn")?;
+        let last = spans.last().context("spans")?;
+        ensure!(last.name == "SELECT things" && last.status == "unset", "{}", Span::list(&spans));
+    }
+    Ok(())
+}
+
+#[test]
+fn postgresql_is_told_through_both_drivers() -> Result<()> {
+    if !can_trace("postgresql_is_told_through_both_drivers") {
+        return Ok(());
+    }
+    let server = Postgres::start()?;
+    for driver in ["postgres", "pgx"] {
+        check(&Database {
+            driver,
+            dsn: server.dsn(),
+            system: "postgresql",
+            port: Some(server.port()),
+            namespace: Some("postgres"),
+            placeholder: "$1",
+            codes: ["23505", "42601", "42P01"],
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn mariadb_is_told() -> Result<()> {
+    if !can_trace("mariadb_is_told") {
+        return Ok(());
+    }
+    let server = Mysql::start()?;
+    check(&Database {
+        driver: "mysql",
+        dsn: server.dsn(),
+        system: "mysql",
+        port: Some(server.port()),
+        namespace: Some("shop"),
+        placeholder: "?",
+        codes: ["1062", "1064", "1146"],
+    })
+}
+
+#[test]
+fn sqlite_is_told() -> Result<()> {
+    if !can_trace("sqlite_is_told") {
+        return Ok(());
+    }
+    let folder = tempfile::TempDir::new()?;
+    check(&Database {
+        driver: "sqlite",
+        dsn: folder.path().join("test.db").to_string_lossy().into_owned(),
+        system: "sqlite",
+        port: None,
+        namespace: None,
+        placeholder: "?",
+        codes: ["1555", "1", "1"],
+    })
+}
