@@ -3,11 +3,11 @@
 //! [`decode`] turns the bytes of a ring-buffer record into an owned [`Event`]; [`raw`] holds the
 //! structures that are written into maps. Nothing inward of this crate knows a byte layout.
 
+mod decode;
 mod event;
 mod names;
 pub mod raw;
 
-pub use event::{
-    DEFAULT_MUX, DecodeError, Event, HttpEvent, Role, RpcEvent, SpanCore, SqlEvent, Text, decode,
-};
+pub use decode::{DecodeError, decode};
+pub use event::{DEFAULT_MUX, Event, HttpEvent, Role, RpcEvent, SpanCore, SqlEvent, Text};
 pub use names::{Drop, Outcome, Parent, Probe, SqlOperation};

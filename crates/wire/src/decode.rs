@@ -1,0 +1,287 @@
+//! Ring-buffer records as owned events.
+
+use core::net::{IpAddr, SocketAddr};
+
+use zerocopy::FromBytes;
+
+use crate::event::{Event, HttpEvent, Role, RpcEvent, SpanCore, SqlEvent, Text};
+use crate::names::{Outcome, Parent, SqlOperation};
+use crate::raw;
+
+const EXEC: u16 = 1;
+const EXIT: u16 = 2;
+const HTTP_SERVER: u16 = 3;
+const HTTP_CLIENT: u16 = 4;
+const TRACESTATE: u16 = 5;
+const HTTP_SERVER_SMALL: u16 = 6;
+const HTTP_CLIENT_SMALL: u16 = 7;
+const RPC_SERVER: u16 = 8;
+const RPC_CLIENT: u16 = 9;
+const RPC_STATUS: u16 = 10;
+const SQL: u16 = 11;
+
+const FLAG_TLS: u16 = 1;
+const FLAG_RAW_PATH: u16 = 2;
+const FLAG_TRACESTATE: u16 = 4;
+const FLAG_LINE: u16 = 8;
+const FLAG_CANCELED: u16 = 16;
+
+const FLAG_CLIENT_STREAMS: u16 = 1;
+const FLAG_SERVER_STREAMS: u16 = 2;
+const FLAG_NO_CODE: u16 = 4;
+const FLAG_RPC_TRACESTATE: u16 = 8;
+
+/// Why a record could not be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Fewer bytes than its kind needs.
+    #[error("record of {0} bytes is too short")]
+    Short(usize),
+    /// A kind that this version does not know.
+    #[error("record of unknown kind {0}")]
+    Kind(u16),
+    /// A number outside its range.
+    #[error("record with invalid {0}")]
+    Field(&'static str),
+}
+
+/// Decodes one record.
+///
+/// # Errors
+/// [`DecodeError`] for records that are short, of unknown kind or out of range.
+pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
+    let header: &raw::Header = view(bytes)?;
+    match header.kind {
+        EXEC | EXIT => {
+            let event: &raw::Lifecycle = view(bytes)?;
+            let (pid, time_ns) = (event.header.process, event.time_ns);
+            Ok(if header.kind == EXEC {
+                Event::Exec { pid, time_ns }
+            } else {
+                Event::Exit { pid, time_ns }
+            })
+        }
+        HTTP_SERVER => http(&Slots::of(view(bytes)?), Role::Server),
+        HTTP_CLIENT => http(&Slots::of(view(bytes)?), Role::Client),
+        HTTP_SERVER_SMALL => http(&Slots::of_small(view(bytes)?), Role::Server),
+        HTTP_CLIENT_SMALL => http(&Slots::of_small(view(bytes)?), Role::Client),
+        RPC_SERVER => Ok(Event::Rpc(Box::new(rpc(view(bytes)?, Role::Server)?))),
+        RPC_CLIENT => Ok(Event::Rpc(Box::new(rpc(view(bytes)?, Role::Client)?))),
+        SQL => Ok(Event::Sql(Box::new(sql(bytes)?))),
+        RPC_STATUS => Ok(Event::RpcStatus(Box::new(rpc(view(bytes)?, Role::Server)?))),
+        TRACESTATE => {
+            let event: &raw::Tracestate = view(bytes)?;
+            Ok(Event::Tracestate { span_id: event.span_id, text: text(&event.text, event.len) })
+        }
+        other => Err(DecodeError::Kind(other)),
+    }
+}
+
+fn view<T: FromBytes + zerocopy::Immutable + zerocopy::KnownLayout>(
+    bytes: &[u8],
+) -> Result<&T, DecodeError> {
+    T::ref_from_prefix(bytes).map(|(value, _)| value).map_err(|_| DecodeError::Short(bytes.len()))
+}
+
+/// An HTTP record of either size.
+struct Slots<'a> {
+    head: &'a raw::HttpHead,
+    method: &'a [u8],
+    peer: &'a [u8],
+    host: &'a [u8],
+    user_agent: &'a [u8],
+    route: &'a [u8],
+    text: &'a [u8],
+    target: &'a [u8],
+}
+
+impl<'a> Slots<'a> {
+    fn of(event: &'a raw::Http) -> Self {
+        Self {
+            head: &event.head,
+            method: &event.method,
+            peer: &event.peer,
+            host: &event.host,
+            user_agent: &event.user_agent,
+            route: &event.route,
+            text: &event.text,
+            target: &event.target,
+        }
+    }
+
+    fn of_small(event: &'a raw::HttpSmall) -> Self {
+        Self {
+            head: &event.head,
+            method: &event.method,
+            peer: &event.peer,
+            host: &event.host,
+            user_agent: &event.user_agent,
+            route: &event.route,
+            text: &[],
+            target: &event.target,
+        }
+    }
+}
+
+fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
+    let event = slots.head;
+    let has = |flag| event.flags & flag != 0;
+    let (method, target) = if has(FLAG_LINE) {
+        request_line(slots)
+    } else {
+        (text(slots.method, event.method_len), text(slots.target, event.target_len))
+    };
+    Ok(Event::Http(Box::new(HttpEvent {
+        instance: event.header.process,
+        role,
+        span: core(&event.span)?,
+        request_size: u64::try_from(event.request_size).ok(),
+        response_size: u64::try_from(event.response_size).ok(),
+        status: (event.status != 0).then_some(event.status),
+        version: (event.proto_major, event.proto_minor),
+        tls: has(FLAG_TLS),
+        raw_path: has(FLAG_RAW_PATH),
+        tracestate: has(FLAG_TRACESTATE),
+        canceled: has(FLAG_CANCELED),
+        error_type: if role == Role::Client { event.subject } else { 0 },
+        mux: if role == Role::Server { event.subject } else { 0 },
+        errno: event.errno,
+        method,
+        target,
+        host: text(slots.host, event.host_len),
+        peer: text(slots.peer, event.peer_len),
+        user_agent: text(slots.user_agent, event.user_agent_len),
+        route: text(slots.route, event.route_len),
+        error_text: text(slots.text, event.text_len),
+    })))
+}
+
+fn core(span: &raw::Span) -> Result<SpanCore, DecodeError> {
+    Ok(SpanCore {
+        start_ns: span.start_ns,
+        end_ns: span.end_ns,
+        goid: span.goid,
+        trace_id: span.trace_id,
+        span_id: span.span_id,
+        parent_span_id: span.parent_span_id,
+        trace_flags: span.trace_flags,
+        parent: Parent::from_number(span.parent.into()).ok_or(DecodeError::Field("parent"))?,
+        outcome: Outcome::from_number(span.outcome.into()).ok_or(DecodeError::Field("outcome"))?,
+        resend: span.resend,
+    })
+}
+
+fn rpc(event: &raw::Rpc, role: Role) -> Result<RpcEvent, DecodeError> {
+    let has = |flag| event.flags & flag != 0;
+    Ok(RpcEvent {
+        instance: event.header.process,
+        role,
+        span: core(&event.span)?,
+        code: (!has(FLAG_NO_CODE)).then_some(event.code),
+        error_type: event.subject,
+        client_streams: has(FLAG_CLIENT_STREAMS),
+        server_streams: has(FLAG_SERVER_STREAMS),
+        tracestate: has(FLAG_RPC_TRACESTATE),
+        peer: address(&event.peer, event.peer_len, event.peer_port),
+        local: address(&event.local, event.local_len, event.local_port),
+        method: text(&event.method, event.method_len),
+        target: text(&event.target, event.target_len),
+        message: text(&event.message, event.message_len),
+    })
+}
+
+fn sql(bytes: &[u8]) -> Result<SqlEvent, DecodeError> {
+    let (event, rest) =
+        raw::Sql::ref_from_prefix(bytes).map_err(|_| DecodeError::Short(bytes.len()))?;
+    // As much of the text was sent as there is; the ring buffer pads it.
+    let room = rest.len().min(raw::SQL_TEXT);
+    let number = (event.error == raw::TypeRole::SqlNumber as u8).then_some(event.number);
+    let errno = (event.error == raw::TypeRole::Errno as u8).then_some(event.number);
+    Ok(SqlEvent {
+        instance: event.header.process,
+        span: core(&event.span)?,
+        operation: SqlOperation::from_number(event.operation.into())
+            .ok_or(DecodeError::Field("operation"))?,
+        db: event.db,
+        error_type: event.subject,
+        number,
+        errno: errno.and_then(|number| u32::try_from(number).ok()),
+        state: text(&event.state, event.state_len),
+        message: text(&event.message, event.message_len),
+        text: text(&rest[..room], event.text_len),
+    })
+}
+
+/// An IPv4 address in IPv6's form is the former.
+fn address(bytes: &[u8; 16], len: u8, port: u16) -> Option<SocketAddr> {
+    let ip = match len {
+        4 => IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]]),
+        16 => IpAddr::from(*bytes).to_canonical(),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, port))
+}
+
+/// Method and target where they came in one piece, as they stand in the request line.
+fn request_line(slots: &Slots<'_>) -> (Text, Text) {
+    let method_len = slots.head.method_len;
+    let method = usize::from(method_len).min(slots.target.len());
+    let rest = slots.target.get(method + 1..).unwrap_or_default();
+    let rest_len = slots.head.target_len.saturating_sub(method_len.saturating_add(1));
+    (text(&slots.target[..method], method_len), text(rest, rest_len))
+}
+
+/// The first `len` bytes of `slot`; a longer `len` means that the target's string was cut.
+fn text(slot: &[u8], len: u16) -> Text {
+    let len = usize::from(len);
+    let truncated = len > slot.len();
+    let bytes = &slot[..len.min(slot.len())];
+    // A cut in the middle of a character is no invalid byte of the target's.
+    let bytes = match std::str::from_utf8(bytes) {
+        Err(e) if truncated && e.error_len().is_none() => &bytes[..e.valid_up_to()],
+        _ => bytes,
+    };
+    Text { value: String::from_utf8_lossy(bytes).into_owned(), truncated }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn cut_characters_are_dropped_and_bad_bytes_replaced() {
+        let cut = text("aé".as_bytes().split_at(2).0, 3);
+        assert_eq!(cut, Text { value: "a".into(), truncated: true });
+        assert_eq!(text(b"a\xffb", 3).value, "a\u{fffd}b");
+        assert_eq!(text(b"abc", 2).value, "ab");
+    }
+
+    #[test]
+    fn short_records_are_refused() {
+        assert_eq!(decode(&[3, 0, 0]), Err(DecodeError::Short(3)));
+        let mut record = vec![0u8; 100];
+        record[0] = 3;
+        assert_eq!(decode(&record), Err(DecodeError::Short(100)));
+        record[0] = 99;
+        assert_eq!(decode(&record), Err(DecodeError::Kind(99)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_decode_or_fail(kind in 0u16..12, mut bytes in prop::collection::vec(any::<u8>(), 0..1300)) {
+            if bytes.len() >= 2 {
+                bytes[..2].copy_from_slice(&kind.to_le_bytes());
+            }
+            let _ = decode(&bytes);
+        }
+
+        #[test]
+        fn whole_http_records_decode(mut bytes in prop::collection::vec(any::<u8>(), 872)) {
+            bytes[..2].copy_from_slice(&HTTP_SERVER.to_le_bytes());
+            bytes[8 + 57] %= 5; // parent
+            bytes[8 + 58] %= 5; // outcome
+            prop_assert!(matches!(decode(&bytes), Ok(Event::Http(_))));
+        }
+    }
+}

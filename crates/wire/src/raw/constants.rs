@@ -1,0 +1,314 @@
+//! What the programs are told of one process: offsets and addresses in it, and where single sites find
+//! what they need. Written into maps by `probes`.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use super::NONE;
+
+/// No register (`GT_NO_REGISTER`).
+pub const NO_REGISTER: u8 = 0xff;
+
+/// Where a site finds what it needs (`struct gt_site`): x86 numbers of registers, and offsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Site {
+    /// A [`SqlOperation`](crate::SqlOperation).
+    pub operation: u8,
+    /// 1: the site is the branch of a stack check.
+    pub flags: u8,
+    /// Register of the receiver.
+    pub base: u8,
+    /// Registers of the context.
+    pub context: [u8; 2],
+    /// Registers of the text.
+    pub text: [u8; 2],
+    /// Registers of the error.
+    pub error: [u8; 2],
+    /// Zero.
+    pub pad: u8,
+    /// The receiver is at this offset behind its register.
+    pub base_slot: u16,
+    /// The context is in this field of the receiver.
+    pub context_field: u16,
+    /// The text is.
+    pub text_field: u16,
+    /// The `sql.DB` is; else it is the receiver.
+    pub db_field: u16,
+    /// The error is at this distance from the stack pointer.
+    pub error_slot: u16,
+    /// The error is where the word at this offset in the closure points to.
+    pub error_closure: u16,
+    /// Zero.
+    pub pad2: u16,
+}
+
+impl Site {
+    /// A site that finds nothing.
+    pub const ABSENT: Self = Self {
+        operation: 0,
+        flags: 0,
+        base: NO_REGISTER,
+        context: [NO_REGISTER; 2],
+        text: [NO_REGISTER; 2],
+        error: [NO_REGISTER; 2],
+        pad: 0,
+        base_slot: NONE,
+        context_field: NONE,
+        text_field: NONE,
+        db_field: NONE,
+        error_slot: NONE,
+        error_closure: NONE,
+        pad2: 0,
+    };
+}
+
+/// Offsets in one kind of request (`struct gt_request`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[expect(missing_docs, reason = "each is the Go field of its name")]
+#[repr(C)]
+pub struct Request {
+    /// Bytes that matter.
+    pub size: u16,
+    pub method: u16,
+    pub url: u16,
+    pub proto_major: u16,
+    pub proto_minor: u16,
+    pub header: u16,
+    pub content_length: u16,
+    pub host: u16,
+    pub remote_addr: u16,
+    pub request_uri: u16,
+    pub tls: u16,
+    pub ctx: u16,
+    pub pattern: u16,
+    pub pat: u16,
+    pub response: u16,
+    pub body: u16,
+}
+
+impl Request {
+    /// Offsets of nothing.
+    pub const ABSENT: Self = Self {
+        size: 0,
+        method: NONE,
+        url: NONE,
+        proto_major: NONE,
+        proto_minor: NONE,
+        header: NONE,
+        content_length: NONE,
+        host: NONE,
+        remote_addr: NONE,
+        request_uri: NONE,
+        tls: NONE,
+        ctx: NONE,
+        pattern: NONE,
+        pat: NONE,
+        response: NONE,
+        body: NONE,
+    };
+}
+
+/// Offsets in one copy of the HTTP/2 implementation (`struct gt_http2`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[expect(missing_docs, reason = "each is the Go field of its name")]
+#[repr(C)]
+pub struct Http2 {
+    pub rws: u16,
+    pub status: u16,
+    pub written: u16,
+    pub stream: u16,
+    pub close_err: u16,
+    pub pad: [u16; 3],
+}
+
+impl Http2 {
+    /// Offsets of nothing.
+    pub const ABSENT: Self =
+        Self { rws: NONE, status: NONE, written: NONE, stream: NONE, close_err: NONE, pad: [0; 3] };
+}
+
+/// Offsets in `google.golang.org/grpc`, and types that it tells by (`struct gt_grpc`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[expect(missing_docs, reason = "each is the Go field or type of its name")]
+#[repr(C)]
+pub struct Grpc {
+    pub incoming_key: u64,
+    pub handler_transport: u64,
+    pub tcp_addr: u64,
+    pub server_workers: u16,
+    pub stream_method: u16,
+    pub stream_ctx: u16,
+    pub stream_state: u16,
+    pub transport_peer: u16,
+    pub transport_local: u16,
+    pub status_code: u16,
+    pub status_message: u16,
+    pub attempt_call: u16,
+    pub attempt_transport: u16,
+    pub attempt_stream: u16,
+    pub attempt_transparent: u16,
+    pub call_ctx: u16,
+    pub call_hdr: u16,
+    pub call_cc: u16,
+    pub call_desc: u16,
+    pub call_finished: u16,
+    pub hdr_method: u16,
+    pub cc_target: u16,
+    pub desc_client_streams: u16,
+    pub desc_server_streams: u16,
+    pub client_peer: u16,
+    pub starts_attempt: u16,
+    pub tcp_ip: u16,
+    pub tcp_port: u16,
+    pub value_key: u16,
+    pub value_val: u16,
+    pub pad: u16,
+}
+
+impl Grpc {
+    /// Offsets of nothing.
+    pub const ABSENT: Self = Self {
+        incoming_key: 0,
+        handler_transport: 0,
+        tcp_addr: 0,
+        server_workers: NONE,
+        stream_method: NONE,
+        stream_ctx: NONE,
+        stream_state: NONE,
+        transport_peer: NONE,
+        transport_local: NONE,
+        status_code: NONE,
+        status_message: NONE,
+        attempt_call: NONE,
+        attempt_transport: NONE,
+        attempt_stream: NONE,
+        attempt_transparent: NONE,
+        call_ctx: NONE,
+        call_hdr: NONE,
+        call_cc: NONE,
+        call_desc: NONE,
+        call_finished: NONE,
+        hdr_method: NONE,
+        cc_target: NONE,
+        desc_client_streams: NONE,
+        desc_server_streams: NONE,
+        client_peer: NONE,
+        starts_attempt: 0,
+        tcp_ip: NONE,
+        tcp_port: NONE,
+        value_key: NONE,
+        value_val: NONE,
+        pad: 0,
+    };
+}
+
+/// Constants of one process (`struct gt_process`). Offsets are in bytes, [`NONE`] where absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[expect(missing_docs, reason = "each is the Go field of its name")]
+#[repr(C)]
+pub struct Process {
+    pub instance: u32,
+    pub guards: u32,
+    pub allgptr: u64,
+    pub allglen: u64,
+    pub allp: u64,
+    pub goidgen: u64,
+    pub cancel_ctx: u64,
+    pub value_ctx: u64,
+    pub skip_alternate: u64,
+    pub bad_conn: u64,
+    pub serve_mux: u64,
+    pub dial_conn: u64,
+    pub dial_conn_size: u32,
+    pub pad0: u32,
+    pub g_goid: u16,
+    pub g_parent_goid: u16,
+    pub g_gopc: u16,
+    pub g_m: u16,
+    pub m_curg: u16,
+    pub p_goidcache: u16,
+    pub new_g_register: u16,
+    pub no_conn_error: u16,
+    pub no_conn_error_data: u16,
+    pub is_swiss: u16,
+    pub map_group_size: u16,
+    pub map_slots: u16,
+    pub pattern_str: u16,
+    pub resp_written: u16,
+    pub resp_status: u16,
+    pub url_scheme: u16,
+    pub url_host: u16,
+    pub url_path: u16,
+    pub url_raw_path: u16,
+    pub response_status: u16,
+    pub response_content_length: u16,
+    pub response_proto_major: u16,
+    pub response_proto_minor: u16,
+    pub response_request: u16,
+    pub server_handler: u16,
+    pub alternate_response: u16,
+    pub cancel_err: u16,
+    pub pad: u16,
+    /// `net/http.Request`, and `ServerRequest` of Go 1.27's HTTP/2.
+    pub requests: [Request; 2],
+    /// net/http's own HTTP/2, and that of `golang.org/x/net`.
+    pub http2: [Http2; 2],
+    pub grpc: Grpc,
+}
+
+impl Process {
+    /// Constants that say that nothing is known.
+    pub const ABSENT: Self = Self {
+        instance: 0,
+        guards: 0,
+        allgptr: 0,
+        allglen: 0,
+        allp: 0,
+        goidgen: 0,
+        cancel_ctx: 0,
+        value_ctx: 0,
+        skip_alternate: 0,
+        bad_conn: 0,
+        serve_mux: 0,
+        dial_conn: 0,
+        dial_conn_size: 0,
+        pad0: 0,
+        g_goid: NONE,
+        g_parent_goid: NONE,
+        g_gopc: NONE,
+        g_m: NONE,
+        m_curg: NONE,
+        p_goidcache: NONE,
+        new_g_register: NONE,
+        no_conn_error: NONE,
+        no_conn_error_data: NONE,
+        is_swiss: 0,
+        map_group_size: 0,
+        map_slots: 0,
+        pattern_str: NONE,
+        resp_written: NONE,
+        resp_status: NONE,
+        url_scheme: NONE,
+        url_host: NONE,
+        url_path: NONE,
+        url_raw_path: NONE,
+        response_status: NONE,
+        response_content_length: NONE,
+        response_proto_major: NONE,
+        response_proto_minor: NONE,
+        response_request: NONE,
+        server_handler: NONE,
+        alternate_response: NONE,
+        cancel_err: NONE,
+        pad: 0,
+        requests: [Request::ABSENT; 2],
+        http2: [Http2::ABSENT; 2],
+        grpc: Grpc::ABSENT,
+    };
+}
+
+const _: () = assert!(size_of::<Request>() == 32);
+const _: () = assert!(size_of::<Http2>() == 16);
+const _: () = assert!(size_of::<Site>() == 24);
+const _: () = assert!(size_of::<Grpc>() == 80);
+const _: () = assert!(size_of::<Process>() == 328);
