@@ -121,6 +121,8 @@ struct sql_call {
 	u8 active;
 	u8 again; /* an attempt failed for want of a connection, and the statement may try another */
 	u8 pad[6];
+	u64 text; /* where it could not be read at the start, and how long it is */
+	u64 text_len;
 	struct gt_sql_event event;
 };
 

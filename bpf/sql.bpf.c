@@ -47,6 +47,7 @@ static __noinline int sql_call_start(struct pt_regs *ctx, const struct gt_proces
 	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
 	const struct gt_site *site = site_of(ctx, proc);
 	struct sql_call *state;
+	struct go_string text;
 	u64 base;
 
 	if (!site)
@@ -63,8 +64,10 @@ static __noinline int sql_call_start(struct pt_regs *ctx, const struct gt_proces
 		base = read_u64(base + site->base_slot);
 	state->event.operation = site->operation;
 	state->event.db = site->db_field == GT_NONE ? base : read_u64(base + site->db_field);
-	state->event.text_len = copy_bytes(state->event.text, sizeof(state->event.text),
-					   text_of(ctx, site, base));
+	text = text_of(ctx, site, base);
+	state->text = text.ptr;
+	state->text_len = text.len;
+	state->event.text_len = copy_bytes(state->event.text, sizeof(state->event.text), text);
 	if (site->context[0] == GT_NO_REGISTER) {
 		if (site->context_field != GT_NONE)
 			*context = read_iface(base + site->context_field);
@@ -199,6 +202,11 @@ static __noinline int sql_end(struct pt_regs *ctx, const struct gt_process *proc
 		count_drop(GT_DROP_START_UNSEEN);
 		return 0;
 	}
+	/* A constant may lie in a page that nobody had touched yet; the driver has by now. */
+	if (!state->event.text_len && state->text_len)
+		state->event.text_len = copy_bytes(state->event.text, sizeof(state->event.text),
+						   (struct go_string){ state->text,
+								       state->text_len });
 	error = sql_error_of(ctx, site);
 	fill_sql_error(proc, &state->event, &error);
 	send_sql(proc, &state->event);

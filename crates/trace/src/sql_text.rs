@@ -49,7 +49,7 @@ pub(crate) fn parse(text: &str, dialect: Dialect, truncated: bool) -> Statement 
             output.mark = output.text.len();
             before_doubt = Some(subject.clone());
         }
-        if token == Token::Rest {
+        if matches!(token, Token::Rest) {
             // A doubtful string was read wrongly, perhaps: what came since may be its content.
             output.rest(before_doubt.is_some());
             subject.push(Token::Value, space);
@@ -97,11 +97,11 @@ impl Output {
 
     fn push(&mut self, token: Token<'_>) {
         match token {
-            Token::Sign("(") => {
+            Token::Sign(b'(') => {
                 let row = self.row.take();
                 self.list = Some(List { start: self.text.len(), row, values: false });
             }
-            Token::Sign(")") => match self.list.take() {
+            Token::Sign(b')') => match self.list.take() {
                 Some(list) if list.values => {
                     self.shorten(&list);
                     self.row = Some(self.text.len());
@@ -109,8 +109,8 @@ impl Output {
                 }
                 _ => self.row = None,
             },
-            Token::Sign(",") => {}
-            Token::Sign("-" | "+") if self.text.trim_end().ends_with(['(', ',']) => {}
+            Token::Sign(b',') => {}
+            Token::Sign(b'-' | b'+') if self.text.trim_end().ends_with(['(', ',']) => {}
             Token::Value | Token::Placeholder(_) => match &mut self.list {
                 Some(list) => list.values = true,
                 None => self.row = None,
@@ -119,8 +119,9 @@ impl Output {
         }
         self.text.push_str(match token {
             Token::Word(text) | Token::Quoted(text) => text,
-            Token::Placeholder(text) | Token::Sign(text) => text,
+            Token::Placeholder(text) => text,
             Token::Value | Token::Rest => "?",
+            Token::Sign(sign) => return self.text.push(char::from(sign)),
         });
     }
 

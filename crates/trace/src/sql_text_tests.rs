@@ -1,3 +1,5 @@
+//! What is left of statements, dialect by dialect.
+
 use super::Dialect::{MySql, Other, PostgreSql, Sqlite};
 use super::*;
 
@@ -103,7 +105,10 @@ fn mysql_has_its_quotes() {
         &[MySql],
         &[
             (r"SELECT 'it\'s', 'a\\', b", "SELECT ?, ?, b"),
-            (r#"SELECT "it's", "a""b", "c\"d" FROM `t``'1`"#, "SELECT ?, ?, ? FROM `t``'1`"),
+            (r#"SELECT "it's", "a""b", "c\"d" FROM `t``1`"#, "SELECT ?, ?, ? FROM `t``1`"),
+            (r"SELECT a, 'it\'s' FROM t /* a='b' */", "SELECT a, ? FROM t"),
+            (r"SELECT a, 'it\'s' FROM t /* don't */", "SELECT a, ?"),
+            ("SELECT a FROM `t'1`", "SELECT a FROM `t'1`"),
             ("SELECT _utf8mb4'a', _latin1\"b\"", "SELECT _utf8mb4?, _latin1?"),
             ("SELECT a # it's\n, 1", "SELECT a , ?"),
             ("SELECT a--1, b -- it's\n", "SELECT a--?, b"),

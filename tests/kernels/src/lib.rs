@@ -15,8 +15,12 @@ use std::path::{Path, PathBuf};
 use gotap_testkit::go::{Mode, Version};
 
 /// Go programs on the disk: folder below `apps/`, version and mode. They must be static.
-pub const PROGRAMS: [(&str, Version, Mode); 2] =
-    [("httpapp", Version::NEWEST, Mode::Plain), ("httpapp", Version::OLDEST, Mode::Plain)];
+pub const PROGRAMS: [(&str, Version, Mode); 4] = [
+    ("httpapp", Version::NEWEST, Mode::Plain),
+    ("httpapp", Version::OLDEST, Mode::Plain),
+    ("grpcapp", Version::NEWEST, Mode::Plain),
+    ("sqlapp", Version::NEWEST, Mode::Plain),
+];
 
 /// Where the disk has gotap.
 pub const GOTAP: &str = "/bin/gotap";

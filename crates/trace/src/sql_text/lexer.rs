@@ -12,7 +12,7 @@ pub(super) enum Token<'a> {
     Quoted(&'a str),
     Value,
     Placeholder(&'a str),
-    Sign(&'a str),
+    Sign(u8),
     /// A literal that goes on to the end, as far as can be told.
     Rest,
 }
@@ -34,9 +34,20 @@ pub(super) struct Lexer<'a> {
     doubtful: bool,
 }
 
-/// Letters of all scripts are parts of words; so no token ends within a character.
+/// The bytes of words. Letters of all scripts are, so that no token ends within a character.
+const WORD: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0u8;
+    while byte < u8::MAX {
+        byte += 1;
+        table[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80;
+    }
+    table
+};
+
 fn word_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80
+    WORD[usize::from(byte)]
 }
 
 fn word_start(byte: u8) -> bool {
@@ -56,8 +67,18 @@ impl<'a> Lexer<'a> {
         self.doubtful
     }
 
+    #[inline]
     fn peek(&self, ahead: usize) -> Option<u8> {
         self.text.as_bytes().get(self.at.saturating_add(ahead)).copied()
+    }
+
+    fn before(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at.wrapping_sub(1)).copied()
+    }
+
+    /// Whether a name, or what stands for one, touches what begins here.
+    fn named(&self) -> bool {
+        self.before().is_some_and(|b| word_byte(b) || matches!(b, b'"' | b'`' | b']' | b')'))
     }
 
     fn since(&self, start: usize) -> &'a str {
@@ -70,12 +91,21 @@ impl<'a> Lexer<'a> {
 
     /// The next token, and whether there is space before it.
     pub(super) fn next(&mut self) -> Option<(Token<'a>, bool)> {
-        let start = self.at;
-        if !self.blank() {
+        let (blank, doubtful) = (self.at, self.doubtful);
+        if !self.blank() || doubtful && self.odd_quotes(self.since(blank)) {
             return Some((Token::Rest, true));
         }
-        let space = self.at > start;
-        let token = self.token(self.peek(0)?);
+        let start = self.at;
+        let byte = self.peek(0)?;
+        let mut token = self.token(byte);
+        let string = match byte {
+            b'$' => false,
+            b'"' => self.dialect == Dialect::MySql,
+            _ => matches!(token, Token::Value),
+        };
+        if doubtful && !string && self.odd_quotes(self.since(start)) {
+            token = Token::Rest;
+        }
         if self.is(&[Dialect::Sqlite, Dialect::Other]) {
             let is =
                 |word: &str, words: &[&str]| words.iter().any(|w| w.eq_ignore_ascii_case(word));
@@ -84,29 +114,29 @@ impl<'a> Lexer<'a> {
                 Token::Word(word) if is(word, &["LIKE", "GLOB", "MATCH", "REGEXP"]) => {
                     Operand::Next
                 }
-                Token::Sign("=" | "<" | ">" | "|") => Operand::Next,
+                Token::Sign(b'=' | b'<' | b'>' | b'|') => Operand::Next,
                 Token::Word(_) => Operand::No,
                 _ if self.operand == Operand::Next => Operand::No,
                 _ => self.operand,
             };
         }
-        Some((token, space))
+        Some((token, blank < start))
+    }
+
+    /// After a doubtful string, a comment or name with one quote may be the end of another string.
+    fn odd_quotes(&self, text: &str) -> bool {
+        let odd = |quote| text.bytes().filter(|b| *b == quote).count() % 2 == 1;
+        odd(b'\'') || self.dialect == Dialect::MySql && odd(b'"')
     }
 
     /// Skips whitespace and comments; false where a comment does not end.
     fn blank(&mut self) -> bool {
         loop {
-            match (self.peek(0), self.peek(1)) {
-                (Some(0..=b' '), _) => self.at += 1,
-                // MySQL reads `a--1` as a difference.
-                (Some(b'-'), Some(b'-'))
-                    if self.dialect != Dialect::MySql
-                        || self.peek(2).is_none_or(|b| b <= b' ' || b == 0x7f) =>
-                {
-                    self.line()
-                }
-                (Some(b'#'), _) if self.dialect == Dialect::MySql => self.line(),
-                (Some(b'/'), Some(b'*')) => {
+            match self.peek(0) {
+                Some(0..=b' ') => self.at += 1,
+                Some(b'-') if self.peek(1) == Some(b'-') && self.comment() => self.line(),
+                Some(b'#') if self.dialect == Dialect::MySql => self.line(),
+                Some(b'/') if self.peek(1) == Some(b'*') => {
                     if !self.block() {
                         return false;
                     }
@@ -114,6 +144,11 @@ impl<'a> Lexer<'a> {
                 _ => return true,
             }
         }
+    }
+
+    /// Whether two dashes begin a comment: MySQL reads `a--1` as a difference.
+    fn comment(&self) -> bool {
+        self.dialect != Dialect::MySql || self.peek(2).is_none_or(|b| b <= b' ' || b == 0x7f)
     }
 
     fn line(&mut self) {
@@ -149,36 +184,30 @@ impl<'a> Lexer<'a> {
 
     fn token(&mut self, byte: u8) -> Token<'a> {
         use Dialect::{MySql, Other, PostgreSql, Sqlite};
-        let start = self.at;
-        let before = start.checked_sub(1).and_then(|at| self.text.as_bytes().get(at)).copied();
-        let digit_follows = self.peek(1).is_some_and(|b| b.is_ascii_digit());
-        let named = before.is_some_and(|b| word_byte(b) || matches!(b, b'"' | b'`' | b']' | b')'));
+        let digit_follows = || self.peek(1).is_some_and(|b| b.is_ascii_digit());
         match byte {
             b'\'' => self.string(byte, false),
             b'"' if self.dialect == MySql => self.string(byte, false),
-            b'"' => match self.quoted(byte) {
+            b'"' => {
                 // SQLite takes an unknown name for a string, and its users write it so.
-                Token::Quoted(_)
-                    if self.operand != Operand::No
-                        && before != Some(b'.')
-                        && self.peek(0) != Some(b'.') =>
-                {
-                    Token::Value
+                let operand = self.operand != Operand::No && self.before() != Some(b'.');
+                match self.quoted(byte) {
+                    Token::Quoted(_) if operand && self.peek(0) != Some(b'.') => Token::Value,
+                    token => token,
                 }
-                token => token,
-            },
+            }
             b'`' if self.dialect != PostgreSql => self.quoted(byte),
             b'[' if self.is(&[Sqlite, Other]) && self.bracketed() => self.quoted(b']'),
             b'0'..=b'9' => self.number(),
-            b'.' if digit_follows && !named => self.number(),
+            b'.' if digit_follows() && !self.named() => self.number(),
             b'$' if self.is(&[PostgreSql, Other]) => self.dollar(),
-            b'$' | b'?' | b'%' | b'@' | b':' => self.placeholder(byte, named),
+            b'$' | b'?' | b'%' | b'@' | b':' => self.placeholder(byte),
             // It stands in strings only, so this is one, and its beginning was taken for an end.
             b'\\' => Token::Rest,
             _ if word_start(byte) => self.word(),
             _ => {
                 self.at += 1;
-                Token::Sign(self.since(start))
+                Token::Sign(byte)
             }
         }
     }
@@ -263,7 +292,7 @@ impl<'a> Lexer<'a> {
         let quotes = rest.as_bytes().get(tag + 1) == Some(&b'$')
             && !self.peek(1).is_some_and(|b| b.is_ascii_digit());
         let Some((quote, content)) = rest.split_at_checked(tag + 2).filter(|_| quotes) else {
-            return self.placeholder(b'$', false);
+            return self.placeholder(b'$');
         };
         match content.find(quote) {
             Some(length) => {
@@ -274,9 +303,10 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// `$1`, `?`, `?1`, `%s`, `@p1`, `:name` and what else begins so; `named`: a name touches it.
-    fn placeholder(&mut self, sigil: u8, named: bool) -> Token<'a> {
+    /// `$1`, `?`, `?1`, `%s`, `@p1`, `:name` and what else begins so.
+    fn placeholder(&mut self, sigil: u8) -> Token<'a> {
         let start = self.at;
+        let (before, named) = (self.before(), self.named());
         self.at += 1;
         let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
         let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
@@ -291,15 +321,14 @@ impl<'a> Lexer<'a> {
         let starts_word = rest.first().copied().is_some_and(word_start);
         let takes = match sigil {
             b'%' if word == 1 && rest.first() == Some(&b's') => word,
-            b':' | b'@' if rest.first() == Some(&sigil) => {
-                self.at += 1;
-                return Token::Sign(self.since(start));
+            b':' | b'@' if before == Some(sigil) || rest.first() == Some(&sigil) => {
+                return Token::Sign(sigil);
             }
             b':' | b'@' if starts_word => word,
             b'$' if starts_word && self.dialect != Dialect::PostgreSql => word,
             b'$' | b':' | b'@' | b'?' if numbered => digits,
             b'?' => 0,
-            _ => return Token::Sign(self.since(start)),
+            _ => return Token::Sign(sigil),
         };
         self.at += takes;
         Token::Placeholder(self.since(start))
@@ -307,10 +336,12 @@ impl<'a> Lexer<'a> {
 
     fn word(&mut self) -> Token<'a> {
         let start = self.at;
-        while self.peek(0).is_some_and(word_byte) {
-            self.at += 1;
-        }
+        let rest = self.text.as_bytes().get(start..).unwrap_or_default();
+        self.at += rest.iter().take_while(|b| word_byte(**b)).count();
         let word = self.since(start);
+        if word.len() > 1 {
+            return Token::Word(word);
+        }
         let unicode = matches!(word, "U" | "u") && self.peek(0) == Some(b'&');
         let prefix = matches!(word, "E" | "e" | "N" | "n" | "B" | "b" | "X" | "x");
         match self.peek(usize::from(unicode)) {

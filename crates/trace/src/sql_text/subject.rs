@@ -6,7 +6,7 @@
 
 use super::lexer::Token;
 use super::words::{
-    Room, is_after_tables, is_before_object, is_before_table, is_object, unquoted, upper,
+    Room, is_after_tables, is_before_object, is_before_table, is_object, is_word, unquoted, upper,
 };
 
 /// OpenTelemetry's limit for a summary.
@@ -71,7 +71,7 @@ pub(super) struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     pub(super) fn push(&mut self, token: Token<'a>, space: bool) {
-        if token == Token::Sign(";") {
+        if matches!(token, Token::Sign(b';')) {
             return self.end_of_statement();
         }
         self.begun = true;
@@ -85,17 +85,17 @@ impl<'a> Subject<'a> {
                 self.common_table(name);
                 Previous::Other
             }
-            Token::Sign("(") => {
+            Token::Sign(b'(') => {
                 self.depth = self.depth.saturating_add(1);
                 self.lists &= !self.bit();
                 self.queries &= !self.bit();
                 Previous::Border
             }
-            Token::Sign(")") => {
+            Token::Sign(b')') => {
                 self.depth = self.depth.saturating_sub(1);
                 Previous::Border
             }
-            Token::Sign(",") => {
+            Token::Sign(b',') => {
                 if self.lists & self.bit() != 0 {
                     self.expect = Expect::Source;
                 }
@@ -118,11 +118,11 @@ impl<'a> Subject<'a> {
     fn named(&mut self, token: Token<'a>, space: bool) -> bool {
         if let Some(name) = &mut self.name {
             match token {
-                Token::Sign(".") => name.push('.'),
+                Token::Sign(b'.') => name.push('.'),
                 Token::Word(part) if name.ends_with('.') => name.push_str(part),
                 Token::Quoted(part) if name.ends_with('.') => name.push_str(unquoted(part)),
                 _ => {
-                    let call = token == Token::Sign("(") && !space;
+                    let call = matches!(token, Token::Sign(b'(')) && !space;
                     self.end_of_name(call && self.expect == Expect::Source);
                     return false;
                 }
@@ -180,98 +180,100 @@ impl<'a> Subject<'a> {
             Expect::Operation => self.operation(upper),
             Expect::Object => self.object(upper),
             _ if self.with && self.depth == self.base => match upper {
-                "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "REPLACE" | "VALUES" => {
+                b"SELECT" | b"INSERT" | b"UPDATE" | b"DELETE" | b"MERGE" | b"REPLACE"
+                | b"VALUES" => {
                     self.operation(upper);
                 }
-                "RECURSIVE" => {}
+                b"RECURSIVE" => {}
                 _ => self.common_table(word),
             },
             _ => self.clause(upper, previous),
         }
         self.previous = match upper {
-            "WITH" | "RECURSIVE" => Previous::With,
-            "AS" | "EXPLAIN" | "ANALYZE" | "VERBOSE" | "PLAN" | "BEGIN" => Previous::Border,
-            "DISTINCT" => Previous::Distinct,
+            b"WITH" | b"RECURSIVE" => Previous::With,
+            b"AS" | b"EXPLAIN" | b"ANALYZE" | b"VERBOSE" | b"PLAN" | b"BEGIN" => Previous::Border,
+            b"DISTINCT" => Previous::Distinct,
             _ => Previous::Other,
         };
     }
 
-    fn operation(&mut self, upper: &str) {
+    fn operation(&mut self, upper: &[u8]) {
         self.base = self.depth;
         self.with = false;
         match upper {
-            "" => self.expect = Expect::Nothing,
-            "WITH" => (self.expect, self.with) = (Expect::Nothing, true),
+            _ if !is_word(upper) => self.expect = Expect::Nothing,
+            b"WITH" => (self.expect, self.with) = (Expect::Nothing, true),
             _ => {
                 if self.operation.is_none() && !self.several {
-                    self.operation = Some(upper.to_owned());
+                    self.operation = Some(String::from_utf8_lossy(upper).into_owned());
                 }
                 self.verb(upper);
             }
         }
     }
 
-    fn verb(&mut self, verb: &str) {
-        self.piece(verb);
+    fn verb(&mut self, verb: &[u8]) {
+        self.piece(&String::from_utf8_lossy(verb));
         let bit = self.bit();
         self.lists &= !bit;
         self.expect = match verb {
-            "CREATE" | "ALTER" | "DROP" => Expect::Object,
-            "UPDATE" | "TRUNCATE" | "COPY" | "TABLE" => Expect::Target,
+            b"CREATE" | b"ALTER" | b"DROP" => Expect::Object,
+            b"UPDATE" | b"TRUNCATE" | b"COPY" | b"TABLE" => Expect::Target,
             _ => Expect::Nothing,
         };
         match verb {
-            "SELECT" | "DELETE" => self.queries |= bit,
-            "UPDATE" => (self.queries, self.lists) = (self.queries | bit, self.lists | bit),
-            "DROP" | "TRUNCATE" => self.lists |= bit,
-            "GRANT" | "REVOKE" => self.rights = true,
+            b"SELECT" | b"DELETE" => self.queries |= bit,
+            b"UPDATE" => (self.queries, self.lists) = (self.queries | bit, self.lists | bit),
+            b"DROP" | b"TRUNCATE" => self.lists |= bit,
+            b"GRANT" | b"REVOKE" => self.rights = true,
             _ => {}
         }
     }
 
     /// The word after `CREATE`.
-    fn object(&mut self, upper: &str) {
+    fn object(&mut self, upper: &[u8]) {
         if is_before_object(upper) {
             return;
         }
         self.expect = Expect::Nothing;
         if is_object(upper) {
-            self.piece(upper);
+            let object = String::from_utf8_lossy(upper);
+            self.piece(&object);
             if let Some(operation) = self.operation.as_mut().filter(|_| !self.several) {
                 operation.push(' ');
-                operation.push_str(upper);
+                operation.push_str(&object);
             }
-            self.on = matches!(upper, "INDEX" | "TRIGGER" | "POLICY" | "RULE");
+            self.on = matches!(upper, b"INDEX" | b"TRIGGER" | b"POLICY" | b"RULE");
         }
-        if matches!(upper, "TABLE" | "VIEW") {
+        if matches!(upper, b"TABLE" | b"VIEW") {
             self.expect = Expect::Target;
         } else {
             self.lists &= !self.bit();
         }
     }
 
-    fn clause(&mut self, upper: &str, previous: Previous) {
+    fn clause(&mut self, upper: &[u8], previous: Previous) {
         let bit = self.bit();
         let query = self.queries & bit != 0;
         match upper {
             _ if self.rights => {}
-            "SELECT" => self.verb(upper),
-            "INSERT" | "DELETE" | "MERGE" | "UPDATE" if previous == Previous::Border => {
+            b"SELECT" => self.verb(upper),
+            b"INSERT" | b"DELETE" | b"MERGE" | b"UPDATE" if previous == Previous::Border => {
                 self.verb(upper);
             }
-            "WITH" if previous == Previous::Border && self.depth == self.base => {
+            b"WITH" if previous == Previous::Border && self.depth == self.base => {
                 self.with = true;
             }
-            "FROM" if query && previous != Previous::Distinct => {
+            b"FROM" if query && previous != Previous::Distinct => {
                 self.lists |= bit;
                 self.expect = Expect::Source;
             }
-            "JOIN" | "STRAIGHT_JOIN" if query => self.expect = Expect::Source,
-            "INTO" => self.expect = Expect::Target,
-            "TABLE" if !query && self.depth == self.base && self.collection.is_none() => {
+            b"JOIN" | b"STRAIGHT_JOIN" if query => self.expect = Expect::Source,
+            b"INTO" => self.expect = Expect::Target,
+            b"TABLE" if !query && self.depth == self.base && self.collection.is_none() => {
                 self.expect = Expect::Target;
             }
-            "ON" if self.on => (self.on, self.expect) = (false, Expect::Target),
+            b"ON" if self.on => (self.on, self.expect) = (false, Expect::Target),
             _ if is_after_tables(upper) => self.lists &= !bit,
             _ => {}
         }

@@ -2,19 +2,19 @@
 //! `subject`. They are few: what no client sends in numbers is missing.
 
 /// Where a word is put in capitals.
-#[derive(Default)]
-pub(super) struct Room([u8; 16]);
+pub(super) type Room = [u8; 16];
 
-/// The word in capitals if it can be a keyword, else nothing.
-pub(super) fn upper<'r>(word: &str, room: &'r mut Room) -> &'r str {
-    let Some(room) = room.0.get_mut(..word.len()) else { return "" };
-    for (to, from) in room.iter_mut().zip(word.bytes()) {
-        if !from.is_ascii_alphabetic() && from != b'_' {
-            return "";
-        }
-        *to = from.to_ascii_uppercase();
-    }
-    core::str::from_utf8(room).unwrap_or_default()
+/// The word in capitals; nothing if it is longer than any keyword.
+pub(super) fn upper<'r>(word: &str, room: &'r mut Room) -> &'r [u8] {
+    let Some(room) = room.get_mut(..word.len()) else { return b"" };
+    room.copy_from_slice(word.as_bytes());
+    room.make_ascii_uppercase();
+    room
+}
+
+/// Whether these are letters, and some.
+pub(super) fn is_word(upper: &[u8]) -> bool {
+    !upper.is_empty() && upper.iter().all(|b| b.is_ascii_uppercase() || *b == b'_')
 }
 
 /// A name without its quotes, if it needs none.
@@ -33,100 +33,101 @@ pub(super) fn unquoted(name: &str) -> &str {
 }
 
 /// What `CREATE`, `ALTER` and `DROP` are about.
-pub(super) fn is_object(word: &str) -> bool {
+pub(super) fn is_object(word: &[u8]) -> bool {
     matches!(
         word,
-        "TABLE"
-            | "VIEW"
-            | "INDEX"
-            | "SEQUENCE"
-            | "SCHEMA"
-            | "DATABASE"
-            | "FUNCTION"
-            | "PROCEDURE"
-            | "TRIGGER"
-            | "TYPE"
-            | "EXTENSION"
-            | "ROLE"
-            | "USER"
-            | "POLICY"
-            | "DOMAIN"
-            | "EVENT"
-            | "TABLESPACE"
-            | "SERVER"
-            | "PUBLICATION"
-            | "SUBSCRIPTION"
-            | "AGGREGATE"
-            | "RULE"
+        b"TABLE"
+            | b"VIEW"
+            | b"INDEX"
+            | b"SEQUENCE"
+            | b"SCHEMA"
+            | b"DATABASE"
+            | b"FUNCTION"
+            | b"PROCEDURE"
+            | b"TRIGGER"
+            | b"TYPE"
+            | b"EXTENSION"
+            | b"ROLE"
+            | b"USER"
+            | b"POLICY"
+            | b"DOMAIN"
+            | b"EVENT"
+            | b"TABLESPACE"
+            | b"SERVER"
+            | b"PUBLICATION"
+            | b"SUBSCRIPTION"
+            | b"AGGREGATE"
+            | b"RULE"
     )
 }
 
 /// What may stand between `CREATE` and that.
-pub(super) fn is_before_object(word: &str) -> bool {
+pub(super) fn is_before_object(word: &[u8]) -> bool {
     matches!(
         word,
-        "OR" | "REPLACE"
-            | "TEMP"
-            | "TEMPORARY"
-            | "UNIQUE"
-            | "UNLOGGED"
-            | "MATERIALIZED"
-            | "GLOBAL"
-            | "LOCAL"
-            | "VIRTUAL"
-            | "RECURSIVE"
-            | "FOREIGN"
-            | "EXTERNAL"
-            | "FULLTEXT"
-            | "SPATIAL"
+        b"OR"
+            | b"REPLACE"
+            | b"TEMP"
+            | b"TEMPORARY"
+            | b"UNIQUE"
+            | b"UNLOGGED"
+            | b"MATERIALIZED"
+            | b"GLOBAL"
+            | b"LOCAL"
+            | b"VIRTUAL"
+            | b"RECURSIVE"
+            | b"FOREIGN"
+            | b"EXTERNAL"
+            | b"FULLTEXT"
+            | b"SPATIAL"
     )
 }
 
 /// What may stand between FROM, INTO, UPDATE or TABLE and a name.
-pub(super) fn is_before_table(word: &str) -> bool {
+pub(super) fn is_before_table(word: &[u8]) -> bool {
     matches!(
         word,
-        "ONLY"
-            | "LATERAL"
-            | "IF"
-            | "NOT"
-            | "EXISTS"
-            | "OR"
-            | "IGNORE"
-            | "REPLACE"
-            | "ABORT"
-            | "FAIL"
-            | "ROLLBACK"
-            | "LOW_PRIORITY"
-            | "TABLE"
-            | "TEMP"
-            | "TEMPORARY"
-            | "UNLOGGED"
-            | "OUTFILE"
-            | "DUMPFILE"
+        b"ONLY"
+            | b"LATERAL"
+            | b"IF"
+            | b"NOT"
+            | b"EXISTS"
+            | b"OR"
+            | b"IGNORE"
+            | b"REPLACE"
+            | b"ABORT"
+            | b"FAIL"
+            | b"ROLLBACK"
+            | b"LOW_PRIORITY"
+            | b"TABLE"
+            | b"TEMP"
+            | b"TEMPORARY"
+            | b"UNLOGGED"
+            | b"OUTFILE"
+            | b"DUMPFILE"
     )
 }
 
 /// Words that end a list of tables.
-pub(super) fn is_after_tables(word: &str) -> bool {
+pub(super) fn is_after_tables(word: &[u8]) -> bool {
     matches!(
         word,
-        "WHERE"
-            | "GROUP"
-            | "ORDER"
-            | "HAVING"
-            | "LIMIT"
-            | "OFFSET"
-            | "FETCH"
-            | "UNION"
-            | "EXCEPT"
-            | "INTERSECT"
-            | "SET"
-            | "VALUES"
-            | "WINDOW"
-            | "RETURNING"
-            | "FOR"
-            | "USING"
-            | "DUPLICATE"
+        b"WHERE"
+            | b"GROUP"
+            | b"ORDER"
+            | b"HAVING"
+            | b"LIMIT"
+            | b"OFFSET"
+            | b"FETCH"
+            | b"UNION"
+            | b"EXCEPT"
+            | b"INTERSECT"
+            | b"SET"
+            | b"VALUES"
+            | b"WINDOW"
+            | b"RETURNING"
+            | b"FOR"
+            | b"USING"
+            | b"DUPLICATE"
     )
 }

@@ -2,6 +2,7 @@
 //! for the scenarios ([`scenarios`]), so that it outlives their failures, and switches the machine
 //! off. What was wrong is said on the console, the result on the report's serial port.
 
+mod calls;
 mod clock;
 mod http1;
 mod init;

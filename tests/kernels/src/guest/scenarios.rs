@@ -9,13 +9,13 @@ use gotap_e2e::binary;
 use gotap_kernel_tests::report::Line;
 use probes::{Features, verify};
 
-use crate::{clock, http1, tls};
+use crate::{calls, clock, http1, tls};
 
 /// Name, whether it tests anything on a kernel with these features, and function.
 type Scenario = (&'static str, fn(&Features) -> bool, fn() -> Result<()>);
 
 /// All of them, the quick and telling ones first.
-const ALL: [Scenario; 7] = [
+const ALL: [Scenario; 9] = [
     ("load all programs", always, load_all),
     ("doctor", always, doctor),
     ("HTTP/1", always, http1::newest_and_oldest_go),
@@ -23,6 +23,8 @@ const ALL: [Scenario; 7] = [
     ("HTTP/1, no uprobe_multi", |features| features.uprobe_multi, http1::one_by_one),
     ("HTTP/1, exact lineage", always, http1::exact_lineage),
     ("TLS and HTTP/2", always, tls::http1_and_http2),
+    ("gRPC", always, calls::grpc),
+    ("database/sql", always, calls::sql),
     ("clock is set", always, clock::is_set),
 ];
 
