@@ -10,7 +10,7 @@ use gotap_testkit::mysql::Mysql;
 use gotap_testkit::postgres::Postgres;
 
 /// Versions of the drivers, by the list of dependencies that names them, and of Go.
-const BUILDS: [(Option<&str>, u32); 3] = [(Some("old"), 18), (None, 26), (None, 27)];
+const BUILDS: [(Option<&str>, u32); 2] = [(Some("old"), 18), (None, 27)];
 
 /// A driver with its database, and what spans say of it.
 struct Database {
