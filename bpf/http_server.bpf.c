@@ -332,9 +332,6 @@ static __noinline int send_server(const struct gt_process *proc, struct server_s
 		if (http2->close_err != GT_NONE)
 			closed = read_iface(read_field(state->rws, http2->stream) +
 					    http2->close_err);
-		/* What it was canceled with, or its type. */
-		if (!closed.tab && read_field(state->context, proc->cancel_err))
-			state->flags |= GT_HTTP_CANCELED;
 	}
 	find_strings(proc, state, &strings);
 	if (!closed.tab && are_short(&strings) && state->peer_len <= PEER_SHORT)

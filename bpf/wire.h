@@ -100,7 +100,6 @@ enum gt_outcome {
 #define GT_HTTP_TLS 1
 #define GT_HTTP_RAW_PATH 2 /* the path is as sent; otherwise it is decoded */
 #define GT_HTTP_TRACESTATE 4 /* a GT_EVENT_TRACESTATE of the same span went before */
-#define GT_HTTP_CANCELED 16 /* its context was canceled while the handler ran */
 #define GT_HTTP_LINE 8 /* `target` starts with the method and a space, target_len counts them */
 
 struct gt_event_header {
@@ -387,8 +386,7 @@ struct gt_process {
 	__u16 response_request;
 	__u16 server_handler;
 	__u16 alternate_response; /* stack offset of the response, GT_NONE: in its register */
-	__u16 cancel_err; /* in context.cancelCtx */
-	__u16 pad;
+	__u16 pad[2];
 	struct gt_request requests[GT_REQUEST_KINDS];
 	struct gt_http2 http2[GT_HTTP2_KINDS];
 	struct gt_grpc grpc;

@@ -32,8 +32,6 @@ pub(crate) fn closed_early(event: &HttpEvent) -> Option<(&'static str, &'static 
     match event.error_text.value.as_str() {
         "http2: stream closed" => Some(("stream reset", "the stream was reset")),
         "client disconnected" => Some(("client disconnected", "the client disconnected")),
-        // A reset cancels the context first, and then says why: the handler may be quicker.
-        _ if event.canceled => Some(("stream reset", "the stream was reset")),
         _ => None,
     }
 }

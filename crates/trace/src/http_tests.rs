@@ -28,7 +28,6 @@ fn event(role: Role) -> HttpEvent {
         tls: false,
         raw_path: false,
         tracestate: false,
-        canceled: false,
         error_type: 0,
         mux: 0,
         errno: 0,

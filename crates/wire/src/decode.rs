@@ -24,7 +24,6 @@ const FLAG_TLS: u16 = 1;
 const FLAG_RAW_PATH: u16 = 2;
 const FLAG_TRACESTATE: u16 = 4;
 const FLAG_LINE: u16 = 8;
-const FLAG_CANCELED: u16 = 16;
 
 const FLAG_CLIENT_STREAMS: u16 = 1;
 const FLAG_SERVER_STREAMS: u16 = 2;
@@ -142,7 +141,6 @@ fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
         tls: has(FLAG_TLS),
         raw_path: has(FLAG_RAW_PATH),
         tracestate: has(FLAG_TRACESTATE),
-        canceled: has(FLAG_CANCELED),
         error_type: if role == Role::Client { event.subject } else { 0 },
         mux: if role == Role::Server { event.subject } else { 0 },
         errno: event.errno,

@@ -68,8 +68,6 @@ pub struct HttpEvent {
     pub raw_path: bool,
     /// Whether a tracestate came ahead of this event.
     pub tracestate: bool,
-    /// Whether the request's context was canceled while the handler ran (HTTP/2 server).
-    pub canceled: bool,
     /// Address of the error's type descriptor, 0 without an error.
     pub error_type: u64,
     /// Address of the `http.ServeMux` that routed the request, where the request does not name its

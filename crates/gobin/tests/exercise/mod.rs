@@ -68,8 +68,13 @@ fn code(binary: &Binary<'_>) -> usize {
         let mut sites: Vec<Site> = binary.return_sites(function);
         sites.extend(binary.entry_site(function));
         sites.extend(binary.store_site(function, 152).map(|(site, ..)| site));
+        sites.extend(binary.branch_site(function, None, 2));
+        answers += usize::from(binary.closure_variables(function, 8).is_some());
         for callee in &functions {
             sites.extend(binary.result_site(function, callee));
+            sites.extend(binary.branch_site(function, Some(callee), 4));
+            sites.extend(binary.slot_site(function, callee, 0).map(|(site, _)| site));
+            sites.extend(binary.next_call_site(function, callee, function));
             sites.extend(binary.call_site(function, callee));
             sites.extend(binary.sentinel_site(function, callee).map(|(site, ..)| site));
             if let Some((site, [place, _])) = binary.nonzero_site(function, callee, 1) {

@@ -19,7 +19,6 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     for typ in context.types.with_methods(&["Deadline", "Done", "Value"]).iter().take(MAX_TYPES) {
         if typ.name == "*context.cancelCtx" {
             plan.constants.cancel_ctx = typ.vaddr;
-            plan.constants.cancel_err = context.offset("context.cancelCtx", &["err"]);
         } else if typ.name == "*context.valueCtx" {
             plan.constants.value_ctx = typ.vaddr;
         }

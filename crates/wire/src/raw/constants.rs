@@ -247,8 +247,7 @@ pub struct Process {
     pub response_request: u16,
     pub server_handler: u16,
     pub alternate_response: u16,
-    pub cancel_err: u16,
-    pub pad: u16,
+    pub pad: [u16; 2],
     /// `net/http.Request`, and `ServerRequest` of Go 1.27's HTTP/2.
     pub requests: [Request; 2],
     /// net/http's own HTTP/2, and that of `golang.org/x/net`.
@@ -299,8 +298,7 @@ impl Process {
         response_request: NONE,
         server_handler: NONE,
         alternate_response: NONE,
-        cancel_err: NONE,
-        pad: 0,
+        pad: [0; 2],
         requests: [Request::ABSENT; 2],
         http2: [Http2::ABSENT; 2],
         grpc: Grpc::ABSENT,
