@@ -122,4 +122,24 @@ proptest! {
             assert_hidden(&statement(dialect, &parts), dialect);
         }
     }
+
+    /// With NO_BACKSLASH_ESCAPES in MySQL; in the others with backslashes, which they do not know.
+    #[test]
+    fn no_literal_is_shown_with_other_settings(
+        parts in prop::collection::vec((NOISE, NOISE, 0usize..3), 1..4)
+    ) {
+        for dialect in [PostgreSql, MySql, Sqlite] {
+            let mut text = "SELECT a".to_owned();
+            for (left, right, before) in &parts {
+                let content = format!("{left} zq {right}");
+                text += [", ", " AND b = ", " x, "][*before];
+                text += &match dialect {
+                    MySql => string(&content, '\'', false),
+                    _ => escaped(&content),
+                };
+            }
+            let shown = format!("{:?}", parse(&text, dialect, false));
+            prop_assert!(!shown.contains("zq"), "{dialect:?} {text:?}: {shown}");
+        }
+    }
 }
