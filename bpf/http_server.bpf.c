@@ -164,7 +164,8 @@ static __always_inline bool accept_request(struct pt_regs *ctx, const struct gt_
  * The start of a request. Most begin in serverHandler.ServeHTTP(sh, rw http.ResponseWriter, req
  * *http.Request), those of handlers that HTTP/2 was given directly in (*serverConn).runHandler(sc,
  * rw *responseWriter, req, handler), and gRPC's in (*Server).handleStream(s, transport, stream).
- * Requests of HTTP/2 have goroutines, and so states, of their own. One function for all sites, so that the verifier goes through what follows once.
+ * Requests of HTTP/2 have goroutines, and so states, of their own. One function for all sites, so that
+ * the verifier goes through what follows once.
  */
 static __noinline int server_start(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
 {

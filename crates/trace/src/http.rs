@@ -1,7 +1,6 @@
 //! HTTP events as spans: the stable HTTP semantic conventions (1.23 and later).
 
 use std::borrow::Cow;
-use std::io;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use wire::{HttpEvent, Outcome, Role, Text};
@@ -9,7 +8,7 @@ use wire::{HttpEvent, Outcome, Role, Text};
 use crate::assemble::ProcessInfo;
 use crate::http2;
 use crate::span::{Kind, Span, Status, Value};
-use crate::text::{host_port, marked};
+use crate::text::{error_message, host_port, marked};
 
 /// What Go's `url.URL.EscapedPath` escapes in a path.
 const PATH: &AsciiSet = &CONTROLS
@@ -183,14 +182,8 @@ fn error(event: &HttpEvent, process: &ProcessInfo) -> (Value, String) {
     if let Some((kind, message)) = name.and_then(|name| http2::error(name, event.errno)) {
         return (Value::Static(kind), message);
     }
-    let message = if event.errno != 0 {
-        errno_text(event.errno)
-    } else if name.is_some_and(|name| name == "context.deadlineExceededError") {
-        // It holds nothing: its method returns the text.
-        "context deadline exceeded".to_owned()
-    } else {
-        marked(&event.error_text.value, event.error_text.truncated)
-    };
+    let errno = (event.errno != 0).then_some(event.errno);
+    let message = error_message(errno, name, &event.error_text);
     let kind = match (event.span.outcome, message.as_str(), name) {
         (Outcome::CtxDone, ..) => Value::Static("context done"),
         // Go's sentinel errors all have the same type: the text is what tells them apart.
@@ -201,12 +194,6 @@ fn error(event: &HttpEvent, process: &ProcessInfo) -> (Value, String) {
         _ => Value::Static("_OTHER"),
     };
     (kind, message)
-}
-
-/// `Connection refused` and the like, without the number that Rust appends.
-fn errno_text(errno: u32) -> String {
-    let text = io::Error::from_raw_os_error(errno.cast_signed()).to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
 /// The path of a ServeMux pattern: `[METHOD ][HOST]/[PATH]`.

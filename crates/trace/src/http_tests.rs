@@ -1,26 +1,16 @@
 //! Tests of the mapping from HTTP events to spans.
 
-use wire::{Parent, SpanCore};
+use wire::Parent;
 
 use super::*;
+use crate::test_support::{core, get};
 
 fn event(role: Role) -> HttpEvent {
     let text = |value: &str| Text { value: value.into(), truncated: false };
     HttpEvent {
         instance: 1,
         role,
-        span: SpanCore {
-            start_ns: 1_000,
-            end_ns: 3_500,
-            goid: 7,
-            trace_id: [1; 16],
-            span_id: [2; 8],
-            parent_span_id: [3; 8],
-            trace_flags: 1,
-            parent: Parent::None,
-            outcome: Outcome::Done,
-            resend: 0,
-        },
+        span: core(Parent::None),
         request_size: Some(0),
         response_size: Some(3),
         status: Some(200),
@@ -48,14 +38,6 @@ fn client() -> HttpEvent {
     event.target.value = "/a b/ü".into();
     event.host.value = "[::1]:8443".into();
     event
-}
-
-fn get(span: &Span, key: &str) -> String {
-    match span.get(key) {
-        Some(Value::Int(n)) => n.to_string(),
-        Some(value) => value.as_str().unwrap().to_owned(),
-        None => "-".into(),
-    }
 }
 
 #[test]

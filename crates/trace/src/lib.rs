@@ -11,6 +11,8 @@ mod rpc;
 mod span;
 mod sql;
 mod sql_text;
+#[cfg(test)]
+mod test_support;
 mod text;
 
 pub use assemble::{Assembler, Databases, ProcessInfo, Routes};

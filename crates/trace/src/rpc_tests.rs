@@ -1,26 +1,16 @@
 //! Tests of the mapping from gRPC events to spans.
 
-use wire::{Outcome, Parent, SpanCore};
+use wire::Parent;
 
 use super::*;
+use crate::test_support::{core, get};
 
 fn event(role: Role) -> RpcEvent {
     let text = |value: &str| Text { value: value.into(), truncated: false };
     RpcEvent {
         instance: 1,
         role,
-        span: SpanCore {
-            start_ns: 1_000,
-            end_ns: 3_500,
-            goid: 7,
-            trace_id: [1; 16],
-            span_id: [2; 8],
-            parent_span_id: [3; 8],
-            trace_flags: 1,
-            parent: Parent::Context,
-            outcome: Outcome::Done,
-            resend: 0,
-        },
+        span: core(Parent::Context),
         code: Some(0),
         error_type: 0,
         client_streams: false,
@@ -31,14 +21,6 @@ fn event(role: Role) -> RpcEvent {
         method: text("/shop.Cart/Add"),
         target: text("dns:///cart:50051"),
         message: Text::default(),
-    }
-}
-
-fn get(span: &Span, key: &str) -> String {
-    match span.get(key) {
-        Some(Value::Int(n)) => n.to_string(),
-        Some(value) => value.as_str().unwrap().to_owned(),
-        None => "-".into(),
     }
 }
 

@@ -1,14 +1,12 @@
 //! Operations on databases as spans: the semantic conventions for database clients. Statements lose
 //! their literals here (`sql_text`), before anybody sees them.
 
-use std::io;
-
 use wire::{Outcome, SqlEvent, SqlOperation};
 
 use crate::assemble::ProcessInfo;
 use crate::span::{Kind, Span, Status, Value};
 use crate::sql_text::{self, Dialect, Statement};
-use crate::text::marked;
+use crate::text::error_message;
 
 type Attributes = Vec<(&'static str, Value)>;
 
@@ -114,14 +112,7 @@ fn outcome(event: &SqlEvent, process: &ProcessInfo, out: &mut Attributes) -> Sta
         return Status::Error(String::new());
     }
     let name = process.type_names.get(&event.error_type);
-    let message = match (event.errno, name.map(String::as_str)) {
-        (Some(errno), _) => {
-            let text = io::Error::from_raw_os_error(errno.cast_signed()).to_string();
-            text.split(" (os error").next().unwrap_or_default().to_lowercase()
-        }
-        (None, Some("context.deadlineExceededError")) => "context deadline exceeded".to_owned(),
-        _ => marked(&event.message.value, event.message.truncated),
-    };
+    let message = error_message(event.errno, name, &event.message);
     let kind = match (message.as_str(), name) {
         // Go's sentinel errors all have the same type: the text is what tells them apart.
         (text @ ("context canceled" | "driver: bad connection" | "EOF"), _) => {

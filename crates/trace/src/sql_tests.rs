@@ -2,26 +2,16 @@
 
 use std::sync::Arc;
 
-use wire::{Parent, SpanCore, Text};
+use wire::{Parent, Text};
 
 use super::*;
 use crate::Databases;
+use crate::test_support::{core, get};
 
 fn event(operation: SqlOperation, text: &str) -> SqlEvent {
     SqlEvent {
         instance: 1,
-        span: SpanCore {
-            start_ns: 1_000,
-            end_ns: 3_500,
-            goid: 7,
-            trace_id: [1; 16],
-            span_id: [2; 8],
-            parent_span_id: [3; 8],
-            trace_flags: 1,
-            parent: Parent::Context,
-            outcome: Outcome::Done,
-            resend: 0,
-        },
+        span: core(Parent::Context),
         operation,
         db: 0xdb,
         error_type: 0,
@@ -50,14 +40,6 @@ impl Databases for One {
 fn made(event: SqlEvent) -> Span {
     let process = ProcessInfo { databases: Some(Arc::new(One)), ..ProcessInfo::default() };
     span(event, &process, 0)
-}
-
-fn get(span: &Span, key: &str) -> String {
-    match span.get(key) {
-        Some(Value::Int(n)) => n.to_string(),
-        Some(value) => value.as_str().unwrap().to_owned(),
-        None => "-".into(),
-    }
 }
 
 #[test]

@@ -1,5 +1,9 @@
 //! Small things that all instruments do with texts.
 
+use std::io;
+
+use wire::Text;
+
 /// Splits `host[:port]`, also with an IPv6 literal.
 pub(crate) fn host_port(text: &str) -> Option<(&str, Option<u16>)> {
     if text.is_empty() {
@@ -18,6 +22,25 @@ pub(crate) fn host_port(text: &str) -> Option<(&str, Option<u16>)> {
 /// The text, with an ellipsis where it was cut.
 pub(crate) fn marked(text: &str, cut: bool) -> String {
     if cut { format!("{text}…") } else { text.to_owned() }
+}
+
+/// What an error says: of the operating system's what that calls it, else its own text. `name` is that
+/// of its type.
+pub(crate) fn error_message(errno: Option<u32>, name: Option<&String>, text: &Text) -> String {
+    if let Some(errno) = errno {
+        return errno_text(errno);
+    }
+    if name.is_some_and(|name| name == "context.deadlineExceededError") {
+        // It holds nothing: its method returns the text.
+        return "context deadline exceeded".to_owned();
+    }
+    marked(&text.value, text.truncated)
+}
+
+/// `Connection refused` and the like, without the number that Rust appends.
+fn errno_text(errno: u32) -> String {
+    let text = io::Error::from_raw_os_error(errno.cast_signed()).to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
 #[cfg(test)]
