@@ -71,8 +71,6 @@ static __noinline int send_rpc_server(const struct gt_process *proc,
 	if (!event)
 		return 0;
 	fill_server_span(state, goid, GT_OUTCOME_DONE, &event->span);
-	if (state->flags & GT_HTTP_TRACESTATE)
-		event->flags |= GT_RPC_TRACESTATE;
 	if (message)
 		event->code = read_field(message, proc->grpc.status_code);
 	if (event->code)
@@ -238,7 +236,7 @@ static __noinline int send_rpc_client(const struct gt_process *proc, struct rpc_
 				      u64 call, u64 attempt)
 {
 	struct gt_rpc_event *event = new_rpc_event(proc, GT_EVENT_RPC_CLIENT);
-	u64 desc, transport;
+	u64 transport;
 
 	if (!event)
 		return 0;
@@ -258,11 +256,6 @@ static __noinline int send_rpc_client(const struct gt_process *proc, struct rpc_
 		event->message_len = state->message_len;
 		__builtin_memcpy(event->message, state->message, sizeof(event->message));
 	}
-	desc = read_field(call, proc->grpc.call_desc);
-	if (read_bool(desc, proc->grpc.desc_client_streams))
-		event->flags |= GT_RPC_CLIENT_STREAMS;
-	if (read_bool(desc, proc->grpc.desc_server_streams))
-		event->flags |= GT_RPC_SERVER_STREAMS;
 	FILL_RPC(event, method, read_string(read_field(call, proc->grpc.call_hdr),
 					    proc->grpc.hdr_method));
 	FILL_RPC(event, target, read_string(read_field(call, proc->grpc.call_cc),

@@ -188,10 +188,7 @@ struct gt_tracestate_event {
 _Static_assert(sizeof(struct gt_tracestate_event) == 536, "wire");
 
 /* Bits of gt_rpc_event.flags. */
-#define GT_RPC_CLIENT_STREAMS 1 /* the client sends a stream of messages */
-#define GT_RPC_SERVER_STREAMS 2
 #define GT_RPC_NO_CODE 4 /* the error is no status: `subject` is its type */
-#define GT_RPC_TRACESTATE 8 /* a GT_EVENT_TRACESTATE of the same span went before */
 
 /* A call of gRPC. Addresses are those of TCP; other ones have length 0. */
 struct gt_rpc_event {
@@ -343,14 +340,13 @@ struct gt_grpc {
 	__u16 transport_peer, transport_local; /* net.Addr in a server's transport */
 	__u16 status_code, status_message;
 	__u16 attempt_call, attempt_transport, attempt_stream, attempt_transparent;
-	__u16 call_ctx, call_hdr, call_cc, call_desc, call_finished;
+	__u16 call_ctx, call_hdr, call_cc, call_finished;
 	__u16 hdr_method, cc_target;
-	__u16 desc_client_streams, desc_server_streams;
 	__u16 client_peer; /* net.Addr in a client's transport */
 	__u16 starts_attempt; /* a client's start has the attempt, and not the call, as receiver */
 	__u16 tcp_ip, tcp_port;
 	__u16 value_key, value_val; /* context.valueCtx */
-	__u16 pad;
+	__u16 pad[4];
 };
 _Static_assert(sizeof(struct gt_grpc) == 80, "wire");
 

@@ -25,10 +25,7 @@ const FLAG_RAW_PATH: u16 = 2;
 const FLAG_TRACESTATE: u16 = 4;
 const FLAG_LINE: u16 = 8;
 
-const FLAG_CLIENT_STREAMS: u16 = 1;
-const FLAG_SERVER_STREAMS: u16 = 2;
 const FLAG_NO_CODE: u16 = 4;
-const FLAG_RPC_TRACESTATE: u16 = 8;
 
 /// Why a record could not be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -177,9 +174,6 @@ fn rpc(event: &raw::Rpc, role: Role) -> Result<RpcEvent, DecodeError> {
         span: core(&event.span)?,
         code: (!has(FLAG_NO_CODE)).then_some(event.code),
         error_type: event.subject,
-        client_streams: has(FLAG_CLIENT_STREAMS),
-        server_streams: has(FLAG_SERVER_STREAMS),
-        tracestate: has(FLAG_RPC_TRACESTATE),
         peer: address(&event.peer, event.peer_len, event.peer_port),
         local: address(&event.local, event.local_len, event.local_port),
         method: text(&event.method, event.method_len),

@@ -104,12 +104,6 @@ pub struct RpcEvent {
     pub code: Option<u32>,
     /// Address of the error's type descriptor, where it has no code.
     pub error_type: u64,
-    /// Whether the client sends a stream of messages (client only).
-    pub client_streams: bool,
-    /// Whether the server does (client only).
-    pub server_streams: bool,
-    /// Whether a tracestate came ahead of this event.
-    pub tracestate: bool,
     /// The other side's address, when it is one of TCP.
     pub peer: Option<SocketAddr>,
     /// The own address (server).

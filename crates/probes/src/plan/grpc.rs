@@ -21,7 +21,6 @@ const SERVER: &str = "google.golang.org/grpc.Server";
 const CALL: &str = "google.golang.org/grpc.clientStream";
 const ATTEMPT: &str = "google.golang.org/grpc.csAttempt";
 const CONN: &str = "google.golang.org/grpc.ClientConn";
-const DESC: &str = "google.golang.org/grpc.StreamDesc";
 const TRANSPORT: &str = "google.golang.org/grpc/internal/transport";
 const STATUS_ERROR: &str = "google.golang.org/grpc/internal/status.Error";
 const STATUS_PROTO: &str = "google.golang.org/genproto/googleapis/rpc/status.Status";
@@ -29,12 +28,14 @@ const VALUE: &str = "context.valueCtx";
 
 pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     let linked = |name| context.binary.function(name).is_some();
-    if linked(HANDLE) {
+    let (serves, calls) = (linked(HANDLE), linked(FINISH));
+    if serves || calls {
         common(context, plan);
+    }
+    if serves {
         plan_server(context, plan);
     }
-    if linked(FINISH) {
-        common(context, plan);
+    if calls {
         plan_client(context, plan);
     }
 }
@@ -129,12 +130,9 @@ fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
     grpc.call_ctx = context.offset(CALL, &["ctx"]);
     grpc.call_hdr = context.offset(CALL, &["callHdr"]);
     grpc.call_cc = context.offset(CALL, &["cc"]);
-    grpc.call_desc = context.offset(CALL, &["desc"]);
     grpc.call_finished = context.offset(CALL, &["finished"]);
     grpc.hdr_method = context.offset(&format!("{TRANSPORT}.CallHdr"), &["Method"]);
     grpc.cc_target = context.offset(CONN, &["target"]);
-    grpc.desc_client_streams = context.offset(DESC, &["ClientStreams"]);
-    grpc.desc_server_streams = context.offset(DESC, &["ServerStreams"]);
     grpc.client_peer = context.offset(&format!("{TRANSPORT}.http2Client"), &["remoteAddr"]);
     let needed = [
         (grpc.attempt_call, "csAttempt.cs"),

@@ -150,19 +150,16 @@ pub struct Grpc {
     pub call_ctx: u16,
     pub call_hdr: u16,
     pub call_cc: u16,
-    pub call_desc: u16,
     pub call_finished: u16,
     pub hdr_method: u16,
     pub cc_target: u16,
-    pub desc_client_streams: u16,
-    pub desc_server_streams: u16,
     pub client_peer: u16,
     pub starts_attempt: u16,
     pub tcp_ip: u16,
     pub tcp_port: u16,
     pub value_key: u16,
     pub value_val: u16,
-    pub pad: u16,
+    pub pad: [u16; 4],
 }
 
 impl Grpc {
@@ -186,19 +183,16 @@ impl Grpc {
         call_ctx: NONE,
         call_hdr: NONE,
         call_cc: NONE,
-        call_desc: NONE,
         call_finished: NONE,
         hdr_method: NONE,
         cc_target: NONE,
-        desc_client_streams: NONE,
-        desc_server_streams: NONE,
         client_peer: NONE,
         starts_attempt: 0,
         tcp_ip: NONE,
         tcp_port: NONE,
         value_key: NONE,
         value_val: NONE,
-        pad: 0,
+        pad: [0; 4],
     };
 }
 
