@@ -46,17 +46,21 @@ static __always_inline void adopt(struct parent *out, const u8 *trace_id, u64 sp
 	out->how = how;
 }
 
-static __always_inline struct context_set *context_set_of(u64 context)
+/*
+ * Which set a context belongs to. Go allocates the contexts of one type side by side in pages of 8
+ * kB, so sets that are used after each other lie beside each other, too: what costs here is to miss
+ * the caches.
+ */
+static __always_inline u32 context_index(u64 context)
 {
-	/* Contexts are at least 16 bytes apart; the multiplication mixes what is left. */
-	u32 index = ((context >> 4) * 0x9e3779b97f4a7c15ULL) >> 51;
+	u32 page = ((context >> 13) * 0x9e3779b97f4a7c15ULL) >> (64 - CONTEXT_PAGE_BITS);
 
-	return bpf_map_lookup_elem(&contexts, &index);
+	return page << 6 | ((context >> 7) & 63);
 }
 
-static __always_inline u64 context_check(u64 context, const struct context_state *entry)
+static __always_inline u64 context_check(const struct context_state *entry)
 {
-	return context ^ entry->mark ^ entry->span_id ^ entry->trace_id[0] ^
+	return entry->context ^ entry->mark ^ entry->span_id ^ entry->trace_id[0] ^
 	       entry->trace_id[1] ^ entry->instance ^ ((u64)entry->trace_flags << 32) ^ 1;
 }
 
@@ -64,27 +68,29 @@ static __always_inline u64 context_check(u64 context, const struct context_state
 static __always_inline void remember_context(const struct gt_process *proc, u64 context, u64 mark,
 					     const struct server_state *state)
 {
-	struct context_set *set = context_set_of(context);
+	u32 index = context_index(context), way;
+	struct context_tags *tags = bpf_map_lookup_elem(&context_tags, &index);
+	struct context_set *set = bpf_map_lookup_elem(&contexts, &index);
 	struct context_state *entry;
-	u32 way;
 
-	if (!set)
+	if (!tags || !set)
 		return;
-	way = set->next & (CONTEXT_WAYS - 1);
+	way = tags->next & (CONTEXT_WAYS - 1);
 	for (u32 i = 0; i < CONTEXT_WAYS; i++) {
-		if (set->contexts[i] == context)
+		if (tags->contexts[i] == (u32)(context >> 4))
 			way = i;
 	}
-	set->next = way + 1;
-	set->contexts[way] = context;
+	tags->next = way + 1;
+	tags->contexts[way] = context >> 4;
 	entry = &set->ways[way];
 	entry->check = 0;
+	entry->context = context;
 	entry->mark = mark;
 	entry->span_id = state->span_id;
 	__builtin_memcpy(entry->trace_id, state->trace_id, 16);
 	entry->instance = proc->instance;
 	entry->trace_flags = state->trace_flags;
-	entry->check = context_check(context, entry);
+	entry->check = context_check(entry);
 }
 
 /*
@@ -93,15 +99,17 @@ static __always_inline void remember_context(const struct gt_process *proc, u64 
  */
 __noinline u32 way_of_context(u64 context, u64 mark, u32 instance)
 {
-	struct context_set *set = context_set_of(context);
+	u32 index = context_index(context);
+	struct context_tags *tags = bpf_map_lookup_elem(&context_tags, &index);
+	struct context_set *set = bpf_map_lookup_elem(&contexts, &index);
 
-	if (!set)
+	if (!tags || !set)
 		return 0;
 	for (u32 i = 0; i < CONTEXT_WAYS; i++) {
 		const struct context_state *entry = &set->ways[i];
 
-		if (set->contexts[i] == context && entry->mark == mark &&
-		    entry->instance == instance)
+		if (tags->contexts[i] == (u32)(context >> 4) && entry->context == context &&
+		    entry->mark == mark && entry->instance == instance)
 			return i + 1;
 	}
 	return 0;
@@ -110,7 +118,8 @@ __noinline u32 way_of_context(u64 context, u64 mark, u32 instance)
 /* Takes the request whose context is remembered there as the parent; gives whether it could. */
 static __always_inline int adopt_context(u64 context, u32 way, struct parent *out)
 {
-	struct context_set *set = context_set_of(context);
+	u32 index = context_index(context);
+	struct context_set *set = bpf_map_lookup_elem(&contexts, &index);
 	struct context_state *entry;
 
 	if (!set)
@@ -119,7 +128,8 @@ static __always_inline int adopt_context(u64 context, u32 way, struct parent *ou
 	adopt(out, (const u8 *)entry->trace_id, entry->span_id, entry->trace_flags,
 	      GT_PARENT_CONTEXT);
 	/* Torn by a writer on another processor: no parent rather than a wrong one. */
-	if (entry->check == context_check(context, entry) && out->span_id == entry->span_id)
+	if (entry->context == context && entry->check == context_check(entry) &&
+	    out->span_id == entry->span_id)
 		return 1;
 	out->how = GT_PARENT_NONE;
 	return 0;

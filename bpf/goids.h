@@ -108,7 +108,7 @@ static __noinline int publish_marks(struct goid_marks *marks, const struct serve
  */
 static __noinline int note_goids(const struct gt_process *proc, struct server_state *state)
 {
-	u64 now = bpf_ktime_get_ns();
+	u64 now = state->start_ns;
 	struct goid_marks *marks;
 
 	state->goidgen = 0;

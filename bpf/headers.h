@@ -13,9 +13,10 @@ struct found_headers {
 	struct go_string tracestate;
 };
 
-/* Addresses of the map elements of those headers, 0 while not found. */
+/* Addresses of the map elements of those headers, 0 while not found; the values' where known. */
 struct header_elems {
 	u64 user_agent, traceparent, tracestate;
+	u64 agent_values;
 };
 
 /* Groups or buckets of a header map that are looked at: 8 headers each. */
@@ -69,14 +70,15 @@ static __always_inline u32 used_slots(u64 control, u32 layout)
 }
 
 /*
- * Looks through the eight entries at `group`. A global function of scalars, which the verifier
- * checks once and not at each of its many calls; constant indexes, as 5.10 refuses others on the
- * stack. Pairs are read four at a time: functions that call each other have 512 bytes of stack in
- * all, in steps of 32.
+ * Looks through the eight entries at `group`. Gives what match_key does, and from bit 12 on where the
+ * values of User-Agent are if they came along: addresses have 52 bits at most. A global function of
+ * scalars, which the verifier checks once and not at each of its many calls; constant indexes, as
+ * 5.10 refuses others on the stack. Pairs are read four at a time: functions that call each other
+ * have 512 bytes of stack in all, in steps of 32.
  */
-__noinline u32 match_slots(u64 group, u32 layout)
+__noinline u64 match_slots(u64 group, u32 layout)
 {
-	u64 words[18];
+	u64 words[18], values = 0;
 	u32 found = 0, used;
 
 	if (bpf_probe_read_user(words, sizeof(words), (void *)group))
@@ -94,25 +96,29 @@ __noinline u32 match_slots(u64 group, u32 layout)
 	for (u32 i = 0; i < 4; i++) {
 		if (used & (1 << i))
 			found |= match_key(words[1 + 5 * i], words[2 + 5 * i], i);
+		if ((found & 15) == i + 1)
+			values = words[3 + 5 * i] << 12;
 	}
 	if (!(used >> 4) || bpf_probe_read_user(words, sizeof(words), (void *)(group + 160)))
-		return found;
+		return values | found;
 #pragma unroll
 	for (u32 i = 0; i < 4; i++) {
 		if (used & (16 << i))
 			found |= match_key(words[1 + 5 * i], words[2 + 5 * i], i + 4);
 	}
-	return found;
+	return values | found;
 }
 
 static __always_inline void scan_slots(u64 group, u32 layout, struct header_elems *out)
 {
-	u32 found = match_slots(group, layout);
+	u64 found = match_slots(group, layout);
 	u64 elems = group + (layout == SLOTS_PAIRS ? 24 : 136);
 	u64 stride = layout == SLOTS_PAIRS ? 40 : 24;
 
-	if (found & 15)
+	if (found & 15) {
 		out->user_agent = elems + stride * ((found & 15) - 1);
+		out->agent_values = found >> 12;
+	}
 	if (found >> 4 & 15)
 		out->traceparent = elems + stride * ((found >> 4 & 15) - 1);
 	if (found >> 8 & 15)
@@ -196,7 +202,8 @@ static __always_inline void scan_headers(const struct gt_process *proc, u64 map,
 		if (head[3])
 			scan_buckets(head[3], head[1] & 8 ? buckets : buckets / 2, &elems);
 	}
-	out->user_agent = first_value(elems.user_agent);
+	out->user_agent = elems.agent_values ? read_string(elems.agent_values, 0) :
+					       first_value(elems.user_agent);
 	out->traceparent = first_value(elems.traceparent);
 	out->tracestate = first_value(elems.tracestate);
 }

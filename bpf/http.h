@@ -4,12 +4,12 @@
 #define GOTAP_HTTP_H
 
 static __always_inline void fill_span(const struct gt_process *proc, u16 kind, u16 size,
-				      struct gt_http_head *head)
+				      u64 end_ns, struct gt_http_head *head)
 {
 	head->header.kind = kind;
 	head->header.size = size;
 	head->header.process = proc->instance;
-	head->span.end_ns = bpf_ktime_get_ns();
+	head->span.end_ns = end_ns;
 	head->span.resend = 0;
 	head->span.pad = 0;
 }

@@ -172,6 +172,7 @@ static __always_inline void fill_answer(const struct gt_process *proc,
 static __noinline int send_client(const struct gt_process *proc, struct client_state *state,
 				  u64 response, struct go_iface *error, u8 outcome)
 {
+	u64 end_ns = bpf_ktime_get_ns();
 	struct request_strings strings = {};
 	bool raw = false;
 
@@ -185,7 +186,7 @@ static __noinline int send_client(const struct gt_process *proc, struct client_s
 		event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 		if (!event)
 			goto full;
-		fill_span(proc, GT_EVENT_HTTP_CLIENT_SMALL, sizeof(*event), &event->head);
+		fill_span(proc, GT_EVENT_HTTP_CLIENT_SMALL, sizeof(*event), end_ns, &event->head);
 		fill_call(proc, state, outcome, raw, &event->head);
 		fill_answer(proc, state, &event->head);
 		FILL_STRINGS(event, &strings, copy_small);
@@ -195,7 +196,7 @@ static __noinline int send_client(const struct gt_process *proc, struct client_s
 
 		if (!event)
 			goto full;
-		fill_span(proc, GT_EVENT_HTTP_CLIENT, sizeof(*event), &event->head);
+		fill_span(proc, GT_EVENT_HTTP_CLIENT, sizeof(*event), end_ns, &event->head);
 		fill_call(proc, state, outcome, raw, &event->head);
 		if (response)
 			fill_answer(proc, state, &event->head);

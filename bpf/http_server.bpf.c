@@ -20,6 +20,21 @@ static __always_inline const struct gt_request *layout_of(const struct gt_proces
 	return &proc->requests[state->request_kind & (GT_REQUEST_KINDS - 1)];
 }
 
+/*
+ * A new trace's id: 64 random bits, and the span's mixed with the time, as splitmix64 does. Each
+ * random number is a call.
+ */
+static __always_inline void trace_of_span(struct server_state *state)
+{
+	u64 mixed = state->span_id + state->start_ns * 0x9e3779b97f4a7c15ULL;
+	u64 halves[2] = { random_u64(), 0 };
+
+	mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebULL;
+	halves[1] = mixed ^ (mixed >> 31);
+	__builtin_memcpy(state->trace_id, halves, 16);
+}
+
 /* What the headers say of a request: its trace, or a new one, and its user agent. */
 static __noinline int read_request_headers(const struct gt_process *proc,
 					   struct server_state *state)
@@ -41,7 +56,7 @@ static __noinline int read_request_headers(const struct gt_process *proc,
 			state->flags |= GT_HTTP_TRACESTATE;
 	}
 	if (state->parent != GT_PARENT_REMOTE) {
-		new_trace(state->trace_id);
+		trace_of_span(state);
 		state->trace_flags = 1;
 	}
 	return 0;
@@ -63,16 +78,20 @@ static __always_inline struct server_state *server_state_of(const struct gt_key 
 	return bpf_map_lookup_elem(&servers, key);
 }
 
-/* Copies the request at `req`, so that its fields can be read. */
-static __always_inline bool copy_request(const struct gt_process *proc, u64 req, u8 kind,
-					 struct server_state *state)
+/* Copies the request at `req`, so that its fields can be read, by way of the stack. */
+static __noinline int copy_request(const struct gt_process *proc, u64 req, u8 kind,
+				   struct server_state *state)
 {
+	u64 words[REQUEST_BYTES / 8] = {};
+
 	state->req = req;
 	state->request_kind = kind;
-	if (copy_struct(state->request, sizeof(state->request), req, layout_of(proc, state)->size))
-		return true;
-	count_drop(GT_DROP_READ_FAULT);
-	return false;
+	if (!copy_struct(words, sizeof(words), req, layout_of(proc, state)->size)) {
+		count_drop(GT_DROP_READ_FAULT);
+		return 0;
+	}
+	__builtin_memcpy(state->request, words, sizeof(words));
+	return 1;
 }
 
 /* What begins a request, from its copy. */
@@ -311,7 +330,8 @@ static __noinline int send_short(const struct gt_process *proc, const struct ser
 		count_drop(GT_DROP_RING_FULL);
 		return 0;
 	}
-	fill_span(proc, GT_EVENT_HTTP_SERVER_SMALL, sizeof(*event), &event->head);
+	fill_span(proc, GT_EVENT_HTTP_SERVER_SMALL, sizeof(*event), state->ended_ns,
+		  &event->head);
 	fill_server(proc, state, goid, outcome, &event->head);
 	FILL_STRINGS(event, strings, copy_small);
 	__builtin_memcpy(event->peer, state->peer, sizeof(event->peer));
@@ -342,7 +362,8 @@ static __noinline int send_server(const struct gt_process *proc, struct server_s
 		count_drop(GT_DROP_RING_FULL);
 		return 0;
 	}
-	fill_span(proc, GT_EVENT_HTTP_SERVER, sizeof(*event), &event->head);
+	fill_span(proc, GT_EVENT_HTTP_SERVER, sizeof(*event), state->ended_ns,
+		  &event->head);
 	fill_server(proc, state, goid, outcome, &event->head);
 	FILL_STRINGS(event, &strings, copy_bytes);
 	__builtin_memcpy(event->peer, state->peer, sizeof(event->peer));

@@ -59,10 +59,10 @@ static __noinline int server_end(struct pt_regs *ctx, const struct gt_process *p
 		outcome = GT_OUTCOME_DONE;
 	else if (probe == GT_PROBE_HTTP_SERVER_HIJACK)
 		outcome = GT_OUTCOME_HIJACKED;
+	state->ended_ns = bpf_ktime_get_ns();
 	if (state->active)
 		send_server(proc, state, key.id, outcome);
 	state->active = 0;
-	state->ended_ns = bpf_ktime_get_ns();
 	/* The goroutine of a connection serves on, unless it closes or is taken over. */
 	if (probe != GT_PROBE_HTTP_SERVER_FINISH)
 		bpf_map_delete_elem(&servers, &key);

@@ -131,6 +131,7 @@ struct sql_call {
  * request. Written without a lock: `check` tells a reader that the entry is whole.
  */
 struct context_state {
+	u64 context;
 	u64 mark; /* tells the context from another one later at the same address */
 	u64 span_id;
 	u64 trace_id[2];
@@ -139,15 +140,19 @@ struct context_state {
 	u64 check;
 };
 
-/* A set of the context table. What is searched lies together in the first of its cache lines. */
-#define CONTEXT_SETS 8192
+/* A set of the context table; and apart, since it is searched at each request, what lies where. */
+#define CONTEXT_PAGE_BITS 7
+#define CONTEXT_SETS (64 << CONTEXT_PAGE_BITS)
 #define CONTEXT_WAYS 4
 
 struct context_set {
-	u64 contexts[CONTEXT_WAYS];
-	u32 next; /* the way that is written next, the oldest */
-	u32 pad[7];
 	struct context_state ways[CONTEXT_WAYS];
+};
+
+struct context_tags {
+	u32 contexts[CONTEXT_WAYS]; /* the address in units of 16 bytes, shortened */
+	u32 next; /* the way that is written next, the oldest */
+	u32 pad;
 };
 
 /* What is known of a goroutine's descent; root 0 means that no request began it. */
@@ -232,6 +237,13 @@ struct {
 	__type(key, u32);
 	__type(value, struct context_set);
 } contexts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CONTEXT_SETS);
+	__type(key, u32);
+	__type(value, struct context_tags);
+} context_tags SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
