@@ -7,10 +7,11 @@
 #   scripts/setup.sh kernels VERSION... installs QEMU and fetches Debian's kernels, e.g. 5.10 7
 #   scripts/setup.sh postgres         installs PostgreSQL, for tests that start their own server
 #   scripts/setup.sh mariadb          the same for MariaDB
+#   scripts/setup.sh redis            the same for Redis
 #   scripts/setup.sh ci               everything above that CI needs, and cargo-deny
 #
-# Standard output carries results only: the path of the collector, one GOROOT or kernel image per
-# version, or the folder with the programs of the database.
+# Standard output carries results only: the path of the collector or of Redis, one GOROOT or kernel
+# image per version, or the folder with the programs of the database.
 # What is downloaded or built goes below ${GOTAP_CACHE:-$HOME/.cache/gotap}, so that several clones
 # share it; apt packages are the one exception. The script may be run again at any time and by
 # several processes at once: it does nothing when nothing is missing.
@@ -23,8 +24,9 @@ cache=${GOTAP_CACHE:-$HOME/.cache/gotap}
 
 apt_packages=(clang-19 llvm-19 libelf-dev zlib1g-dev pkg-config wrk make gcc)
 kernel_apt_packages=(qemu-system-x86 e2fsprogs)
-# These have no service, which mariadb-server would have.
+# These have no service, which mariadb-server and redis-server would have.
 mariadb_apt_packages=(mariadb-server-core mariadb-client-core)
+redis_apt_packages=(redis-tools)
 cargo_deny_version=0.20.2
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -275,6 +277,17 @@ setup_mariadb() {
     printf '/usr/sbin\n'
 }
 
+# Prints the path of Redis. In Debian redis-server is a link to redis-check-rdb, which acts by the
+# name that it is called by; the package that has the link has a service, too.
+setup_redis() {
+    local program=/usr/bin/redis-server
+    if [[ ! -x $program ]]; then
+        program=/usr/bin/redis-check-rdb
+        [[ -x $program ]] || need_apt_packages "${redis_apt_packages[@]}"
+    fi
+    printf '%s\n' "$program"
+}
+
 setup_ci() {
     setup_base
     setup_collector
@@ -296,10 +309,11 @@ go) shift && setup_go "$@" ;;
 kernels) shift && setup_kernels "$@" ;;
 postgres) setup_postgres ;;
 mariadb) setup_mariadb ;;
+redis) setup_redis ;;
 ci) setup_ci ;;
 *)
     say "usage: setup.sh [base | collector | go VERSION... | kernels VERSION... | postgres |" \
-        "mariadb | ci]"
+        "mariadb | redis | ci]"
     exit 2
     ;;
 esac

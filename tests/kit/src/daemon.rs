@@ -22,7 +22,7 @@ const STARTING: Duration = Duration::from_secs(60);
 /// shared memory behind when it is killed.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// The user and the group `nobody`. Database servers refuse to run as root.
+/// The user and the group `nobody`. Most database servers refuse to run as root.
 const NOBODY: u32 = 65534;
 
 /// A temporary folder that the server owns.
@@ -131,7 +131,7 @@ impl Drop for Server {
 }
 
 /// A port that is free at this moment.
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     let listener = TcpListener::bind("127.0.0.1:0").context("find a free port")?;
     Ok(listener.local_addr().context("find a free port")?.port())
 }

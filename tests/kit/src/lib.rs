@@ -4,7 +4,7 @@
 //! - [`process`] runs a program and reads what it prints.
 //! - [`collector`] runs a real OpenTelemetry Collector and reads the spans it received.
 //! - [`http`] is a client with control over each byte on the wire.
-//! - [`postgres`] and [`mysql`] run a database server of the test's own.
+//! - [`postgres`], [`mysql`] and [`redis`] run a database server of the test's own.
 //!
 //! Everything slow is built on first need into a cache that all clones share, see [`cache_dir`].
 
@@ -15,6 +15,7 @@ pub mod http;
 pub mod mysql;
 pub mod postgres;
 pub mod process;
+pub mod redis;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use gotap_testkit::mysql::Mysql;
 use gotap_testkit::postgres::Postgres;
+use gotap_testkit::redis::{Cluster, MASTER, Redis};
 use gotap_testkit::setup;
 
 /// What a client prints for a query.
@@ -67,4 +68,46 @@ fn mysql_answers_and_leaves_nothing() {
     assert!(!is_open(port));
     assert!(!Path::new(&folder).exists(), "{folder}");
     assert_eq!(processes_in(&folder), 0);
+}
+
+#[test]
+fn redis_answers_and_leaves_nothing() {
+    let server = Redis::start().unwrap();
+    let other = Redis::start().unwrap();
+    assert_eq!(server.ask("SET key value").unwrap(), "OK");
+    assert_eq!(server.ask("GET key").unwrap(), "value");
+    assert_eq!(other.ask("GET key").unwrap(), "");
+    assert!(server.ask("AUTH gotap wrong").is_err());
+    assert_eq!(server.ask("AUTH gotap secret-password").unwrap(), "OK");
+
+    let status = server.ask("INFO server").unwrap();
+    let id = status.lines().find_map(|line| line.strip_prefix("process_id:")).unwrap();
+    let folder = fs::read_link(format!("/proc/{id}/cwd")).unwrap();
+    let folder = folder.to_str().unwrap();
+    assert_eq!(processes_in(folder), 1);
+    let port = server.port();
+    drop(server);
+    assert!(!is_open(port));
+    assert!(!Path::new(folder).exists(), "{folder}");
+    assert_eq!(processes_in(folder), 0);
+    assert!(is_open(other.port()));
+}
+
+#[test]
+fn redis_nodes_share_the_slots() {
+    let cluster = Cluster::start().unwrap();
+    let [low, high] = cluster.nodes();
+    // The slot of "foo" is 12182.
+    assert_eq!(high.ask("SET foo bar").unwrap(), "OK");
+    let moved = format!("{:#}", low.ask("GET foo").unwrap_err());
+    assert!(moved.contains(&format!("MOVED 12182 {}", high.address())), "{moved}");
+}
+
+#[test]
+fn redis_sentinels_watch() {
+    let server = Redis::start().unwrap();
+    let sentinel = Redis::start_sentinel(&server).unwrap();
+    let status = sentinel.ask("INFO sentinel").unwrap();
+    let expected = format!("name={MASTER},status=ok,address={}", server.address());
+    assert!(status.contains(&expected), "{status}");
 }
