@@ -18,6 +18,8 @@ static __noinline int call_start(struct pt_regs *ctx, const struct gt_process *p
 
 	if (probe == GT_PROBE_SQL_START)
 		starts = sql_call_start(ctx, proc, &context);
+	else if (probe == GT_PROBE_REDIS_START)
+		starts = redis_call_start(ctx, proc, &context);
 	else if (probe == GT_PROBE_GRPC_CLIENT_START)
 		starts = grpc_call_start(ctx, proc, &context);
 	else
@@ -27,6 +29,8 @@ static __noinline int call_start(struct pt_regs *ctx, const struct gt_process *p
 	join_trace(proc, goid, g, context, &parent);
 	if (which == GT_PROBE_SQL_START)
 		return sql_call_join(proc, goid, &parent);
+	if (which == GT_PROBE_REDIS_START)
+		return redis_call_join(proc, goid, &parent);
 	if (which == GT_PROBE_GRPC_CLIENT_START)
 		return grpc_call_join(ctx, proc, goid, &parent);
 	return http_call_join(proc, goid, &parent);

@@ -335,6 +335,20 @@ static __always_inline void join_trace(const struct gt_process *proc, u64 goid, 
 	out->how = GT_PARENT_NONE;
 }
 
+/* Begins the span of a call that is made. */
+static __always_inline void begin_span(struct gt_span *span, u64 goid, const struct parent *parent)
+{
+	u64 span_id = random_u64();
+
+	span->start_ns = bpf_ktime_get_ns();
+	span->goid = goid;
+	__builtin_memcpy(span->trace_id, parent->trace_id, 16);
+	__builtin_memcpy(span->span_id, &span_id, 8);
+	__builtin_memcpy(span->parent_span_id, &parent->span_id, 8);
+	span->trace_flags = parent->trace_flags;
+	span->parent = parent->how;
+}
+
 /* A register by its x86 number. The barrier keeps clang from computing the offset at run time,
  * which the verifier refuses for the context. */
 #define REGISTER(number, field)                 \

@@ -12,6 +12,7 @@
 #include "headers.h"
 #include "goids.h"
 #include "causality.h"
+#include "errors.h"
 #include "http.h"
 #include "tracecontext.h"
 #include "grpc_start.h"
@@ -20,6 +21,7 @@
 #include "http_client.bpf.c"
 #include "grpc.bpf.c"
 #include "sql.bpf.c"
+#include "redis.bpf.c"
 #include "call_start.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -85,6 +87,7 @@ static __always_inline int dispatch(struct pt_regs *ctx, u32 probe)
 	case GT_PROBE_XNET_CLIENT_START:
 	case GT_PROBE_GRPC_CLIENT_START:
 	case GT_PROBE_SQL_START:
+	case GT_PROBE_REDIS_START:
 		return call_start(ctx, proc, which);
 	case GT_PROBE_HTTP_CLIENT_DONE:
 	case GT_PROBE_HTTP_CLIENT_ALTERNATE:
@@ -99,6 +102,8 @@ static __always_inline int dispatch(struct pt_regs *ctx, u32 probe)
 		return grpc_client_end(ctx, proc);
 	case GT_PROBE_SQL_END:
 		return sql_end(ctx, proc);
+	case GT_PROBE_REDIS_END:
+		return redis_end(ctx, proc);
 	case GT_PROBE_NEW_GOROUTINE:
 		return new_goroutine(ctx, proc);
 	}
@@ -152,6 +157,8 @@ PROGRAM(probe_grpc_client, GT_PROBE_GRPC_CLIENT_START)
 PROGRAM(probe_grpc_finish, GT_PROBE_GRPC_CLIENT_FINISH)
 PROGRAM(probe_sql_start, GT_PROBE_SQL_START)
 PROGRAM(probe_sql_end, GT_PROBE_SQL_END)
+PROGRAM(probe_redis_start, GT_PROBE_REDIS_START)
+PROGRAM(probe_redis_end, GT_PROBE_REDIS_END)
 
 static __always_inline int send_lifecycle(u16 kind, u32 tgid)
 {

@@ -127,6 +127,22 @@ struct sql_call {
 };
 
 /*
+ * What a goroutine asks of Redis, under way or ended. What a client does meanwhile to set up a
+ * connection is no operation of its own: it is counted as `nested`.
+ */
+struct redis_call {
+	u8 active;
+	u8 pad[3];
+	u32 nested;
+	u64 depth; /* of the stack at the start */
+	u64 client; /* redigo's conn */
+	u64 arg; /* where the name is, as an interface; 0 redigo */
+	u64 commands; /* of a pipeline, an array of interfaces */
+	u64 replies; /* redigo: still to come */
+	struct gt_redis_event event;
+};
+
+/*
  * The context of a request, found again by whoever holds a context derived from it, also after the
  * request. Written without a lock: `check` tells a reader that the entry is whole.
  */
@@ -221,6 +237,13 @@ struct {
 	__type(key, struct gt_key);
 	__type(value, struct sql_call);
 } sql_calls SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct gt_key);
+	__type(value, struct redis_call);
+} redis_calls SEC(".maps");
 
 /* By the address of the instruction. */
 struct {

@@ -84,24 +84,15 @@ static __noinline int sql_call_join(const struct gt_process *proc, u64 goid,
 {
 	struct gt_key key = key_of(proc, goid);
 	struct sql_call *state = bpf_map_lookup_elem(&sql_calls, &key);
-	u64 span_id = random_u64();
-	struct gt_span *span;
 
 	if (!state)
 		return 0;
-	span = &state->event.span;
-	span->start_ns = bpf_ktime_get_ns();
-	span->goid = goid;
-	__builtin_memcpy(span->trace_id, parent->trace_id, 16);
-	__builtin_memcpy(span->span_id, &span_id, 8);
-	__builtin_memcpy(span->parent_span_id, &parent->span_id, 8);
-	span->trace_flags = parent->trace_flags;
-	span->parent = parent->how;
+	begin_span(&state->event.span, goid, parent);
 	state->active = 1;
 	return 0;
 }
 
-static __always_inline struct go_iface sql_error_of(struct pt_regs *ctx, const struct gt_site *site)
+static __always_inline struct go_iface site_error(struct pt_regs *ctx, const struct gt_site *site)
 {
 	if (site->error_slot != GT_NONE)
 		return read_iface(ctx->sp + site->error_slot);
@@ -111,49 +102,22 @@ static __always_inline struct go_iface sql_error_of(struct pt_regs *ctx, const s
 				  x86_register(ctx, site->error[1]) };
 }
 
-/* Follows an error to what its driver says: an SQLSTATE or a number, else to a text. */
+/* What an error's driver says: an SQLSTATE or a number, else a text. */
 static __noinline int fill_sql_error(const struct gt_process *proc, struct gt_sql_event *event,
 				     const struct go_iface *given)
 {
-	struct go_iface error = *given;
+	struct found_error error;
 
-	event->subject = 0;
-	event->number = 0;
-	event->error = 0;
+	find_error(proc, given, &error);
+	event->subject = error.subject;
+	event->number = error.number;
+	event->error = error.role;
 	event->message_len = 0;
 	event->state_len = 0;
-	for (u32 i = 0; i < 4 && error.tab; i++) {
-		u64 type_at = dynamic_type(error.tab);
-		struct gt_key key = key_of(proc, type_at);
-		struct gt_type *type = bpf_map_lookup_elem(&go_types, &key);
-
-		if (!i)
-			event->subject = type_at;
-		if (!type)
-			break;
-		event->error = type->role;
-		if (type->role == GT_TYPE_SQLSTATE) {
-			event->state_len = copy_bytes(event->state, sizeof(event->state),
-						      read_string(error.data, type->first));
-			break;
-		}
-		if (type->role == GT_TYPE_SQL_NUMBER) {
-			event->number = read_u64(error.data + type->first);
-			if (type->second == 2)
-				event->number &= 0xffff;
-			break;
-		}
-		if (type->role == GT_TYPE_ERROR_STRING) {
-			event->message_len = copy_bytes(event->message, sizeof(event->message),
-							read_string(error.data, type->first));
-			break;
-		}
-		if (type->role == GT_TYPE_ERRNO)
-			event->number = error.data;
-		if (type->role != GT_TYPE_ERROR_WRAP)
-			break;
-		error = read_iface(error.data + type->first);
-	}
+	if (error.role == GT_TYPE_SQLSTATE)
+		event->state_len = copy_bytes(event->state, sizeof(event->state), error.text);
+	else
+		event->message_len = copy_bytes(event->message, sizeof(event->message), error.text);
 	return 0;
 }
 
@@ -207,7 +171,7 @@ static __noinline int sql_end(struct pt_regs *ctx, const struct gt_process *proc
 		state->event.text_len = copy_bytes(state->event.text, sizeof(state->event.text),
 						   (struct go_string){ state->text,
 								       state->text_len });
-	error = sql_error_of(ctx, site);
+	error = site_error(ctx, site);
 	fill_sql_error(proc, &state->event, &error);
 	send_sql(proc, &state->event);
 	state->active = 0;

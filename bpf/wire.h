@@ -43,7 +43,9 @@ enum gt_probe {
 	GT_PROBE_GRPC_CLIENT_FINISH = 22,
 	GT_PROBE_SQL_START = 23,
 	GT_PROBE_SQL_END = 24,
-	GT_PROBE_COUNT = 25,
+	GT_PROBE_REDIS_START = 25,
+	GT_PROBE_REDIS_END = 26,
+	GT_PROBE_COUNT = 27,
 };
 
 /* Why something seen was not reported; index of the drop counters. */
@@ -75,6 +77,7 @@ enum gt_event_kind {
 	GT_EVENT_RPC_SERVER = 8,
 	GT_EVENT_RPC_CLIENT = 9,
 	GT_EVENT_SQL = 11,
+	GT_EVENT_REDIS = 12,
 	GT_EVENT_RPC_STATUS = 10, /* of the HTTP request with this span id, whose event follows */
 };
 
@@ -244,18 +247,52 @@ struct gt_sql_event {
 };
 _Static_assert(sizeof(struct gt_sql_event) == 1184, "wire");
 
+/* What a site of a Redis client stands for; the first three are operations, too. */
+enum gt_redis_site {
+	GT_REDIS_COMMAND = 0, /* an attempt of a command of go-redis */
+	GT_REDIS_PIPELINE = 1, /* its pipelines and transactions, with all their attempts */
+	GT_REDIS_DO = 2, /* redigo's Do, with what was sent before */
+	GT_REDIS_RETRY = 3, /* go-redis has waited before another attempt */
+	GT_REDIS_REPLY = 4, /* redigo got a reply */
+	GT_REDIS_FATAL = 5, /* redigo's connection failed */
+};
+
+/* Commands of a client of Redis: one, or several that were sent together. */
+struct gt_redis_event {
+	struct gt_event_header header;
+	struct gt_span span;
+	__u64 subject; /* the error's type descriptor, 0 none */
+	__u64 number; /* errno */
+	__s64 db; /* index, -1 unknown */
+	__u32 batch; /* commands; of redigo those sent ahead of the last one */
+	__u32 args; /* of a single command, its name included */
+	__u8 operation; /* enum gt_redis_site */
+	__u8 error; /* enum gt_type_role of what the error was told by, 0 none */
+	__u16 name_len;
+	__u16 message_len;
+	__u16 address_len;
+	__u16 peer_port;
+	__u8 peer_len;
+	__u8 pad[5];
+	__u8 peer[16] GT_WORDS;
+	char name[32] GT_WORDS; /* of the first command, or redigo's last */
+	char message[48] GT_WORDS; /* the error's text */
+	char address[64] GT_WORDS; /* host:port, or a path */
+};
+_Static_assert(sizeof(struct gt_redis_event) == 280, "wire");
+
 /* Where an operation's site finds what it needs: x86 numbers of registers, GT_NO_REGISTER none, and
  * offsets, GT_NONE none. By the address of the instruction, as one probe has many sites. */
 #define GT_NO_REGISTER 0xff
 #define GT_SITE_STACK_CHECK 1 /* ignore hits at which the stack grows */
 struct gt_site {
-	__u8 operation;
+	__u8 operation; /* enum gt_sql_operation or gt_redis_site */
 	__u8 flags;
 	__u8 base; /* the receiver */
 	__u8 context[2];
 	__u8 text[2];
 	__u8 error[2];
-	__u8 pad;
+	__u8 library; /* which version of a library whose offsets differ */
 	__u16 base_slot; /* the receiver is at this offset behind the register `base` */
 	__u16 context_field; /* of the receiver */
 	__u16 text_field;
@@ -286,6 +323,7 @@ enum gt_type_role {
 	GT_TYPE_SQLSTATE = 10, /* an error whose SQLSTATE is the string at `first` */
 	GT_TYPE_SQL_NUMBER = 11, /* an error whose number is at `first`, of `second` bytes */
 	GT_TYPE_GRPC_STATUS = 9, /* an error that holds a pointer to a gRPC status at `first` */
+	GT_TYPE_REDIS_ERROR = 12, /* what a Redis server answered, as the string at `first` */
 };
 
 /* What is known of a type that interface values hold. */
@@ -350,6 +388,28 @@ struct gt_grpc {
 };
 _Static_assert(sizeof(struct gt_grpc) == 80, "wire");
 
+/* Two libraries of the same authors: github.com/go-redis/redis/v8, github.com/redis/go-redis/v9. */
+#define GT_REDIS_LIBRARIES 2
+struct gt_redis {
+	__u64 set_up_pool; /* *pool.SingleConnPool, of clients that set up a connection */
+	__u64 string; /* the type string */
+	__u16 client_pool, client_opt; /* baseClient */
+	__u16 opt_addr, opt_db; /* Options */
+	__u16 cmd_args, cmd_err; /* baseCmd */
+	__u16 pad[2];
+};
+_Static_assert(sizeof(struct gt_redis) == 32, "wire");
+
+/* github.com/gomodule/redigo: its conn, and what of net and crypto/tls it stands on. */
+struct gt_redigo {
+	__u64 tcp_conn; /* *net.TCPConn */
+	__u64 tls_conn; /* *tls.Conn */
+	__u16 pending, conn;
+	__u16 conn_fd, fd_remote, tls_inner;
+	__u16 pad[3];
+};
+_Static_assert(sizeof(struct gt_redigo) == 32, "wire");
+
 /* Constants of one process, by tgid. Offsets are in bytes, GT_NONE where there is no such field. */
 struct gt_process {
 	__u32 instance;
@@ -386,7 +446,9 @@ struct gt_process {
 	struct gt_request requests[GT_REQUEST_KINDS];
 	struct gt_http2 http2[GT_HTTP2_KINDS];
 	struct gt_grpc grpc;
+	struct gt_redis redis[GT_REDIS_LIBRARIES];
+	struct gt_redigo redigo;
 };
-_Static_assert(sizeof(struct gt_process) == 328, "wire");
+_Static_assert(sizeof(struct gt_process) == 424, "wire");
 
 #endif

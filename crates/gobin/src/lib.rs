@@ -228,6 +228,21 @@ impl<'d> Binary<'d> {
         self.site(function, errors::branch_after(code, function.entry, call, keep)?)
     }
 
+    /// The same after each call of `callee`; empty if one of them has no such branch. x86-64 only.
+    pub fn branch_sites(
+        &self,
+        function: &Function<'_>,
+        callee: &Function<'_>,
+        keep: usize,
+    ) -> Vec<Site> {
+        let Some(code) = self.amd64_code(function) else { return Vec::new() };
+        let calls = amd64::calls_to(code, function.entry, callee.entry).into_iter();
+        let found = calls.map(|call| {
+            self.site(function, errors::branch_after(code, function.entry, Some(call), keep)?)
+        });
+        found.collect::<Option<Vec<_>>>().unwrap_or_default()
+    }
+
     /// In `function`, call number `nth` of `callee` leaves an error in a stack slot: a site where it
     /// is known not to be the one that it is compared with or, without such, not nil; and the slot's
     /// distance from the stack pointer. x86-64 only.

@@ -51,10 +51,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
 
 /// `gotap trace`. All is observed, as parents may be of another sort; what is asked for is printed.
 pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
-    let (args, key) = match what {
-        TraceCommand::Http(args) => (args, Some("http.request.method")),
-        TraceCommand::Grpc(args) => (args, Some("rpc.system.name")),
-        TraceCommand::Sql(args) => (args, Some("db.system.name")),
+    let (args, wanted) = match what {
+        TraceCommand::Http(args) => (args, Some(sinks::Instrument::Http)),
+        TraceCommand::Grpc(args) => (args, Some(sinks::Instrument::Grpc)),
+        TraceCommand::Sql(args) => (args, Some(sinks::Instrument::Sql)),
+        TraceCommand::Redis(args) => (args, Some(sinks::Instrument::Redis)),
         TraceCommand::All(args) => (args, None),
     };
     let selection = select::from_args(&args.select)?;
@@ -63,8 +64,8 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         Format::Text => Box::new(sinks::TextLines::new()),
         Format::Json => Box::new(sinks::JsonLines::new()),
     };
-    let sink = match key {
-        Some(key) => Box::new(sinks::With::new(key, sink)),
+    let sink = match wanted {
+        Some(instrument) => Box::new(sinks::Only::new(instrument, sink)),
         None => sink,
     };
     let options = Options { exact_lineage, empty_probes };

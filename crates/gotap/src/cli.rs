@@ -46,6 +46,8 @@ pub(crate) enum TraceCommand {
     Grpc(TraceArgs),
     /// What Go programs ask databases for, through database/sql
     Sql(TraceArgs),
+    /// What Go programs ask Redis for: go-redis and redigo
+    Redis(TraceArgs),
     /// Everything that can be traced
     All(TraceArgs),
 }

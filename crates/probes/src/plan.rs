@@ -9,6 +9,7 @@ mod grpc;
 mod http;
 mod http2;
 mod others;
+mod redis;
 mod routes;
 mod runtime;
 mod sql;
@@ -61,6 +62,8 @@ pub enum Ability {
     GrpcClient,
     /// Operations of database/sql.
     Sql,
+    /// Commands of clients of Redis.
+    Redis,
     /// Parents of work in goroutines that carry no context.
     Lineage,
 }
@@ -77,6 +80,7 @@ impl Ability {
             Ability::GrpcServer => "grpc-server",
             Ability::GrpcClient => "grpc-client",
             Ability::Sql => "sql",
+            Ability::Redis => "redis",
             Ability::Lineage => "goroutine-lineage",
         }
     }
@@ -140,6 +144,7 @@ impl Plan {
         routes::plan(&context, &mut plan);
         grpc::plan(&context, &mut plan);
         sql::plan(&context, &mut plan);
+        redis::plan(&context, &mut plan);
         if !plan.abilities.is_empty() {
             types::plan(&context, &mut plan);
         }
@@ -176,12 +181,18 @@ impl Plan {
             &mut out.grpc.incoming_key,
             &mut out.grpc.handler_transport,
             &mut out.grpc.tcp_addr,
+            &mut out.redigo.tcp_conn,
+            &mut out.redigo.tls_conn,
             &mut out.skip_alternate,
             &mut out.serve_mux,
             &mut out.bad_conn,
             &mut out.dial_conn,
         ] {
             *address = moved(*address);
+        }
+        for redis in &mut out.redis {
+            redis.set_up_pool = moved(redis.set_up_pool);
+            redis.string = moved(redis.string);
         }
         out
     }
@@ -201,6 +212,14 @@ impl Plan {
         found.flags = u8::from(site.kind == SiteKind::StackCheck);
         self.described.push((site.vaddr, found));
         self.sites.push(PlannedSite { probe, function: function.to_owned(), site, hot: true });
+    }
+
+    /// The same off the hot path.
+    fn add_rare(&mut self, probe: Probe, function: &str, site: Site, found: raw::Site) {
+        self.add_described(probe, function, site, found);
+        if let Some(added) = self.sites.last_mut() {
+            added.hot = false;
+        }
     }
 
     fn add(&mut self, probe: Probe, function: &str, site: Site, hot: bool) {
@@ -232,6 +251,17 @@ impl Context<'_, '_> {
     fn offset_of(&self, names: &[(&str, &[&str])]) -> u16 {
         let found = names.iter().map(|(name, path)| self.offset(name, path));
         found.into_iter().find(|offset| *offset != NONE).unwrap_or(NONE)
+    }
+
+    /// The address of the descriptor of a pointer to a structure, as interfaces hold it, by methods
+    /// that it has; 0 when there is none.
+    fn pointer_to(&self, name: &str, methods: &[&str]) -> u64 {
+        let Some(target) = self.types.find_struct(name) else { return 0 };
+        let pointers = self.types.with_methods(methods);
+        let found = pointers.iter().find(|typ| {
+            self.types.pointee(typ).is_some_and(|pointee| pointee.vaddr == target.vaddr)
+        });
+        found.map_or(0, |typ| typ.vaddr)
     }
 
     /// The cheapest site at the entry of a function.

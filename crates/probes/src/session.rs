@@ -397,5 +397,7 @@ fn single_program(probe: Probe) -> &'static str {
         Probe::GrpcClientFinish => "probe_grpc_finish",
         Probe::SqlStart => "probe_sql_start",
         Probe::SqlEnd => "probe_sql_end",
+        Probe::RedisStart => "probe_redis_start",
+        Probe::RedisEnd => "probe_redis_end",
     }
 }

@@ -7,6 +7,7 @@ use wire::Event;
 
 use crate::http;
 use crate::http2;
+use crate::redis;
 use crate::rpc;
 use crate::span::{Resource, Span};
 use crate::sql::{self, Database};
@@ -121,6 +122,10 @@ impl Assembler {
             Event::Sql(event) => {
                 let process = self.process(event.instance)?;
                 Some(sql::span(*event, process, clock_offset))
+            }
+            Event::Redis(event) => {
+                let process = self.process(event.instance)?;
+                Some(redis::span(&event, process, clock_offset))
             }
             Event::RpcStatus(event) => {
                 self.rpc.insert(event.span.span_id, rpc::Addition::of(&event));

@@ -6,7 +6,7 @@ use wire::{Outcome, SqlEvent, SqlOperation};
 use crate::assemble::ProcessInfo;
 use crate::span::{Kind, Span, Status, Value};
 use crate::sql_text::{self, Dialect, Statement};
-use crate::text::error_message;
+use crate::text::client_error;
 
 type Attributes = Vec<(&'static str, Value)>;
 
@@ -111,16 +111,7 @@ fn outcome(event: &SqlEvent, process: &ProcessInfo, out: &mut Attributes) -> Sta
         out.push(("error.type", Value::Text(code)));
         return Status::Error(String::new());
     }
-    let name = process.type_names.get(&event.error_type);
-    let message = error_message(event.errno, name, &event.message);
-    let kind = match (message.as_str(), name) {
-        // Go's sentinel errors all have the same type: the text is what tells them apart.
-        (text @ ("context canceled" | "driver: bad connection" | "EOF"), _) => {
-            Value::Text(text.to_owned())
-        }
-        (_, Some(name)) => Value::Text(name.clone()),
-        _ => Value::Static("_OTHER"),
-    };
+    let (kind, message) = client_error(process, event.error_type, event.errno, &event.message);
     out.push(("error.type", kind));
     Status::Error(message)
 }

@@ -4,6 +4,9 @@ use std::io;
 
 use wire::Text;
 
+use crate::assemble::ProcessInfo;
+use crate::span::Value;
+
 /// Splits `host[:port]`, also with an IPv6 literal.
 pub(crate) fn host_port(text: &str) -> Option<(&str, Option<u16>)> {
     if text.is_empty() {
@@ -35,6 +38,26 @@ pub(crate) fn error_message(errno: Option<u32>, name: Option<&String>, text: &Te
         return "context deadline exceeded".to_owned();
     }
     marked(&text.value, text.truncated)
+}
+
+/// `error.type` and message of an error that a database's client made itself.
+pub(crate) fn client_error(
+    process: &ProcessInfo,
+    error_type: u64,
+    errno: Option<u32>,
+    text: &Text,
+) -> (Value, String) {
+    let name = process.type_names.get(&error_type);
+    let message = error_message(errno, name, text);
+    let kind = match (message.as_str(), name) {
+        // Go's sentinel errors all have the same type: the text is what tells them apart.
+        (text @ ("context canceled" | "driver: bad connection" | "EOF"), _) => {
+            Value::Text(text.to_owned())
+        }
+        (_, Some(name)) => Value::Text(name.clone()),
+        _ => Value::Static("_OTHER"),
+    };
+    (kind, message)
 }
 
 /// `Connection refused` and the like, without the number that Rust appends.

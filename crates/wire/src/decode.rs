@@ -4,8 +4,8 @@ use core::net::{IpAddr, SocketAddr};
 
 use zerocopy::FromBytes;
 
-use crate::event::{Event, HttpEvent, Role, RpcEvent, SpanCore, SqlEvent, Text};
-use crate::names::{Outcome, Parent, SqlOperation};
+use crate::event::{Event, HttpEvent, RedisEvent, Role, RpcEvent, SpanCore, SqlEvent, Text};
+use crate::names::{Outcome, Parent, RedisSite, SqlOperation};
 use crate::raw;
 
 const EXEC: u16 = 1;
@@ -19,6 +19,7 @@ const RPC_SERVER: u16 = 8;
 const RPC_CLIENT: u16 = 9;
 const RPC_STATUS: u16 = 10;
 const SQL: u16 = 11;
+const REDIS: u16 = 12;
 
 const FLAG_TLS: u16 = 1;
 const FLAG_RAW_PATH: u16 = 2;
@@ -63,6 +64,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         HTTP_CLIENT_SMALL => http(&Slots::of_small(view(bytes)?), Role::Client),
         RPC_SERVER => Ok(Event::Rpc(Box::new(rpc(view(bytes)?, Role::Server)?))),
         RPC_CLIENT => Ok(Event::Rpc(Box::new(rpc(view(bytes)?, Role::Client)?))),
+        REDIS => Ok(Event::Redis(Box::new(redis(view(bytes)?)?))),
         SQL => Ok(Event::Sql(Box::new(sql(bytes)?))),
         RPC_STATUS => Ok(Event::RpcStatus(Box::new(rpc(view(bytes)?, Role::Server)?))),
         TRACESTATE => {
@@ -204,6 +206,26 @@ fn sql(bytes: &[u8]) -> Result<SqlEvent, DecodeError> {
     })
 }
 
+fn redis(event: &raw::RedisCall) -> Result<RedisEvent, DecodeError> {
+    let errno = (event.error == raw::TypeRole::Errno as u8).then_some(event.number);
+    Ok(RedisEvent {
+        instance: event.header.process,
+        span: core(&event.span)?,
+        operation: RedisSite::from_number(event.operation.into())
+            .ok_or(DecodeError::Field("operation"))?,
+        batch: event.batch,
+        args: event.args,
+        name: text(&event.name, event.name_len),
+        db: u64::try_from(event.db).ok(),
+        address: text(&event.address, event.address_len),
+        peer: address(&event.peer, event.peer_len, event.peer_port),
+        error_type: event.subject,
+        errno: errno.and_then(|number| u32::try_from(number).ok()),
+        answered: event.error == raw::TypeRole::RedisError as u8,
+        message: text(&event.message, event.message_len),
+    })
+}
+
 /// An IPv4 address in IPv6's form is the former.
 fn address(bytes: &[u8; 16], len: u8, port: u16) -> Option<SocketAddr> {
     let ip = match len {
@@ -261,7 +283,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_decode_or_fail(kind in 0u16..12, mut bytes in prop::collection::vec(any::<u8>(), 0..1300)) {
+        fn any_bytes_decode_or_fail(kind in 0u16..13, mut bytes in prop::collection::vec(any::<u8>(), 0..1300)) {
             if bytes.len() >= 2 {
                 bytes[..2].copy_from_slice(&kind.to_le_bytes());
             }

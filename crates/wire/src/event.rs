@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 
-use crate::names::{Outcome, Parent, SqlOperation};
+use crate::names::{Outcome, Parent, RedisSite, SqlOperation};
 
 /// In place of the address of a `http.ServeMux`: the default one.
 pub const DEFAULT_MUX: u64 = 1;
@@ -141,6 +141,37 @@ pub struct SqlEvent {
     pub text: Text,
 }
 
+/// One finished operation of a client of Redis.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisEvent {
+    /// Process instance, as numbered by the agent.
+    pub instance: u32,
+    /// Ids, times, parent.
+    pub span: SpanCore,
+    /// `Command`, `Pipeline` or `Do`.
+    pub operation: RedisSite,
+    /// How many commands; of redigo those that were sent ahead of the last one.
+    pub batch: u32,
+    /// Arguments of a single command, its name included.
+    pub args: u32,
+    /// Name of the first command, of redigo the last one's, as the program wrote it.
+    pub name: Text,
+    /// The database's index.
+    pub db: Option<u64>,
+    /// `host:port` or a path, as the client was given it.
+    pub address: Text,
+    /// The other side's address, when it is one of TCP and `address` is not known.
+    pub peer: Option<SocketAddr>,
+    /// Address of the error's type descriptor, 0 without an error.
+    pub error_type: u64,
+    /// Operating system error that the error wraps.
+    pub errno: Option<u32>,
+    /// Whether the server answered with the error. Its text may then hold what it was asked.
+    pub answered: bool,
+    /// Text of the error, when it is a plain string.
+    pub message: Text,
+}
+
 /// What the kernel side reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -164,6 +195,8 @@ pub enum Event {
     Rpc(Box<RpcEvent>),
     /// An operation on a database ended.
     Sql(Box<SqlEvent>),
+    /// An operation of a client of Redis ended.
+    Redis(Box<RedisEvent>),
     /// The gRPC side of an HTTP request, whose own event follows.
     RpcStatus(Box<RpcEvent>),
     /// The inbound tracestate of a span that will follow.

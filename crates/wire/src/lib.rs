@@ -9,5 +9,7 @@ mod names;
 pub mod raw;
 
 pub use decode::{DecodeError, decode};
-pub use event::{DEFAULT_MUX, Event, HttpEvent, Role, RpcEvent, SpanCore, SqlEvent, Text};
-pub use names::{Drop, Outcome, Parent, Probe, SqlOperation};
+pub use event::{
+    DEFAULT_MUX, Event, HttpEvent, RedisEvent, Role, RpcEvent, SpanCore, SqlEvent, Text,
+};
+pub use names::{Drop, Outcome, Parent, Probe, RedisSite, SqlOperation};

@@ -77,6 +77,10 @@ numbered! {
         SqlStart = 23, "sql_start";
         /// Where it ends.
         SqlEnd = 24, "sql_end";
+        /// Clients of Redis: where an operation starts.
+        RedisStart = 25, "redis_start";
+        /// Where it ends, or a part of it.
+        RedisEnd = 26, "redis_end";
     }
 }
 
@@ -132,6 +136,24 @@ numbered! {
         Commit = 6, "commit";
         /// It was rolled back.
         Rollback = 7, "rollback";
+    }
+}
+
+numbered! {
+    /// What a site of a Redis client stands for. The first three are operations, too.
+    RedisSite {
+        /// An attempt of a command of go-redis.
+        Command = 0, "command";
+        /// Its pipelines and transactions, with all their attempts.
+        Pipeline = 1, "pipeline";
+        /// redigo's `Do`, with what was sent before.
+        Do = 2, "do";
+        /// go-redis has waited before another attempt.
+        Retry = 3, "retry";
+        /// redigo got a reply.
+        Reply = 4, "reply";
+        /// redigo's connection failed.
+        Fatal = 5, "fatal";
     }
 }
 
@@ -197,6 +219,9 @@ mod tests {
         for operation in SqlOperation::ALL {
             let name = format!("GT_SQL_{}", screaming(operation.label()));
             assert_eq!(number(&name), *operation as u32);
+        }
+        for site in RedisSite::ALL {
+            assert_eq!(number(&format!("GT_REDIS_{}", screaming(site.label()))), *site as u32);
         }
         assert_eq!(number("GT_SQL_OPERATIONS") as usize, SqlOperation::ALL.len());
         assert_eq!(number("GT_PROBE_COUNT") as usize, Probe::ALL.len());

@@ -5,7 +5,7 @@ mod constants;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-pub use constants::{Grpc, Http2, NO_REGISTER, Process, Request, Site};
+pub use constants::{Grpc, Http2, NO_REGISTER, Process, Redigo, Redis, Request, Site};
 
 /// An offset that the binary does not have (`GT_NONE`).
 pub const NONE: u16 = 0xffff;
@@ -138,6 +138,30 @@ pub(crate) struct Sql {
     pub(crate) message: [u8; 48],
 }
 
+#[derive(FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub(crate) struct RedisCall {
+    pub(crate) header: Header,
+    pub(crate) span: Span,
+    pub(crate) subject: u64,
+    pub(crate) number: u64,
+    pub(crate) db: i64,
+    pub(crate) batch: u32,
+    pub(crate) args: u32,
+    pub(crate) operation: u8,
+    pub(crate) error: u8,
+    pub(crate) name_len: u16,
+    pub(crate) message_len: u16,
+    pub(crate) address_len: u16,
+    pub(crate) peer_port: u16,
+    pub(crate) peer_len: u8,
+    pub(crate) pad: [u8; 5],
+    pub(crate) peer: [u8; 16],
+    pub(crate) name: [u8; 32],
+    pub(crate) message: [u8; 48],
+    pub(crate) address: [u8; 64],
+}
+
 /// Bytes of a statement's text, which follows [`Sql`] as far as there is any.
 pub(crate) const SQL_TEXT: usize = 1024;
 
@@ -189,6 +213,8 @@ pub enum TypeRole {
     SqlState = 10,
     /// An error whose number is at `first`, of `second` bytes.
     SqlNumber = 11,
+    /// What a Redis server answered, as the string at `first`.
+    RedisError = 12,
 }
 
 /// What is known of a Go type that interface values hold.
@@ -216,3 +242,4 @@ const _: () = assert!(size_of::<Key>() == 16);
 const _: () = assert!(size_of::<Type>() == 8);
 const _: () = assert!(size_of::<Rpc>() == 488);
 const _: () = assert!(size_of::<Sql>() + SQL_TEXT == 1184);
+const _: () = assert!(size_of::<RedisCall>() == 280);

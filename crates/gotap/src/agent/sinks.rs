@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use export::Exporter;
-use trace::Span;
+use trace::{Span, Value};
 
 use crate::output::{json_line, text};
 use crate::reader::Sink;
@@ -63,21 +63,42 @@ impl Sink for JsonLines {
     }
 }
 
-/// Spans that have an attribute.
-pub(super) struct With {
-    key: &'static str,
-    inner: Box<dyn Sink + Send>,
+/// What a span tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Instrument {
+    Http,
+    Grpc,
+    Sql,
+    Redis,
 }
 
-impl With {
-    pub(super) fn new(key: &'static str, inner: Box<dyn Sink + Send>) -> Self {
-        Self { key, inner }
+impl Instrument {
+    fn made(self, span: &Span) -> bool {
+        let system = span.get("db.system.name").and_then(Value::as_str);
+        match self {
+            Instrument::Http => span.get("http.request.method").is_some(),
+            Instrument::Grpc => span.get("rpc.system.name").is_some(),
+            Instrument::Sql => system.is_some_and(|system| system != "redis"),
+            Instrument::Redis => system == Some("redis"),
+        }
     }
 }
 
-impl Sink for With {
+/// Spans of one instrument.
+pub(super) struct Only {
+    instrument: Instrument,
+    inner: Box<dyn Sink + Send>,
+}
+
+impl Only {
+    pub(super) fn new(instrument: Instrument, inner: Box<dyn Sink + Send>) -> Self {
+        Self { instrument, inner }
+    }
+}
+
+impl Sink for Only {
     fn span(&mut self, span: &Span) -> Result<()> {
-        if span.get(self.key).is_some() { self.inner.span(span) } else { Ok(()) }
+        if self.instrument.made(span) { self.inner.span(span) } else { Ok(()) }
     }
 
     fn tick(&mut self) -> Result<()> {

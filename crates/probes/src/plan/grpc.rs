@@ -45,24 +45,22 @@ pub(super) fn is_status(context: &Context<'_, '_>, typ: &Type<'_>) -> bool {
     context.types.find_struct(STATUS_ERROR).is_some_and(|found| found.vaddr == typ.vaddr)
 }
 
-/// The address of the descriptor of a pointer to a structure, as interfaces hold it.
-fn pointer_to(context: &Context<'_, '_>, name: &str, methods: &[&str]) -> u64 {
-    let Some(target) = context.types.find_struct(name) else { return 0 };
-    let pointers = context.types.with_methods(methods);
-    let found = pointers.iter().find(|typ| {
-        context.types.pointee(typ).is_some_and(|pointee| pointee.vaddr == target.vaddr)
-    });
-    found.map_or(0, |typ| typ.vaddr)
-}
-
 /// What both sides need.
 fn common(context: &Context<'_, '_>, plan: &mut Plan) {
     let grpc = &mut plan.constants.grpc;
     grpc.status_code = context.offset(STATUS_PROTO, &["Code"]);
     grpc.status_message = context.offset(STATUS_PROTO, &["Message"]);
-    grpc.tcp_addr = pointer_to(context, "net.TCPAddr", &["Network", "AddrPort"]);
-    grpc.tcp_ip = context.offset("net.TCPAddr", &["IP"]);
-    grpc.tcp_port = context.offset("net.TCPAddr", &["Port"]);
+    addresses(context, plan);
+}
+
+/// How to read a `*net.TCPAddr`.
+pub(super) fn addresses(context: &Context<'_, '_>, plan: &mut Plan) {
+    let grpc = &mut plan.constants.grpc;
+    if grpc.tcp_addr == 0 {
+        grpc.tcp_addr = context.pointer_to("net.TCPAddr", &["Network", "AddrPort"]);
+        grpc.tcp_ip = context.offset("net.TCPAddr", &["IP"]);
+        grpc.tcp_port = context.offset("net.TCPAddr", &["Port"]);
+    }
 }
 
 fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
@@ -105,7 +103,7 @@ fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
     plan.add(Probe::GrpcServerStatus, &end, site, true);
     if let Some((end, site)) = status("serverHandlerTransport") {
         let name = format!("{TRANSPORT}.serverHandlerTransport");
-        plan.constants.grpc.handler_transport = pointer_to(context, &name, &["HandleStreams"]);
+        plan.constants.grpc.handler_transport = context.pointer_to(&name, &["HandleStreams"]);
         plan.add(Probe::GrpcHandlerStatus, &end, site, true);
     }
     plan.abilities.push(Ability::GrpcServer);

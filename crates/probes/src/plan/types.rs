@@ -4,7 +4,7 @@
 use gobin::{Kind, Type};
 use wire::raw::{self, TypeRole};
 
-use super::{Context, Plan, grpc};
+use super::{Context, Plan, grpc, redis};
 
 /// Structs nested deeper than this are not looked into.
 const MAX_NESTING: usize = 4;
@@ -108,7 +108,7 @@ fn error_role<'d>(context: &Context<'_, 'd>, typ: &Type<'d>) -> Option<raw::Type
     if typ.name == "*status.Error" && grpc::is_status(context, &target) {
         return role(TypeRole::GrpcStatus, 0, 0);
     }
-    if let Some(found) = sql_role(context, &target) {
+    if let Some(found) = sql_role(context, &target).or_else(|| redis_role(context, &target)) {
         return Some(found);
     }
     if let Some(found) = http2_role(context, &target) {
@@ -136,6 +136,22 @@ fn sql_role(context: &Context<'_, '_>, typ: &Type<'_>) -> Option<raw::Type> {
     let offset = context.types.offset(name, &[field])?;
     let kind = if *size == 0 { TypeRole::SqlState } else { TypeRole::SqlNumber };
     role(kind, offset, *size)
+}
+
+/// What Redis servers answer: a string, or, since go-redis 9.17, a struct that starts with one.
+fn redis_role(context: &Context<'_, '_>, typ: &Type<'_>) -> Option<raw::Type> {
+    let package = context.types.package(typ)?;
+    let known = match typ.name.split_once('.')? {
+        ("redis", "Error") => package == redis::REDIGO,
+        ("proto", name) => {
+            let library = package.strip_suffix("/internal/proto");
+            let ours = library.is_some_and(|library| redis::GO_REDIS.contains(&library));
+            let first = || context.types.fields(typ).into_iter().next();
+            ours && (name == "RedisError" || first().is_some_and(|f| f.name == "msg"))
+        }
+        _ => false,
+    };
+    if known { role(TypeRole::RedisError, 0, 0) } else { None }
 }
 
 /// Errors of HTTP/2, also of the copy that net/http bundles with longer names.

@@ -12,7 +12,7 @@ pub const NO_REGISTER: u8 = 0xff;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Site {
-    /// A [`SqlOperation`](crate::SqlOperation).
+    /// A [`SqlOperation`](crate::SqlOperation) or [`RedisSite`](crate::RedisSite).
     pub operation: u8,
     /// 1: the site is the branch of a stack check.
     pub flags: u8,
@@ -24,8 +24,8 @@ pub struct Site {
     pub text: [u8; 2],
     /// Registers of the error.
     pub error: [u8; 2],
-    /// Zero.
-    pub pad: u8,
+    /// Which of [`Process::redis`].
+    pub library: u8,
     /// The receiver is at this offset behind its register.
     pub base_slot: u16,
     /// The context is in this field of the receiver.
@@ -51,7 +51,7 @@ impl Site {
         context: [NO_REGISTER; 2],
         text: [NO_REGISTER; 2],
         error: [NO_REGISTER; 2],
-        pad: 0,
+        library: 0,
         base_slot: NONE,
         context_field: NONE,
         text_field: NONE,
@@ -196,6 +196,66 @@ impl Grpc {
     };
 }
 
+/// Offsets in a version of go-redis (`struct gt_redis`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[expect(missing_docs, reason = "each is the Go field or type of its name")]
+#[repr(C)]
+pub struct Redis {
+    pub set_up_pool: u64,
+    pub string: u64,
+    pub client_pool: u16,
+    pub client_opt: u16,
+    pub opt_addr: u16,
+    pub opt_db: u16,
+    pub cmd_args: u16,
+    pub cmd_err: u16,
+    pub pad: [u16; 2],
+}
+
+impl Redis {
+    /// Offsets of nothing.
+    pub const ABSENT: Self = Self {
+        set_up_pool: 0,
+        string: 0,
+        client_pool: NONE,
+        client_opt: NONE,
+        opt_addr: NONE,
+        opt_db: NONE,
+        cmd_args: NONE,
+        cmd_err: NONE,
+        pad: [0; 2],
+    };
+}
+
+/// Offsets in redigo (`struct gt_redigo`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[expect(missing_docs, reason = "each is the Go field or type of its name")]
+#[repr(C)]
+pub struct Redigo {
+    pub tcp_conn: u64,
+    pub tls_conn: u64,
+    pub pending: u16,
+    pub conn: u16,
+    pub conn_fd: u16,
+    pub fd_remote: u16,
+    pub tls_inner: u16,
+    pub pad: [u16; 3],
+}
+
+impl Redigo {
+    /// Offsets of nothing.
+    pub const ABSENT: Self = Self {
+        tcp_conn: 0,
+        tls_conn: 0,
+        pending: NONE,
+        conn: NONE,
+        conn_fd: NONE,
+        fd_remote: NONE,
+        tls_inner: NONE,
+        pad: [0; 3],
+    };
+}
+
 /// Constants of one process (`struct gt_process`). Offsets are in bytes, [`NONE`] where absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[expect(missing_docs, reason = "each is the Go field of its name")]
@@ -247,6 +307,9 @@ pub struct Process {
     /// net/http's own HTTP/2, and that of `golang.org/x/net`.
     pub http2: [Http2; 2],
     pub grpc: Grpc,
+    /// go-redis 8 and 9.
+    pub redis: [Redis; 2],
+    pub redigo: Redigo,
 }
 
 impl Process {
@@ -296,6 +359,8 @@ impl Process {
         requests: [Request::ABSENT; 2],
         http2: [Http2::ABSENT; 2],
         grpc: Grpc::ABSENT,
+        redis: [Redis::ABSENT; 2],
+        redigo: Redigo::ABSENT,
     };
 }
 
@@ -303,4 +368,6 @@ const _: () = assert!(size_of::<Request>() == 32);
 const _: () = assert!(size_of::<Http2>() == 16);
 const _: () = assert!(size_of::<Site>() == 24);
 const _: () = assert!(size_of::<Grpc>() == 80);
-const _: () = assert!(size_of::<Process>() == 328);
+const _: () = assert!(size_of::<Redis>() == 32);
+const _: () = assert!(size_of::<Redigo>() == 32);
+const _: () = assert!(size_of::<Process>() == 424);

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * Clients of Redis: go-redis, of which each attempt of a command and each pipeline is a span, and
+ * redigo, whose Do is one with all that was sent before. Of what is asked, the command's name and
+ * how many arguments it has are read, and nothing else.
+ */
+
+/* Commands of a pipeline whose errors are looked at. */
+#define MAX_PIPELINE 16
+
+static const struct redis_call new_redis_call;
+
+static __always_inline struct redis_call *redis_call_of(const struct gt_key *key)
+{
+	struct redis_call *state = bpf_map_lookup_elem(&redis_calls, key);
+
+	if (state)
+		return state;
+	if (bpf_map_update_elem(&redis_calls, key, &new_redis_call, BPF_ANY)) {
+		count_drop(GT_DROP_CLIENT_MAP_FULL);
+		return NULL;
+	}
+	return bpf_map_lookup_elem(&redis_calls, key);
+}
+
+static __always_inline const struct gt_redis *redis_of(const struct gt_process *proc,
+						       const struct gt_site *site)
+{
+	return &proc->redis[site->library & (GT_REDIS_LIBRARIES - 1)];
+}
+
+/* Reads a command's name: its first argument, where that is a string. */
+static __always_inline void fill_name(const struct gt_redis *redis, struct redis_call *state)
+{
+	struct go_iface arg = read_iface(state->arg);
+
+	if (arg.tab == redis->string)
+		state->event.name_len = copy_bytes(state->event.name, sizeof(state->event.name),
+						   read_string(arg.data, 0));
+}
+
+/* A command, or several, of go-redis: (*baseClient)._process(c, ctx, cmd, attempt) and the like. */
+static __noinline int start_go_redis(struct pt_regs *ctx, const struct gt_process *proc,
+				     const struct gt_site *site, struct redis_call *state)
+{
+	const struct gt_redis *redis = redis_of(proc, site);
+	u64 options = read_u64(GO_ARG0(ctx) + redis->client_opt), command = x86_register(ctx, 6);
+	struct go_string args;
+
+	state->event.batch = 1;
+	if (site->operation == GT_REDIS_PIPELINE) {
+		state->event.batch = command;
+		state->commands = GO_ARG3(ctx);
+		command = read_u64(state->commands + 8);
+	}
+	args = read_string(command, redis->cmd_args);
+	state->arg = args.ptr;
+	state->event.args = args.len;
+	fill_name(redis, state);
+	state->event.db = read_u64(options + redis->opt_db);
+	state->event.address_len = copy_bytes(state->event.address, sizeof(state->event.address),
+					      read_string(options, redis->opt_addr));
+	return 1;
+}
+
+/* The other side of a connection, also below TLS. */
+static __always_inline void fill_redigo_peer(const struct gt_process *proc, u64 conn,
+					     struct gt_redis_event *event)
+{
+	const struct gt_redigo *redigo = &proc->redigo;
+	struct go_iface inner = read_iface(conn + redigo->conn);
+	u64 type = dynamic_type(inner.tab), file;
+
+	if (redigo->tls_conn && type == redigo->tls_conn) {
+		inner = read_iface(inner.data + redigo->tls_inner);
+		type = dynamic_type(inner.tab);
+	}
+	if (!redigo->tcp_conn || type != redigo->tcp_conn)
+		return;
+	file = read_u64(inner.data + redigo->conn_fd);
+	event->peer_len = copy_address(proc, read_iface(file + redigo->fd_remote), event->peer,
+				       &event->peer_port);
+}
+
+/* (*conn).DoWithTimeout(c, timeout, cmd string, args ...interface{}) */
+static __noinline int start_redigo(struct pt_regs *ctx, const struct gt_process *proc,
+				   struct redis_call *state)
+{
+	struct go_string name = { GO_ARG2(ctx), GO_ARG3(ctx) };
+	u64 conn = GO_ARG0(ctx);
+
+	state->client = conn;
+	state->event.batch = read_u64(conn + proc->redigo.pending);
+	state->replies = state->event.batch + (name.len != 0);
+	/* A pool asks for the rest of nothing when it takes a connection back. */
+	if (!state->replies)
+		return 0;
+	state->event.args = x86_register(ctx, 8) + 1;
+	state->event.name_len = copy_bytes(state->event.name, sizeof(state->event.name), name);
+	state->event.db = -1;
+	fill_redigo_peer(proc, conn, &state->event);
+	return 1;
+}
+
+/* Gives whether an operation starts, and its context. */
+static __noinline int redis_call_start(struct pt_regs *ctx, const struct gt_process *proc,
+				       struct go_iface *context)
+{
+	u64 g = GO_G(ctx), depth = read_u64(g + 8) - ctx->sp;
+	struct gt_key key = key_of(proc, goid_of(proc, g));
+	const struct gt_site *site = site_of(ctx, proc);
+	struct redis_call *state;
+	bool redigo;
+
+	if (!site)
+		return 0;
+	redigo = site->operation == GT_REDIS_DO;
+	state = redis_call_of(&key);
+	if (!state)
+		return 0;
+	if (!redigo) {
+		const struct gt_redis *redis = redis_of(proc, site);
+		u64 pool = read_u64(GO_ARG0(ctx) + redis->client_pool);
+
+		/* A connection is set up, or a sentinel asked for the address. */
+		if ((state->active && depth > state->depth) ||
+		    dynamic_type(pool) == redis->set_up_pool) {
+			state->nested++;
+			return 0;
+		}
+		context->tab = GO_ARG1(ctx);
+		context->data = GO_ARG2(ctx);
+	}
+	if (state->active)
+		count_drop(GT_DROP_CLIENT_UNFINISHED);
+	state->active = 0;
+	state->nested = 0;
+	state->depth = depth;
+	state->arg = 0;
+	state->event.operation = site->operation;
+	state->event.subject = 0;
+	state->event.number = 0;
+	state->event.error = 0;
+	state->event.name_len = 0;
+	state->event.message_len = 0;
+	state->event.address_len = 0;
+	state->event.peer_len = 0;
+	return redigo ? start_redigo(ctx, proc, state) : start_go_redis(ctx, proc, site, state);
+}
+
+/* Begins the span of an operation, whose parent is known now. */
+static __noinline int redis_call_join(const struct gt_process *proc, u64 goid,
+				      const struct parent *parent)
+{
+	struct gt_key key = key_of(proc, goid);
+	struct redis_call *state = bpf_map_lookup_elem(&redis_calls, &key);
+
+	if (!state)
+		return 0;
+	begin_span(&state->event.span, goid, parent);
+	state->active = 1;
+	return 0;
+}
+
+static __noinline int fill_redis_error(const struct gt_process *proc, struct gt_redis_event *event,
+				       const struct go_iface *given)
+{
+	struct found_error error;
+
+	find_error(proc, given, &error);
+	event->subject = error.subject;
+	event->number = error.number;
+	event->error = error.role;
+	event->message_len = copy_bytes(event->message, sizeof(event->message), error.text);
+	return 0;
+}
+
+static __noinline int send_redis(const struct gt_process *proc, struct redis_call *state)
+{
+	struct gt_redis_event *event = &state->event;
+
+	event->header.kind = GT_EVENT_REDIS;
+	event->header.size = sizeof(*event);
+	event->header.process = proc->instance;
+	event->span.end_ns = bpf_ktime_get_ns();
+	event->span.outcome = event->subject ? GT_OUTCOME_ERROR : GT_OUTCOME_DONE;
+	if (bpf_ringbuf_output(&events, event, sizeof(*event), wakeup_flags()))
+		count_drop(GT_DROP_RING_FULL);
+	state->active = 0;
+	return 0;
+}
+
+/* The first error among a pipeline's commands. */
+static __noinline int find_pipeline_error(const struct gt_redis *redis,
+					  const struct redis_call *state, struct go_iface *out)
+{
+	for (u32 i = 0; i < MAX_PIPELINE && i < state->event.batch; i++) {
+		u64 command = read_u64(state->commands + 16 * (u64)i + 8);
+
+		*out = read_iface(command + redis->cmd_err);
+		if (out->tab)
+			break;
+	}
+	return 0;
+}
+
+/*
+ * redigo got a reply, in AX and BX, or an error, in CX, after which the connection fails. One that is an
+ * error is a value of type redis.Error.
+ */
+static __noinline int redigo_reply(struct pt_regs *ctx, const struct gt_process *proc,
+				   struct redis_call *state)
+{
+	u64 type_at = GO_ARG0(ctx);
+	struct gt_key key = key_of(proc, type_at);
+	struct gt_type *type;
+
+	if (GO_ARG2(ctx))
+		return 0;
+	type = bpf_map_lookup_elem(&go_types, &key);
+	if (type && type->role == GT_TYPE_REDIS_ERROR && !state->event.subject) {
+		state->event.subject = type_at;
+		state->event.error = type->role;
+		state->event.message_len = copy_bytes(state->event.message,
+						      sizeof(state->event.message),
+						      read_string(GO_ARG1(ctx), type->first));
+	}
+	state->replies--;
+	return state->replies ? 0 : send_redis(proc, state);
+}
+
+/* Whether an end belongs to something nested, which is over then. */
+static __always_inline bool ends_nested(struct redis_call *state, u32 operation, bool failed)
+{
+	if (!state->nested || operation == GT_REDIS_REPLY || operation == GT_REDIS_FATAL)
+		return false;
+	if (operation != GT_REDIS_RETRY || failed)
+		state->nested--;
+	return true;
+}
+
+/* The same that was started, at whichever of its ends. */
+static __always_inline bool is_under_way(struct pt_regs *ctx, const struct redis_call *state,
+					 u32 operation)
+{
+	if (!state->active)
+		return false;
+	if (operation == GT_REDIS_FATAL)
+		return state->event.operation == GT_REDIS_DO && state->client == GO_ARG0(ctx);
+	if (operation == GT_REDIS_REPLY)
+		return state->event.operation == GT_REDIS_DO;
+	if (operation == GT_REDIS_RETRY)
+		return state->event.operation == GT_REDIS_COMMAND;
+	return state->event.operation == operation;
+}
+
+static __noinline int redis_end(struct pt_regs *ctx, const struct gt_process *proc)
+{
+	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
+	struct redis_call *state = bpf_map_lookup_elem(&redis_calls, &key);
+	const struct gt_site *site = site_of(ctx, proc);
+	struct go_iface error;
+	u32 operation;
+
+	if (!site)
+		return 0;
+	operation = unrelated(site->operation);
+	error = site_error(ctx, site);
+	if (state && ends_nested(state, operation, error.tab != 0))
+		return 0;
+	if (!state || !is_under_way(ctx, state, operation)) {
+		/* A connection may fail without an operation. */
+		if (operation != GT_REDIS_FATAL)
+			count_drop(GT_DROP_START_UNSEEN);
+		return 0;
+	}
+	if (operation == GT_REDIS_REPLY)
+		return redigo_reply(ctx, proc, state);
+	if (operation == GT_REDIS_RETRY && !error.tab) {
+		/* The pause is not the attempt's. */
+		state->event.span.start_ns = bpf_ktime_get_ns();
+		return 0;
+	}
+	if (operation == GT_REDIS_PIPELINE && !error.tab)
+		find_pipeline_error(redis_of(proc, site), state, &error);
+	/* A constant may lie in a page that nobody had touched yet. */
+	if (!state->event.name_len && state->arg)
+		fill_name(redis_of(proc, site), state);
+	fill_redis_error(proc, &state->event, &error);
+	return send_redis(proc, state);
+}

@@ -1,0 +1,160 @@
+//! Clients of Redis: go-redis 8 (from 8.8 on) and 9, and redigo. What they set up connections with is
+//! told from what the program asks by the type of pool that only that has.
+
+use gobin::{Function, Site};
+use wire::raw::{self, NONE};
+use wire::{Probe, RedisSite};
+
+use super::{Ability, Context, Plan, grpc};
+
+/// Where go-redis 8 and 9 are imported from.
+pub(super) const GO_REDIS: [&str; 2] =
+    ["github.com/go-redis/redis/v8", "github.com/redis/go-redis/v9"];
+pub(super) const REDIGO: &str = "github.com/gomodule/redigo/redis";
+
+/// What runs a pipeline with all its attempts, the newest first, …
+const PIPELINES: [&str; 3] =
+    ["generalProcessPipelineFrom", "_generalProcessPipeline", "generalProcessPipeline"];
+/// … and what calls it and has its error then.
+const CALLERS: [&str; 4] = [
+    "processPipeline",
+    "processTxPipeline",
+    "processPipelineRetriesAfter",
+    "generalProcessPipeline",
+];
+
+/// AX, BX, CX and DI by x86's numbers.
+const AX_BX: [u8; 2] = [0, 3];
+const BX_CX: [u8; 2] = [3, 1];
+const CX_DI: [u8; 2] = [1, 7];
+
+pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
+    let before = plan.sites.len();
+    for (library, package) in (0u8..).zip(GO_REDIS) {
+        if context.binary.function(&format!("{package}.(*baseClient).withConn")).is_some()
+            && let Err(why) = go_redis(context, plan, library, package)
+        {
+            plan.miss(Ability::Redis, format!("{why} in {package}"));
+        }
+    }
+    if context.binary.function(&format!("{REDIGO}.(*conn).DoWithTimeout")).is_some()
+        && redigo(context, plan).is_none()
+    {
+        plan.miss(Ability::Redis, format!("no site found for {REDIGO}"));
+    }
+    if plan.sites.len() > before {
+        plan.abilities.push(Ability::Redis);
+    }
+}
+
+fn described(site: RedisSite, library: u8, error: Option<[u8; 2]>) -> raw::Site {
+    let error = error.unwrap_or(raw::Site::ABSENT.error);
+    raw::Site { operation: site as u8, library, error, ..raw::Site::ABSENT }
+}
+
+fn go_redis(
+    context: &Context<'_, '_>,
+    plan: &mut Plan,
+    library: u8,
+    package: &str,
+) -> Result<(), String> {
+    let binary = context.binary;
+    let method = |name: &str| format!("{package}.(*baseClient).{name}");
+    let name = method("_process");
+    let process = binary.function(&name).ok_or("commands have no function of their own")?;
+    let after = |callee: String| binary.branch_site(&process, Some(&binary.function(&callee)?), 2);
+    let end = after(method("withConn")).ok_or("no site found for the end of commands")?;
+    let offsets = offsets(context, package);
+    let fields = [offsets.client_pool, offsets.client_opt, offsets.opt_addr, offsets.opt_db];
+    if fields.contains(&NONE) || offsets.cmd_args == NONE || offsets.set_up_pool == 0 {
+        return Err("a field or type was not found".to_owned());
+    }
+    if let Some(slot) = plan.constants.redis.get_mut(usize::from(library)) {
+        *slot = offsets;
+    }
+    let site = |site, error| described(site, library, error);
+    let start = context.entry(&name)?;
+    plan.add_described(Probe::RedisStart, &name, start, site(RedisSite::Command, None));
+    plan.add_described(Probe::RedisEnd, &name, end, site(RedisSite::Command, Some(AX_BX)));
+    if let Some(retry) = after(format!("{package}/internal.Sleep")) {
+        let found = site(RedisSite::Retry, Some(AX_BX));
+        plan.add_rare(Probe::RedisEnd, &name, retry, found);
+    }
+    let pipelines = pipelines(context, &method).ok_or("no site found for pipelines")?;
+    let (name, start) = pipelines.start;
+    plan.add_described(Probe::RedisStart, &name, start, site(RedisSite::Pipeline, None));
+    for (name, end) in pipelines.ends {
+        plan.add_described(Probe::RedisEnd, &name, end, site(RedisSite::Pipeline, Some(AX_BX)));
+    }
+    Ok(())
+}
+
+/// Functions and sites in them.
+struct Pipelines {
+    start: (String, Site),
+    ends: Vec<(String, Site)>,
+}
+
+fn pipelines(context: &Context<'_, '_>, method: &dyn Fn(&str) -> String) -> Option<Pipelines> {
+    let binary = context.binary;
+    let name = PIPELINES.map(method).into_iter().find(|name| binary.function(name).is_some())?;
+    let callee = binary.function(&name)?;
+    let callers = CALLERS.map(method).into_iter().filter_map(|caller| {
+        let function: Function<'_> = binary.function(&caller)?;
+        binary.call_site(&function, &callee)?;
+        Some((caller, binary.branch_site(&function, Some(&callee), 2)))
+    });
+    let ends = callers.map(|(caller, site)| Some((caller, site?))).collect::<Option<Vec<_>>>()?;
+    (!ends.is_empty()).then_some(())?;
+    Some(Pipelines { start: (name.clone(), context.entry(&name).ok()?), ends })
+}
+
+fn offsets(context: &Context<'_, '_>, package: &str) -> raw::Redis {
+    let field = |name: &str, field| context.offset(&format!("{package}.{name}"), &[field]);
+    let options = format!("{package}.Options");
+    let pool = format!("{package}/internal/pool.SingleConnPool");
+    raw::Redis {
+        set_up_pool: context.pointer_to(&pool, &["Get", "Put", "Remove"]),
+        string: context.types.field_type(&options, "Addr").map_or(0, |typ| typ.vaddr),
+        client_pool: field("baseClient", "connPool"),
+        client_opt: field("baseClient", "opt"),
+        opt_addr: field("Options", "Addr"),
+        opt_db: field("Options", "DB"),
+        cmd_args: field("baseCmd", "args"),
+        cmd_err: field("baseCmd", "err"),
+        pad: [0; 2],
+    }
+}
+
+fn redigo(context: &Context<'_, '_>, plan: &mut Plan) -> Option<()> {
+    let binary = context.binary;
+    let (name, fatal) =
+        (format!("{REDIGO}.(*conn).DoWithTimeout"), format!("{REDIGO}.(*conn).fatal"));
+    let start = context.entry(&name).ok()?;
+    let failed = context.entry(&fatal).ok()?;
+    let reply = binary.function(&format!("{REDIGO}.(*conn).readReply"))?;
+    let replies = binary.branch_sites(&binary.function(&name)?, &reply, 4);
+    let conn = |field| context.offset(&format!("{REDIGO}.conn"), &[field]);
+    let found = raw::Redigo {
+        tcp_conn: context.pointer_to("net.TCPConn", &["CloseRead", "SetNoDelay"]),
+        tls_conn: context.pointer_to("crypto/tls.Conn", &["Handshake", "ConnectionState"]),
+        pending: conn("pending"),
+        conn: conn("conn"),
+        conn_fd: context.offset("net.TCPConn", &["conn", "fd"]),
+        fd_remote: context.offset("net.netFD", &["raddr"]),
+        tls_inner: context.offset("crypto/tls.Conn", &["conn"]),
+        pad: [0; 3],
+    };
+    if replies.is_empty() || found.pending == NONE || found.conn == NONE {
+        return None;
+    }
+    grpc::addresses(context, plan);
+    plan.constants.redigo = found;
+    plan.add_described(Probe::RedisStart, &name, start, described(RedisSite::Do, 0, None));
+    for site in replies {
+        let found = described(RedisSite::Reply, 0, Some(CX_DI));
+        plan.add_described(Probe::RedisEnd, &name, site, found);
+    }
+    plan.add_rare(Probe::RedisEnd, &fatal, failed, described(RedisSite::Fatal, 0, Some(BX_CX)));
+    Some(())
+}

@@ -1,0 +1,215 @@
+//! What is asked of Redis as spans: the semantic conventions for database clients, and those for
+//! Redis. Of what a server answers, only the code is told: its text may quote what was asked.
+
+use wire::{Outcome, RedisEvent, RedisSite};
+
+use crate::assemble::ProcessInfo;
+use crate::span::{Kind, Span, Status, Value};
+use crate::text::{client_error, host_port};
+
+type Attributes = Vec<(&'static str, Value)>;
+
+/// How many keys a command has, of those where that follows from the number of its arguments.
+#[derive(Clone, Copy)]
+enum Keys {
+    One,
+    /// All arguments but so many at the end.
+    AllBut(u32),
+    /// Each key has a value.
+    Pairs,
+}
+
+const KEYS: [(&[&str], Keys); 3] = [
+    (
+        &[
+            "APPEND",
+            "DECR",
+            "DECRBY",
+            "DUMP",
+            "EXPIRE",
+            "EXPIREAT",
+            "GEOADD",
+            "GET",
+            "GETDEL",
+            "GETEX",
+            "GETRANGE",
+            "GETSET",
+            "HDEL",
+            "HEXISTS",
+            "HGET",
+            "HGETALL",
+            "HINCRBY",
+            "HKEYS",
+            "HLEN",
+            "HMGET",
+            "HMSET",
+            "HSCAN",
+            "HSET",
+            "HSETNX",
+            "HVALS",
+            "INCR",
+            "INCRBY",
+            "INCRBYFLOAT",
+            "LINDEX",
+            "LLEN",
+            "LPOP",
+            "LPUSH",
+            "LRANGE",
+            "LREM",
+            "LSET",
+            "LTRIM",
+            "PERSIST",
+            "PEXPIRE",
+            "PFADD",
+            "PSETEX",
+            "PTTL",
+            "RPOP",
+            "RPUSH",
+            "SADD",
+            "SCARD",
+            "SET",
+            "SETEX",
+            "SETNX",
+            "SISMEMBER",
+            "SMEMBERS",
+            "SPOP",
+            "SREM",
+            "SSCAN",
+            "STRLEN",
+            "TTL",
+            "TYPE",
+            "XADD",
+            "XLEN",
+            "XRANGE",
+            "ZADD",
+            "ZCARD",
+            "ZCOUNT",
+            "ZINCRBY",
+            "ZRANGE",
+            "ZRANGEBYSCORE",
+            "ZRANK",
+            "ZREM",
+            "ZREVRANGE",
+            "ZSCORE",
+        ],
+        Keys::One,
+    ),
+    (
+        &[
+            "DEL", "EXISTS", "MGET", "PFCOUNT", "RENAME", "SDIFF", "SINTER", "SUNION", "TOUCH",
+            "UNLINK", "WATCH",
+        ],
+        Keys::AllBut(0),
+    ),
+    (&["MSET", "MSETNX"], Keys::Pairs),
+];
+/// The same with a time-out after the keys.
+const BLOCKING: [&str; 4] = ["BLPOP", "BRPOP", "BZPOPMIN", "BZPOPMAX"];
+
+pub(crate) fn span(event: &RedisEvent, process: &ProcessInfo, clock_offset: i64) -> Span {
+    let mut out = Vec::with_capacity(10);
+    out.push(("db.system.name", Value::Static("redis")));
+    let name = operation(event, &mut out);
+    if let Some(db) = event.db {
+        out.push(("db.namespace", Value::Text(db.to_string())));
+    }
+    server(event, &mut out);
+    let status = outcome(event, process, &mut out);
+    Span::new(&event.span, name, Kind::Client, status, out, process, clock_offset)
+}
+
+/// Adds what was asked for; gives the span's name.
+fn operation(event: &RedisEvent, out: &mut Attributes) -> String {
+    let name = command(event);
+    let (batch, of_last) = (event.batch, u32::from(!event.name.value.is_empty()));
+    let (operation, size) = match (event.operation, name.as_str()) {
+        // Commands that a transaction wraps are counted, and not those that it consists of.
+        (RedisSite::Pipeline, "MULTI") => ("MULTI", batch.saturating_sub(2)),
+        (RedisSite::Pipeline, _) if batch != 1 => ("PIPELINE", batch),
+        (RedisSite::Do, "EXEC") if batch > 0 => ("MULTI", batch - 1),
+        (RedisSite::Do, _) if batch + of_last > 1 => ("PIPELINE", batch + of_last),
+        _ => {
+            if name.is_empty() {
+                return "redis".to_owned();
+            }
+            out.push(("db.operation.name", Value::Text(name.clone())));
+            if let Some(keys) = key_count(&name, event.args) {
+                out.push(("gotap.redis.key_count", Value::Int(keys.into())));
+            }
+            return name;
+        }
+    };
+    out.push(("db.operation.name", Value::Static(operation)));
+    out.push(("db.operation.batch.size", Value::Int(size.into())));
+    operation.to_owned()
+}
+
+/// The command's name, if what stands in its place can be one.
+fn command(event: &RedisEvent) -> String {
+    let name = &event.name.value;
+    let plausible = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if event.name.truncated || !name.chars().all(plausible) {
+        return String::new();
+    }
+    name.to_ascii_uppercase()
+}
+
+/// How many keys a command with `args` arguments has, its name included.
+fn key_count(name: &str, args: u32) -> Option<u32> {
+    let given = args.checked_sub(1)?;
+    let known = KEYS.iter().find(|(names, _)| names.contains(&name)).map(|(_, keys)| *keys);
+    let known = known.or_else(|| BLOCKING.contains(&name).then_some(Keys::AllBut(1)))?;
+    match known {
+        Keys::One => Some(given.min(1)),
+        Keys::AllBut(others) => given.checked_sub(others),
+        Keys::Pairs => Some(given / 2),
+    }
+}
+
+fn server(event: &RedisEvent, out: &mut Attributes) {
+    let address = event.address.value.as_str();
+    let found = match (host_port(address), event.peer) {
+        (Some((host, Some(port))), _) => Some((host.to_owned(), Some(port))),
+        (Some(_), _) if address.starts_with('/') => Some((address.to_owned(), None)),
+        // A failover client's options hold a word instead of an address.
+        (Some(_), _) => None,
+        (None, peer) => peer.map(|peer| (peer.ip().to_string(), Some(peer.port()))),
+    };
+    let Some((host, port)) = found else { return };
+    out.push(("server.address", Value::Text(host)));
+    if let Some(port) = port {
+        out.push(("server.port", Value::Int(port.into())));
+    }
+}
+
+/// Adds code and error; gives the span's status.
+fn outcome(event: &RedisEvent, process: &ProcessInfo, out: &mut Attributes) -> Status {
+    let text = event.message.value.as_str();
+    // go-redis tells of a key that is not there as if it was an error.
+    if event.span.outcome != Outcome::Error && event.error_type == 0
+        || event.answered && text == "redis: nil"
+    {
+        return Status::Unset;
+    }
+    if !event.answered {
+        let (kind, message) = client_error(process, event.error_type, event.errno, &event.message);
+        out.push(("error.type", kind));
+        return Status::Error(message);
+    }
+    let code = text.split(' ').next().unwrap_or_default();
+    let is_code = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    if !code.is_empty() && code.chars().all(is_code) {
+        out.push(("db.response.status_code", Value::Text(code.to_owned())));
+        out.push(("error.type", Value::Text(code.to_owned())));
+    } else if text.starts_with("redis: ") {
+        // The library's own, such as of a transaction that did not come about.
+        out.push(("error.type", Value::Text(text.to_owned())));
+    } else {
+        out.push(("error.type", Value::Static("_OTHER")));
+    }
+    Status::Error(String::new())
+}
+
+#[cfg(test)]
+#[path = "redis_tests.rs"]
+mod tests;
