@@ -10,7 +10,9 @@ mod http2;
 mod rpc;
 mod span;
 mod sql;
-mod sql_text;
+/// For its benchmark and its fuzz target; nobody else calls it from outside.
+#[doc(hidden)]
+pub mod sql_text;
 #[cfg(test)]
 mod test_support;
 mod text;
