@@ -32,6 +32,8 @@ pub struct Module<'d> {
     pub path: &'d str,
     /// Module version, such as `v1.71.0` or `(devel)`.
     pub version: &'d str,
+    /// The module, or directory, that was linked in its place.
+    pub replaced: Option<&'d str>,
 }
 
 /// What the build information says.
@@ -100,6 +102,7 @@ impl<'d> BuildInfo<'d> {
                 Some("=>") => {
                     if let (Some(last), Some(by)) = (self.deps.last_mut(), module(words)) {
                         last.version = by.version;
+                        last.replaced = Some(by.path);
                     }
                 }
                 Some("build") => {
@@ -112,7 +115,7 @@ impl<'d> BuildInfo<'d> {
 }
 
 fn module<'d>(mut words: impl Iterator<Item = &'d str>) -> Option<Module<'d>> {
-    Some(Module { path: words.next()?, version: words.next().unwrap_or("") })
+    Some(Module { path: words.next()?, version: words.next().unwrap_or(""), replaced: None })
 }
 
 fn find<'d>(image: &Image<'d>) -> Option<&'d [u8]> {
@@ -164,6 +167,7 @@ mod tests {
         info.read_modules("path\tx/cmd\nmod\tx\t(devel)\ndep\ta\tv1.0.0\th1:\n=>\tb\tv2.0.0\th1:\nbuild\tCGO_ENABLED=0\n");
         assert_eq!(info.path, Some("x/cmd"));
         assert_eq!(info.module("a").map(|m| m.version), Some("v2.0.0"));
+        assert_eq!(info.module("a").and_then(|m| m.replaced), Some("b"));
         assert_eq!(info.setting("CGO_ENABLED"), Some("0"));
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::databases::DatabaseReader;
+use crate::libraries::{self, Library};
 use crate::routes::MuxRoutes;
 use gobin::Binary;
 use goproc::{Executable, FileId, Process};
@@ -44,6 +45,7 @@ pub(crate) struct Program {
     /// An OpenTelemetry Collector or the like: to observe what receives our spans would make more
     /// spans without end, so it must be asked for.
     pub(crate) is_collector: bool,
+    pub(crate) libraries: Vec<Library>,
     pub(crate) plan: Plan,
 }
 
@@ -151,6 +153,7 @@ fn read(data: &[u8], options: &Options) -> Result<Program, gobin::Error> {
     if build.is_empty() {
         build.push("plain");
     }
+    let plan = Plan::new(&binary, options);
     Ok(Program {
         go_version: info.go_version.to_owned(),
         unknown_version: binary.is_unknown_version(),
@@ -158,7 +161,8 @@ fn read(data: &[u8], options: &Options) -> Result<Program, gobin::Error> {
         module_version: main.map(|m| m.version).unwrap_or_default().to_owned(),
         build,
         is_collector: COLLECTORS.iter().any(|path| info.module(path).is_some()),
-        plan: Plan::new(&binary, options),
+        libraries: libraries::find(&binary, &plan),
+        plan,
     })
 }
 

@@ -9,6 +9,7 @@ mod config;
 mod databases;
 mod doctor;
 mod inspect;
+mod libraries;
 mod output;
 mod ps;
 mod reader;

@@ -1,10 +1,11 @@
 //! `gotap ps`: the Go processes of this machine, and what can be seen in them.
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::{Format, PsArgs};
 use crate::inspect::{Inspector, NotATarget, Target};
+use crate::libraries::Library;
 use crate::output::line;
 use crate::select::{self, Selection};
 
@@ -52,10 +53,11 @@ fn print_table(targets: &[Target]) -> Result<()> {
     if targets.is_empty() {
         return Ok(line("no Go processes found")?);
     }
-    let header = ["PID", "SERVICE", "GO", "MODULE", "BUILD", "SEES", "NOT"].map(str::to_owned);
-    let rows: Vec<[String; 7]> = std::iter::once(header).chain(targets.iter().map(row)).collect();
+    let header =
+        ["PID", "SERVICE", "GO", "MODULE", "BUILD", "SEES", "LIBRARIES", "NOT"].map(str::to_owned);
+    let rows: Vec<[String; 8]> = std::iter::once(header).chain(targets.iter().map(row)).collect();
     let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 7] = std::array::from_fn(width);
+    let widths: [usize; 8] = std::array::from_fn(width);
     for row in &rows {
         let cells = row.iter().zip(widths).map(|(cell, w)| format!("{cell:<w$}"));
         line(cells.collect::<Vec<_>>().join("  ").trim_end())?;
@@ -63,10 +65,11 @@ fn print_table(targets: &[Target]) -> Result<()> {
     Ok(())
 }
 
-fn row(target: &Target) -> [String; 7] {
+fn row(target: &Target) -> [String; 8] {
     let program = &target.program;
     let version = program.go_version.trim_start_matches("go");
     let unknown = if program.unknown_version { " (unknown)" } else { "" };
+    let libraries = program.libraries.iter().map(Library::short);
     let dash = |text: String| if text.is_empty() { "-".into() } else { text };
     [
         target.process.pid.to_string(),
@@ -75,6 +78,7 @@ fn row(target: &Target) -> [String; 7] {
         dash(program.module.clone()),
         program.build.join(","),
         dash(sees(target).join(",")),
+        dash(libraries.collect::<Vec<_>>().join(", ")),
         missing(target).join("; "),
     ]
 }
@@ -109,9 +113,22 @@ fn print_json(target: &Target) -> Result<()> {
         "module": program.module,
         "module_version": program.module_version,
         "build": program.build,
+        "libraries": program.libraries.iter().map(library).collect::<Vec<_>>(),
         "sees": sees(target),
         "missing": missing(target),
         "probes": probes.collect::<Vec<_>>(),
     });
     Ok(line(text)?)
+}
+
+fn library(library: &Library) -> Value {
+    let mut value = json!({
+        "module": library.module,
+        "version": library.version,
+        "instruments": library.instruments,
+    });
+    if let (Some(replaced), Some(fields)) = (&library.replaced, value.as_object_mut()) {
+        fields.insert("replaced".to_owned(), json!(replaced));
+    }
+    value
 }

@@ -11,7 +11,9 @@ mod redis;
 mod rpc;
 mod span;
 mod sql;
-mod sql_text;
+/// For its benchmark and its fuzz target; nobody else calls it from outside.
+#[doc(hidden)]
+pub mod sql_text;
 #[cfg(test)]
 mod test_support;
 mod text;

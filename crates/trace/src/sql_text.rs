@@ -8,7 +8,9 @@
 //! Not here: which dialect a driver speaks, which attributes come of it, and whether the grammar is
 //! right. Words are kept, so a value that is written as a name (`SET ROLE alice`) stays.
 
+mod bytes;
 mod lexer;
+mod names;
 mod subject;
 mod words;
 
@@ -17,7 +19,7 @@ use subject::Subject;
 
 /// What is left of a statement without its literals, and what it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Statement {
+pub struct Statement {
     /// The statement without comments, and with `?` for every literal.
     pub text: String,
     /// `SELECT`, `CREATE TABLE`.
@@ -28,22 +30,27 @@ pub(crate) struct Statement {
     pub summary: String,
 }
 
+/// How a statement is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dialect {
+pub enum Dialect {
+    /// `E''` strings, dollar quotes.
     PostgreSql,
+    /// Backslash escapes, strings in double quotes.
     MySql,
+    /// Names in brackets.
     Sqlite,
     /// Unknown: a string that dialects end at different places is removed with all that follows.
     Other,
 }
 
 /// Takes the literals out of a statement; `truncated` says that its end is missing.
-pub(crate) fn parse(text: &str, dialect: Dialect, truncated: bool) -> Statement {
+pub fn parse(text: &str, dialect: Dialect, truncated: bool) -> Statement {
     let mut lexer = Lexer::new(text, dialect);
     let mut output = Output::new(text.len());
     let mut subject = Subject::default();
     let mut before_doubt: Option<Subject<'_>> = None;
-    while let Some((token, space)) = lexer.next() {
+    while let Some(token) = lexer.next() {
+        let (text, space) = (lexer.text(), lexer.space());
         output.space(space);
         if lexer.doubtful() && before_doubt.is_none() {
             output.mark = output.text.len();
@@ -52,14 +59,14 @@ pub(crate) fn parse(text: &str, dialect: Dialect, truncated: bool) -> Statement 
         if matches!(token, Token::Rest) {
             // A doubtful string was read wrongly, perhaps: what came since may be its content.
             output.rest(before_doubt.is_some());
-            subject.push(Token::Value, space);
+            subject.push(Token::Value, text, space);
             subject = before_doubt.unwrap_or(subject);
             break;
         }
-        output.push(token);
+        output.push(token, text);
         // A word at the cut may be the beginning of another.
-        let cut = truncated && lexer.at_end() && matches!(token, Token::Word(_));
-        subject.push(if cut { Token::Value } else { token }, space);
+        let cut = truncated && lexer.at_end() && matches!(token, Token::Word(..));
+        subject.push(if cut { Token::Value } else { token }, text, space);
     }
     let (operation, collection, summary) = subject.end(truncated);
     Statement { text: output.finish(truncated), operation, collection, summary }
@@ -73,6 +80,8 @@ struct Output {
     list: Option<List>,
     /// The end of a list that was shortened, when at most a comma came since.
     row: Option<usize>,
+    /// The sign that came last, or zero if something else did.
+    sign: u8,
 }
 
 /// A parenthesis that holds nothing but values so far.
@@ -86,7 +95,7 @@ struct List {
 impl Output {
     fn new(capacity: usize) -> Self {
         let text = String::with_capacity(capacity.saturating_add(8));
-        Self { text, mark: usize::MAX, list: None, row: None }
+        Self { text, mark: usize::MAX, list: None, row: None, sign: 0 }
     }
 
     fn space(&mut self, space: bool) {
@@ -95,7 +104,9 @@ impl Output {
         }
     }
 
-    fn push(&mut self, token: Token<'_>) {
+    fn push(&mut self, token: Token, text: &str) {
+        let sign = if let Token::Sign(sign) = token { sign } else { 0 };
+        let before = core::mem::replace(&mut self.sign, sign);
         match token {
             Token::Sign(b'(') => {
                 let row = self.row.take();
@@ -110,19 +121,18 @@ impl Output {
                 _ => self.row = None,
             },
             Token::Sign(b',') => {}
-            Token::Sign(b'-' | b'+') if self.text.trim_end().ends_with(['(', ',']) => {}
-            Token::Value | Token::Placeholder(_) => match &mut self.list {
+            Token::Sign(b'-' | b'+') if matches!(before, b'(' | b',') => {}
+            Token::Value | Token::Placeholder => match &mut self.list {
                 Some(list) => list.values = true,
                 None => self.row = None,
             },
             _ => (self.list, self.row) = (None, None),
         }
-        self.text.push_str(match token {
-            Token::Word(text) | Token::Quoted(text) => text,
-            Token::Placeholder(text) => text,
-            Token::Value | Token::Rest => "?",
-            Token::Sign(sign) => return self.text.push(char::from(sign)),
-        });
+        match token {
+            Token::Sign(sign) => self.text.push(char::from(sign)),
+            Token::Value | Token::Rest => self.text.push('?'),
+            Token::Word(_) | Token::Quoted | Token::Placeholder => self.text.push_str(text),
+        }
     }
 
     /// `(?, $2, ?)` becomes `(?)`, and nothing at all after another such list.
@@ -142,7 +152,7 @@ impl Output {
             self.cut(self.mark);
             (self.list, self.row) = (None, None);
         }
-        self.push(Token::Value);
+        self.push(Token::Value, "");
     }
 
     fn cut(&mut self, at: usize) {

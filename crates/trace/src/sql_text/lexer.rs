@@ -4,14 +4,17 @@
 //! a literal of more. Not here: what the tokens mean together (`subject`).
 
 use super::Dialect;
+use super::bytes::{may_be_blank, word_byte, word_start};
+use super::words::{Keyword, keyword};
 
+/// The kind of a token; what it reads is `Lexer::text`. So small that it stays in a register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Token<'a> {
-    Word(&'a str),
+pub(super) enum Token {
+    Word(Keyword),
     /// An identifier with its quotes.
-    Quoted(&'a str),
+    Quoted,
     Value,
-    Placeholder(&'a str),
+    Placeholder,
     Sign(u8),
     /// A literal that goes on to the end, as far as can be told.
     Rest,
@@ -28,35 +31,19 @@ enum Operand {
 pub(super) struct Lexer<'a> {
     text: &'a str,
     at: usize,
+    /// Where the token begins.
+    start: usize,
+    /// Whether there is space before it.
+    space: bool,
     dialect: Dialect,
     operand: Operand,
     /// There was a string that ends elsewhere with another setting of the server.
     doubtful: bool,
 }
 
-/// The bytes of words. Letters of all scripts are, so that no token ends within a character.
-const WORD: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0u8;
-    while byte < u8::MAX {
-        byte += 1;
-        table[byte as usize] =
-            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80;
-    }
-    table
-};
-
-fn word_byte(byte: u8) -> bool {
-    WORD[usize::from(byte)]
-}
-
-fn word_start(byte: u8) -> bool {
-    word_byte(byte) && !byte.is_ascii_digit() && byte != b'$'
-}
-
 impl<'a> Lexer<'a> {
     pub(super) fn new(text: &'a str, dialect: Dialect) -> Self {
-        Self { text, at: 0, dialect, operand: Operand::No, doubtful: false }
+        Self { text, at: 0, start: 0, space: false, dialect, operand: Operand::No, doubtful: false }
     }
 
     pub(super) fn at_end(&self) -> bool {
@@ -81,52 +68,69 @@ impl<'a> Lexer<'a> {
         self.before().is_some_and(|b| word_byte(b) || matches!(b, b'"' | b'`' | b']' | b')'))
     }
 
-    fn since(&self, start: usize) -> &'a str {
-        self.text.get(start..self.at).unwrap_or("?")
+    /// What the token reads.
+    #[inline]
+    pub(super) fn text(&self) -> &'a str {
+        self.text.get(self.start..self.at).unwrap_or("?")
+    }
+
+    /// Whether there is space before the token.
+    pub(super) fn space(&self) -> bool {
+        self.space
     }
 
     fn is(&self, dialects: &[Dialect]) -> bool {
         dialects.contains(&self.dialect)
     }
 
-    /// The next token, and whether there is space before it.
-    pub(super) fn next(&mut self) -> Option<(Token<'a>, bool)> {
+    /// The next token.
+    #[inline]
+    pub(super) fn next(&mut self) -> Option<Token> {
         let (blank, doubtful) = (self.at, self.doubtful);
-        if !self.blank() || doubtful && self.odd_quotes(self.since(blank)) {
-            return Some((Token::Rest, true));
+        let skips = self.peek(0).is_some_and(may_be_blank);
+        if skips && (!self.blank() || doubtful && self.odd_quotes(blank)) {
+            self.space = true;
+            return Some(Token::Rest);
         }
         let start = self.at;
+        (self.start, self.space) = (start, blank < start);
         let byte = self.peek(0)?;
         let mut token = self.token(byte);
-        let string = match byte {
-            b'$' => false,
-            b'"' => self.dialect == Dialect::MySql,
-            _ => matches!(token, Token::Value),
-        };
-        if doubtful && !string && self.odd_quotes(self.since(start)) {
+        if doubtful && !self.is_string(byte, token) && self.odd_quotes(start) {
             token = Token::Rest;
         }
         if self.is(&[Dialect::Sqlite, Dialect::Other]) {
-            let is =
-                |word: &str, words: &[&str]| words.iter().any(|w| w.eq_ignore_ascii_case(word));
             self.operand = match token {
-                Token::Word(word) if is(word, &["IN", "VALUES"]) => Operand::List,
-                Token::Word(word) if is(word, &["LIKE", "GLOB", "MATCH", "REGEXP"]) => {
+                Token::Word(Keyword::IN | Keyword::VALUES) => Operand::List,
+                Token::Word(Keyword::LIKE | Keyword::GLOB | Keyword::MATCH | Keyword::REGEXP) => {
                     Operand::Next
                 }
                 Token::Sign(b'=' | b'<' | b'>' | b'|') => Operand::Next,
-                Token::Word(_) => Operand::No,
+                Token::Word(..) => Operand::No,
                 _ if self.operand == Operand::Next => Operand::No,
                 _ => self.operand,
             };
         }
-        Some((token, blank < start))
+        Some(token)
+    }
+
+    /// Whether the token, which begins with this byte, is a string or the like.
+    fn is_string(&self, byte: u8, token: Token) -> bool {
+        match byte {
+            b'$' => false,
+            b'"' => self.dialect == Dialect::MySql,
+            _ => matches!(token, Token::Value),
+        }
     }
 
     /// After a doubtful string, a comment or name with one quote may be the end of another string.
-    fn odd_quotes(&self, text: &str) -> bool {
-        let odd = |quote| text.bytes().filter(|b| *b == quote).count() % 2 == 1;
-        odd(b'\'') || self.dialect == Dialect::MySql && odd(b'"')
+    fn odd_quotes(&self, start: usize) -> bool {
+        let text = self.text.as_bytes().get(start..self.at).unwrap_or_default();
+        let strings = self.dialect == Dialect::MySql;
+        let odd = text.iter().fold((false, false), |(single, double), byte| {
+            (single ^ (*byte == b'\''), double ^ (*byte == b'"'))
+        });
+        odd.0 || strings && odd.1
     }
 
     /// Skips whitespace and comments; false where a comment does not end.
@@ -182,8 +186,11 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn token(&mut self, byte: u8) -> Token<'a> {
+    fn token(&mut self, byte: u8) -> Token {
         use Dialect::{MySql, Other, PostgreSql, Sqlite};
+        if word_start(byte) {
+            return self.word();
+        }
         let digit_follows = || self.peek(1).is_some_and(|b| b.is_ascii_digit());
         match byte {
             b'\'' => self.string(byte, false),
@@ -192,7 +199,7 @@ impl<'a> Lexer<'a> {
                 // SQLite takes an unknown name for a string, and its users write it so.
                 let operand = self.operand != Operand::No && self.before() != Some(b'.');
                 match self.quoted(byte) {
-                    Token::Quoted(_) if operand && self.peek(0) != Some(b'.') => Token::Value,
+                    Token::Quoted if operand && self.peek(0) != Some(b'.') => Token::Value,
                     token => token,
                 }
             }
@@ -204,7 +211,6 @@ impl<'a> Lexer<'a> {
             b'$' | b'?' | b'%' | b'@' | b':' => self.placeholder(byte),
             // It stands in strings only, so this is one, and its beginning was taken for an end.
             b'\\' => Token::Rest,
-            _ if word_start(byte) => self.word(),
             _ => {
                 self.at += 1;
                 Token::Sign(byte)
@@ -213,7 +219,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// A string that begins here; `escapes` says that it surely has backslash escapes.
-    fn string(&mut self, quote: u8, escapes: bool) -> Token<'a> {
+    fn string(&mut self, quote: u8, escapes: bool) -> Token {
         let mut escaped = false;
         self.at += 1;
         while let Some(byte) = self.peek(0) {
@@ -242,8 +248,7 @@ impl<'a> Lexer<'a> {
         Token::Rest
     }
 
-    fn quoted(&mut self, end: u8) -> Token<'a> {
-        let start = self.at;
+    fn quoted(&mut self, end: u8) -> Token {
         self.at += 1;
         while let Some(byte) = self.peek(0) {
             self.at += 1;
@@ -252,7 +257,7 @@ impl<'a> Lexer<'a> {
             }
             if byte == end {
                 if end == b']' || self.peek(0) != Some(end) {
-                    return Token::Quoted(self.since(start));
+                    return Token::Quoted;
                 }
                 self.at += 1;
             }
@@ -270,7 +275,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Takes all that touches: rather a word too much than half of a number.
-    fn number(&mut self) -> Token<'a> {
+    fn number(&mut self) -> Token {
         let mut decimal = true;
         while let Some(byte) = self.peek(0) {
             match byte {
@@ -286,62 +291,76 @@ impl<'a> Lexer<'a> {
     }
 
     /// A dollar quote, or a placeholder.
-    fn dollar(&mut self) -> Token<'a> {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        let tag = rest.bytes().skip(1).take_while(|b| word_byte(*b) && *b != b'$').count();
-        let quotes = rest.as_bytes().get(tag + 1) == Some(&b'$')
-            && !self.peek(1).is_some_and(|b| b.is_ascii_digit());
-        let Some((quote, content)) = rest.split_at_checked(tag + 2).filter(|_| quotes) else {
+    fn dollar(&mut self) -> Token {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let tag = rest.iter().skip(1).take_while(|b| word_byte(**b) && **b != b'$').count();
+        let quotes =
+            rest.get(tag + 1) == Some(&b'$') && !self.peek(1).is_some_and(|b| b.is_ascii_digit());
+        let Some((quote, mut content)) = rest.split_at_checked(tag + 2).filter(|_| quotes) else {
             return self.placeholder(b'$');
         };
-        match content.find(quote) {
-            Some(length) => {
-                self.at += 2 * quote.len() + length;
-                Token::Value
-            }
-            None => Token::Rest,
+        // No tag has a dollar, so all comparisons together look at each byte once.
+        while !content.starts_with(quote) {
+            let Some(next) = content.iter().skip(1).position(|b| *b == b'$') else {
+                return Token::Rest;
+            };
+            content = content.get(next + 1..).unwrap_or_default();
         }
+        self.at = self.text.len() - content.len() + quote.len();
+        Token::Value
     }
 
     /// `$1`, `?`, `?1`, `%s`, `@p1`, `:name` and what else begins so.
-    fn placeholder(&mut self, sigil: u8) -> Token<'a> {
-        let start = self.at;
+    fn placeholder(&mut self, sigil: u8) -> Token {
         let (before, named) = (self.before(), self.named());
         self.at += 1;
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-        let word = rest.iter().take_while(|b| word_byte(**b)).count();
-        let fraction =
-            rest.get(digits) == Some(&b'.') && rest.get(digits + 1).is_some_and(u8::is_ascii_digit);
-        // No database takes a hundred thousand parameters; and `a[1:2]` and `@ 1` have numbers.
-        let numbered = (1..6).contains(&digits)
-            && digits == word
-            && !fraction
-            && (sigil == b'$' || self.is(&[Dialect::Sqlite, Dialect::Other]) && !named);
-        let starts_word = rest.first().copied().is_some_and(word_start);
-        let takes = match sigil {
-            b'%' if word == 1 && rest.first() == Some(&b's') => word,
-            b':' | b'@' if before == Some(sigil) || rest.first() == Some(&sigil) => {
+        let first = self.peek(0);
+        let starts_word = first.is_some_and(word_start);
+        // `a[1:2]` and `@ 1` have numbers.
+        let may_be_numbered =
+            sigil == b'$' || self.is(&[Dialect::Sqlite, Dialect::Other]) && !named;
+        match sigil {
+            b'%' if first == Some(b's') && !self.peek(1).is_some_and(word_byte) => self.at += 1,
+            b':' | b'@' if before == Some(sigil) || first == Some(sigil) => {
                 return Token::Sign(sigil);
             }
-            b':' | b'@' if starts_word => word,
-            b'$' if starts_word && self.dialect != Dialect::PostgreSql => word,
-            b'$' | b':' | b'@' | b'?' if numbered => digits,
-            b'?' => 0,
+            b':' | b'@' if starts_word => self.skip_word(),
+            b'$' if starts_word && self.dialect != Dialect::PostgreSql => self.skip_word(),
+            b'$' | b':' | b'@' | b'?' if may_be_numbered && self.skip_number() => {}
+            b'?' => {}
             _ => return Token::Sign(sigil),
-        };
-        self.at += takes;
-        Token::Placeholder(self.since(start))
+        }
+        Token::Placeholder
     }
 
-    fn word(&mut self) -> Token<'a> {
-        let start = self.at;
-        let rest = self.text.as_bytes().get(start..).unwrap_or_default();
-        self.at += rest.iter().take_while(|b| word_byte(**b)).count();
-        let word = self.since(start);
-        if word.len() > 1 {
-            return Token::Word(word);
+    fn skip_word(&mut self) {
+        while self.peek(0).is_some_and(word_byte) {
+            self.at += 1;
         }
+    }
+
+    /// Skips a parameter's number. No database takes a hundred thousand parameters.
+    fn skip_number(&mut self) -> bool {
+        const DIGITS: usize = 5;
+        let digit = |ahead| self.peek(ahead).is_some_and(|b: u8| b.is_ascii_digit());
+        let digits = (0..=DIGITS).take_while(|ahead| digit(*ahead)).count();
+        let fraction = self.peek(digits) == Some(b'.') && digit(digits + 1);
+        let number = (1..=DIGITS).contains(&digits)
+            && !fraction
+            && !self.peek(digits).is_some_and(word_byte);
+        self.at += if number { digits } else { 0 };
+        number
+    }
+
+    fn word(&mut self) -> Token {
+        self.skip_word();
+        if self.at - self.start > 1 {
+            return Token::Word(keyword(self.text.as_bytes(), self.start, self.at));
+        }
+        if !matches!(self.peek(0), Some(b'\'' | b'"' | b'&')) {
+            return Token::Word(Keyword::None);
+        }
+        let word = self.text();
         let unicode = matches!(word, "U" | "u") && self.peek(0) == Some(b'&');
         let prefix = matches!(word, "E" | "e" | "N" | "n" | "B" | "b" | "X" | "x");
         match self.peek(usize::from(unicode)) {
@@ -352,7 +371,7 @@ impl<'a> Lexer<'a> {
                 let escapes = self.dialect == Dialect::PostgreSql && matches!(word, "E" | "e");
                 self.string(quote, escapes)
             }
-            _ => Token::Word(word),
+            _ => Token::Word(Keyword::None),
         }
     }
 }

@@ -5,14 +5,14 @@
 //! there are (`words`).
 
 use super::lexer::Token;
+use super::names::Names;
 use super::words::{
-    Room, is_after_tables, is_before_object, is_before_table, is_object, is_word, unquoted, upper,
+    Keyword as K, is_after_tables, is_before_object, is_before_table, is_object, is_operation,
+    unquoted,
 };
 
 /// OpenTelemetry's limit for a summary.
 const SUMMARY_CHARACTERS: usize = 255;
-/// Names in a `WITH` that are remembered: each table is compared with all of them.
-const COMMON_TABLES: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Expect {
@@ -39,6 +39,15 @@ enum Previous {
     Other,
 }
 
+/// What was read last of the name of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Reading {
+    #[default]
+    Nothing,
+    Part,
+    Dot,
+}
+
 #[derive(Debug, Clone, Default)]
 pub(super) struct Subject<'a> {
     operation: Option<String>,
@@ -55,10 +64,11 @@ pub(super) struct Subject<'a> {
     /// By depth, one bit each: within a list of tables; within a query, where FROM is a clause.
     lists: u64,
     queries: u64,
-    /// The name that is being read.
-    name: Option<String>,
+    /// The name that is being read, as far as it is wanted.
+    name: String,
+    reading: Reading,
     /// The names that WITH gives to queries, and whether it goes on at the base.
-    common: Vec<&'a str>,
+    common: Names<'a>,
     with: bool,
     /// The next ON names the table of an index or a trigger.
     on: bool,
@@ -70,19 +80,21 @@ pub(super) struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    pub(super) fn push(&mut self, token: Token<'a>, space: bool) {
+    pub(super) fn push(&mut self, token: Token, text: &'a str, space: bool) {
         if matches!(token, Token::Sign(b';')) {
             return self.end_of_statement();
         }
         self.begun = true;
         self.several |= self.ended;
-        if self.named(token, space) {
+        let reads = self.reading != Reading::Nothing
+            || matches!(self.expect, Expect::Source | Expect::Target);
+        if reads && self.named(token, text, space) {
             return;
         }
-        let previous = match token {
-            Token::Word(word) => return self.word(word),
-            Token::Quoted(name) => {
-                self.common_table(name);
+        self.previous = match token {
+            Token::Word(keyword) => return self.word(text, keyword),
+            Token::Quoted => {
+                self.common_table(text);
                 Previous::Other
             }
             Token::Sign(b'(') => {
@@ -103,7 +115,6 @@ impl<'a> Subject<'a> {
             }
             _ => Previous::Other,
         };
-        self.previous = previous;
     }
 
     /// Operation, collection and summary.
@@ -115,51 +126,64 @@ impl<'a> Subject<'a> {
     }
 
     /// Whether the token belongs to the name of a table.
-    fn named(&mut self, token: Token<'a>, space: bool) -> bool {
-        if let Some(name) = &mut self.name {
-            match token {
-                Token::Sign(b'.') => name.push('.'),
-                Token::Word(part) if name.ends_with('.') => name.push_str(part),
-                Token::Quoted(part) if name.ends_with('.') => name.push_str(unquoted(part)),
-                _ => {
-                    let call = matches!(token, Token::Sign(b'(')) && !space;
-                    self.end_of_name(call && self.expect == Expect::Source);
-                    return false;
-                }
+    fn named(&mut self, token: Token, text: &'a str, space: bool) -> bool {
+        match (token, self.reading) {
+            (Token::Word(keyword), Reading::Nothing) if is_before_table(keyword) => {
+                self.previous = Previous::Other;
             }
-            return true;
-        }
-        if !matches!(self.expect, Expect::Source | Expect::Target) {
-            return false;
-        }
-        match token {
-            Token::Word(word) if is_before_table(upper(word, &mut Room::default())) => {}
-            Token::Word(part) => self.name = Some(part.to_owned()),
-            Token::Quoted(part) => self.name = Some(unquoted(part).to_owned()),
+            (Token::Word(_), Reading::Nothing | Reading::Dot) => self.part(text),
+            (Token::Quoted, Reading::Nothing | Reading::Dot) => self.part(unquoted(text)),
+            (_, Reading::Nothing) => {
+                self.table("");
+                return false;
+            }
+            (Token::Sign(b'.'), _) => {
+                if self.wanted() {
+                    self.name.push('.');
+                }
+                self.reading = Reading::Dot;
+            }
             _ => {
-                self.table(None);
+                let call = matches!(token, Token::Sign(b'(')) && !space;
+                self.end_of_name(call && self.expect == Expect::Source);
                 return false;
             }
         }
-        self.previous = Previous::Other;
         true
     }
 
+    fn part(&mut self, part: &str) {
+        if self.wanted() {
+            self.name.push_str(part);
+        }
+        (self.reading, self.previous) = (Reading::Part, Previous::Other);
+    }
+
+    /// Whether a name would be shown. There may be thousands after those.
+    fn wanted(&self) -> bool {
+        !self.full || self.collection.is_none() && self.depth == self.base
+    }
+
     fn end_of_name(&mut self, other: bool) {
-        if let Some(name) = self.name.take() {
-            let common = self.common.iter().any(|common| common.eq_ignore_ascii_case(&name));
-            self.table(Some(name).filter(|name| !other && !common && !name.ends_with('.')));
+        let reading = core::mem::take(&mut self.reading);
+        if reading != Reading::Nothing {
+            let mut name = core::mem::take(&mut self.name);
+            let table = !other && reading != Reading::Dot && self.wanted();
+            let shown = table && !self.common.contains(&name);
+            self.table(if shown { &name } else { "" });
+            name.clear();
+            self.name = name;
         }
     }
 
-    /// A table was named, or something else stands in its place.
-    fn table(&mut self, name: Option<String>) {
+    /// A table was named, or something else stands in its place, which has no name.
+    fn table(&mut self, name: &str) {
         self.expect = Expect::Nothing;
-        if let Some(name) = &name {
+        if !name.is_empty() {
             self.piece(name);
         }
         if self.depth == self.base && self.collection.is_none() {
-            self.collection = Some(name);
+            self.collection = Some(Some(name.to_owned()).filter(|name| !name.is_empty()));
         }
     }
 
@@ -172,109 +196,109 @@ impl<'a> Subject<'a> {
         self.ended |= self.begun;
     }
 
-    fn word(&mut self, word: &'a str) {
-        let mut room = Room::default();
-        let upper = upper(word, &mut room);
+    fn word(&mut self, word: &'a str, keyword: K) {
         let previous = self.previous;
         match self.expect {
-            Expect::Operation => self.operation(upper),
-            Expect::Object => self.object(upper),
-            _ if self.with && self.depth == self.base => match upper {
-                b"SELECT" | b"INSERT" | b"UPDATE" | b"DELETE" | b"MERGE" | b"REPLACE"
-                | b"VALUES" => {
-                    self.operation(upper);
+            Expect::Operation => self.operation(word, keyword),
+            Expect::Object => self.object(word, keyword),
+            _ if self.with && self.depth == self.base => match keyword {
+                K::SELECT
+                | K::INSERT
+                | K::UPDATE
+                | K::DELETE
+                | K::MERGE
+                | K::REPLACE
+                | K::VALUES => {
+                    self.operation(word, keyword);
                 }
-                b"RECURSIVE" => {}
+                K::RECURSIVE => {}
                 _ => self.common_table(word),
             },
-            _ => self.clause(upper, previous),
+            _ => self.clause(word, keyword, previous),
         }
-        self.previous = match upper {
-            b"WITH" | b"RECURSIVE" => Previous::With,
-            b"AS" | b"EXPLAIN" | b"ANALYZE" | b"VERBOSE" | b"PLAN" | b"BEGIN" => Previous::Border,
-            b"DISTINCT" => Previous::Distinct,
+        self.previous = match keyword {
+            K::WITH | K::RECURSIVE => Previous::With,
+            K::AS | K::EXPLAIN | K::ANALYZE | K::VERBOSE | K::PLAN | K::BEGIN => Previous::Border,
+            K::DISTINCT => Previous::Distinct,
             _ => Previous::Other,
         };
     }
 
-    fn operation(&mut self, upper: &[u8]) {
+    fn operation(&mut self, word: &str, keyword: K) {
         self.base = self.depth;
-        self.with = false;
-        match upper {
-            _ if !is_word(upper) => self.expect = Expect::Nothing,
-            b"WITH" => (self.expect, self.with) = (Expect::Nothing, true),
-            _ => {
-                if self.operation.is_none() && !self.several {
-                    self.operation = Some(String::from_utf8_lossy(upper).into_owned());
-                }
-                self.verb(upper);
-            }
+        self.with = keyword == K::WITH;
+        self.expect = Expect::Nothing;
+        if self.with || !is_operation(word) {
+            return;
         }
+        if self.operation.is_none() && !self.several {
+            self.operation = Some(word.to_ascii_uppercase());
+        }
+        self.verb(word, keyword);
     }
 
-    fn verb(&mut self, verb: &[u8]) {
-        self.piece(&String::from_utf8_lossy(verb));
+    fn verb(&mut self, word: &str, keyword: K) {
+        self.capital_piece(word);
         let bit = self.bit();
         self.lists &= !bit;
-        self.expect = match verb {
-            b"CREATE" | b"ALTER" | b"DROP" => Expect::Object,
-            b"UPDATE" | b"TRUNCATE" | b"COPY" | b"TABLE" => Expect::Target,
+        self.expect = match keyword {
+            K::CREATE | K::ALTER | K::DROP => Expect::Object,
+            K::UPDATE | K::TRUNCATE | K::COPY | K::TABLE => Expect::Target,
             _ => Expect::Nothing,
         };
-        match verb {
-            b"SELECT" | b"DELETE" => self.queries |= bit,
-            b"UPDATE" => (self.queries, self.lists) = (self.queries | bit, self.lists | bit),
-            b"DROP" | b"TRUNCATE" => self.lists |= bit,
-            b"GRANT" | b"REVOKE" => self.rights = true,
+        match keyword {
+            K::SELECT | K::DELETE => self.queries |= bit,
+            K::UPDATE => (self.queries, self.lists) = (self.queries | bit, self.lists | bit),
+            K::DROP | K::TRUNCATE => self.lists |= bit,
+            K::GRANT | K::REVOKE => self.rights = true,
             _ => {}
         }
     }
 
     /// The word after `CREATE`.
-    fn object(&mut self, upper: &[u8]) {
-        if is_before_object(upper) {
+    fn object(&mut self, word: &str, keyword: K) {
+        if is_before_object(keyword) {
             return;
         }
         self.expect = Expect::Nothing;
-        if is_object(upper) {
-            let object = String::from_utf8_lossy(upper);
-            self.piece(&object);
+        if is_object(keyword) {
+            self.capital_piece(word);
             if let Some(operation) = self.operation.as_mut().filter(|_| !self.several) {
                 operation.push(' ');
-                operation.push_str(&object);
+                operation.push_str(&word.to_ascii_uppercase());
             }
-            self.on = matches!(upper, b"INDEX" | b"TRIGGER" | b"POLICY" | b"RULE");
+            self.on = matches!(keyword, K::INDEX | K::TRIGGER | K::POLICY | K::RULE);
         }
-        if matches!(upper, b"TABLE" | b"VIEW") {
+        if matches!(keyword, K::TABLE | K::VIEW) {
             self.expect = Expect::Target;
         } else {
             self.lists &= !self.bit();
         }
     }
 
-    fn clause(&mut self, upper: &[u8], previous: Previous) {
+    fn clause(&mut self, word: &str, keyword: K, previous: Previous) {
         let bit = self.bit();
         let query = self.queries & bit != 0;
-        match upper {
+        match keyword {
             _ if self.rights => {}
-            b"SELECT" => self.verb(upper),
-            b"INSERT" | b"DELETE" | b"MERGE" | b"UPDATE" if previous == Previous::Border => {
-                self.verb(upper);
+            K::SELECT => self.verb(word, keyword),
+            K::INSERT | K::DELETE | K::MERGE | K::UPDATE if previous == Previous::Border => {
+                self.verb(word, keyword);
             }
-            b"WITH" if previous == Previous::Border && self.depth == self.base => {
+            K::WITH if previous == Previous::Border && self.depth == self.base => {
                 self.with = true;
             }
-            b"FROM" if query && previous != Previous::Distinct => {
+            K::FROM if query && previous != Previous::Distinct => {
                 self.lists |= bit;
                 self.expect = Expect::Source;
             }
-            b"JOIN" | b"STRAIGHT_JOIN" if query => self.expect = Expect::Source,
-            b"INTO" => self.expect = Expect::Target,
-            b"TABLE" if !query && self.depth == self.base && self.collection.is_none() => {
+            K::JOIN | K::STRAIGHT_JOIN if query => self.expect = Expect::Source,
+            K::INTO => self.expect = Expect::Target,
+            K::TABLE if !query && self.depth == self.base && self.collection.is_none() => {
                 self.expect = Expect::Target;
             }
-            b"ON" if self.on => (self.on, self.expect) = (false, Expect::Target),
-            _ if is_after_tables(upper) => self.lists &= !bit,
+            K::ON if self.on => (self.on, self.expect) = (false, Expect::Target),
+            _ if is_after_tables(keyword) => self.lists &= !bit,
             _ => {}
         }
     }
@@ -282,12 +306,21 @@ impl<'a> Subject<'a> {
     fn common_table(&mut self, name: &'a str) {
         let here = self.with && self.depth == self.base;
         let first = matches!(self.previous, Previous::With | Previous::Comma);
-        if here && first && self.common.len() < COMMON_TABLES {
-            self.common.push(unquoted(name));
+        if here && first {
+            self.common.insert(unquoted(name));
+        }
+    }
+
+    fn capital_piece(&mut self, word: &str) {
+        if !self.full {
+            self.piece(&word.to_ascii_uppercase());
         }
     }
 
     fn piece(&mut self, piece: &str) {
+        if self.full {
+            return;
+        }
         let space = usize::from(!self.summary.is_empty());
         let characters = self.characters.saturating_add(piece.chars().count() + space);
         self.full |= characters > SUMMARY_CHARACTERS;

@@ -258,6 +258,39 @@ fn a_server_that_is_not_traced_is_named() -> Result<()> {
     ensure!(!sees.iter().any(|seen| seen == "http-server"), "{line:#}");
     let (table, _) = expect(&gotap(&["ps", "--pid", &pid])?, 0)?;
     ensure!(table.contains(fasthttp), "{table}");
+    let library = library(&line, "github.com/valyala/fasthttp")?;
+    ensure!(library["instruments"] == serde_json::json!([]), "{line:#}");
+    ensure!(table.contains("(not traced)"), "{table}");
+    Ok(())
+}
+
+/// What `gotap ps` says of a module.
+fn library<'l>(line: &'l Value, module: &str) -> Result<&'l Value> {
+    let libraries = line["libraries"].as_array().context("libraries")?;
+    let found = libraries.iter().find(|library| library["module"] == module);
+    found.with_context(|| format!("no {module}: {line:#}"))
+}
+
+#[test]
+fn libraries_are_listed_with_what_is_traced_of_them() -> Result<()> {
+    if !can_trace("libraries_are_listed_with_what_is_traced_of_them") {
+        return Ok(());
+    }
+    let app = App::start(&go::build("grpcapp", Version::of(26), Mode::Plain)?)?;
+    let pid = app.pid().to_string();
+    let (stdout, _) = expect(&gotap(&["ps", "--format", "json", "--pid", &pid])?, 0)?;
+    let line: Value = serde_json::from_str(&stdout)?;
+    let grpc = library(&line, "google.golang.org/grpc")?;
+    ensure!(grpc["instruments"] == serde_json::json!(["grpc-server", "grpc-client"]), "{line:#}");
+    let version = grpc["version"].as_str().and_then(|v| v.strip_prefix('v')).context("version")?;
+    let (table, _) = expect(&gotap(&["ps", "--pid", &pid])?, 0)?;
+    ensure!(table.contains(&format!("grpc {version}")), "{table}");
+    // A program of the standard library alone has none, and none that only gRPC's sum mentions.
+    let app = App::start(&App::newest()?)?;
+    let (stdout, _) =
+        expect(&gotap(&["ps", "--format", "json", "--pid", &app.pid().to_string()])?, 0)?;
+    let line: Value = serde_json::from_str(&stdout)?;
+    ensure!(line["libraries"] == serde_json::json!([]), "{line:#}");
     Ok(())
 }
 

@@ -1,0 +1,169 @@
+//! Libraries of a program that say what it speaks: which are linked in, in which version, and what
+//! is traced of each. Those of which nothing is are named, too, so that silence is not taken for
+//! idleness. Not here: whether a probe could be placed (`probes`), which is only asked.
+
+use gobin::{Binary, Module};
+use probes::{Ability, Plan};
+
+/// A library that is linked in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Library {
+    pub(crate) module: String,
+    /// As it was built: that of its replacement, where it has one.
+    pub(crate) version: String,
+    /// What was linked in its place.
+    pub(crate) replaced: Option<String>,
+    /// The labels of what is traced of it; none for what is not.
+    pub(crate) instruments: Vec<&'static str>,
+}
+
+/// How calls of a library are seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    As(&'static [Ability]),
+    /// By probes in its own functions, of a package in it.
+    Within(&'static str),
+    /// Only through its driver of database/sql, which is a package of it.
+    Driver(&'static str),
+    Not,
+}
+
+const HTTP: Seen = Seen::As(&[
+    Ability::HttpServer,
+    Ability::HttpClient,
+    Ability::Http2Server,
+    Ability::Http2Client,
+]);
+/// What stands upon the server of net/http.
+const SERVER: Seen = Seen::As(&[Ability::HttpServer, Ability::Http2Server]);
+const GRPC: Seen = Seen::As(&[Ability::GrpcServer, Ability::GrpcClient]);
+const SQL: Seen = Seen::As(&[Ability::Sql]);
+
+/// Modules without their major version.
+const KNOWN: [(&str, Seen); 22] = [
+    ("google.golang.org/grpc", GRPC),
+    ("golang.org/x/net", Seen::Within("http2")),
+    ("connectrpc.com/connect", HTTP),
+    ("github.com/gin-gonic/gin", SERVER),
+    ("github.com/go-chi/chi", SERVER),
+    ("github.com/gorilla/mux", SERVER),
+    ("github.com/labstack/echo", SERVER),
+    ("github.com/julienschmidt/httprouter", SERVER),
+    ("github.com/lib/pq", SQL),
+    ("github.com/jackc/pgx", Seen::Driver("stdlib.(*Conn).QueryContext")),
+    ("github.com/go-sql-driver/mysql", SQL),
+    ("modernc.org/sqlite", SQL),
+    ("github.com/mattn/go-sqlite3", SQL),
+    ("github.com/valyala/fasthttp", Seen::Not),
+    ("github.com/gofiber/fiber", Seen::Not),
+    ("github.com/cloudwego/hertz", Seen::Not),
+    ("github.com/redis/go-redis", Seen::Not),
+    ("github.com/go-redis/redis", Seen::Not),
+    ("github.com/gomodule/redigo", Seen::Not),
+    ("github.com/segmentio/kafka-go", Seen::Not),
+    ("github.com/IBM/sarama", Seen::Not),
+    ("github.com/Shopify/sarama", Seen::Not),
+];
+
+/// The known libraries of a binary, in the order of its build information.
+pub(crate) fn find(binary: &Binary<'_>, plan: &Plan) -> Vec<Library> {
+    let known = |module: &Module<'_>| {
+        let seen = seen(module.path)?;
+        Some(Library {
+            module: module.path.to_owned(),
+            version: module.version.to_owned(),
+            replaced: module.replaced.map(str::to_owned),
+            instruments: instruments(binary, plan, module.path, seen)?,
+        })
+    };
+    binary.build_info().deps.iter().filter_map(known).collect()
+}
+
+fn seen(path: &str) -> Option<Seen> {
+    let major = |rest: &str| {
+        let number = rest.strip_prefix("/v");
+        rest.is_empty() || number.is_some_and(|n| n.parse::<u32>().is_ok())
+    };
+    let known = KNOWN.iter().find(|(module, _)| path.strip_prefix(module).is_some_and(major));
+    known.map(|(_, seen)| *seen)
+}
+
+/// What is traced of a library; `None` where what matters of it is not linked in.
+fn instruments(
+    binary: &Binary<'_>,
+    plan: &Plan,
+    module: &str,
+    seen: Seen,
+) -> Option<Vec<&'static str>> {
+    let able = |wanted: &[Ability]| {
+        let all = plan.abilities.iter().filter(|ability| wanted.contains(ability));
+        all.map(|ability| ability.label()).collect()
+    };
+    let linked = |name: &str| binary.function(&format!("{module}/{name}")).is_some();
+    match seen {
+        Seen::As(abilities) => Some(able(abilities)),
+        Seen::Not => Some(Vec::new()),
+        Seen::Driver(method) => Some(if linked(method) { able(&[Ability::Sql]) } else { vec![] }),
+        Seen::Within(package) => {
+            // Many programs link another package of it, or gRPC's frames, which are gRPC's matter.
+            let sides = [
+                ("(*serverConn).serve", "server", Ability::Http2Server),
+                ("(*Transport).RoundTripOpt", "client", Ability::Http2Client),
+            ];
+            let prefix = format!("{module}/{package}.");
+            let traced = |side: &str| {
+                let mut sites = plan.sites.iter();
+                sites.any(|s| s.function.starts_with(&prefix) && s.probe.label().contains(side))
+            };
+            let used = sides.iter().any(|(name, ..)| linked(&format!("{package}.{name}")));
+            let all = sides.iter().filter(|(_, side, _)| traced(side));
+            used.then(|| all.flat_map(|(.., ability)| able(&[*ability])).collect())
+        }
+    }
+}
+
+impl Library {
+    /// For people: `pgx/v5 5.5.0`.
+    pub(crate) fn short(&self) -> String {
+        let elements: Vec<_> = self.module.split('/').collect();
+        let from = match elements.as_slice() {
+            ["golang.org", ..] => 1,
+            [.., last] if last.strip_prefix('v').is_some_and(|n| n.parse::<u32>().is_ok()) => {
+                elements.len().saturating_sub(2)
+            }
+            _ => elements.len().saturating_sub(1),
+        };
+        let name = elements.get(from..).unwrap_or_default().join("/");
+        let version = self.version.trim_start_matches('v');
+        let version = if version.is_empty() { "(replaced)" } else { version };
+        let not = if self.instruments.is_empty() { " (not traced)" } else { "" };
+        format!("{name} {version}{not}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_are_known_in_all_major_versions() {
+        assert_eq!(seen("github.com/jackc/pgx"), seen("github.com/jackc/pgx/v5"));
+        assert_eq!(seen("google.golang.org/grpc"), Some(GRPC));
+        assert_eq!(seen("github.com/redis/go-redis/v9"), Some(Seen::Not));
+        assert_eq!(seen("github.com/jackc/pgxpool"), None);
+        assert_eq!(seen("google.golang.org/grpc/cmd/protoc-gen-go-grpc"), None);
+        assert_eq!(seen("github.com/redis/go-redis/extra/v9"), None);
+    }
+
+    #[test]
+    fn short_names_are_the_ends_of_paths() {
+        let short = |module: &str, version: &str, instruments| {
+            let (module, version) = (module.to_owned(), version.to_owned());
+            Library { module, version, replaced: None, instruments }.short()
+        };
+        assert_eq!(short("google.golang.org/grpc", "v1.58.3", vec!["x"]), "grpc 1.58.3");
+        assert_eq!(short("github.com/jackc/pgx/v5", "v5.5.0", vec![]), "pgx/v5 5.5.0 (not traced)");
+        assert_eq!(short("golang.org/x/net", "v0.60.0", vec!["x"]), "x/net 0.60.0");
+        assert_eq!(short("github.com/lib/pq", "", vec!["sql"]), "pq (replaced)");
+    }
+}
