@@ -14,13 +14,15 @@ mod runtime;
 mod sql;
 mod types;
 
+use std::sync::Arc;
+
 use gobin::{Binary, Site, SiteKind, Types};
 use wire::Probe;
 use wire::raw::{self, NONE};
 
 use crate::Options;
 pub use databases::{ConnectorLayout, DatabaseLayout};
-pub use routes::MuxLayout;
+pub use routes::{RouteLayout, Router};
 
 /// A probe and where it will stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +65,8 @@ pub enum Ability {
     Sql,
     /// Parents of work in goroutines that carry no context.
     Lineage,
+    /// Routes of requests that one of the known routers dispatches.
+    Routes(Router),
 }
 
 impl Ability {
@@ -78,6 +82,7 @@ impl Ability {
             Ability::GrpcClient => "grpc-client",
             Ability::Sql => "sql",
             Ability::Lineage => "goroutine-lineage",
+            Ability::Routes(router) => router.label(),
         }
     }
 }
@@ -102,8 +107,8 @@ pub struct Plan {
     pub missing: Vec<Missing>,
     /// Names of types that errors can have, by address in the file.
     pub type_names: Vec<(u64, String)>,
-    /// How to read the patterns of a `http.ServeMux`, where requests do not name theirs.
-    pub mux: Option<MuxLayout>,
+    /// How to read the routes of routers, where requests do not name theirs.
+    pub routes: Option<Arc<RouteLayout>>,
     /// How to find what a `sql.DB` stands for, where the program has any.
     pub databases: Option<DatabaseLayout>,
     types: Vec<(u64, raw::Type)>,
@@ -122,7 +127,7 @@ impl Plan {
             abilities: Vec::new(),
             missing: Vec::new(),
             type_names: Vec::new(),
-            mux: None,
+            routes: None,
             databases: None,
             types: Vec::new(),
             described: Vec::new(),
@@ -148,7 +153,7 @@ impl Plan {
 
     /// Whether there is anything to attach for an operation.
     pub fn is_useful(&self) -> bool {
-        self.abilities.iter().any(|a| *a != Ability::Lineage)
+        self.abilities.iter().any(|a| !matches!(a, Ability::Lineage | Ability::Routes(_)))
     }
 
     /// Traps per operation of `probes`, for display: hot sites only.
@@ -177,7 +182,6 @@ impl Plan {
             &mut out.grpc.handler_transport,
             &mut out.grpc.tcp_addr,
             &mut out.skip_alternate,
-            &mut out.serve_mux,
             &mut out.bad_conn,
             &mut out.dial_conn,
         ] {

@@ -14,12 +14,27 @@ use crate::sql::{self, Database};
 /// What waits for its span, of each sort; the request may still run for long.
 const MAX_WAITING: usize = 8192;
 
-/// Finds which pattern of a process's `http.ServeMux` a request matched, for those that do not say
-/// it themselves.
+/// A request whose route is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Routed<'a> {
+    /// Address of the `http.Server` that served it.
+    pub server: u64,
+    /// Method as sent.
+    pub method: &'a str,
+    /// Host as sent, with the port if there was any.
+    pub authority: &'a str,
+    /// Host without the port.
+    pub host: &'a str,
+    /// Path, decoded.
+    pub path: &'a str,
+    /// Path as sent.
+    pub raw_path: &'a str,
+}
+
+/// Finds which route of a process's router a request took, for those that do not say it themselves.
 pub trait Routes: std::fmt::Debug + Send + Sync {
-    /// The pattern; `mux` is the ServeMux's address or [`wire::DEFAULT_MUX`], `host` has no port,
-    /// `path` is decoded.
-    fn pattern(&self, mux: u64, host: &str, path: &str) -> Option<String>;
+    /// The route as the router has it; `None` for requests that took none, or none that is known.
+    fn route(&self, request: &Routed<'_>) -> Option<String>;
 }
 
 /// Finds what the `sql.DB` of a process stands for.

@@ -15,6 +15,6 @@ mod sql_text;
 mod test_support;
 mod text;
 
-pub use assemble::{Assembler, Databases, ProcessInfo, Routes};
+pub use assemble::{Assembler, Databases, ProcessInfo, Routed, Routes};
 pub use span::{Kind, Resource, Span, Status, Value};
 pub use sql::Database;

@@ -9,5 +9,5 @@ mod names;
 pub mod raw;
 
 pub use decode::{DecodeError, decode};
-pub use event::{DEFAULT_MUX, Event, HttpEvent, Role, RpcEvent, SpanCore, SqlEvent, Text};
+pub use event::{Event, HttpEvent, Role, RpcEvent, SpanCore, SqlEvent, Text};
 pub use names::{Drop, Outcome, Parent, Probe, SqlOperation};

@@ -27,5 +27,6 @@ mod parents_load;
 mod parents_reuse;
 mod parents_roads;
 mod replaced;
+mod routes;
 mod sql;
 mod versions;
