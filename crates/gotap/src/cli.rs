@@ -94,6 +94,14 @@ pub(crate) struct ProbeArgs {
 }
 
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "HTTP")]
+pub(crate) struct HttpArgs {
+    /// Guess http.route from the path where the program's router does not tell it
+    #[arg(long)]
+    pub(crate) cluster_paths: bool,
+}
+
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RunArgs {
     /// Configuration file (YAML); see `gotap config schema`
     #[arg(short, long, value_name = "FILE", env = "GOTAP_CONFIG")]
@@ -113,6 +121,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) select: SelectArgs,
     #[command(flatten)]
+    pub(crate) http: HttpArgs,
+    #[command(flatten)]
     pub(crate) probes: ProbeArgs,
 }
 
@@ -123,6 +133,8 @@ pub(crate) struct TraceArgs {
     pub(crate) format: Format,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
+    #[command(flatten)]
+    pub(crate) http: HttpArgs,
     #[command(flatten)]
     pub(crate) probes: ProbeArgs,
 }

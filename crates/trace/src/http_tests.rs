@@ -168,3 +168,25 @@ fn a_router_is_asked_for_the_route_of_a_request_that_names_none() {
     asked.server = 0;
     assert_eq!(span(asked, &process, 0).name, "GET");
 }
+
+#[test]
+fn paths_are_clustered_only_where_it_is_wanted_and_no_route_is_known() {
+    let mut assembler = crate::Assembler::new();
+    assembler.add_process(1, ProcessInfo::default());
+    let take = |assembler: &mut crate::Assembler, route: &str, status| {
+        let mut event = event(Role::Server);
+        event.route.value = route.into();
+        event.status = Some(status);
+        let span = assembler.on_event(wire::Event::Http(Box::new(event)), 0).unwrap();
+        (span.name.clone(), get(&span, "http.route"))
+    };
+    let named = |name: &str, route: &str| (name.to_owned(), route.to_owned());
+    assert_eq!(take(&mut assembler, "", 200), named("GET", "-"));
+    assembler.cluster_paths();
+    assert_eq!(take(&mut assembler, "", 404), named("GET", "-"));
+    assert_eq!(take(&mut assembler, "/users/{u}", 200), named("GET /users/{u}", "/users/{u}"));
+    assert_eq!(take(&mut assembler, "", 200), named("GET /users/{id}", "/users/{id}"));
+    assert_eq!(take(&mut assembler, "", 404), named("GET /users/{id}", "/users/{id}"));
+    let client = wire::Event::Http(Box::new(client()));
+    assert_eq!(assembler.on_event(client, 0).unwrap().name, "GET");
+}

@@ -7,6 +7,7 @@
 mod assemble;
 mod http;
 mod http2;
+pub mod paths;
 mod rpc;
 mod span;
 mod sql;

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use gotap_e2e::{App, Gotap, binary, can_trace};
 use gotap_testkit::go::{self, Mode, Version};
 use gotap_testkit::http::Connection;
@@ -112,6 +112,40 @@ fn routers_tell_the_routes_of_requests() -> Result<()> {
         }
     }
     ensure!(failures.is_empty(), "{}", failures.join("\n\n"));
+    Ok(())
+}
+
+/// A guess is made only where it is asked for, and only where no route is known.
+#[test]
+fn paths_are_clustered_where_it_is_asked_for() -> Result<()> {
+    if !can_trace("paths_are_clustered_where_it_is_asked_for") {
+        return Ok(());
+    }
+    let app = App::start(&build(None, Version::of(26), Mode::Stripped)?)?;
+    let gotap = Gotap::trace(&["--cluster-paths", "--pid", &app.pid().to_string()])?;
+    let servers = servers(&app);
+    let address = |wanted: &str| {
+        let found = servers.iter().find(|(name, _)| name == wanted);
+        found.map(|(_, address)| address.as_str()).with_context(|| format!("no {wanted}"))
+    };
+    let mut closure = Connection::open(address("closure")?)?;
+    for path in ["/users/7", "/users/8", "/api/v1/things/x", "/nothing/9", "/users/x9"] {
+        closure.get(path, &[])?;
+    }
+    Connection::open(address("gin")?)?.get("/users/7", &[])?;
+    let mut spans = gotap.finish(6)?;
+    spans.sort_by_key(|span| span.start);
+    let found: Vec<_> = spans.iter().map(|s| (s.name.as_str(), s.text("http.route"))).collect();
+    let expected = [
+        ("GET /users/{id}", Some("/users/{id}")),
+        ("GET /users/{id}", Some("/users/{id}")),
+        ("GET /api/v1/things/x", Some("/api/v1/things/x")),
+        // What is not there makes no cluster.
+        ("GET", None),
+        ("GET", None),
+        ("GET /users/:id", Some("/users/:id")),
+    ];
+    ensure!(found == expected, "{found:?}");
     Ok(())
 }
 
