@@ -53,6 +53,8 @@ func main() {
 	host := flag.String("addr", "127.0.0.1", "address to listen on")
 	flag.Parse()
 
+	// As gorilla's documentation has it, for servers without a handler.
+	http.Handle("/", newGorilla())
 	var deep service
 	deep.routing.inner = &wrapped{name: "outer", next: &wrapped{name: "inner", next: newChi()}}
 	for _, server := range []struct {
@@ -65,11 +67,13 @@ func main() {
 		{"echo5", newEcho5()},
 		{"httprouter", newHTTPRouter()},
 		{"wrapped", deep},
+		{"mounted", &wrapped{name: "outer", next: mount(newGorilla())}},
+		{"default", nil},
 		{"either", &either{newChi(), newGorilla()}},
 		{"closure", closed(newChi())},
 		{"gin", newGin()},
 	} {
-		if server.handler == nil {
+		if server.handler == nil && server.name != "default" {
 			continue
 		}
 		listener, err := net.Listen("tcp", *host+":0")
@@ -83,6 +87,14 @@ func main() {
 		}
 		go http.Serve(listener, server.handler)
 	}
+}
+
+// mount puts a router below a pattern of a ServeMux, beside others.
+func mount(router http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/health/", ok)
+	mux.Handle("/", router)
+	return mux
 }
 
 // closed is the other way to write a middleware: the next handler is a variable of a closure.

@@ -30,9 +30,12 @@ pub struct Routed<'a> {
     pub path: &'a str,
     /// Path as sent.
     pub raw_path: &'a str,
+    /// The pattern that the request names itself, empty for none.
+    pub pattern: &'a str,
 }
 
-/// Finds which route of a process's router a request took, for those that do not say it themselves.
+/// Finds which route of a process's router a request took, for those that do not say it themselves,
+/// or that name a pattern behind which there may be another router.
 pub trait Routes: std::fmt::Debug + Send + Sync {
     /// The route as the router has it; `None` for requests that took none, or none that is known.
     fn route(&self, request: &Routed<'_>) -> Option<String>;

@@ -81,7 +81,11 @@ fn server(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> Opt
         let cut = event.target.truncated && !event.target.value.contains('?');
         out.push(("url.path", Value::Text(marked(path, cut))));
     }
-    let route = route(&event.route).or_else(|| looked_up_route(event, process));
+    let route = match route(&event.route) {
+        // Behind a pattern that takes all below it there may be another router.
+        Some(route) if !route.ends_with('/') => Some(route),
+        named => looked_up_route(event, process).or(named),
+    };
     if let Some(route) = &route {
         out.push(("http.route", Value::Text(route.clone())));
     }
@@ -202,7 +206,7 @@ fn route(pattern: &Text) -> Option<String> {
     Some(marked(&pattern.value[path..], pattern.truncated))
 }
 
-/// The same where only the router knows it.
+/// The same where only a router knows it.
 fn looked_up_route(event: &HttpEvent, process: &ProcessInfo) -> Option<String> {
     let routes = process.routes.as_ref().filter(|_| event.server != 0)?;
     if event.target.truncated && !event.target.value.contains('?') {
@@ -218,6 +222,7 @@ fn looked_up_route(event: &HttpEvent, process: &ProcessInfo) -> Option<String> {
         host: host_port(authority).map_or("", |(host, _)| host),
         path: &path,
         raw_path,
+        pattern: &event.route.value,
     })
 }
 

@@ -149,7 +149,8 @@ struct Router;
 impl crate::Routes for Router {
     fn route(&self, request: &Routed<'_>) -> Option<String> {
         let expected = (7, "GET", "example.com:8080", "example.com", "/a b", "/a%20b");
-        let Routed { server, method, authority, host, path, raw_path } = *request;
+        let Routed { server, method, authority, host, path, raw_path, pattern } = *request;
+        assert!(pattern.is_empty() || pattern.ends_with('/'));
         ((server, method, authority, host, path, raw_path) == expected).then(|| "/:a".to_owned())
     }
 }
@@ -162,11 +163,15 @@ fn a_router_is_asked_for_the_route_of_a_request_that_names_none() {
     asked.target.value = "/a%20b?c".into();
     asked.server = 7;
     assert_eq!(span(asked.clone(), &process, 0).name, "GET /users/{id}");
+    asked.route.value = "GET example.com/".into();
+    assert_eq!(span(asked.clone(), &process, 0).name, "GET /:a");
     asked.route.value = String::new();
     let routed = span(asked.clone(), &process, 0);
     assert_eq!((routed.name.as_str(), get(&routed, "http.route").as_str()), ("GET /:a", "/:a"));
     asked.server = 0;
-    assert_eq!(span(asked, &process, 0).name, "GET");
+    assert_eq!(span(asked.clone(), &process, 0).name, "GET");
+    asked.route.value = "example.com/".into();
+    assert_eq!(span(asked, &process, 0).name, "GET /");
 }
 
 #[test]

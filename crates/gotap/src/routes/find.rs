@@ -23,7 +23,12 @@ pub(super) fn router<'a>(
         let variable = Some(layout.default_mux).filter(|va| *va != 0)?.wrapping_add(bias);
         return Some((Router::ServeMux, reader.at(reader.word(variable)?, layout.mux)?));
     }
-    let mut level = vec![reader.interface_at(handler)?];
+    within(layout, reader.interface_at(handler)?)
+}
+
+/// The router that a handler is or wraps.
+pub(super) fn within<'a>(layout: &RouteLayout, handler: Value<'a>) -> Option<(Router, Value<'a>)> {
+    let mut level = vec![handler];
     for _ in 0..=MAX_DEPTH {
         let (routers, next) = look_at(layout, level);
         // Which one of several gets a request can't be known.

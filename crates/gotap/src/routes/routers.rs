@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use probes::{RouteLayout, Router};
 
+use super::find;
 use super::pattern::Pattern;
 use super::table::{Choice, Route, Table};
 use super::value::Value;
@@ -20,9 +21,17 @@ const MAX_DEPTH: usize = 8;
 
 /// The routes of a router.
 pub(super) fn read(layout: &RouteLayout, router: Router, value: &Value<'_>) -> Option<Table> {
+    read_to(layout, router, value, MAX_DEPTH)
+}
+
+fn read_to(layout: &RouteLayout, router: Router, value: &Value<'_>, depth: usize) -> Option<Table> {
     let table = |choice, raw, routes| Table { choice, raw, routes };
     Some(match router {
-        Router::ServeMux => table(Choice::ServeMux, false, serve_mux(value)?),
+        Router::ServeMux => {
+            let named = old_mux(value).is_none();
+            let choice = if named { Choice::NamedByRequest } else { Choice::ServeMux };
+            table(choice, false, serve_mux(layout, value, depth)?)
+        }
         Router::Gin => table(Choice::Special, false, gin(value)?),
         Router::HttpRouter => table(Choice::Special, false, http_router(value)?),
         Router::Echo => table(Choice::SpecialOfHost, true, echo(value)?),
@@ -35,11 +44,53 @@ pub(super) fn read(layout: &RouteLayout, router: Router, value: &Value<'_>) -> O
     })
 }
 
-/// `m map[string]muxEntry`
-fn serve_mux(mux: &Value<'_>) -> Option<Vec<Route>> {
-    let patterns = mux.field("m")?.entries()?.into_iter().filter_map(|(key, _)| key.text());
-    let patterns = patterns.filter(|text| text.contains('/')).take(MAX_ROUTES);
-    Some(patterns.map(|text| Route::new("", text, Pattern::Everything)).collect())
+/// `m map[string]muxEntry{h, pattern}` until Go 1.21, then a tree. Other routers may be behind
+/// patterns that take all below them.
+fn serve_mux(layout: &RouteLayout, mux: &Value<'_>, depth: usize) -> Option<Vec<Route>> {
+    let depth = depth.checked_sub(1)?;
+    let found = match old_mux(mux) {
+        Some(map) => {
+            let entries = map.entries()?.into_iter();
+            entries.filter_map(|(key, entry)| Some((key.text()?, entry.field("h")?))).collect()
+        }
+        None => mux_tree(mux.field("tree")?)?,
+    };
+    let found = found.into_iter().filter(|(text, _)| text.contains('/')).take(MAX_ROUTES);
+    let routes = found.map(|(text, handler)| {
+        let below = handler.held().filter(|_| text.ends_with('/'));
+        let router = below.and_then(|handler| find::within(layout, handler));
+        let mounted = router.and_then(|(router, value)| read_to(layout, router, &value, depth));
+        let mut route = Route::new("", text, Pattern::Everything);
+        route.mounted = mounted.map(Arc::new);
+        route
+    });
+    Some(routes.collect())
+}
+
+/// The map of patterns, also of a newer Go that was told to behave like an older one.
+fn old_mux<'a>(mux: &Value<'a>) -> Option<Value<'a>> {
+    let old = mux.field("mux121").and_then(|old| old.field("m"));
+    mux.field("m").or_else(|| old.filter(|map| map.address().is_some()))
+}
+
+/// `routingNode{pattern *pattern, handler, children mapping, multiChild, emptyChild}`; a mapping is
+/// a slice of entries while it is small, and else a map.
+fn mux_tree<'a>(root: Value<'a>) -> Option<Vec<(String, Value<'a>)>> {
+    let mut out = Vec::new();
+    let mut open = vec![root];
+    for _ in 0..MAX_NODES {
+        let Some(node) = open.pop() else { return Some(out) };
+        if let Some(pattern) = node.field("pattern").and_then(|p| p.target()) {
+            out.push((pattern.field("str")?.text()?, node.field("handler")?));
+        }
+        let mapping = node.field("children")?;
+        let entries = mapping.field("s")?.elements()?.into_iter();
+        let mut children: Vec<_> = entries.filter_map(|entry| entry.field("value")).collect();
+        children.extend(mapping.field("m")?.entries()?.into_iter().map(|(_, child)| child));
+        children.extend(["multiChild", "emptyChild"].iter().filter_map(|name| node.field(name)));
+        open.extend(children.iter().filter_map(|child| child.target()));
+    }
+    None
 }
 
 /// `trees []methodTree{method, root *node}`; a node knows the whole path of its route.

@@ -52,6 +52,8 @@ pub(super) enum Choice {
     First,
     /// As `http.ServeMux` did until Go 1.21.
     ServeMux,
+    /// The request says, as with `http.ServeMux` from then on.
+    NamedByRequest,
 }
 
 /// The routes of a router.
@@ -66,15 +68,32 @@ pub(super) struct Table {
 impl Table {
     /// The route that a request takes.
     pub(super) fn find(&self, request: &Routed<'_>) -> Option<String> {
-        if self.choice == Choice::ServeMux {
-            let patterns = self.routes.iter().map(|route| route.text.as_str());
-            let pattern = super::servemux::matching(patterns, request.host, request.path)?;
-            return Some(pattern[pattern.find('/')?..].to_owned());
+        if matches!(self.choice, Choice::ServeMux | Choice::NamedByRequest) {
+            return self.pattern(request);
+        }
+        if !request.pattern.is_empty() {
+            // A ServeMux that this router leads to had it last.
+            return None;
         }
         // Only then is an escaped slash no separator.
         let is_raw =
             self.raw && ["%2F", "%2f"].iter().any(|slash| request.raw_path.contains(slash));
         self.find_path(request, if is_raw { request.raw_path } else { request.path })
+    }
+
+    /// The pattern of a ServeMux, or what a router behind it knows better.
+    fn pattern(&self, request: &Routed<'_>) -> Option<String> {
+        let patterns = self.routes.iter().map(|route| route.text.as_str());
+        let pattern = if self.choice == Choice::ServeMux {
+            super::servemux::matching(patterns, request.host, request.path)?
+        } else {
+            Some(request.pattern).filter(|pattern| !pattern.is_empty())?
+        };
+        let route = self.routes.iter().find(|route| route.text == pattern);
+        let mounted = route.and_then(|route| route.mounted.as_ref());
+        let unnamed = Routed { pattern: "", ..*request };
+        let better = mounted.and_then(|router| router.find(&unnamed));
+        better.or_else(|| Some(pattern.get(pattern.find('/')?..)?.to_owned()))
     }
 
     fn find_path(&self, request: &Routed<'_>, path: &str) -> Option<String> {

@@ -3,7 +3,7 @@
 use super::*;
 
 fn ask<'a>(method: &'a str, host: &'a str, path: &'a str) -> Routed<'a> {
-    Routed { server: 1, method, authority: host, host, path, raw_path: path }
+    Routed { server: 1, method, authority: host, host, path, raw_path: path, pattern: "" }
 }
 
 fn table(choice: Choice, routes: Vec<Route>) -> Table {
@@ -97,4 +97,25 @@ fn a_serve_mux_names_the_path_of_its_pattern() {
     assert_eq!(table.find(&ask("GET", "example.com", "/b")).as_deref(), Some("/b"));
     assert_eq!(get(&table, "/a/x").as_deref(), Some("/a/"));
     assert_eq!(get(&table, "/b"), None);
+}
+
+#[test]
+fn a_router_behind_a_pattern_knows_better() {
+    let inner = Arc::new(table(Choice::Special, vec![colons("GET", "/a/:id")]));
+    let mount = |text: &str| {
+        let mut route = Route::new("", text.into(), Pattern::Everything);
+        route.mounted = Some(inner.clone());
+        route
+    };
+    let old = table(Choice::ServeMux, vec![mount("/")]);
+    assert_eq!(get(&old, "/a/7").as_deref(), Some("/a/:id"));
+    assert_eq!(get(&old, "/b").as_deref(), Some("/"));
+    let new = table(Choice::NamedByRequest, vec![mount("GET h/")]);
+    assert_eq!(get(&new, "/a/7"), None);
+    let named = |pattern, path| new.find(&Routed { pattern, ..ask("GET", "h", path) });
+    assert_eq!(named("GET h/", "/a/7").as_deref(), Some("/a/:id"));
+    assert_eq!(named("GET h/", "/b").as_deref(), Some("/"));
+    assert_eq!(named("/x/", "/a/7").as_deref(), Some("/x/"));
+    let other = Routed { pattern: "/x/", ..ask("GET", "h", "/a/7") };
+    assert_eq!(inner.find(&other), None);
 }

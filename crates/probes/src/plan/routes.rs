@@ -15,7 +15,7 @@ const MAX_HANDLERS: usize = 1024;
 /// A router whose table can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Router {
-    /// `http.ServeMux` before Go 1.22, from which on requests name their pattern.
+    /// `http.ServeMux`. From Go 1.22 on requests name the pattern, behind which there may be another.
     ServeMux,
     /// github.com/gin-gonic/gin
     Gin,
@@ -59,15 +59,18 @@ const ROUTERS: [(&str, &str, Router); 12] = [
     ("net/http", "ServeMux", Router::ServeMux),
 ];
 const STD: &str = "net/http";
+/// What a ServeMux consists of: until Go 1.21, and from then on.
+const MUX: [&str; 3] = ["net/http.muxEntry", "net/http.routingNode", "net/http.pattern"];
+const MUX_ENTRY: &str = "net/http.entry[";
 
 /// How to read routes from a process. Addresses are those of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteLayout {
     /// Offset of `http.Server.Handler`.
     pub handler: u64,
-    /// Address of the variable `http.DefaultServeMux`, 0 unknown or not needed.
+    /// Address of the variable `http.DefaultServeMux`, 0 unknown.
     pub default_mux: u64,
-    /// Type of `http.ServeMux` before Go 1.22, 0 for none.
+    /// Type of `http.ServeMux`, 0 for none.
     pub mux: u64,
     /// Structs that are routers.
     pub routers: Vec<(u64, Router)>,
@@ -95,15 +98,19 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
         return;
     }
     let request = &plan.constants.requests[0];
-    let named = request.pattern != NONE || request.pat != NONE;
-    let found = ROUTERS.iter().filter(|(package, ..)| !(named && *package == STD));
-    let found: Vec<_> = found
+    // A module that asks for an older Go gets the old ServeMux from a newer one.
+    let settings = context.binary.build_info().setting("DefaultGODEBUG").unwrap_or_default();
+    let named = (request.pattern != NONE || request.pat != NONE)
+        && !settings.split(',').any(|setting| setting == "httpmuxgo121=1");
+    let found: Vec<_> = ROUTERS
+        .iter()
         .filter_map(|(package, name, router)| {
             let typ = context.types.find_struct(&format!("{package}.{name}"))?;
             Some((*package, typ.vaddr, *router))
         })
         .collect();
-    if found.is_empty() {
+    // Alone it needs no help where it names its patterns; others may be behind one of them.
+    if found.iter().all(|(.., router)| named && *router == Router::ServeMux) {
         return;
     }
     for (.., router) in &found {
@@ -139,8 +146,9 @@ fn layout(
     roots.extend(found.iter().map(|(_, vaddr, _)| *vaddr));
     let mux = found.iter().find(|(.., router)| *router == Router::ServeMux);
     if mux.is_some() {
-        // The map of patterns has them by value.
-        roots.extend(context.types.find_struct("net/http.muxEntry").map(|typ| typ.vaddr));
+        let names = |name: &str| MUX.contains(&name) || name.starts_with(MUX_ENTRY);
+        let structs = context.types.structs().filter(|(name, _)| names(name));
+        roots.extend(structs.map(|(_, typ)| typ.vaddr));
     }
     let default_mux = mux.and_then(|_| context.binary.first_reference(super::http::SERVE));
     let matcher = held.iter().find(|typ| typ.name == "mux.methodMatcher");
