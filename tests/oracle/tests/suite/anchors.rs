@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use gobin::Global;
-use gotap_testkit::go::{Mode, Version};
+use gotap_testkit::go::Mode;
 
 use crate::fixture::{Differences, Fixture, each};
 use crate::symbols::{Symbols, place};
