@@ -146,19 +146,6 @@ static __always_inline bool is_preface(const struct gt_process *proc,
 	return text[0] == 'P' && text[1] == 'R' && text[2] == 'I';
 }
 
-/*
- * The ServeMux of an http.Server. Before Go 1.22 a request does not tell which of its patterns
- * matched, so user space looks that up.
- */
-static __always_inline u64 mux_of(const struct gt_process *proc, u64 server)
-{
-	struct go_iface handler = read_iface(server + proc->server_handler);
-
-	if (!handler.tab)
-		return GT_DEFAULT_MUX;
-	return dynamic_type(handler.tab) == proc->serve_mux ? handler.data : 0;
-}
-
 /* Copies what serverHandler.ServeHTTP got; gives whether it is a request that is followed. */
 static __always_inline bool accept_request(struct pt_regs *ctx, const struct gt_process *proc,
 					   struct server_state *state)
@@ -169,9 +156,8 @@ static __always_inline bool accept_request(struct pt_regs *ctx, const struct gt_
 		return false;
 	major = request_u64(state, proc->requests[GT_REQUEST_HTTP].proto_major);
 	state->http2 = major == 2 ? GT_HTTP2_STD + 1 : 0;
-	/* The first request of its connection. */
-	if (proc->serve_mux && !state->peer_len)
-		state->mux = mux_of(proc, GO_ARG0(ctx));
+	/* Its routes are read by user space. */
+	state->server = GO_ARG0(ctx);
 	if (major == 1 || (major == 2 && !is_preface(proc, state)))
 		return true;
 	if (major != 2)
@@ -202,6 +188,7 @@ static __noinline int server_start(struct pt_regs *ctx, const struct gt_process 
 	    state->resp == third) {
 		/* Begun as a stream; this is the request that a router will write to. */
 		copy_request(proc, GO_ARG3(ctx), GT_REQUEST_HTTP, state);
+		state->server = GO_ARG0(ctx);
 		return 0;
 	}
 	if (state->active)
@@ -316,7 +303,7 @@ static __always_inline void fill_server(const struct gt_process *proc,
 		head->flags |= GT_HTTP_TLS;
 	head->peer_len = state->peer_len;
 	head->text_len = 0;
-	head->subject = state->mux;
+	head->subject = state->server;
 	head->errno_value = 0;
 }
 
@@ -368,7 +355,7 @@ static __noinline int send_server(const struct gt_process *proc, struct server_s
 	FILL_STRINGS(event, &strings, copy_bytes);
 	__builtin_memcpy(event->peer, state->peer, sizeof(event->peer));
 	fill_error(proc, closed, event);
-	event->head.subject = state->mux;
+	event->head.subject = state->server;
 	bpf_ringbuf_submit(event, wakeup_flags());
 	return 0;
 }

@@ -19,7 +19,7 @@ struct server_state {
 	u64 req;
 	u64 resp;
 	u64 rws; /* HTTP/2: the responseWriterState */
-	u64 mux; /* the server's ServeMux, GT_DEFAULT_MUX or 0 */
+	u64 server; /* net/http: the http.Server, 0 unknown */
 	u64 user_agent;
 	u32 user_agent_len;
 	u16 flags; /* GT_HTTP_* */

@@ -7,8 +7,6 @@
 #ifndef GOTAP_WIRE_H
 #define GOTAP_WIRE_H
 
-/* In place of the address of a ServeMux: http.DefaultServeMux. */
-#define GT_DEFAULT_MUX 1
 /* Lets clang copy bytes by the word; changes no layout, as the assertions show. */
 #define GT_WORDS __attribute__((aligned(8)))
 /* An offset that the binary does not have. */
@@ -140,7 +138,7 @@ struct gt_http_head {
 	struct gt_span span;
 	__s64 request_size; /* Content-Length, -1 unknown */
 	__s64 response_size; /* server: bytes written; client: Content-Length, -1 unknown */
-	__u64 subject; /* client: the error's type descriptor; server: its ServeMux; 0 none */
+	__u64 subject; /* client: the error's type descriptor; server: its http.Server; 0 none */
 	__u32 errno_value; /* when the error wraps a syscall.Errno */
 	__u16 status;
 	__u8 proto_major;
@@ -422,7 +420,6 @@ struct gt_process {
 	__u64 value_ctx; /* of *context.valueCtx */
 	__u64 skip_alternate; /* address of net/http.ErrSkipAltProtocol */
 	__u64 bad_conn; /* address of database/sql/driver.ErrBadConn, 0 unknown */
-	__u64 serve_mux; /* type descriptor of *http.ServeMux, 0: requests name their pattern */
 	__u64 dial_conn; /* code that starts the goroutines of a client's connection, 0 unknown */
 	__u32 dial_conn_size;
 	__u32 pad0;
@@ -440,15 +437,14 @@ struct gt_process {
 	__u16 response_status, response_content_length;
 	__u16 response_proto_major, response_proto_minor;
 	__u16 response_request;
-	__u16 server_handler;
 	__u16 alternate_response; /* stack offset of the response, GT_NONE: in its register */
-	__u16 pad[2];
+	__u16 pad[3];
 	struct gt_request requests[GT_REQUEST_KINDS];
 	struct gt_http2 http2[GT_HTTP2_KINDS];
 	struct gt_grpc grpc;
 	struct gt_redis redis[GT_REDIS_LIBRARIES];
 	struct gt_redigo redigo;
 };
-_Static_assert(sizeof(struct gt_process) == 424, "wire");
+_Static_assert(sizeof(struct gt_process) == 416, "wire");
 
 #endif

@@ -5,12 +5,16 @@
 //! never listed all. Source of the layouts: Go's `internal/abi/type.go` (before 1.20
 //! `runtime/type.go`), 1.18 to 1.27.
 
+mod shapes;
+
 use std::collections::HashMap;
 
 use crate::buildinfo::GoMinor;
 use crate::bytes::{i32_at, u32_at, u64_at, varint_at};
 use crate::elf::Image;
 use crate::moduledata::Moduledata;
+
+pub use shapes::{MapShape, Shape, ShapeField, Shapes};
 
 /// Size of the common part of every descriptor.
 const COMMON: u64 = 48;

@@ -8,12 +8,11 @@ mod executable;
 mod memory;
 mod ports;
 mod process;
-mod servemux;
 
 pub use executable::{Executable, FileId};
+pub use memory::Memory;
 pub use ports::listening_ports;
 pub use process::{Process, pids};
-pub use servemux::read_patterns;
 
 /// Why something could not be learnt about a process.
 #[derive(Debug, thiserror::Error)]

@@ -6,24 +6,35 @@ use std::os::unix::fs::FileExt;
 use crate::{Error, Process};
 
 /// A process's memory, open for reading.
-pub(crate) struct Memory {
+#[derive(Debug)]
+pub struct Memory {
     file: File,
     process: Process,
 }
 
 impl Memory {
-    pub(crate) fn open(process: Process) -> Result<Self, Error> {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchProcess`], [`Error::Denied`] or [`Error::Io`].
+    pub fn open(process: Process) -> Result<Self, Error> {
         let file = File::open(process.path("mem")).map_err(|e| process.error(e))?;
         Ok(Self { file, process })
     }
 
-    /// Fills `to` from `address`; an error when not all of it is mapped.
-    pub(crate) fn read(&self, address: u64, to: &mut [u8]) -> Result<(), Error> {
+    /// Fills `to` from `address`.
+    ///
+    /// # Errors
+    /// As [`Memory::open`]; [`Error::Io`] also when not all of it is mapped.
+    pub fn read(&self, address: u64, to: &mut [u8]) -> Result<(), Error> {
         self.file.read_exact_at(to, address).map_err(|e| self.process.error(e))
     }
 
     /// The word at `address`.
-    pub(crate) fn word(&self, address: u64) -> Result<u64, Error> {
+    ///
+    /// # Errors
+    /// As [`Memory::read`].
+    pub fn word(&self, address: u64) -> Result<u64, Error> {
         let mut bytes = [0; 8];
         self.read(address, &mut bytes)?;
         Ok(u64::from_ne_bytes(bytes))

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use goproc::Process;
 use probes::{Features, Options, Session};
 use rustix::time::{ClockId, clock_gettime};
+use trace::Assembler;
 
 use crate::cli::{Format, ProbeArgs, RunArgs, TraceCommand};
 use crate::config;
@@ -42,7 +43,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     say(&format!("sending traces to {}", export.endpoint));
     let (stats, sink) = sinks::Otlp::new(exporter);
     let features = features(!config.probes.uprobe_multi);
-    let agent = Agent::start(selection, options, features, config.service_name, Box::new(sink))?;
+    let (name, assembler) = (config.service_name, assembler(config.http.cluster_paths));
+    let agent = Agent::start(selection, options, features, name, assembler, Box::new(sink))?;
     let summary = agent.observe()?;
     say(&summary.traps);
     say(&format!("{}; {}", summary.text, stats.text()));
@@ -69,11 +71,20 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         None => sink,
     };
     let options = Options { exact_lineage, empty_probes };
-    let agent = Agent::start(selection, options, features(no_uprobe_multi), None, sink)?;
+    let (features, assembler) = (features(no_uprobe_multi), assembler(args.http.cluster_paths));
+    let agent = Agent::start(selection, options, features, None, assembler, sink)?;
     let summary = agent.observe()?;
     say(&summary.traps);
     say(&summary.text);
     Ok(())
+}
+
+fn assembler(cluster_paths: bool) -> Assembler {
+    let mut assembler = Assembler::new();
+    if cluster_paths {
+        assembler.cluster_paths();
+    }
+    assembler
 }
 
 /// The clock of the events, in nanoseconds.
@@ -125,12 +136,13 @@ impl Agent {
         options: Options,
         features: Features,
         service_name: Option<String>,
+        assembler: Assembler,
         sink: Box<dyn Sink + Send>,
     ) -> Result<Self> {
         let (sender, news) = std::sync::mpsc::channel();
         stop_on_signal(sender.clone())?;
         let session = Session::load(features, options)?;
-        let reader = Reader::start(session.event_source()?, sink, sender)?;
+        let reader = Reader::start(session.event_source()?, assembler, sink, sender)?;
         let inspector = Inspector::new(options, service_name);
         let (observed, waiting) = (HashMap::new(), HashMap::new());
         Ok(Self { selection, inspector, session, reader, news, observed, waiting, lost_news: 0 })

@@ -96,6 +96,14 @@ pub(crate) struct ProbeArgs {
 }
 
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "HTTP")]
+pub(crate) struct HttpArgs {
+    /// Guess http.route from the path where the program's router does not tell it
+    #[arg(long)]
+    pub(crate) cluster_paths: bool,
+}
+
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RunArgs {
     /// Configuration file (YAML); see `gotap config schema`
     #[arg(short, long, value_name = "FILE", env = "GOTAP_CONFIG")]
@@ -115,6 +123,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) select: SelectArgs,
     #[command(flatten)]
+    pub(crate) http: HttpArgs,
+    #[command(flatten)]
     pub(crate) probes: ProbeArgs,
 }
 
@@ -125,6 +135,8 @@ pub(crate) struct TraceArgs {
     pub(crate) format: Format,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
+    #[command(flatten)]
+    pub(crate) http: HttpArgs,
     #[command(flatten)]
     pub(crate) probes: ProbeArgs,
 }

@@ -39,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) select: Select,
     /// Where and how traces are sent
     pub(crate) otlp: Otlp,
+    /// What spans of HTTP say
+    pub(crate) http: Http,
     /// How probes are attached
     pub(crate) probes: Probes,
 }
@@ -79,6 +81,15 @@ pub(crate) struct Otlp {
     pub(crate) ca_certificate: Option<PathBuf>,
     /// Bytes of spans that are kept while the collector does not take them
     pub(crate) queue_bytes: usize,
+}
+
+/// What spans of HTTP say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Http {
+    /// Guess http.route from the path where the program's router does not tell it: numbers, UUIDs,
+    /// hashes, dates and the like become {id}, {uuid} and so on
+    pub(crate) cluster_paths: bool,
 }
 
 /// How probes are attached.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::databases::DatabaseReader;
 use crate::libraries::{self, Library};
-use crate::routes::MuxRoutes;
+use crate::routes::RouteReader;
 use gobin::Binary;
 use goproc::{Executable, FileId, Process};
 use probes::{Options, Plan};
@@ -232,8 +232,8 @@ impl Target {
         let names = &self.program.plan.type_names;
         let type_names =
             names.iter().map(|(vaddr, name)| (vaddr.wrapping_add(bias), name.clone())).collect();
-        let routes = self.program.plan.mux.map(|layout| {
-            let routes = MuxRoutes::new(self.process, layout, bias);
+        let routes = self.program.plan.routes.clone().map(|layout| {
+            let routes = RouteReader::new(self.process, layout, bias);
             Arc::new(routes) as Arc<dyn trace::Routes>
         });
         let databases = self.program.plan.databases.clone().map(|layout| {

@@ -66,6 +66,7 @@ impl Reader {
     /// Starts the thread.
     pub(crate) fn start(
         source: EventSource,
+        assembler: Assembler,
         sink: Box<dyn Sink + Send>,
         news: Sender<News>,
     ) -> std::io::Result<Self> {
@@ -73,7 +74,7 @@ impl Reader {
         let counts = Arc::new(Mutex::default());
         let shared = counts.clone();
         let thread = std::thread::Builder::new().name("gotap-reader".into()).spawn(move || {
-            if let Err(error) = read(source, sink, &receiver, &news, &shared) {
+            if let Err(error) = read(source, assembler, sink, &receiver, &news, &shared) {
                 // Nobody listens any more only when the program ends anyway.
                 let _ = news.send(News::Failed(error));
             }
@@ -149,13 +150,14 @@ impl State<'_> {
 
 fn read(
     source: EventSource,
+    assembler: Assembler,
     sink: Box<dyn Sink + Send>,
     orders: &Receiver<Order>,
     news: &Sender<News>,
     counts: &Mutex<ReaderCounts>,
 ) -> anyhow::Result<()> {
     let state = std::cell::RefCell::new(State {
-        assembler: Assembler::new(),
+        assembler,
         sink,
         orders,
         news,

@@ -15,13 +15,15 @@ mod runtime;
 mod sql;
 mod types;
 
+use std::sync::Arc;
+
 use gobin::{Binary, Site, SiteKind, Types};
 use wire::Probe;
 use wire::raw::{self, NONE};
 
 use crate::Options;
 pub use databases::{ConnectorLayout, DatabaseLayout};
-pub use routes::MuxLayout;
+pub use routes::{RouteLayout, Router};
 
 /// A probe and where it will stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +68,8 @@ pub enum Ability {
     Redis,
     /// Parents of work in goroutines that carry no context.
     Lineage,
+    /// Routes of requests that one of the known routers dispatches.
+    Routes(Router),
 }
 
 impl Ability {
@@ -82,6 +86,7 @@ impl Ability {
             Ability::Sql => "sql",
             Ability::Redis => "redis",
             Ability::Lineage => "goroutine-lineage",
+            Ability::Routes(router) => router.label(),
         }
     }
 }
@@ -106,8 +111,8 @@ pub struct Plan {
     pub missing: Vec<Missing>,
     /// Names of types that errors can have, by address in the file.
     pub type_names: Vec<(u64, String)>,
-    /// How to read the patterns of a `http.ServeMux`, where requests do not name theirs.
-    pub mux: Option<MuxLayout>,
+    /// How to read the routes of routers, where requests do not name theirs.
+    pub routes: Option<Arc<RouteLayout>>,
     /// How to find what a `sql.DB` stands for, where the program has any.
     pub databases: Option<DatabaseLayout>,
     types: Vec<(u64, raw::Type)>,
@@ -126,7 +131,7 @@ impl Plan {
             abilities: Vec::new(),
             missing: Vec::new(),
             type_names: Vec::new(),
-            mux: None,
+            routes: None,
             databases: None,
             types: Vec::new(),
             described: Vec::new(),
@@ -153,7 +158,7 @@ impl Plan {
 
     /// Whether there is anything to attach for an operation.
     pub fn is_useful(&self) -> bool {
-        self.abilities.iter().any(|a| *a != Ability::Lineage)
+        self.abilities.iter().any(|a| !matches!(a, Ability::Lineage | Ability::Routes(_)))
     }
 
     /// Traps per operation of `probes`, for display: hot sites only.
@@ -184,7 +189,6 @@ impl Plan {
             &mut out.redigo.tcp_conn,
             &mut out.redigo.tls_conn,
             &mut out.skip_alternate,
-            &mut out.serve_mux,
             &mut out.bad_conn,
             &mut out.dial_conn,
         ] {

@@ -7,20 +7,39 @@ use wire::Event;
 
 use crate::http;
 use crate::http2;
+use crate::paths::Clusters;
 use crate::redis;
 use crate::rpc;
-use crate::span::{Resource, Span};
+use crate::span::{Kind, Resource, Span, Value};
 use crate::sql::{self, Database};
 
 /// What waits for its span, of each sort; the request may still run for long.
 const MAX_WAITING: usize = 8192;
 
-/// Finds which pattern of a process's `http.ServeMux` a request matched, for those that do not say
-/// it themselves.
+/// A request whose route is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Routed<'a> {
+    /// Address of the `http.Server` that served it.
+    pub server: u64,
+    /// Method as sent.
+    pub method: &'a str,
+    /// Host as sent, with the port if there was any.
+    pub authority: &'a str,
+    /// Host without the port.
+    pub host: &'a str,
+    /// Path, decoded.
+    pub path: &'a str,
+    /// Path as sent.
+    pub raw_path: &'a str,
+    /// The pattern that the request names itself, empty for none.
+    pub pattern: &'a str,
+}
+
+/// Finds which route of a process's router a request took, for those that do not say it themselves,
+/// or that name a pattern behind which there may be another router.
 pub trait Routes: std::fmt::Debug + Send + Sync {
-    /// The pattern; `mux` is the ServeMux's address or [`wire::DEFAULT_MUX`], `host` has no port,
-    /// `path` is decoded.
-    fn pattern(&self, mux: u64, host: &str, path: &str) -> Option<String>;
+    /// The route as the router has it; `None` for requests that took none, or none that is known.
+    fn route(&self, request: &Routed<'_>) -> Option<String>;
 }
 
 /// Finds what the `sql.DB` of a process stands for.
@@ -48,6 +67,8 @@ pub struct Assembler {
     processes: HashMap<u32, ProcessInfo>,
     tracestates: Waiting<String>,
     rpc: Waiting<rpc::Addition>,
+    /// Clusters of paths by service, where they are wanted.
+    clusters: Option<HashMap<String, Clusters>>,
     unknown_process: u64,
 }
 
@@ -86,6 +107,11 @@ impl Assembler {
         Self::default()
     }
 
+    /// Guesses routes of requests that have none from their paths, from now on.
+    pub fn cluster_paths(&mut self) {
+        self.clusters = Some(HashMap::new());
+    }
+
     /// Makes process `instance` known.
     pub fn add_process(&mut self, instance: u32, info: ProcessInfo) {
         self.processes.insert(instance, info);
@@ -111,6 +137,8 @@ impl Assembler {
                 let mut span = http::span(*event, process, clock_offset);
                 if let Some(call) = self.rpc.take(span.span_id) {
                     call.add_to(&mut span);
+                } else if let Some(clusters) = &mut self.clusters {
+                    guess_route(clusters, &mut span);
                 }
                 Some(self.with_tracestate(span))
             }
@@ -159,4 +187,27 @@ impl Assembler {
         }
         span
     }
+}
+
+/// Services whose paths are clustered; of others, routes are not guessed.
+const MAX_SERVICES: usize = 1024;
+
+/// Gives a served request without a route the cluster of its path.
+fn guess_route(clusters: &mut HashMap<String, Clusters>, span: &mut Span) {
+    if span.kind != Kind::Server || span.get("http.route").is_some() {
+        return;
+    }
+    // A path that was cut may end within a segment.
+    let path = span.get("url.path").and_then(Value::as_str);
+    let Some(path) = path.filter(|p| p.starts_with('/') && !p.ends_with('…')) else { return };
+    let service = span.resource.service_name();
+    if clusters.len() >= MAX_SERVICES && !clusters.contains_key(service) {
+        return;
+    }
+    let found = !matches!(span.get("http.response.status_code"), Some(Value::Int(404 | 405)));
+    let Some(route) = clusters.entry(service.to_owned()).or_default().of(path, found) else {
+        return;
+    };
+    span.name = format!("{} {route}", span.name);
+    span.attributes.push(("http.route", Value::Text(route)));
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use wire::{HttpEvent, Outcome, Role, Text};
 
-use crate::assemble::ProcessInfo;
+use crate::assemble::{ProcessInfo, Routed};
 use crate::http2;
 use crate::span::{Kind, Span, Status, Value};
 use crate::text::{error_message, host_port, marked};
@@ -81,7 +81,11 @@ fn server(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> Opt
         let cut = event.target.truncated && !event.target.value.contains('?');
         out.push(("url.path", Value::Text(marked(path, cut))));
     }
-    let route = route(&event.route).or_else(|| looked_up_route(event, process));
+    let route = match route(&event.route) {
+        // Behind a pattern that takes all below it there may be another router.
+        Some(route) if !route.ends_with('/') => Some(route),
+        named => looked_up_route(event, process).or(named),
+    };
     if let Some(route) = &route {
         out.push(("http.route", Value::Text(route.clone())));
     }
@@ -202,16 +206,24 @@ fn route(pattern: &Text) -> Option<String> {
     Some(marked(&pattern.value[path..], pattern.truncated))
 }
 
-/// The same where only the ServeMux knows it, by host and decoded path.
+/// The same where only a router knows it.
 fn looked_up_route(event: &HttpEvent, process: &ProcessInfo) -> Option<String> {
-    let routes = process.routes.as_ref().filter(|_| event.mux != 0)?;
+    let routes = process.routes.as_ref().filter(|_| event.server != 0)?;
     if event.target.truncated && !event.target.value.contains('?') {
         return None;
     }
-    let path = percent_decode_str(path_of(&event.target.value)?).decode_utf8().ok()?;
-    let host = host_port(&event.host.value).map_or("", |(host, _)| host);
-    let pattern = routes.pattern(event.mux, host, &path)?;
-    route(&Text { value: pattern, truncated: false })
+    let raw_path = path_of(&event.target.value)?;
+    let path = percent_decode_str(raw_path).decode_utf8().ok()?;
+    let authority = event.host.value.as_str();
+    routes.route(&Routed {
+        server: event.server,
+        method: &event.method.value,
+        authority,
+        host: host_port(authority).map_or("", |(host, _)| host),
+        path: &path,
+        raw_path,
+        pattern: &event.route.value,
+    })
 }
 
 /// The path of a request target in origin, absolute or asterisk form.

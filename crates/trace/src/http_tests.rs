@@ -19,7 +19,7 @@ fn event(role: Role) -> HttpEvent {
         raw_path: false,
         tracestate: false,
         error_type: 0,
-        mux: 0,
+        server: 0,
         errno: 0,
         method: text("GET"),
         target: text("/users/7?token=secret"),
@@ -141,4 +141,57 @@ fn cuts_are_visible() {
     assert_eq!(get(&span(long.clone(), &ProcessInfo::default(), 0), "url.path"), "/aaaa…");
     long.target.value = "/a?bbb".into();
     assert_eq!(get(&span(long, &ProcessInfo::default(), 0), "url.path"), "/a");
+}
+
+#[derive(Debug)]
+struct Router;
+
+impl crate::Routes for Router {
+    fn route(&self, request: &Routed<'_>) -> Option<String> {
+        let expected = (7, "GET", "example.com:8080", "example.com", "/a b", "/a%20b");
+        let Routed { server, method, authority, host, path, raw_path, pattern } = *request;
+        assert!(pattern.is_empty() || pattern.ends_with('/'));
+        ((server, method, authority, host, path, raw_path) == expected).then(|| "/:a".to_owned())
+    }
+}
+
+#[test]
+fn a_router_is_asked_for_the_route_of_a_request_that_names_none() {
+    let process =
+        ProcessInfo { routes: Some(std::sync::Arc::new(Router)), ..ProcessInfo::default() };
+    let mut asked = event(Role::Server);
+    asked.target.value = "/a%20b?c".into();
+    asked.server = 7;
+    assert_eq!(span(asked.clone(), &process, 0).name, "GET /users/{id}");
+    asked.route.value = "GET example.com/".into();
+    assert_eq!(span(asked.clone(), &process, 0).name, "GET /:a");
+    asked.route.value = String::new();
+    let routed = span(asked.clone(), &process, 0);
+    assert_eq!((routed.name.as_str(), get(&routed, "http.route").as_str()), ("GET /:a", "/:a"));
+    asked.server = 0;
+    assert_eq!(span(asked.clone(), &process, 0).name, "GET");
+    asked.route.value = "example.com/".into();
+    assert_eq!(span(asked, &process, 0).name, "GET /");
+}
+
+#[test]
+fn paths_are_clustered_only_where_it_is_wanted_and_no_route_is_known() {
+    let mut assembler = crate::Assembler::new();
+    assembler.add_process(1, ProcessInfo::default());
+    let take = |assembler: &mut crate::Assembler, route: &str, status| {
+        let mut event = event(Role::Server);
+        event.route.value = route.into();
+        event.status = Some(status);
+        let span = assembler.on_event(wire::Event::Http(Box::new(event)), 0).unwrap();
+        (span.name.clone(), get(&span, "http.route"))
+    };
+    let named = |name: &str, route: &str| (name.to_owned(), route.to_owned());
+    assert_eq!(take(&mut assembler, "", 200), named("GET", "-"));
+    assembler.cluster_paths();
+    assert_eq!(take(&mut assembler, "", 404), named("GET", "-"));
+    assert_eq!(take(&mut assembler, "/users/{u}", 200), named("GET /users/{u}", "/users/{u}"));
+    assert_eq!(take(&mut assembler, "", 200), named("GET /users/{id}", "/users/{id}"));
+    assert_eq!(take(&mut assembler, "", 404), named("GET /users/{id}", "/users/{id}"));
+    let client = wire::Event::Http(Box::new(client()));
+    assert_eq!(assembler.on_event(client, 0).unwrap().name, "GET");
 }

@@ -7,6 +7,7 @@
 mod assemble;
 mod http;
 mod http2;
+pub mod paths;
 mod redis;
 mod rpc;
 mod span;
@@ -18,6 +19,6 @@ pub mod sql_text;
 mod test_support;
 mod text;
 
-pub use assemble::{Assembler, Databases, ProcessInfo, Routes};
+pub use assemble::{Assembler, Databases, ProcessInfo, Routed, Routes};
 pub use span::{Kind, Resource, Span, Status, Value};
 pub use sql::Database;

@@ -141,7 +141,7 @@ fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
         raw_path: has(FLAG_RAW_PATH),
         tracestate: has(FLAG_TRACESTATE),
         error_type: if role == Role::Client { event.subject } else { 0 },
-        mux: if role == Role::Server { event.subject } else { 0 },
+        server: if role == Role::Server { event.subject } else { 0 },
         errno: event.errno,
         method,
         target,

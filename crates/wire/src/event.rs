@@ -4,9 +4,6 @@ use core::net::SocketAddr;
 
 use crate::names::{Outcome, Parent, RedisSite, SqlOperation};
 
-/// In place of the address of a `http.ServeMux`: the default one.
-pub const DEFAULT_MUX: u64 = 1;
-
 /// A string of the target: validated UTF-8, cut at a bound.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Text {
@@ -70,9 +67,8 @@ pub struct HttpEvent {
     pub tracestate: bool,
     /// Address of the error's type descriptor, 0 without an error.
     pub error_type: u64,
-    /// Address of the `http.ServeMux` that routed the request, where the request does not name its
-    /// pattern (server, before Go 1.22); [`DEFAULT_MUX`] for `http.DefaultServeMux`, 0 for none.
-    pub mux: u64,
+    /// Address of the `http.Server` that served the request, 0 unknown (server).
+    pub server: u64,
     /// Operating system error that the error wraps, 0 for none.
     pub errno: u32,
     /// Request method.

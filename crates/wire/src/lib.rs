@@ -9,7 +9,5 @@ mod names;
 pub mod raw;
 
 pub use decode::{DecodeError, decode};
-pub use event::{
-    DEFAULT_MUX, Event, HttpEvent, RedisEvent, Role, RpcEvent, SpanCore, SqlEvent, Text,
-};
+pub use event::{Event, HttpEvent, RedisEvent, Role, RpcEvent, SpanCore, SqlEvent, Text};
 pub use names::{Drop, Outcome, Parent, Probe, RedisSite, SqlOperation};

@@ -101,6 +101,10 @@ fn types(binary: &Binary<'_>) -> usize {
             answers += usize::from(types.package(&of).is_some());
         }
     }
+    let roots: Vec<u64> = types.structs().take(SAMPLE).map(|(_, typ)| typ.vaddr).collect();
+    let shapes = types.shapes(&roots, |package| package.len() % 2 == 0);
+    answers += roots.iter().filter(|root| shapes.get(**root).is_some()).count();
+    answers += roots.iter().filter(|root| shapes.is_direct(**root)).count();
     for path in [&["sched", "sp"][..], &["m", "curg"], &["goid"]] {
         answers += usize::from(types.offset("runtime.g", path).is_some());
     }

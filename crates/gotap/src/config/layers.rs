@@ -54,6 +54,7 @@ const VARIABLES: &[(&str, &str, As)] = &[
     ("GOTAP_OTLP_COMPRESSION", "otlp.compression", As::Text),
     ("GOTAP_OTLP_CA_CERTIFICATE", "otlp.ca_certificate", As::Text),
     ("GOTAP_OTLP_QUEUE_BYTES", "otlp.queue_bytes", As::Number),
+    ("GOTAP_HTTP_CLUSTER_PATHS", "http.cluster_paths", As::Bool),
     ("GOTAP_PROBES_EXACT_LINEAGE", "probes.exact_lineage", As::Bool),
     ("GOTAP_PROBES_UPROBE_MULTI", "probes.uprobe_multi", As::Bool),
 ];
@@ -123,6 +124,9 @@ fn flags(args: &RunArgs, tree: &mut Value) -> Result<()> {
     }
     if !select.names.is_empty() {
         set("select.names", "--name", json!(select.names))?;
+    }
+    if args.http.cluster_paths {
+        set("http.cluster_paths", "--cluster-paths", json!(true))?;
     }
     if args.probes.exact_lineage {
         set("probes.exact_lineage", "--exact-lineage", json!(true))?;

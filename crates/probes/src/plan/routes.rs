@@ -1,50 +1,164 @@
-//! Routes before Go 1.22, whose requests do not name the pattern that matched: which ServeMux a
-//! server has, and how to read its patterns from the process.
+//! Routes of requests that do not name theirs: which routers a binary has, and what the agent must
+//! know of its types to read their tables from the process, from the `http.Server` on. The programs
+//! only pass the address of the server on.
 
-use super::{Ability, Context, Plan};
+use std::sync::Arc;
+
+use gobin::{Shapes, Type};
 use wire::raw::NONE;
 
-const MUX: &str = "net/http.ServeMux";
+use super::{Ability, Context, Plan};
 
-/// Where the patterns of a `http.ServeMux` are: `m` is a `map[string]muxEntry`, an `hmap` of buckets.
+/// More types of handlers than this are not looked into.
+const MAX_HANDLERS: usize = 1024;
+
+/// A router whose table can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MuxLayout {
-    /// Address in the file of the variable `http.DefaultServeMux`, 0 unknown.
+pub enum Router {
+    /// `http.ServeMux`. From Go 1.22 on requests name the pattern, behind which there may be another.
+    ServeMux,
+    /// github.com/gin-gonic/gin
+    Gin,
+    /// github.com/go-chi/chi
+    Chi,
+    /// github.com/gorilla/mux
+    Gorilla,
+    /// github.com/labstack/echo
+    Echo,
+    /// github.com/julienschmidt/httprouter
+    HttpRouter,
+}
+
+impl Router {
+    /// The name in output.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Router::ServeMux => "routes:servemux",
+            Router::Gin => "routes:gin",
+            Router::Chi => "routes:chi",
+            Router::Gorilla => "routes:gorilla",
+            Router::Echo => "routes:echo",
+            Router::HttpRouter => "routes:httprouter",
+        }
+    }
+}
+
+/// Packages with a router, and the name of its type.
+const ROUTERS: [(&str, &str, Router); 12] = [
+    ("github.com/gin-gonic/gin", "Engine", Router::Gin),
+    ("github.com/go-chi/chi", "Mux", Router::Chi),
+    ("github.com/go-chi/chi/v2", "Mux", Router::Chi),
+    ("github.com/go-chi/chi/v3", "Mux", Router::Chi),
+    ("github.com/go-chi/chi/v4", "Mux", Router::Chi),
+    ("github.com/go-chi/chi/v5", "Mux", Router::Chi),
+    ("github.com/gorilla/mux", "Router", Router::Gorilla),
+    ("github.com/labstack/echo", "Echo", Router::Echo),
+    ("github.com/labstack/echo/v4", "Echo", Router::Echo),
+    ("github.com/labstack/echo/v5", "Echo", Router::Echo),
+    ("github.com/julienschmidt/httprouter", "Router", Router::HttpRouter),
+    ("net/http", "ServeMux", Router::ServeMux),
+];
+const STD: &str = "net/http";
+/// What a ServeMux consists of: until Go 1.21, and from then on.
+const MUX: [&str; 3] = ["net/http.muxEntry", "net/http.routingNode", "net/http.pattern"];
+const MUX_ENTRY: &str = "net/http.entry[";
+
+/// How to read routes from a process. Addresses are those of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteLayout {
+    /// Offset of `http.Server.Handler`.
+    pub handler: u64,
+    /// Address of the variable `http.DefaultServeMux`, 0 unknown.
     pub default_mux: u64,
-    /// Offset of the map in a ServeMux.
-    pub map: u64,
-    /// Size of a `muxEntry`.
-    pub entry_size: u64,
+    /// Type of `http.ServeMux`, 0 for none.
+    pub mux: u64,
+    /// Structs that are routers.
+    pub routers: Vec<(u64, Router)>,
+    /// Types with a method `ServeHTTP`.
+    pub handlers: Vec<u64>,
+    /// The type of gorilla's matchers of methods, 0 for none.
+    pub method_matcher: u64,
+    /// How these lie in memory, and what of them leads to a table.
+    pub shapes: Shapes,
+}
+
+/// What a pointer points to; other types are themselves.
+fn behind<'d>(context: &Context<'_, 'd>, typ: &Type<'d>) -> Type<'d> {
+    context.types.pointee(typ).unwrap_or(*typ)
+}
+
+/// A type, and what it points to.
+fn both<'d>(context: &Context<'_, 'd>, typ: &Type<'d>) -> [u64; 2] {
+    [typ.vaddr, behind(context, typ).vaddr]
 }
 
 pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
-    let request = &plan.constants.requests[0];
-    let named = request.pattern != NONE || request.pat != NONE;
-    if named || !plan.abilities.contains(&Ability::HttpServer) {
-        return;
-    }
-    let pointer = pointer_type(context);
     let handler = context.offset("net/http.Server", &["Handler"]);
-    let entry_size = context.types.find_struct("net/http.muxEntry").map(|t| t.size);
-    let (Some(pointer), Some(map), Some(entry_size)) =
-        (pointer, context.types.offset(MUX, &["m"]), entry_size)
-    else {
-        return;
-    };
-    if handler == NONE {
+    if handler == NONE || !plan.abilities.contains(&Ability::HttpServer) {
         return;
     }
-    plan.constants.serve_mux = pointer;
-    plan.constants.server_handler = handler;
-    let default_mux = context.binary.first_reference(super::http::SERVE).unwrap_or(0);
-    plan.mux = Some(MuxLayout { default_mux, map, entry_size });
+    let request = &plan.constants.requests[0];
+    // A module that asks for an older Go gets the old ServeMux from a newer one.
+    let settings = context.binary.build_info().setting("DefaultGODEBUG").unwrap_or_default();
+    let named = (request.pattern != NONE || request.pat != NONE)
+        && !settings.split(',').any(|setting| setting == "httpmuxgo121=1");
+    let found: Vec<_> = ROUTERS
+        .iter()
+        .filter_map(|(package, name, router)| {
+            let typ = context.types.find_struct(&format!("{package}.{name}"))?;
+            Some((*package, typ.vaddr, *router))
+        })
+        .collect();
+    // Alone it needs no help where it names its patterns; others may be behind one of them.
+    if found.iter().all(|(.., router)| named && *router == Router::ServeMux) {
+        return;
+    }
+    for (.., router) in &found {
+        // A ServeMux is in every program, and nothing new.
+        let ability = Ability::Routes(*router);
+        if *router != Router::ServeMux && !plan.abilities.contains(&ability) {
+            plan.abilities.push(ability);
+        }
+    }
+    plan.routes = Some(Arc::new(layout(context, handler.into(), &found)));
 }
 
-/// The type descriptor of `*http.ServeMux`.
-fn pointer_type(context: &Context<'_, '_>) -> Option<u64> {
-    let mux = context.types.find_struct(MUX)?.vaddr;
-    let handlers = context.types.with_methods(&["ServeHTTP", "HandleFunc"]);
-    let is_pointer =
-        |t: &&gobin::Type<'_>| context.types.pointee(t).is_some_and(|p| p.vaddr == mux);
-    Some(handlers.iter().find(is_pointer)?.vaddr)
+/// What must be known where these routers are: package, type and which one it is.
+fn layout(
+    context: &Context<'_, '_>,
+    handler: u64,
+    found: &[(&'static str, u64, Router)],
+) -> RouteLayout {
+    let is_router = |package: &str| found.iter().any(|(p, ..)| *p == package && *p != STD);
+    let handlers = context.types.with_methods(&["ServeHTTP"]);
+    let handlers: Vec<_> = handlers.iter().take(MAX_HANDLERS).collect();
+    // What their interfaces hold: gorilla's matchers, and the router of newer echo.
+    let in_use = |router: Router| found.iter().any(|(.., r)| *r == router);
+    let held = [(Router::Gorilla, &["Match"][..]), (Router::Echo, &["Route", "Routes"])];
+    let held: Vec<_> = held
+        .into_iter()
+        .filter(|(router, _)| in_use(*router))
+        .flat_map(|(_, methods)| context.types.with_methods(methods))
+        .filter(|typ| context.types.package(&behind(context, typ)).is_some_and(is_router))
+        .collect();
+    let mut roots: Vec<u64> = handlers.iter().flat_map(|typ| both(context, typ)).collect();
+    roots.extend(held.iter().flat_map(|typ| both(context, typ)));
+    roots.extend(found.iter().map(|(_, vaddr, _)| *vaddr));
+    let mux = found.iter().find(|(.., router)| *router == Router::ServeMux);
+    if mux.is_some() {
+        let names = |name: &str| MUX.contains(&name) || name.starts_with(MUX_ENTRY);
+        let structs = context.types.structs().filter(|(name, _)| names(name));
+        roots.extend(structs.map(|(_, typ)| typ.vaddr));
+    }
+    let default_mux = mux.and_then(|_| context.binary.first_reference(super::http::SERVE));
+    let matcher = held.iter().find(|typ| typ.name == "mux.methodMatcher");
+    RouteLayout {
+        handler,
+        default_mux: default_mux.unwrap_or(0),
+        mux: mux.map_or(0, |(_, vaddr, _)| *vaddr),
+        routers: found.iter().map(|(_, vaddr, router)| (*vaddr, *router)).collect(),
+        handlers: handlers.iter().map(|typ| typ.vaddr).collect(),
+        method_matcher: matcher.map_or(0, |typ| typ.vaddr),
+        shapes: context.types.shapes(&roots, is_router),
+    }
 }

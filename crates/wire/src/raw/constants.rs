@@ -271,7 +271,6 @@ pub struct Process {
     pub value_ctx: u64,
     pub skip_alternate: u64,
     pub bad_conn: u64,
-    pub serve_mux: u64,
     pub dial_conn: u64,
     pub dial_conn_size: u32,
     pub pad0: u32,
@@ -299,9 +298,8 @@ pub struct Process {
     pub response_proto_major: u16,
     pub response_proto_minor: u16,
     pub response_request: u16,
-    pub server_handler: u16,
     pub alternate_response: u16,
-    pub pad: [u16; 2],
+    pub pad: [u16; 3],
     /// `net/http.Request`, and `ServerRequest` of Go 1.27's HTTP/2.
     pub requests: [Request; 2],
     /// net/http's own HTTP/2, and that of `golang.org/x/net`.
@@ -325,7 +323,6 @@ impl Process {
         value_ctx: 0,
         skip_alternate: 0,
         bad_conn: 0,
-        serve_mux: 0,
         dial_conn: 0,
         dial_conn_size: 0,
         pad0: 0,
@@ -353,9 +350,8 @@ impl Process {
         response_proto_major: NONE,
         response_proto_minor: NONE,
         response_request: NONE,
-        server_handler: NONE,
         alternate_response: NONE,
-        pad: [0; 2],
+        pad: [0; 3],
         requests: [Request::ABSENT; 2],
         http2: [Http2::ABSENT; 2],
         grpc: Grpc::ABSENT,
@@ -370,4 +366,4 @@ const _: () = assert!(size_of::<Site>() == 24);
 const _: () = assert!(size_of::<Grpc>() == 80);
 const _: () = assert!(size_of::<Redis>() == 32);
 const _: () = assert!(size_of::<Redigo>() == 32);
-const _: () = assert!(size_of::<Process>() == 424);
+const _: () = assert!(size_of::<Process>() == 416);

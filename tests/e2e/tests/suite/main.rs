@@ -28,5 +28,6 @@ mod parents_reuse;
 mod parents_roads;
 mod redis;
 mod replaced;
+mod routes;
 mod sql;
 mod versions;
