@@ -312,13 +312,13 @@ impl<'a> Lexer<'a> {
 
     /// `$1`, `?`, `?1`, `%s`, `@p1`, `:name` and what else begins so.
     fn placeholder(&mut self, sigil: u8) -> Token {
-        let (before, named) = (self.before(), self.named());
-        self.at += 1;
-        let first = self.peek(0);
+        let before = self.before();
+        let first = self.peek(1);
         let starts_word = first.is_some_and(word_start);
         // `a[1:2]` and `@ 1` have numbers.
-        let may_be_numbered =
-            sigil == b'$' || self.is(&[Dialect::Sqlite, Dialect::Other]) && !named;
+        let may_be_numbered = first.is_some_and(|b| b.is_ascii_digit())
+            && (sigil == b'$' || self.is(&[Dialect::Sqlite, Dialect::Other]) && !self.named());
+        self.at += 1;
         match sigil {
             b'%' if first == Some(b's') && !self.peek(1).is_some_and(word_byte) => self.at += 1,
             b':' | b'@' if before == Some(sigil) || first == Some(sigil) => {

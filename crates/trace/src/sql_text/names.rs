@@ -13,6 +13,7 @@ pub(super) struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
+    #[inline(never)]
     pub(super) fn insert(&mut self, name: &'a str) {
         if self.count >= NAMES {
             return;
@@ -27,14 +28,21 @@ impl<'a> Names<'a> {
     }
 
     pub(super) fn contains(&self, name: &str) -> bool {
-        self.count > 0
-            && probe(name)
-                .map_while(|slot| self.slots.get(slot).filter(|taken| !taken.is_empty()))
-                .any(|taken| taken.eq_ignore_ascii_case(name))
+        self.count > 0 && self.search(name)
+    }
+
+    #[inline(never)]
+    fn search(&self, name: &str) -> bool {
+        probe(name)
+            .map_while(|slot| self.slots.get(slot).filter(|taken| !taken.is_empty()))
+            .any(|taken| taken.eq_ignore_ascii_case(name))
     }
 
     pub(super) fn clear(&mut self) {
-        (self.slots, self.count) = (Vec::new(), 0);
+        if self.count > 0 {
+            self.slots.clear();
+            self.count = 0;
+        }
     }
 }
 
