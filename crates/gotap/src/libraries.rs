@@ -23,6 +23,8 @@ enum Seen {
     As(&'static [Ability]),
     /// By probes in its own functions, of a package in it.
     Within(&'static str),
+    /// By probes in its own functions.
+    Inside(Ability),
     /// Only through its driver of database/sql, which is a package of it.
     Driver(&'static str),
     Not,
@@ -38,6 +40,7 @@ const HTTP: Seen = Seen::As(&[
 const SERVER: Seen = Seen::As(&[Ability::HttpServer, Ability::Http2Server]);
 const GRPC: Seen = Seen::As(&[Ability::GrpcServer, Ability::GrpcClient]);
 const SQL: Seen = Seen::As(&[Ability::Sql]);
+const REDIS: Seen = Seen::Inside(Ability::Redis);
 
 /// Modules without their major version.
 const KNOWN: [(&str, Seen); 22] = [
@@ -57,9 +60,9 @@ const KNOWN: [(&str, Seen); 22] = [
     ("github.com/valyala/fasthttp", Seen::Not),
     ("github.com/gofiber/fiber", Seen::Not),
     ("github.com/cloudwego/hertz", Seen::Not),
-    ("github.com/redis/go-redis", Seen::Not),
-    ("github.com/go-redis/redis", Seen::Not),
-    ("github.com/gomodule/redigo", Seen::Not),
+    ("github.com/redis/go-redis", REDIS),
+    ("github.com/go-redis/redis", REDIS),
+    ("github.com/gomodule/redigo", REDIS),
     ("github.com/segmentio/kafka-go", Seen::Not),
     ("github.com/IBM/sarama", Seen::Not),
     ("github.com/Shopify/sarama", Seen::Not),
@@ -103,6 +106,10 @@ fn instruments(
     match seen {
         Seen::As(abilities) => Some(able(abilities)),
         Seen::Not => Some(Vec::new()),
+        Seen::Inside(ability) => {
+            let inside = plan.sites.iter().any(|site| site.function.starts_with(module));
+            Some(if inside { able(&[ability]) } else { Vec::new() })
+        }
         Seen::Driver(method) => Some(if linked(method) { able(&[Ability::Sql]) } else { vec![] }),
         Seen::Within(package) => {
             // Many programs link another package of it, or gRPC's frames, which are gRPC's matter.

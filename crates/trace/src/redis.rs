@@ -176,7 +176,10 @@ fn server(event: &RedisEvent, out: &mut Attributes) {
         (None, peer) => peer.map(|peer| (peer.ip().to_string(), Some(peer.port()))),
     };
     let Some((host, port)) = found else { return };
-    out.push(("server.address", Value::Text(host)));
+    // Without a host it is this machine, by whichever of its addresses.
+    if !host.is_empty() {
+        out.push(("server.address", Value::Text(host)));
+    }
     if let Some(port) = port {
         out.push(("server.port", Value::Int(port.into())));
     }

@@ -116,7 +116,8 @@ impl Cluster {
     pub fn start() -> Result<Self> {
         let buses = [free_port()?, free_port()?];
         let node = |bus: u16| {
-            let settings = format!("cluster-enabled yes\ncluster-port {bus}\n");
+            let settings =
+                format!("cluster-enabled yes\ncluster-port {bus}\ncluster-announce-ip 127.0.0.1\n");
             Redis::start_with(&[], &settings).context("start a node of a Redis cluster")
         };
         let nodes = [node(buses[0])?, node(buses[1])?];

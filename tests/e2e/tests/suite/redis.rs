@@ -298,8 +298,10 @@ fn redis_nodes_and_redirections_are_told() -> Result<()> {
             asked(gotap, app, &lost, "set")?;
             let spans = asked(gotap, app, &lost, "get")?;
             let [moved, done] = &spans[..] else { bail!("{astray}: {}", Span::list(&spans)) };
-            let wrong = Client { port: Some(first.port()), ..lost };
-            check_failed(&wrong, moved, "GET", "MOVED")?;
+            let code = moved.text("db.response.status_code");
+            ensure!(moved.status == "error" && code == Some("MOVED"), "{moved:#?}");
+            // Newer clients leave out the host that the table of slots does not name.
+            ensure!(moved.int("server.port") == Some(first.port().into()), "{moved:#?}");
             check_done(&lost, done, "GET", None)?;
         }
         Ok(())
