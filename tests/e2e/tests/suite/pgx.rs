@@ -199,7 +199,7 @@ fn pgx_errors_are_told() -> Result<()> {
             for (case, code) in [
                 ("duplicate", "23505"),
                 ("returning", "23505"),
-                ("returning", "23505"), // prepared by now: told when the rows are closed
+                ("returning", "23505"), // of a statement that some versions have kept
                 ("syntax", "42601"),
                 ("badquery", "42601"),
                 ("missing", "42P01"),
