@@ -26,6 +26,7 @@ mod parents;
 mod parents_load;
 mod parents_reuse;
 mod parents_roads;
+mod pgx;
 mod redis;
 mod replaced;
 mod routes;

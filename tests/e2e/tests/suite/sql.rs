@@ -49,7 +49,7 @@ fn start(program: &Path, database: &Database) -> Result<App> {
 }
 
 /// The client spans of a request for `path`; all must be its children.
-fn asked(gotap: &Gotap, app: &App, path: &str) -> Result<Vec<Span>> {
+pub(crate) fn asked(gotap: &Gotap, app: &App, path: &str) -> Result<Vec<Span>> {
     let before = gotap.spans()?.len();
     app.get(path, &[])?;
     gotap.wait_for_lines(before + 1)?;
