@@ -28,7 +28,7 @@ static __noinline int call_start(struct pt_regs *ctx, const struct gt_process *p
 		return 0;
 	join_trace(proc, goid, g, context, &parent);
 	if (which == GT_PROBE_SQL_START)
-		return sql_call_join(proc, goid, &parent);
+		return sql_call_join(ctx, proc, goid, &parent);
 	if (which == GT_PROBE_REDIS_START)
 		return redis_call_join(proc, goid, &parent);
 	if (which == GT_PROBE_GRPC_CLIENT_START)

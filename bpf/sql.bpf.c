@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * database/sql: queries, statements and transactions, each attempt of which is a span. Where they
- * start and end, and what is found where then, is data of user space's (struct gt_site). The text is
- * copied at the start: nothing keeps it until the end.
+ * database/sql, and pgx without it: queries, statements and transactions, each attempt of which is a
+ * span. Where they start and end, and what is found where then, is data of user space's (struct
+ * gt_site). The text is copied at the start: nothing keeps it until the end.
  */
 
 static __always_inline const struct gt_site *site_of(struct pt_regs *ctx,
@@ -40,31 +40,101 @@ static __always_inline struct go_string text_of(struct pt_regs *ctx, const struc
 				   x86_register(ctx, site->text[1]) };
 }
 
+/* The receiver at a site, or whatever else it takes fields of. */
+static __always_inline u64 site_base(struct pt_regs *ctx, const struct gt_site *site)
+{
+	u64 base = x86_register(ctx, site->base);
+
+	return site->base_slot == GT_NONE ? base : read_u64(base + site->base_slot);
+}
+
+/*
+ * What the operation at a site is known by. A goroutine may read rows of one connection and ask
+ * another one meanwhile, or close the rows of another goroutine.
+ */
+static __always_inline struct gt_key site_key(const struct gt_process *proc,
+					      const struct gt_site *site, u64 goid, u64 base)
+{
+	struct gt_key key = key_of(proc, goid);
+
+	if (site->key != GT_KEY_GOROUTINE)
+		key.id = site->key_field == GT_NONE ? base : read_u64(base + site->key_field);
+	if (site->key == GT_KEY_WITHIN)
+		key.pad = 1;
+	return key;
+}
+
+/*
+ * Whether what another operation needs is at work: database/sql on this goroutine, which tells of
+ * what its driver does, or one of the same connection that prepares its statement.
+ */
+static __noinline int is_beneath(const struct gt_process *proc, const struct gt_site *site,
+				 u64 goid, u64 conn)
+{
+	struct gt_key key = key_of(proc, goid);
+	struct sql_call *outer;
+
+	if (site->library == GT_SQL_STD)
+		return 0;
+	outer = bpf_map_lookup_elem(&sql_calls, &key);
+	if (outer && outer->active)
+		return 1;
+	if (site->key != GT_KEY_WITHIN)
+		return 0;
+	key.id = conn;
+	outer = bpf_map_lookup_elem(&sql_calls, &key);
+	return outer && outer->active;
+}
+
+/* What a batch asks for: how much and, of a single statement, its text. */
+static __noinline int read_batch(struct pt_regs *ctx, const struct gt_site *site,
+				 struct sql_call *state, struct go_string *text)
+{
+	struct go_string statements = read_string(GO_ARG3(ctx), site->batch_field);
+
+	state->event.batch = statements.len;
+	if (statements.len == 1)
+		*text = read_string(read_u64(statements.ptr), 0);
+	return statements.len != 0;
+}
+
 /* Gives whether an operation starts, and its context. */
 static __noinline int sql_call_start(struct pt_regs *ctx, const struct gt_process *proc,
 				     struct go_iface *context)
 {
-	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
+	u64 goid = goid_of(proc, GO_G(ctx)), base;
 	const struct gt_site *site = site_of(ctx, proc);
+	struct go_string text = {};
 	struct sql_call *state;
-	struct go_string text;
-	u64 base;
+	struct gt_key key;
 
 	if (!site)
 		return 0;
+	base = site_base(ctx, site);
+	key = site_key(proc, site, goid, base);
 	state = sql_call_of(&key);
 	if (!state)
 		return 0;
+	if (is_beneath(proc, site, goid, key.id)) {
+		/* The end will find that it is none of an operation of its own. */
+		state->active = 0;
+		return 0;
+	}
 	if (state->active && !state->again)
 		count_drop(GT_DROP_CLIENT_UNFINISHED);
 	state->active = 0;
 	state->again = 0;
-	base = x86_register(ctx, site->base);
-	if (site->base_slot != GT_NONE)
-		base = read_u64(base + site->base_slot);
 	state->event.operation = site->operation;
+	state->event.library = site->library;
+	state->event.batch = 0;
+	/* The field is the connection's, which may be behind the receiver. */
+	if (site->key != GT_KEY_GOROUTINE)
+		base = key.id;
 	state->event.db = site->db_field == GT_NONE ? base : read_u64(base + site->db_field);
-	text = text_of(ctx, site, base);
+	if (site->batch_field == GT_NONE)
+		text = text_of(ctx, site, base);
+	else if (!read_batch(ctx, site, state, &text))
+		return 0;
 	state->text = text.ptr;
 	state->text_len = text.len;
 	state->event.text_len = copy_bytes(state->event.text, sizeof(state->event.text), text);
@@ -79,12 +149,17 @@ static __noinline int sql_call_start(struct pt_regs *ctx, const struct gt_proces
 }
 
 /* Begins the span of an operation, whose parent is known now. */
-static __noinline int sql_call_join(const struct gt_process *proc, u64 goid,
+static __noinline int sql_call_join(struct pt_regs *ctx, const struct gt_process *proc, u64 goid,
 				    const struct parent *parent)
 {
-	struct gt_key key = key_of(proc, goid);
-	struct sql_call *state = bpf_map_lookup_elem(&sql_calls, &key);
+	const struct gt_site *site = site_of(ctx, proc);
+	struct sql_call *state;
+	struct gt_key key;
 
+	if (!site)
+		return 0;
+	key = site_key(proc, site, goid, site_base(ctx, site));
+	state = bpf_map_lookup_elem(&sql_calls, &key);
 	if (!state)
 		return 0;
 	begin_span(&state->event.span, goid, parent);
@@ -152,26 +227,48 @@ static __noinline int send_sql(const struct gt_process *proc, struct gt_sql_even
 	return 0;
 }
 
+/*
+ * The text as it is known at the end: of a statement that was asked for by its name, what it stands
+ * for; and a constant may have lain in a page that nobody had touched yet.
+ */
+static __always_inline void complete_text(const struct gt_site *site, struct sql_call *state,
+					  u64 base)
+{
+	struct go_string text = { state->text, state->text_len };
+
+	if (site->text_field != GT_NONE && state->event.operation == GT_SQL_QUERY)
+		text = read_string(base, site->text_field);
+	if (text.len && (!state->event.text_len || text.ptr != state->text))
+		state->event.text_len =
+			copy_bytes(state->event.text, sizeof(state->event.text), text);
+}
+
 static __noinline int sql_end(struct pt_regs *ctx, const struct gt_process *proc)
 {
-	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
+	u64 goid = goid_of(proc, GO_G(ctx)), base;
 	const struct gt_site *site = site_of(ctx, proc);
 	struct sql_call *state;
 	struct go_iface error;
+	struct gt_key key;
 
 	if (!site)
 		return 0;
+	base = site_base(ctx, site);
+	key = site_key(proc, site, goid, base);
 	state = bpf_map_lookup_elem(&sql_calls, &key);
-	if (!state || !state->active || state->event.operation != site->operation) {
-		count_drop(GT_DROP_START_UNSEEN);
+	if (!state || !state->active || state->event.operation != site->operation ||
+	    state->event.library != site->library) {
+		/* pgx comes by with rows of batches, with what is closed twice and beneath database/sql. */
+		if (site->library == GT_SQL_STD ||
+		    (!state && !(site->flags & GT_SITE_QUIET)))
+			count_drop(GT_DROP_START_UNSEEN);
 		return 0;
 	}
-	/* A constant may lie in a page that nobody had touched yet; the driver has by now. */
-	if (!state->event.text_len && state->text_len)
-		state->event.text_len = copy_bytes(state->event.text, sizeof(state->event.text),
-						   (struct go_string){ state->text,
-								       state->text_len });
-	error = site_error(ctx, site);
+	error = site->error_field == GT_NONE ? site_error(ctx, site) :
+					       read_iface(base + site->error_field);
+	if ((site->flags & GT_SITE_ERRORS) && !error.tab)
+		return 0;
+	complete_text(site, state, base);
 	fill_sql_error(proc, &state->event, &error);
 	send_sql(proc, &state->event);
 	state->active = 0;

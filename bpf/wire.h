@@ -224,14 +224,23 @@ enum gt_sql_operation {
 	GT_SQL_BEGIN = 5,
 	GT_SQL_COMMIT = 6,
 	GT_SQL_ROLLBACK = 7,
-	GT_SQL_OPERATIONS = 8,
+	GT_SQL_BATCH = 8,
+	GT_SQL_COPY = 9,
+	GT_SQL_OPERATIONS = 10,
 };
 
-/* An operation of database/sql. Sent with as much of the text as there is. */
+/* What of a program speaks to a database. */
+enum gt_sql_library {
+	GT_SQL_STD = 0, /* database/sql */
+	GT_SQL_PGX4 = 1,
+	GT_SQL_PGX5 = 2,
+};
+
+/* An operation on a database. Sent with as much of the text as there is. */
 struct gt_sql_event {
 	struct gt_event_header header;
 	struct gt_span span;
-	__u64 db; /* address of the sql.DB */
+	__u64 db; /* address of the sql.DB, or of pgx's configuration */
 	__u64 subject; /* the error's type descriptor, 0 none */
 	__u64 number; /* of the error, where its driver has numbers */
 	__u8 operation; /* enum gt_sql_operation */
@@ -239,11 +248,14 @@ struct gt_sql_event {
 	__u16 text_len;
 	__u16 message_len;
 	__u16 state_len;
+	__u32 batch; /* statements of a batch */
+	__u8 library; /* enum gt_sql_library */
+	__u8 pad[3];
 	char state[8] GT_WORDS; /* SQLSTATE */
 	char message[48] GT_WORDS; /* the error's text where it is a plain string */
 	char text[1024] GT_WORDS; /* the statement */
 };
-_Static_assert(sizeof(struct gt_sql_event) == 1184, "wire");
+_Static_assert(sizeof(struct gt_sql_event) == 1192, "wire");
 
 /* What a site of a Redis client stands for; the first three are operations, too. */
 enum gt_redis_site {
@@ -283,6 +295,14 @@ _Static_assert(sizeof(struct gt_redis_event) == 280, "wire");
  * offsets, GT_NONE none. By the address of the instruction, as one probe has many sites. */
 #define GT_NO_REGISTER 0xff
 #define GT_SITE_STACK_CHECK 1 /* ignore hits at which the stack grows */
+#define GT_SITE_QUIET 2 /* an end that comes by without an operation, too */
+#define GT_SITE_ERRORS 4 /* an end only if there is an error */
+/* What an operation is known by from its start to its end. */
+enum gt_site_key {
+	GT_KEY_GOROUTINE = 0,
+	GT_KEY_WITHIN = 1, /* the connection, perhaps in the middle of another operation */
+	GT_KEY_RECEIVER = 2, /* the connection, which is the receiver or at `key_field` in it */
+};
 struct gt_site {
 	__u8 operation; /* enum gt_sql_operation or gt_redis_site */
 	__u8 flags;
@@ -290,16 +310,20 @@ struct gt_site {
 	__u8 context[2];
 	__u8 text[2];
 	__u8 error[2];
-	__u8 library; /* which version of a library whose offsets differ */
+	__u8 library; /* enum gt_sql_library, or which of gt_process.redis */
 	__u16 base_slot; /* the receiver is at this offset behind the register `base` */
 	__u16 context_field; /* of the receiver */
 	__u16 text_field;
 	__u16 db_field; /* none: the receiver is the sql.DB */
 	__u16 error_slot; /* the error is at this distance from the stack pointer */
 	__u16 error_closure; /* the error is where the word at this offset in the closure points to */
-	__u16 pad2;
+	__u16 error_field; /* of the receiver */
+	__u16 key_field; /* of the receiver */
+	__u16 batch_field; /* a slice of statements, in what the fourth argument points to */
+	__u8 key; /* enum gt_site_key */
+	__u8 pad[3];
 };
-_Static_assert(sizeof(struct gt_site) == 24, "wire");
+_Static_assert(sizeof(struct gt_site) == 32, "wire");
 
 /* Key of everything that belongs to one goroutine, context or type of one process. */
 struct gt_key {

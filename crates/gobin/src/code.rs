@@ -8,6 +8,7 @@
 pub(crate) mod amd64;
 pub(crate) mod arm64;
 pub(crate) mod errors;
+pub(crate) mod rows;
 
 /// How the kernel will run the probed instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -37,7 +37,7 @@ pub use moduledata::Moduledata;
 pub use pclntab::{Function, Pclntab};
 pub use rtype::{Field, Kind, MapShape, Shape, ShapeField, Shapes, SwissMap, Type, Types};
 
-use code::{Found, amd64, arm64, errors};
+use code::{Found, amd64, arm64, errors, rows};
 
 /// A function larger than this is not disassembled for anchors or sites.
 const MAX_CODE: u64 = 1 << 20;
@@ -270,6 +270,42 @@ impl<'d> Binary<'d> {
         let calls = amd64::calls_to(code, function.entry, second.entry);
         let call = calls.into_iter().find(|call| *call > after)?;
         self.site(function, (call, SiteKind::Call))
+    }
+
+    /// In `function`, the first branch after what it does only where the word at `field` of its
+    /// receiver is not nil; and the distance from the stack pointer of where the receiver is kept.
+    /// x86-64 only.
+    pub fn site_past_field(&self, function: &Function<'_>, field: u64) -> Option<(Site, u32)> {
+        let code = self.amd64_code(function)?;
+        let (found, slot) = rows::branch_past_field(code, function.entry, field)?;
+        Some((self.site(function, found)?, slot))
+    }
+
+    /// In `function`, what runs first when its first call of `callee` returned something that is not
+    /// nil, with that still in its registers. x86-64 only.
+    pub fn failed_site(&self, function: &Function<'_>, callee: &Function<'_>) -> Option<Site> {
+        let code = self.amd64_code(function)?;
+        let call = self.first_call(function, callee)?;
+        self.site(function, rows::failed_after(code, function.entry, call)?)
+    }
+
+    /// Where the method `function` keeps its receiver when it calls others, as a distance from the
+    /// stack pointer. x86-64 only.
+    pub fn receiver_slot(&self, function: &Function<'_>) -> Option<u32> {
+        rows::receiver_slot(self.amd64_code(function)?, function.entry)
+    }
+
+    /// In `function`, the first emulated instruction after its first call of `callee` where so many
+    /// words of the results, from one on, are still in their registers: `(first, keep)`. x86-64 only.
+    pub fn kept_site(
+        &self,
+        function: &Function<'_>,
+        callee: &Function<'_>,
+        words: (usize, usize),
+    ) -> Option<Site> {
+        let code = self.amd64_code(function)?;
+        let call = self.first_call(function, callee)?;
+        self.site(function, rows::emulated_after(code, function.entry, call, words)?)
     }
 
     /// Offsets in a closure of its two variables: the one that points to a structure of which it

@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use goproc::Process;
-use probes::{ConnectorLayout, DatabaseLayout};
+use probes::{ConnectorLayout, DatabaseLayout, PgxLayout};
 use trace::Database;
+use wire::SqlLibrary;
 
 /// Databases of a process that are kept; a program that makes more than this has names for some.
 const MAX_DATABASES: usize = 256;
@@ -28,7 +29,26 @@ impl DatabaseReader {
         Self { process, layout, bias, known: Mutex::default() }
     }
 
-    fn read(&self, db: u64) -> Option<Database> {
+    fn read(&self, db: u64, library: SqlLibrary) -> Option<Database> {
+        match library {
+            SqlLibrary::Std => self.behind_db(db),
+            SqlLibrary::Pgx4 => self.configured(db, self.layout.pgx[0]?),
+            SqlLibrary::Pgx5 => self.configured(db, self.layout.pgx[1]?),
+        }
+    }
+
+    /// What pgx was configured to connect to.
+    fn configured(&self, config: u64, layout: PgxLayout) -> Option<Database> {
+        let port = self.word(config.checked_add(layout.port)?)? & 0xffff;
+        Some(Database {
+            system: "postgresql",
+            address: self.text(config.wrapping_add(layout.host)),
+            port: u16::try_from(port).ok().filter(|port| *port != 0),
+            namespace: self.text(config.wrapping_add(layout.database)).filter(|n| !n.is_empty()),
+        })
+    }
+
+    fn behind_db(&self, db: u64) -> Option<Database> {
         let connector = db.checked_add(self.layout.connector)?;
         let (typ, data) = self.interface(connector)?;
         let (_, layout) = self.layout.connectors.iter().find(|(vaddr, _)| *vaddr == typ)?;
@@ -68,12 +88,12 @@ impl DatabaseReader {
 }
 
 impl trace::Databases for DatabaseReader {
-    fn database(&self, db: u64) -> Option<Database> {
+    fn database(&self, db: u64, library: SqlLibrary) -> Option<Database> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = known.get(&db) {
             return found.clone();
         }
-        let found = self.read(db);
+        let found = self.read(db, library);
         if known.len() < MAX_DATABASES {
             known.insert(db, found.clone());
         }

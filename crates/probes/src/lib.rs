@@ -15,7 +15,8 @@ mod verifier;
 pub use events::{EventSource, Events};
 pub use features::{Features, KernelVersion};
 pub use plan::{
-    Ability, ConnectorLayout, DatabaseLayout, Missing, Plan, PlannedSite, RouteLayout, Router,
+    Ability, ConnectorLayout, DatabaseLayout, Missing, PgxLayout, Plan, PlannedSite, RouteLayout,
+    Router,
 };
 pub use session::{Attached, Counters, Options, Session};
 pub use verifier::{Refused, Verified, verify};

@@ -9,6 +9,7 @@ mod grpc;
 mod http;
 mod http2;
 mod others;
+mod pgx;
 mod redis;
 mod routes;
 mod runtime;
@@ -22,7 +23,7 @@ use wire::Probe;
 use wire::raw::{self, NONE};
 
 use crate::Options;
-pub use databases::{ConnectorLayout, DatabaseLayout};
+pub use databases::{ConnectorLayout, DatabaseLayout, PgxLayout};
 pub use routes::{RouteLayout, Router};
 
 /// A probe and where it will stand.
@@ -149,6 +150,8 @@ impl Plan {
         routes::plan(&context, &mut plan);
         grpc::plan(&context, &mut plan);
         sql::plan(&context, &mut plan);
+        pgx::plan(&context, &mut plan);
+        databases::plan(&context, &mut plan);
         redis::plan(&context, &mut plan);
         if !plan.abilities.is_empty() {
             types::plan(&context, &mut plan);
@@ -213,7 +216,7 @@ impl Plan {
 
     /// Adds one of several sites of a probe, which are told apart by what is said of each.
     fn add_described(&mut self, probe: Probe, function: &str, site: Site, mut found: raw::Site) {
-        found.flags = u8::from(site.kind == SiteKind::StackCheck);
+        found.flags |= u8::from(site.kind == SiteKind::StackCheck);
         self.described.push((site.vaddr, found));
         self.sites.push(PlannedSite { probe, function: function.to_owned(), site, hot: true });
     }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use wire::Event;
+use wire::{Event, SqlLibrary};
 
 use crate::http;
 use crate::http2;
@@ -44,8 +44,9 @@ pub trait Routes: std::fmt::Debug + Send + Sync {
 
 /// Finds what the `sql.DB` of a process stands for.
 pub trait Databases: std::fmt::Debug + Send + Sync {
-    /// What is behind the DB at this address; `None` if that can't be read now.
-    fn database(&self, db: u64) -> Option<Database>;
+    /// What is behind the DB at this address, of pgx behind the configuration; `None` if that can't
+    /// be read now.
+    fn database(&self, db: u64, library: SqlLibrary) -> Option<Database>;
 }
 
 /// What must be known of a process to make spans of its events.

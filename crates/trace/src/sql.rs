@@ -1,7 +1,7 @@
 //! Operations on databases as spans: the semantic conventions for database clients. Statements lose
 //! their literals here (`sql_text`), before anybody sees them.
 
-use wire::{Outcome, SqlEvent, SqlOperation};
+use wire::{Outcome, SqlEvent, SqlLibrary, SqlOperation};
 
 use crate::assemble::ProcessInfo;
 use crate::span::{Kind, Span, Status, Value};
@@ -35,7 +35,8 @@ impl Database {
 }
 
 pub(crate) fn span(event: SqlEvent, process: &ProcessInfo, clock_offset: i64) -> Span {
-    let database = process.databases.as_ref().and_then(|known| known.database(event.db));
+    let database =
+        process.databases.as_ref().and_then(|known| known.database(event.db, event.library));
     let database = database.unwrap_or_default();
     let mut out = Vec::with_capacity(12);
     let system = if database.system.is_empty() { "other_sql" } else { database.system };
@@ -61,6 +62,11 @@ fn operation(event: &SqlEvent, dialect: Dialect, out: &mut Attributes) -> String
         SqlOperation::Begin => "BEGIN",
         SqlOperation::Commit => "COMMIT",
         SqlOperation::Rollback => "ROLLBACK",
+        SqlOperation::Batch if event.batch > 1 => {
+            out.push(("db.operation.batch.size", Value::Int(event.batch.into())));
+            "BATCH"
+        }
+        SqlOperation::Query | SqlOperation::Exec if is_name(event) => "EXECUTE",
         _ => {
             let text = &event.text;
             return statement(event, sql_text::parse(&text.value, dialect, text.truncated), out);
@@ -69,6 +75,18 @@ fn operation(event: &SqlEvent, dialect: Dialect, out: &mut Attributes) -> String
     out.push(("db.operation.name", Value::Static(fixed)));
     out.push(("db.query.summary", Value::Static(fixed)));
     fixed.to_owned()
+}
+
+/// Whether what stands for the text is the name of a statement that was prepared, as pgx takes it.
+fn is_name(event: &SqlEvent) -> bool {
+    /// What may be asked for in a word.
+    const COMMANDS: [&str; 9] =
+        ["abort", "analyze", "begin", "checkpoint", "commit", "end", "rollback", "start", "vacuum"];
+    let text = event.text.value.as_str();
+    let word = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_');
+    event.library != SqlLibrary::Std
+        && word
+        && !COMMANDS.iter().any(|command| command.eq_ignore_ascii_case(text))
 }
 
 fn statement(event: &SqlEvent, statement: Statement, out: &mut Attributes) -> String {

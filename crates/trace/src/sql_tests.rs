@@ -13,6 +13,8 @@ fn event(operation: SqlOperation, text: &str) -> SqlEvent {
         instance: 1,
         span: core(Parent::Context),
         operation,
+        library: SqlLibrary::Std,
+        batch: 0,
         db: 0xdb,
         error_type: 0,
         number: None,
@@ -27,7 +29,7 @@ fn event(operation: SqlOperation, text: &str) -> SqlEvent {
 struct One;
 
 impl Databases for One {
-    fn database(&self, db: u64) -> Option<Database> {
+    fn database(&self, db: u64, _: SqlLibrary) -> Option<Database> {
         (db == 0xdb).then(|| Database {
             system: "postgresql",
             address: Some("db.example".into()),
@@ -86,4 +88,32 @@ fn an_unknown_database_is_some_sql() {
     let span = span(event(SqlOperation::Query, "SELECT 1"), &ProcessInfo::default(), 0);
     assert_eq!(get(&span, "db.system.name"), "other_sql");
     assert_eq!(get(&span, "server.address"), "-");
+}
+
+#[test]
+fn a_name_is_no_statement() {
+    let mut named = event(SqlOperation::Exec, "by_id");
+    named.library = SqlLibrary::Pgx5;
+    let span = made(named.clone());
+    assert_eq!((span.name.as_str(), get(&span, "db.query.text").as_str()), ("EXECUTE", "-"));
+    named.text.value = "commit".into();
+    assert_eq!(made(named).name, "COMMIT");
+}
+
+#[test]
+fn a_batch_has_a_size_and_one_statement_is_none() {
+    let mut batch = event(SqlOperation::Batch, "");
+    batch.batch = 3;
+    let span = made(batch);
+    assert_eq!(
+        (span.name.as_str(), get(&span, "db.operation.batch.size").as_str()),
+        ("BATCH", "3")
+    );
+    let mut single = event(SqlOperation::Batch, "SELECT a FROM things");
+    single.batch = 1;
+    let span = made(single);
+    assert_eq!(
+        (span.name.as_str(), get(&span, "db.operation.batch.size").as_str()),
+        ("SELECT things", "-")
+    );
 }

@@ -4,7 +4,9 @@ use core::net::{IpAddr, SocketAddr};
 
 use zerocopy::FromBytes;
 
-use crate::event::{Event, HttpEvent, RedisEvent, Role, RpcEvent, SpanCore, SqlEvent, Text};
+use crate::event::{
+    Event, HttpEvent, RedisEvent, Role, RpcEvent, SpanCore, SqlEvent, SqlLibrary, Text,
+};
 use crate::names::{Outcome, Parent, RedisSite, SqlOperation};
 use crate::raw;
 
@@ -196,6 +198,8 @@ fn sql(bytes: &[u8]) -> Result<SqlEvent, DecodeError> {
         span: core(&event.span)?,
         operation: SqlOperation::from_number(event.operation.into())
             .ok_or(DecodeError::Field("operation"))?,
+        library: SqlLibrary::from_number(event.library).ok_or(DecodeError::Field("library"))?,
+        batch: event.batch,
         db: event.db,
         error_type: event.subject,
         number,

@@ -112,7 +112,30 @@ pub struct RpcEvent {
     pub message: Text,
 }
 
-/// One finished operation of `database/sql`.
+/// What of a program speaks to a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SqlLibrary {
+    /// `database/sql` with any driver.
+    Std,
+    /// `github.com/jackc/pgx/v4`.
+    Pgx4,
+    /// `github.com/jackc/pgx/v5`.
+    Pgx5,
+}
+
+impl SqlLibrary {
+    /// The one with this number (`enum gt_sql_library`).
+    pub fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(SqlLibrary::Std),
+            1 => Some(SqlLibrary::Pgx4),
+            2 => Some(SqlLibrary::Pgx5),
+            _ => None,
+        }
+    }
+}
+
+/// One finished operation on a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqlEvent {
     /// Process instance, as numbered by the agent.
@@ -121,7 +144,11 @@ pub struct SqlEvent {
     pub span: SpanCore,
     /// What was done.
     pub operation: SqlOperation,
-    /// Address of the `sql.DB`.
+    /// What speaks to the database.
+    pub library: SqlLibrary,
+    /// Statements of a batch.
+    pub batch: u32,
+    /// Address of the `sql.DB`, or of pgx's configuration.
     pub db: u64,
     /// Address of the error's type descriptor, 0 without an error.
     pub error_type: u64,

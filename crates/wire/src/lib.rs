@@ -9,5 +9,7 @@ mod names;
 pub mod raw;
 
 pub use decode::{DecodeError, decode};
-pub use event::{Event, HttpEvent, RedisEvent, Role, RpcEvent, SpanCore, SqlEvent, Text};
+pub use event::{
+    Event, HttpEvent, RedisEvent, Role, RpcEvent, SpanCore, SqlEvent, SqlLibrary, Text,
+};
 pub use names::{Drop, Outcome, Parent, Probe, RedisSite, SqlOperation};

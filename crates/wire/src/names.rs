@@ -136,6 +136,10 @@ numbered! {
         Commit = 6, "commit";
         /// It was rolled back.
         Rollback = 7, "rollback";
+        /// Several statements were sent together.
+        Batch = 8, "batch";
+        /// Rows were copied to a table.
+        Copy = 9, "copy";
     }
 }
 

@@ -5,7 +5,10 @@ mod constants;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-pub use constants::{Grpc, Http2, NO_REGISTER, Process, Redigo, Redis, Request, Site};
+pub use constants::{
+    Grpc, Http2, NO_REGISTER, Process, Redigo, Redis, Request, SITE_ERRORS, SITE_QUIET, Site,
+    SiteKey,
+};
 
 /// An offset that the binary does not have (`GT_NONE`).
 pub const NONE: u16 = 0xffff;
@@ -134,6 +137,9 @@ pub(crate) struct Sql {
     pub(crate) text_len: u16,
     pub(crate) message_len: u16,
     pub(crate) state_len: u16,
+    pub(crate) batch: u32,
+    pub(crate) library: u8,
+    pub(crate) pad: [u8; 3],
     pub(crate) state: [u8; 8],
     pub(crate) message: [u8; 48],
 }
@@ -241,5 +247,5 @@ const _: () = assert!(size_of::<Tracestate>() == 536);
 const _: () = assert!(size_of::<Key>() == 16);
 const _: () = assert!(size_of::<Type>() == 8);
 const _: () = assert!(size_of::<Rpc>() == 488);
-const _: () = assert!(size_of::<Sql>() + SQL_TEXT == 1184);
+const _: () = assert!(size_of::<Sql>() + SQL_TEXT == 1192);
 const _: () = assert!(size_of::<RedisCall>() == 280);

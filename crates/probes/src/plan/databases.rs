@@ -1,7 +1,7 @@
-//! Which database a `sql.DB` stands for: how the agent finds that in a process's memory, by the types
-//! that its connector can have. The programs only pass the address of the DB on.
+//! Which database a `sql.DB` stands for, or a configuration of pgx: how the agent finds that in a
+//! process's memory, by the types that a connector can have. The programs only pass an address on.
 
-use super::{Context, Plan};
+use super::{Ability, Context, Plan};
 
 /// Packages of drivers, and what OpenTelemetry calls their databases.
 const SYSTEMS: [(&str, &str); 11] = [
@@ -19,8 +19,8 @@ const SYSTEMS: [(&str, &str); 11] = [
 ];
 const MYSQL: &str = "github.com/go-sql-driver/mysql";
 
-/// How to find what a `sql.DB` stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How to find what a `sql.DB` stands for, or pgx's configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DatabaseLayout {
     /// Offset of `sql.DB.connector`.
     pub connector: u64,
@@ -28,6 +28,19 @@ pub struct DatabaseLayout {
     pub connectors: Vec<(u64, ConnectorLayout)>,
     /// Types of drivers, and their systems.
     pub drivers: Vec<(u64, &'static str)>,
+    /// Configurations of pgx 4 and 5, where they are linked in.
+    pub pgx: [Option<PgxLayout>; 2],
+}
+
+/// Offsets in a `pgconn.Config`, which a `pgx.ConnConfig` starts with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PgxLayout {
+    /// Of the string with the host.
+    pub host: u64,
+    /// Of the port, two bytes.
+    pub port: u64,
+    /// Of the string with the database's name.
+    pub database: u64,
 }
 
 /// What a connector's structure holds, as offsets.
@@ -64,7 +77,22 @@ pub enum ConnectorLayout {
 }
 
 pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
-    let Some(connector) = context.types.offset("database/sql.DB", &["connector"]) else { return };
+    if !plan.abilities.contains(&Ability::Sql) {
+        return;
+    }
+    let pgx = ["github.com/jackc/pgconn.Config", "github.com/jackc/pgx/v5/pgconn.Config"];
+    let pgx = pgx.map(|name| {
+        let offset = |field| context.types.offset(name, &[field]);
+        Some(PgxLayout {
+            host: offset("Host")?,
+            port: offset("Port")?,
+            database: offset("Database")?,
+        })
+    });
+    let Some(connector) = context.types.offset("database/sql.DB", &["connector"]) else {
+        plan.databases = Some(DatabaseLayout { pgx, ..DatabaseLayout::default() });
+        return;
+    };
     let types = |methods: &[&str]| context.types.with_methods(methods);
     let connectors = types(&["Connect", "Driver"]);
     let connectors = connectors.iter().filter_map(|typ| {
@@ -80,7 +108,7 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
         Some((typ.vaddr, system))
     });
     let drivers = drivers.collect();
-    plan.databases = Some(DatabaseLayout { connector, connectors, drivers });
+    plan.databases = Some(DatabaseLayout { connector, connectors, drivers, pgx });
 }
 
 fn system(package: &str) -> Option<&'static str> {

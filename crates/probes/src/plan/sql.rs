@@ -5,12 +5,12 @@ use gobin::{Function, Site};
 use wire::raw::{self, NO_REGISTER, NONE};
 use wire::{Probe, SqlOperation};
 
-use super::{Ability, Context, Plan, databases};
+use super::{Ability, Context, Plan};
 
 /// A word of Go's ABI by its number among x86's registers: RAX, RBX, RCX, RDI, RSI, R8, R9, R10, R11.
-const WORDS: [u8; 9] = [0, 3, 1, 7, 6, 8, 9, 10, 11];
+pub(super) const WORDS: [u8; 9] = [0, 3, 1, 7, 6, 8, 9, 10, 11];
 /// The register of a closure's context.
-const CLOSURE: u8 = 2;
+pub(super) const CLOSURE: u8 = 2;
 
 pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     let binary = context.binary;
@@ -31,7 +31,6 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
         binary.first_reference("database/sql.(*DB).retry").unwrap_or_default();
     if plan.sites.len() > before {
         plan.abilities.push(Ability::Sql);
-        databases::plan(context, plan);
     }
     if !incomplete.is_empty() {
         plan.miss(Ability::Sql, format!("no site found for {}", incomplete.join(", ")));

@@ -8,13 +8,18 @@ use super::NONE;
 /// No register (`GT_NO_REGISTER`).
 pub const NO_REGISTER: u8 = 0xff;
 
+/// An end that comes by without an operation, too (`GT_SITE_QUIET`).
+pub const SITE_QUIET: u8 = 2;
+/// An end only if there is an error (`GT_SITE_ERRORS`).
+pub const SITE_ERRORS: u8 = 4;
+
 /// Where a site finds what it needs (`struct gt_site`): x86 numbers of registers, and offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Site {
     /// A [`SqlOperation`](crate::SqlOperation) or [`RedisSite`](crate::RedisSite).
     pub operation: u8,
-    /// 1: the site is the branch of a stack check.
+    /// 1: the site is the branch of a stack check; [`SITE_QUIET`], [`SITE_ERRORS`].
     pub flags: u8,
     /// Register of the receiver.
     pub base: u8,
@@ -24,7 +29,7 @@ pub struct Site {
     pub text: [u8; 2],
     /// Registers of the error.
     pub error: [u8; 2],
-    /// Which of [`Process::redis`].
+    /// A [`SqlLibrary`](crate::SqlLibrary), or which of [`Process::redis`].
     pub library: u8,
     /// The receiver is at this offset behind its register.
     pub base_slot: u16,
@@ -38,8 +43,28 @@ pub struct Site {
     pub error_slot: u16,
     /// The error is where the word at this offset in the closure points to.
     pub error_closure: u16,
+    /// The error is in this field of the receiver.
+    pub error_field: u16,
+    /// What the operation is known by is.
+    pub key_field: u16,
+    /// A slice of statements is, of what the fourth argument points to.
+    pub batch_field: u16,
+    /// A [`SiteKey`].
+    pub key: u8,
     /// Zero.
-    pub pad2: u16,
+    pub pad: [u8; 3],
+}
+
+/// What an operation is known by from its start to its end (`enum gt_site_key`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SiteKey {
+    /// Its goroutine.
+    Goroutine = 0,
+    /// The connection, perhaps in the middle of another operation.
+    Within = 1,
+    /// The connection: the receiver, or what is at [`Site::key_field`] in it.
+    Receiver = 2,
 }
 
 impl Site {
@@ -58,7 +83,11 @@ impl Site {
         db_field: NONE,
         error_slot: NONE,
         error_closure: NONE,
-        pad2: 0,
+        error_field: NONE,
+        key_field: NONE,
+        batch_field: NONE,
+        key: 0,
+        pad: [0; 3],
     };
 }
 
@@ -362,7 +391,7 @@ impl Process {
 
 const _: () = assert!(size_of::<Request>() == 32);
 const _: () = assert!(size_of::<Http2>() == 16);
-const _: () = assert!(size_of::<Site>() == 24);
+const _: () = assert!(size_of::<Site>() == 32);
 const _: () = assert!(size_of::<Grpc>() == 80);
 const _: () = assert!(size_of::<Redis>() == 32);
 const _: () = assert!(size_of::<Redigo>() == 32);
