@@ -25,7 +25,7 @@ enum Seen {
     Within(&'static str),
     /// By probes in its own functions.
     Inside(Ability),
-    /// Only through its driver of database/sql, which is a package of it.
+    /// The same, or through its driver of database/sql, which is a package of it.
     Driver(&'static str),
     Not,
 }
@@ -103,14 +103,15 @@ fn instruments(
         all.map(|ability| ability.label()).collect()
     };
     let linked = |name: &str| binary.function(&format!("{module}/{name}")).is_some();
+    let inside = || plan.sites.iter().any(|site| site.function.starts_with(module));
     match seen {
         Seen::As(abilities) => Some(able(abilities)),
         Seen::Not => Some(Vec::new()),
-        Seen::Inside(ability) => {
-            let inside = plan.sites.iter().any(|site| site.function.starts_with(module));
-            Some(if inside { able(&[ability]) } else { Vec::new() })
+        Seen::Inside(ability) => Some(if inside() { able(&[ability]) } else { Vec::new() }),
+        Seen::Driver(method) => {
+            let seen = inside() || linked(method);
+            Some(if seen { able(&[Ability::Sql]) } else { Vec::new() })
         }
-        Seen::Driver(method) => Some(if linked(method) { able(&[Ability::Sql]) } else { vec![] }),
         Seen::Within(package) => {
             // Many programs link another package of it, or gRPC's frames, which are gRPC's matter.
             let sides = [
