@@ -51,7 +51,7 @@ lint: setup ## Check format, clippy, licences, sources and banned dependencies
 	$(CARGO) deny --locked check --hide-inclusion-graph bans licenses sources
 
 .PHONY: bench
-bench: build ## Measure what observing costs, side by side (as root; minutes)
+bench: build ## Measure what observing costs, side by side (as root; a quarter of an hour)
 	$(CARGO) run --release --locked --package bench
 
 .PHONY: fuzz

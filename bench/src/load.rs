@@ -1,5 +1,5 @@
 //! The load generator: HTTP/1.1 keep-alive connections, plain or over TLS, or streams of one HTTP/2
-//! connection, as fast as they go or at a fixed rate.
+//! connection, also with gRPC calls, as fast as they go or at a fixed rate.
 //!
 //! Written for this because the count must be exact: each request is answered before the run ends,
 //! so that spans can be compared with requests. Speaks to loopback only.
@@ -39,6 +39,8 @@ pub(crate) enum Protocol {
     Tls,
     /// HTTP/2 without TLS.
     Http2,
+    /// Unary gRPC calls without TLS.
+    Grpc,
 }
 
 impl Protocol {
@@ -48,6 +50,7 @@ impl Protocol {
             Protocol::Http1 => "http1",
             Protocol::Tls => "tls",
             Protocol::Http2 => "http2",
+            Protocol::Grpc => "grpc",
         }
     }
 }
@@ -73,7 +76,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 async fn drive(args: &Args) -> Result<Outcome> {
     let mut tasks = tokio::task::JoinSet::new();
     let streams = match args.protocol {
-        Protocol::Http2 => Some(http2::connect(args.addr).await?),
+        Protocol::Http2 | Protocol::Grpc => Some(http2::connect(args.addr).await?),
         _ => None,
     };
     let start = Instant::now();
@@ -90,7 +93,7 @@ async fn drive(args: &Args) -> Result<Outcome> {
                 tasks.spawn(connection(args.addr, stream, pace));
             }
             (_, Some(streams)) => {
-                tasks.spawn(http2::stream(args.addr, streams.clone(), pace));
+                tasks.spawn(http2::stream(args.addr, streams.clone(), args.protocol, pace));
             }
             (_, None) => {
                 let stream = connect(args.addr).await?;

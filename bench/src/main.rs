@@ -6,6 +6,7 @@
 //! session are meant to be compared. Needs root, as gotap does. Not here: correctness (`tests/`).
 
 mod attach;
+mod backend;
 mod load;
 mod measure;
 mod report;
@@ -90,10 +91,11 @@ fn overhead(cli: &Cli, gotap: PathBuf) -> Result<()> {
     let programs = scenario::Programs::build(gotap, cli.agent.clone())?;
     let mut runs = Vec::new();
     for scenario in Scenario::all().into_iter().filter(|s| cli.wants(s.name)) {
+        let backend = programs.backend(&scenario)?;
         for round in 0..cli.rounds {
             for mode in Mode::all(cli.agent.is_some()) {
                 let run = programs
-                    .run(&scenario, mode, Duration::from_secs(cli.seconds))
+                    .run(&scenario, backend.as_ref(), mode, Duration::from_secs(cli.seconds))
                     .with_context(|| format!("{} / {}", scenario.name, mode.label()))?;
                 println!("{}", describe(round, &run));
                 runs.push(run);

@@ -11,6 +11,7 @@ use gotap_testkit::go::{self, Mode as BuildMode, Version};
 use gotap_testkit::process::Running;
 use serde::Serialize;
 
+use crate::backend::{Backend, Kind};
 use crate::load::{Outcome, Protocol};
 use crate::measure;
 
@@ -26,8 +27,17 @@ pub(crate) struct Scenario {
     work: &'static [&'static str],
     /// How the load generator speaks.
     protocol: Protocol,
-    /// Whether the handler makes a client call, so that two spans are expected of a request.
-    calls: bool,
+    /// The program that serves.
+    app: App,
+    /// What the handler asks, so that two spans are expected of a request.
+    asks: Option<Kind>,
+}
+
+/// A folder of `apps/` that has a program without the SDK and one with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum App {
+    Hello,
+    Backends,
 }
 
 impl Scenario {
@@ -38,16 +48,39 @@ impl Scenario {
             rate: 0,
             work: &[],
             protocol: Protocol::Http1,
-            calls: false,
+            app: App::Hello,
+            asks: None,
+        };
+        let asks = |name, kind| Self {
+            name,
+            app: if kind == Kind::Hello { App::Hello } else { App::Backends },
+            asks: Some(kind),
+            ..hello.clone()
         };
         vec![
             hello.clone(),
             Self { name: "1ms", connections: 16, work: &["-work", "1ms"], ..hello.clone() },
             Self { name: "10k/s", rate: 10_000, ..hello.clone() },
-            Self { name: "call", calls: true, ..hello.clone() },
+            asks("call", Kind::Hello),
             Self { name: "tls", protocol: Protocol::Tls, work: &["-tls"], ..hello.clone() },
-            Self { name: "h2", protocol: Protocol::Http2, work: &["-h2"], ..hello },
+            Self { name: "h2", protocol: Protocol::Http2, work: &["-h2"], ..hello.clone() },
+            Self {
+                name: "grpc",
+                protocol: Protocol::Grpc,
+                app: App::Backends,
+                work: &["-grpc"],
+                ..hello.clone()
+            },
+            asks("grpc-call", Kind::Grpc),
+            asks("sql", Kind::Sql),
+            asks("pgx", Kind::Pgx),
+            asks("redis", Kind::Redis),
         ]
+    }
+
+    /// Spans of one request: the SDK's instruments are set up to have no others, see `apps/`.
+    fn spans(&self) -> u64 {
+        1 + u64::from(self.asks.is_some())
     }
 }
 
@@ -103,32 +136,59 @@ pub(crate) struct Run {
 pub(crate) struct Programs {
     gotap: PathBuf,
     agent: Option<String>,
+    hello: Pair,
+    backends: Pair,
+    bench: PathBuf,
+}
+
+/// The same server twice.
+struct Pair {
     plain: PathBuf,
     sdk: PathBuf,
-    bench: PathBuf,
+}
+
+impl Pair {
+    fn build(app: &str) -> Result<Self> {
+        let part =
+            |name: &str| go::build(&format!("{app}/cmd/{name}"), Version::of(26), BuildMode::Plain);
+        Ok(Self { plain: part("plain")?, sdk: part("sdk")? })
+    }
 }
 
 impl Programs {
     pub(crate) fn build(gotap: PathBuf, agent: Option<String>) -> Result<Self> {
-        let version = Version::of(26);
         Ok(Self {
             gotap,
             agent,
-            plain: go::build("hello/cmd/plain", version, BuildMode::Plain)?,
-            sdk: go::build("hello/cmd/sdk", version, BuildMode::Plain)?,
+            hello: Pair::build("hello")?,
+            backends: Pair::build("backends")?,
             bench: std::env::current_exe()?,
         })
     }
 
-    pub(crate) fn run(&self, scenario: &Scenario, mode: Mode, time: Duration) -> Result<Run> {
-        let mut sink = Sink::start(&self.bench)?;
-        let backend = scenario.calls.then(|| self.server(&[], None)).transpose()?;
-        let mut flags: Vec<String> = scenario.work.iter().map(|w| (*w).to_owned()).collect();
-        if let Some((_, addr)) = &backend {
-            flags.extend(["-call".to_owned(), format!("http://{addr}/")]);
+    fn pair(&self, scenario: &Scenario) -> &Pair {
+        match scenario.app {
+            App::Hello => &self.hello,
+            App::Backends => &self.backends,
         }
+    }
+
+    /// Starts what the scenario's handler asks, if it asks anything.
+    pub(crate) fn backend(&self, scenario: &Scenario) -> Result<Option<Backend>> {
+        let plain = &self.pair(scenario).plain;
+        scenario.asks.map(|kind| Backend::start(kind, plain)).transpose()
+    }
+
+    pub(crate) fn run(
+        &self,
+        scenario: &Scenario,
+        backend: Option<&Backend>,
+        mode: Mode,
+        time: Duration,
+    ) -> Result<Run> {
+        let mut sink = Sink::start(&self.bench)?;
         let sdk = (mode == Mode::Sdk).then_some(sink.endpoint.as_str());
-        let (mut target, addr) = self.server(&flags, sdk)?;
+        let (mut target, addr) = self.server(scenario, backend, sdk)?;
         let mut agent = self.observe(mode, target.pid(), &sink.endpoint)?;
         // Connections and caches of the target, of the agent and of the kernel get warm.
         let warm = self.load(scenario, &addr, Duration::from_millis(500))?;
@@ -146,7 +206,7 @@ impl Programs {
         let total = outcome.requests + warm.requests;
         let spans_each = match mode {
             Mode::None | Mode::Traps => 0,
-            _ => 1 + u64::from(scenario.calls),
+            _ => scenario.spans(),
         };
         Ok(Run {
             scenario: scenario.name,
@@ -167,15 +227,21 @@ impl Programs {
         })
     }
 
-    fn server(&self, flags: &[String], sdk: Option<&str>) -> Result<(Running, String)> {
-        let mut flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-        flags.extend(["-addr", "127.0.0.1:0"]);
+    fn server(
+        &self,
+        scenario: &Scenario,
+        backend: Option<&Backend>,
+        sdk: Option<&str>,
+    ) -> Result<(Running, String)> {
+        let programs = self.pair(scenario);
+        let mut flags = [scenario.work, &["-addr", "127.0.0.1:0"]].concat();
+        flags.extend(backend.iter().flat_map(|b| &b.flags).map(String::as_str));
         let server = match sdk {
             Some(endpoint) => {
                 flags.push("-sdk");
-                Running::start(&self.sdk, &flags, &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)])?
+                Running::start(&programs.sdk, &flags, &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)])?
             }
-            None => Running::start(&self.plain, &flags, &[])?,
+            None => Running::start(&programs.plain, &flags, &[])?,
         };
         let addr = server.wait_for("listening ", READY)?;
         Ok((server, addr))
