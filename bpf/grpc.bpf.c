@@ -75,7 +75,9 @@ static __noinline int send_rpc_server(const struct gt_process *proc,
 		event->code = read_field(message, proc->grpc.status_code);
 	if (event->code)
 		FILL_RPC(event, message, read_string(message, proc->grpc.status_message));
-	FILL_RPC(event, method, read_string(state->resp, proc->grpc.stream_method));
+	FILL_RPC(event, method,
+		 read_string(common_stream(proc, state->resp),
+			     proc->grpc.stream_method));
 	if (!in_http && proc->grpc.transport_peer != GT_NONE) {
 		event->peer_len = copy_address(proc, read_iface(transport + proc->grpc.transport_peer),
 					       event->peer, &event->peer_port);
@@ -97,7 +99,8 @@ static __noinline int grpc_server_end(struct pt_regs *ctx, const struct gt_proce
 	if (!state || !state->active || !state->rpc || state->resp != stream) {
 		/* A stream may get a status more than once; only the first one counts. */
 		if (probe == GT_PROBE_GRPC_SERVER_STATUS &&
-		    (u32)read_field(stream, proc->grpc.stream_state) != STREAM_DONE)
+		    (u32)read_field(common_stream(proc, stream), proc->grpc.stream_state) !=
+			    STREAM_DONE)
 			count_drop(GT_DROP_START_UNSEEN);
 		return 0;
 	}

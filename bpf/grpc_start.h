@@ -9,6 +9,13 @@
 /* Contexts between a stream's and the one that holds its metadata. */
 #define MAX_STREAM_CONTEXTS 16
 
+/* What all streams have, of one that a server handles. */
+static __always_inline u64 common_stream(const struct gt_process *proc, u64 stream)
+{
+	return proc->grpc.stream_inner == GT_NONE ? stream :
+						    read_u64(stream + proc->grpc.stream_inner);
+}
+
 /*
  * Finds above a stream's context the one that holds what the client sent along, in a map: it is made
  * for this call. Kept in the state, where the verifier does not tell one path from another.
@@ -55,7 +62,7 @@ static __always_inline bool accept_stream(struct pt_regs *ctx, const struct gt_p
 					  struct server_state *state)
 {
 	u64 server = GO_ARG0(ctx), tab = GO_ARG1(ctx), stream = GO_ARG3(ctx);
-	struct go_iface context = read_iface(stream + proc->grpc.stream_ctx);
+	struct go_iface context = read_iface(common_stream(proc, stream) + proc->grpc.stream_ctx);
 	u64 handler = proc->grpc.handler_transport;
 
 	state->req = GO_ARG2(ctx);

@@ -409,7 +409,8 @@ struct gt_grpc {
 	__u16 starts_attempt; /* a client's start has the attempt, and not the call, as receiver */
 	__u16 tcp_ip, tcp_port;
 	__u16 value_key, value_val; /* context.valueCtx */
-	__u16 pad[4];
+	__u16 stream_inner; /* *Stream in a ServerStream, from 1.69 to 1.76 */
+	__u16 pad[3];
 };
 _Static_assert(sizeof(struct gt_grpc) == 80, "wire");
 

@@ -1,5 +1,5 @@
 // Command grpcapp is an ordinary gRPC service and its client. It is built with several versions of
-// google.golang.org/grpc: go.mod, go.mid.mod and go.old.mod name them.
+// google.golang.org/grpc: go.mod, go.late.mod, go.mid.mod and go.old.mod name them.
 //
 //	grpcapp [-addr HOST:PORT] [-backend HOST:PORT] [-workers N] [-serve-http]
 //

@@ -22,6 +22,8 @@ const CALL: &str = "google.golang.org/grpc.clientStream";
 const ATTEMPT: &str = "google.golang.org/grpc.csAttempt";
 const CONN: &str = "google.golang.org/grpc.ClientConn";
 const TRANSPORT: &str = "google.golang.org/grpc/internal/transport";
+const SERVER_STREAM: &str = "google.golang.org/grpc/internal/transport.ServerStream";
+const STREAM: &str = "google.golang.org/grpc/internal/transport.Stream";
 const STATUS_ERROR: &str = "google.golang.org/grpc/internal/status.Error";
 const STATUS_PROTO: &str = "google.golang.org/genproto/googleapis/rpc/status.Status";
 const VALUE: &str = "context.valueCtx";
@@ -72,8 +74,12 @@ fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
         return plan.miss(Ability::GrpcServer, format!("no site found for {HANDLE} or its end"));
     };
     let stream = |field: &'static str| {
-        let (new, old) = (format!("{TRANSPORT}.ServerStream"), format!("{TRANSPORT}.Stream"));
-        context.offset_of(&[(&new, &["Stream", field]), (&new, &[field]), (&old, &[field])])
+        context.offset_of(&[(SERVER_STREAM, &["Stream", field]), (STREAM, &[field])])
+    };
+    // From 1.69 to 1.76 a pointer, and not the structure itself.
+    let inner = || match context.offset(SERVER_STREAM, &["Stream", "method"]) {
+        NONE => context.offset(SERVER_STREAM, &["Stream"]),
+        _ => NONE,
     };
     let transport = |new: &'static str, old: &'static str| {
         let name = format!("{TRANSPORT}.http2Server");
@@ -81,6 +87,7 @@ fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
     };
     let grpc = &mut plan.constants.grpc;
     grpc.server_workers = context.offset(SERVER, &["opts", "numServerWorkers"]);
+    grpc.stream_inner = inner();
     grpc.stream_method = stream("method");
     grpc.stream_ctx = stream("ctx");
     grpc.stream_state = stream("state");

@@ -188,7 +188,8 @@ pub struct Grpc {
     pub tcp_port: u16,
     pub value_key: u16,
     pub value_val: u16,
-    pub pad: [u16; 4],
+    pub stream_inner: u16,
+    pub pad: [u16; 3],
 }
 
 impl Grpc {
@@ -221,7 +222,8 @@ impl Grpc {
         tcp_port: NONE,
         value_key: NONE,
         value_val: NONE,
-        pad: [0; 4],
+        stream_inner: NONE,
+        pad: [0; 3],
     };
 }
 

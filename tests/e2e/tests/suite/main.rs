@@ -21,6 +21,7 @@ mod http_hard;
 mod http_server;
 mod http_tls;
 mod lifecycle;
+mod nested;
 mod newer_go;
 mod parents;
 mod parents_load;
