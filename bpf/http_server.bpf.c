@@ -139,13 +139,9 @@ static __always_inline bool is_preface(const struct gt_process *proc,
 				       const struct server_state *state)
 {
 	struct go_string method = request_string(state, proc->requests[GT_REQUEST_HTTP].method);
-	struct go_string target =
-		request_string(state, proc->requests[GT_REQUEST_HTTP].request_uri);
 	char text[4] = {};
 
-	/* PRI * HTTP/2.0 */
-	if (target.len != 1 || method.len != 3 ||
-	    bpf_probe_read_user(text, 3, (void *)method.ptr))
+	if (method.len != 3 || bpf_probe_read_user(text, 3, (void *)method.ptr))
 		return false;
 	return text[0] == 'P' && text[1] == 'R' && text[2] == 'I';
 }
@@ -246,13 +242,12 @@ static __always_inline void fill_response(const struct gt_process *proc, u64 res
 	head->status = fields[2];
 }
 
-/* The same of HTTP/2, from what was copied of its responseWriterState. */
-static __always_inline void fill_http2_response(const struct gt_http2 *http2,
-						const struct server_state *state,
+/* The same of HTTP/2; `rws` is the responseWriterState. */
+static __always_inline void fill_http2_response(const struct gt_http2 *http2, u64 rws,
 						struct gt_http_head *head)
 {
-	head->response_size = (s64)copied_u64(state->rws, sizeof(state->rws), http2->written);
-	head->status = copied_u64(state->rws, sizeof(state->rws), http2->status);
+	head->response_size = (s64)read_field(rws, http2->written);
+	head->status = read_field(rws, http2->status);
 }
 
 static __always_inline void find_strings(const struct gt_process *proc,
@@ -297,7 +292,7 @@ static __always_inline void fill_server(const struct gt_process *proc,
 
 	fill_server_span(state, goid, outcome, &head->span);
 	if (state->http2)
-		fill_http2_response(http2_of(proc, state), state, head);
+		fill_http2_response(http2_of(proc, state), state->rws, head);
 	else
 		fill_response(proc, state->resp, head);
 	head->flags = state->flags;
@@ -341,11 +336,9 @@ static __noinline int send_server(const struct gt_process *proc, struct server_s
 	if (state->http2) {
 		const struct gt_http2 *http2 = http2_of(proc, state);
 
-		copy_struct(state->rws, sizeof(state->rws), read_field(state->resp, http2->rws),
-			    GT_RWS_BYTES);
+		state->rws = read_field(state->resp, http2->rws);
 		if (http2->close_err != GT_NONE)
-			closed = read_iface(copied_u64(state->rws, sizeof(state->rws),
-						       http2->stream) +
+			closed = read_iface(read_field(state->rws, http2->stream) +
 					    http2->close_err);
 	}
 	find_strings(proc, state, &strings);

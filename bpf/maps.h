@@ -18,6 +18,7 @@ struct server_state {
 	u64 start_ns;
 	u64 req;
 	u64 resp;
+	u64 rws; /* HTTP/2: the responseWriterState */
 	u64 server; /* net/http: the http.Server, 0 unknown */
 	u64 user_agent;
 	u32 user_agent_len;
@@ -44,7 +45,6 @@ struct server_state {
 	u64 ended_ns; /* when the goroutine's last request ended, 0: it serves one only */
 	/* The request as it was at the start, to be read field by field without a fault each. */
 	u64 request[REQUEST_BYTES / 8];
-	u64 rws[GT_RWS_BYTES / 8]; /* HTTP/2: the responseWriterState at the end */
 };
 
 /* What of gRPC a goroutine serves. */

@@ -376,9 +376,6 @@ struct gt_request {
 };
 _Static_assert(sizeof(struct gt_request) == 32, "wire");
 
-/* Bytes of HTTP/2's responseWriterState that are copied: all fields that matter are in them. */
-#define GT_RWS_BYTES 112
-
 /* Which copy of the HTTP/2 implementation. */
 enum gt_http2_kind {
 	GT_HTTP2_STD = 0, /* net/http's own */

@@ -228,9 +228,6 @@ mod tests {
             assert_eq!(number(&format!("GT_REDIS_{}", screaming(site.label()))), *site as u32);
         }
         assert_eq!(number("GT_SQL_OPERATIONS") as usize, SqlOperation::ALL.len());
-        let defined = header.split("#define GT_RWS_BYTES ").nth(1).unwrap();
-        let defined = defined.split_whitespace().next().unwrap();
-        assert_eq!(defined.parse(), Ok(crate::raw::RWS_BYTES));
         assert_eq!(number("GT_PROBE_COUNT") as usize, Probe::ALL.len());
         assert_eq!(number("GT_DROP_COUNT") as usize, Drop::ALL.len());
     }

@@ -10,9 +10,6 @@ pub use constants::{
     SiteKey,
 };
 
-/// Bytes of HTTP/2's responseWriterState that the programs copy (`GT_RWS_BYTES`).
-pub const RWS_BYTES: u16 = 112;
-
 /// An offset that the binary does not have (`GT_NONE`).
 pub const NONE: u16 = 0xffff;
 

@@ -94,9 +94,7 @@ fn plan_server(
     };
     let done = copy.method("responseWriter", "handlerDone");
     let Ok(site) = context.entry(&done) else { return false };
-    // The programs copy the start of the structure.
-    let copied = [offsets.status, offsets.written, offsets.stream];
-    if offsets.rws == raw::NONE || copied.iter().any(|offset| *offset > raw::RWS_BYTES - 8) {
+    if offsets.rws == raw::NONE || offsets.status == raw::NONE {
         return false;
     }
     plan.constants.http2[index] = offsets;
