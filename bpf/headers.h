@@ -96,7 +96,8 @@ __noinline u64 match_slots(u64 group, u32 layout)
 	for (u32 i = 0; i < 4; i++) {
 		if (used & (1 << i))
 			found |= match_key(words[1 + 5 * i], words[2 + 5 * i], i);
-		if ((found & 15) == i + 1)
+		/* The fourth element lies behind what was read. */
+		if (i < 3 && (found & 15) == i + 1)
 			values = words[3 + 5 * i] << 12;
 	}
 	if (!(used >> 4) || bpf_probe_read_user(words, sizeof(words), (void *)(group + 160)))
