@@ -157,7 +157,8 @@ mod tests {
     fn modules_are_known_in_all_major_versions() {
         assert_eq!(seen("github.com/jackc/pgx"), seen("github.com/jackc/pgx/v5"));
         assert_eq!(seen("google.golang.org/grpc"), Some(GRPC));
-        assert_eq!(seen("github.com/redis/go-redis/v9"), Some(Seen::Not));
+        assert_eq!(seen("github.com/redis/go-redis/v9"), Some(REDIS));
+        assert_eq!(seen("github.com/IBM/sarama"), Some(Seen::Not));
         assert_eq!(seen("github.com/jackc/pgxpool"), None);
         assert_eq!(seen("google.golang.org/grpc/cmd/protoc-gen-go-grpc"), None);
         assert_eq!(seen("github.com/redis/go-redis/extra/v9"), None);
