@@ -24,20 +24,6 @@ static __always_inline struct go_string url_string(const struct client_state *st
 
 static const struct client_state new_client;
 
-/* The state of the current goroutine's call, made when there is none. */
-static __always_inline struct client_state *client_state_of(const struct gt_key *key)
-{
-	struct client_state *state = bpf_map_lookup_elem(&clients, key);
-
-	if (state)
-		return state;
-	if (bpf_map_update_elem(&clients, key, &new_client, BPF_ANY)) {
-		count_drop(GT_DROP_CLIENT_MAP_FULL);
-		return NULL;
-	}
-	return bpf_map_lookup_elem(&clients, key);
-}
-
 /* How many redirects led to this request: each knows the response that caused it. */
 static __always_inline u8 count_redirects(const struct gt_process *proc, u64 response)
 {
@@ -58,7 +44,7 @@ static __noinline int http_call_start(struct pt_regs *ctx, const struct gt_proce
 {
 	u8 direct = probe == GT_PROBE_XNET_CLIENT_START;
 	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
-	struct client_state *state = client_state_of(&key);
+	struct client_state *state = state_of(&clients, &key, &new_client, GT_DROP_CLIENT_MAP_FULL);
 
 	if (!state)
 		return 0;

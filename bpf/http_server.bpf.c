@@ -64,20 +64,6 @@ static __noinline int read_request_headers(const struct gt_process *proc,
 
 static const struct server_state new_state;
 
-/* The state of the current goroutine, made when there is none. */
-static __always_inline struct server_state *server_state_of(const struct gt_key *key)
-{
-	struct server_state *state = bpf_map_lookup_elem(&servers, key);
-
-	if (state)
-		return state;
-	if (bpf_map_update_elem(&servers, key, &new_state, BPF_ANY)) {
-		count_drop(GT_DROP_SERVER_MAP_FULL);
-		return NULL;
-	}
-	return bpf_map_lookup_elem(&servers, key);
-}
-
 /* Copies the request at `req`, so that its fields can be read, by way of the stack. */
 static __noinline int copy_request(const struct gt_process *proc, u64 req, u8 kind,
 				   struct server_state *state)
@@ -176,7 +162,7 @@ static __noinline int server_start(struct pt_regs *ctx, const struct gt_process 
 {
 	bool stream = probe == GT_PROBE_HTTP2_STREAM_START || probe == GT_PROBE_XNET_SERVER_START;
 	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
-	struct server_state *state = server_state_of(&key);
+	struct server_state *state = state_of(&servers, &key, &new_state, GT_DROP_SERVER_MAP_FULL);
 	u64 second = GO_ARG1(ctx), third = GO_ARG2(ctx);
 	bool accepted;
 

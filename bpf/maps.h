@@ -304,6 +304,24 @@ static __always_inline void count_drop(enum gt_drop reason)
 }
 
 /*
+ * The value of `key`, made as a copy of `fresh` when there is none. NULL, and counted as `full`, when
+ * there is no room for it.
+ */
+static __always_inline void *state_of(void *map, const struct gt_key *key, const void *fresh,
+				      enum gt_drop full)
+{
+	void *state = bpf_map_lookup_elem(map, key);
+
+	if (state)
+		return state;
+	if (bpf_map_update_elem(map, key, fresh, BPF_ANY)) {
+		count_drop(full);
+		return NULL;
+	}
+	return bpf_map_lookup_elem(map, key);
+}
+
+/*
  * A number that the verifier can't tell from `number`: where it has gone each way for one, it would
  * go on apart with each.
  */

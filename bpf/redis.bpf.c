@@ -10,19 +10,6 @@
 
 static const struct redis_call new_redis_call;
 
-static __always_inline struct redis_call *redis_call_of(const struct gt_key *key)
-{
-	struct redis_call *state = bpf_map_lookup_elem(&redis_calls, key);
-
-	if (state)
-		return state;
-	if (bpf_map_update_elem(&redis_calls, key, &new_redis_call, BPF_ANY)) {
-		count_drop(GT_DROP_CLIENT_MAP_FULL);
-		return NULL;
-	}
-	return bpf_map_lookup_elem(&redis_calls, key);
-}
-
 static __always_inline const struct gt_redis *redis_of(const struct gt_process *proc,
 						       const struct gt_site *site)
 {
@@ -115,7 +102,7 @@ static __noinline int redis_call_start(struct pt_regs *ctx, const struct gt_proc
 	if (!site)
 		return 0;
 	redigo = site->operation == GT_REDIS_DO;
-	state = redis_call_of(&key);
+	state = state_of(&redis_calls, &key, &new_redis_call, GT_DROP_CLIENT_MAP_FULL);
 	if (!state)
 		return 0;
 	if (!redigo) {

@@ -18,19 +18,6 @@ static __always_inline const struct gt_site *site_of(struct pt_regs *ctx,
 
 static const struct sql_call new_sql_call;
 
-static __always_inline struct sql_call *sql_call_of(const struct gt_key *key)
-{
-	struct sql_call *state = bpf_map_lookup_elem(&sql_calls, key);
-
-	if (state)
-		return state;
-	if (bpf_map_update_elem(&sql_calls, key, &new_sql_call, BPF_ANY)) {
-		count_drop(GT_DROP_CLIENT_MAP_FULL);
-		return NULL;
-	}
-	return bpf_map_lookup_elem(&sql_calls, key);
-}
-
 static __always_inline struct go_string text_of(struct pt_regs *ctx, const struct gt_site *site,
 						u64 base)
 {
@@ -112,7 +99,7 @@ static __noinline int sql_call_start(struct pt_regs *ctx, const struct gt_proces
 		return 0;
 	base = site_base(ctx, site);
 	key = site_key(proc, site, goid, base);
-	state = sql_call_of(&key);
+	state = state_of(&sql_calls, &key, &new_sql_call, GT_DROP_CLIENT_MAP_FULL);
 	if (!state)
 		return 0;
 	if (is_beneath(proc, site, goid, key.id)) {

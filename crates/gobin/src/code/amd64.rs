@@ -35,6 +35,16 @@ pub(super) fn decode(code: &[u8], at: u64) -> impl Iterator<Item = Instruction> 
     })
 }
 
+/// Decodes from `address` on, of code that starts at `start`.
+pub(super) fn decode_from(
+    code: &[u8],
+    start: u64,
+    address: u64,
+) -> Option<impl Iterator<Item = Instruction> + '_> {
+    let at = usize::try_from(address.checked_sub(start)?).ok()?;
+    Some(decode(code.get(at..)?, address))
+}
+
 /// How the kernel runs `instruction`. Only plain encodings are emulated.
 pub(super) fn kind(instruction: &Instruction, code: &[u8], start: u64) -> SiteKind {
     let at = usize::try_from(instruction.ip() - start).unwrap_or(usize::MAX);

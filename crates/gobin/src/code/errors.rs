@@ -5,7 +5,7 @@ use iced_x86::{
     Code, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register,
 };
 
-use super::amd64::{ARGUMENTS, decode, kind, writes};
+use super::amd64::{ARGUMENTS, decode, decode_from, kind, writes};
 use super::{Found, SiteKind};
 
 /// How many instructions after a call something may be done with its result.
@@ -22,7 +22,7 @@ pub(crate) fn branch_after(
 ) -> Option<Found> {
     let mut info = InstructionInfoFactory::new();
     let from = call.unwrap_or(start);
-    let mut after = decode(code.get(usize::try_from(from.checked_sub(start)?).ok()?..)?, from);
+    let mut after = decode_from(code, start, from)?;
     match call {
         Some(_) => after.next(),
         None => after.find(Instruction::is_call_near_indirect),
@@ -44,10 +44,7 @@ pub(crate) fn branch_after(
 /// compared with a global first: the first branch where it differs, which tests it. Else: the block
 /// where it is not nil. And the slot.
 pub(crate) fn slot_after(code: &[u8], start: u64, call: u64) -> Option<(Found, u32)> {
-    let at = |address: u64| {
-        let at = usize::try_from(address.checked_sub(start)?).ok()?;
-        Some(decode(code.get(at..)?, address))
-    };
+    let at = |address| decode_from(code, start, address);
     let (mut slot, mut sentinel) = (None, false);
     for instruction in at(call)?.skip(1).take(NEAR) {
         slot = loaded_slot(&instruction).or(slot);

@@ -5,7 +5,7 @@ use iced_x86::{
     ConditionCode, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register,
 };
 
-use super::amd64::{ARGUMENTS, decode, kind, writes};
+use super::amd64::{ARGUMENTS, decode, decode_from, kind, writes};
 use super::{Found, SiteKind};
 
 /// How many instructions after a join or a call are looked at.
@@ -35,8 +35,7 @@ pub(crate) fn branch_past_field(code: &[u8], start: u64, field: u64) -> Option<(
             }
             Mnemonic::Je if tested => {
                 let join = instruction.near_branch_target();
-                let at = usize::try_from(join.checked_sub(start)?).ok()?;
-                let branch = decode(code.get(at..)?, join).take(NEAR).find(|i| {
+                let branch = decode_from(code, start, join)?.take(NEAR).find(|i| {
                     i.condition_code() != ConditionCode::None && is_branch(i, code, start)
                 })?;
                 return Some(((branch.ip(), SiteKind::Branch), slot?));
@@ -51,11 +50,8 @@ pub(crate) fn branch_past_field(code: &[u8], start: u64, field: u64) -> Option<(
 /// The first instruction of what is done when the call at `call` returned something that is not nil, which
 /// is still in its registers there. For rare things: it may be single-stepped.
 pub(crate) fn failed_after(code: &[u8], start: u64, call: u64) -> Option<Found> {
-    let at = |address: u64| {
-        let at = usize::try_from(address.checked_sub(start)?).ok()?;
-        Some(decode(code.get(at..)?, address))
-    };
-    let mut after = at(call)?.skip(1).filter(|i| i.mnemonic() != Mnemonic::Nop);
+    let mut after =
+        decode_from(code, start, call)?.skip(1).filter(|i| i.mnemonic() != Mnemonic::Nop);
     let (test, branch) = (after.next()?, after.next()?);
     let tests = test.mnemonic() == Mnemonic::Test
         && test.op0_register() == ARGUMENTS[0]
@@ -65,7 +61,7 @@ pub(crate) fn failed_after(code: &[u8], start: u64, call: u64) -> Option<Found> 
         Mnemonic::Je if tests => branch.next_ip(),
         _ => return None,
     };
-    let first = at(block)?.next()?;
+    let first = decode_from(code, start, block)?.next()?;
     Some((first.ip(), kind(&first, code, start)))
 }
 
@@ -101,8 +97,7 @@ pub(crate) fn emulated_after(
     (first, keep): (usize, usize),
 ) -> Option<Found> {
     let mut info = InstructionInfoFactory::new();
-    let at = usize::try_from(call.checked_sub(start)?).ok()?;
-    for instruction in decode(code.get(at..)?, call).skip(1).take(NEAR) {
+    for instruction in decode_from(code, start, call)?.skip(1).take(NEAR) {
         let kind = kind(&instruction, code, start);
         if kind != SiteKind::SingleStep {
             return Some((instruction.ip(), kind));
