@@ -90,7 +90,7 @@ fn a_program_that_only_calls_is_traced() -> Result<()> {
     with_each(|program| {
         let backend = App::start(program)?;
         let url = format!("http://{}/status/404", backend.address);
-        let arguments = ["-client", "3", "-delay", "3s", &url];
+        let arguments = ["-client", "3", "-delay", "8s", &url];
         let client = gotap_testkit::process::Running::start(program, &arguments, &[])?;
         let gotap = Gotap::trace_pid(client.pid())?;
         let ended = gotap.wait()?;
