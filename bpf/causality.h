@@ -49,19 +49,44 @@ static __always_inline void adopt(struct parent *out, const u8 *trace_id, u64 sp
 /*
  * Which set a context belongs to. Go allocates the contexts of one type side by side in pages of 8
  * kB, so sets that are used after each other lie beside each other, too: what costs here is to miss
- * the caches.
+ * the caches. Each page begins at a set of its own, as all processors fill theirs from the front.
  */
 static __always_inline u32 context_index(u64 context)
 {
-	u32 page = ((context >> 13) * 0x9e3779b97f4a7c15ULL) >> (64 - CONTEXT_PAGE_BITS);
+	u64 hash = (context >> 13) * 0x9e3779b97f4a7c15ULL;
+	u32 page = hash >> (64 - CONTEXT_PAGE_BITS), first = hash >> 32;
 
-	return page << 6 | ((context >> 7) & 63);
+	return page << 6 | (((context >> 7) + first) & 63);
 }
 
 static __always_inline u64 context_check(const struct context_state *entry)
 {
 	return entry->context ^ entry->mark ^ entry->span_id ^ entry->trace_id[0] ^
 	       entry->trace_id[1] ^ entry->instance ^ ((u64)entry->trace_flags << 32) ^ 1;
+}
+
+/*
+ * The way to write a context in: the one where an earlier context lay at the same address, or the
+ * one that was written the longest time ago.
+ */
+static __always_inline u32 way_to_write(struct context_tags *tags, u64 context)
+{
+	u32 order = tags->order ^ CONTEXT_ORDER, way = order & 0xff, at = 0;
+	u64 younger;
+
+	for (u32 i = 0; i < CONTEXT_WAYS; i++) {
+		if (tags->contexts[i] == (u32)(context >> 4))
+			way = i;
+	}
+	way &= CONTEXT_WAYS - 1;
+	for (u32 i = 0; i < CONTEXT_WAYS; i++) {
+		if ((u8)(order >> 8 * i) == way)
+			at = 8 * i;
+	}
+	younger = (u64)order >> (at + 8) << at;
+	tags->order = ((order & ((1U << at) - 1)) | younger | way << 8 * (CONTEXT_WAYS - 1)) ^
+		      CONTEXT_ORDER;
+	return way;
 }
 
 /* Remembers the context of a request that starts. */
@@ -75,12 +100,7 @@ static __always_inline void remember_context(const struct gt_process *proc, u64 
 
 	if (!tags || !set)
 		return;
-	way = tags->next & (CONTEXT_WAYS - 1);
-	for (u32 i = 0; i < CONTEXT_WAYS; i++) {
-		if (tags->contexts[i] == (u32)(context >> 4))
-			way = i;
-	}
-	tags->next = way + 1;
+	way = way_to_write(tags, context);
 	tags->contexts[way] = context >> 4;
 	entry = &set->ways[way];
 	entry->check = 0;

@@ -160,6 +160,7 @@ struct context_state {
 #define CONTEXT_PAGE_BITS 7
 #define CONTEXT_SETS (64 << CONTEXT_PAGE_BITS)
 #define CONTEXT_WAYS 4
+#define CONTEXT_ORDER 0x03020100
 
 struct context_set {
 	struct context_state ways[CONTEXT_WAYS];
@@ -167,7 +168,7 @@ struct context_set {
 
 struct context_tags {
 	u32 contexts[CONTEXT_WAYS]; /* the address in units of 16 bytes, shortened */
-	u32 next; /* the way that is written next, the oldest */
+	u32 order; /* a byte for each way, in the order of writing; zero stands for CONTEXT_ORDER */
 	u32 pad;
 };
 

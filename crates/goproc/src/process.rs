@@ -102,11 +102,17 @@ impl Process {
         rest.split_ascii_whitespace().nth(19)?.parse().ok()
     }
 
-    /// Whether it is still there and not a zombie.
+    /// Whether it is still there and neither ends nor has ended. One that ends has its program in
+    /// memory for some time after the kernel tells of its end.
     pub fn is_alive(self) -> bool {
+        /// Of the flags in `/proc/PID/stat`, see `include/linux/sched.h`.
+        const PF_EXITING: u64 = 0x4;
         let stat = fs::read_to_string(self.path("stat")).unwrap_or_default();
-        let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().next());
-        state.is_some_and(|s| s != "Z" && s != "X")
+        let Some((_, rest)) = stat.rsplit_once(')') else { return false };
+        let mut fields = rest.split_ascii_whitespace();
+        let state = fields.next();
+        let flags: u64 = fields.nth(5).and_then(|flags| flags.parse().ok()).unwrap_or_default();
+        state.is_some_and(|s| s != "Z" && s != "X") && flags & PF_EXITING == 0
     }
 
     pub(crate) fn error(self, source: std::io::Error) -> Error {

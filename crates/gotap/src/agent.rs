@@ -310,6 +310,10 @@ impl Agent {
                 say(&format!("attached to {name}[{pid}] ({version}{unknown}): {sees}"));
                 let observed = Observed { instance: attached.instance, name: name.clone(), since };
                 self.observed.insert(pid, observed);
+                // The kernel may have told of the end before this process was looked at.
+                if !target.process.is_alive() {
+                    self.on_exit(pid);
+                }
                 Ok(())
             }
             Err(error) => {
