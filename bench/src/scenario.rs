@@ -60,6 +60,8 @@ impl Scenario {
         vec![
             hello.clone(),
             Self { name: "1ms", connections: 16, work: &["-work", "1ms"], ..hello.clone() },
+            // A fixed amount of work: what an observer takes away from it is missing in the rate.
+            Self { name: "busy", connections: 16, work: &["-hash", "2000000"], ..hello.clone() },
             Self { name: "10k/s", rate: 10_000, ..hello.clone() },
             asks("call", Kind::Hello),
             Self { name: "tls", protocol: Protocol::Tls, work: &["-tls"], ..hello.clone() },

@@ -3,6 +3,7 @@
 package work
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"flag"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 type Options struct {
 	Addr string
 	Work time.Duration
+	Hash int
 	Call string
 	TLS  bool
 	H2   bool
@@ -30,18 +32,23 @@ func Flags() *Options {
 	o := &Options{}
 	flag.StringVar(&o.Addr, "addr", "127.0.0.1:0", "address to listen on")
 	flag.DurationVar(&o.Work, "work", 0, "how long each request sleeps")
+	flag.IntVar(&o.Hash, "hash", 0, "how many bytes each request hashes")
 	flag.StringVar(&o.Call, "call", "", "URL that each request GETs before it answers")
 	flag.BoolVar(&o.TLS, "tls", false, "serve TLS, with a certificate made at the start")
 	flag.BoolVar(&o.H2, "h2", false, "serve HTTP/2 without TLS, to clients that know beforehand")
 	return o
 }
 
-// Handler answers "ok\n" at / after the sleep and the call that the options ask for.
+// Handler answers "ok\n" at / after the sleep, the work and the call that the options ask for.
 func (o *Options) Handler(client *http.Client) http.Handler {
 	mux := http.NewServeMux()
+	text := make([]byte, o.Hash)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if o.Work > 0 {
 			time.Sleep(o.Work)
+		}
+		if o.Hash > 0 {
+			sha256.Sum256(text)
 		}
 		if o.Call != "" {
 			if err := call(client, r, o.Call); err != nil {
