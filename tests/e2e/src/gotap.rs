@@ -98,12 +98,13 @@ impl Gotap {
         }
     }
 
-    /// Waits for `n` spans, stops gotap and gives exactly those: more is an error, and so is
-    /// anything that was dropped.
+    /// Waits for `n` spans, stops gotap and gives exactly those, in the order of their traces: more
+    /// is an error, and so is anything that was dropped.
     pub fn finish(self, n: usize) -> Result<Vec<Span>> {
         self.wait_for_spans(n)?;
         let ended = self.stop()?;
-        let spans = ended.spans;
+        let mut spans = ended.spans;
+        Span::sort_by_trace(&mut spans);
         let list = Span::list(&spans);
         ensure!(spans.len() == n, "{} spans instead of {n}:\n{list}", spans.len());
         ensure!(ended.summary.spans == n as u64, "{:?}", ended.summary);

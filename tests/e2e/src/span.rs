@@ -1,6 +1,6 @@
 //! A span as `gotap trace --format json` prints it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -97,6 +97,17 @@ impl Span {
     /// Whether this span says that it is a direct child of `parent`.
     pub fn is_child_of(&self, parent: &Self) -> bool {
         self.trace_id == parent.trace_id && self.parent_span_id == parent.span_id
+    }
+
+    /// Sorts spans by when their traces began, and leaves those of one trace in the order of their
+    /// ends: an answer may be read, and the next request sent, before the server is done with it.
+    pub fn sort_by_trace(spans: &mut [Self]) {
+        let mut began: HashMap<String, u64> = HashMap::new();
+        for span in spans.iter() {
+            let start = began.entry(span.trace_id.clone()).or_insert(span.start);
+            *start = span.start.min(*start);
+        }
+        spans.sort_by_key(|span| began.get(&span.trace_id).copied());
     }
 
     /// The first few of these spans, each on a short line, for messages.

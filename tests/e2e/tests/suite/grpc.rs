@@ -95,7 +95,8 @@ fn each_case(program: &Path, flags: &[&str]) -> Result<()> {
     let mut arguments = vec!["-traceparent", &traceparent, "-tracestate", "vendor=a,other=b"];
     arguments.extend(CASES.map(|(case, ..)| case));
     pair.call(program, &arguments)?;
-    let spans = gotap.finish(CASES.len())?;
+    let mut spans = gotap.finish(CASES.len())?;
+    spans.sort_by_key(|span| span.start);
     for (span, (case, name, code, message)) in spans.iter().zip(CASES) {
         let checked = check_server(span, &pair.app, name, code, message);
         checked.with_context(|| format!("{case}: {span:#?}"))?;
