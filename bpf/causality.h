@@ -169,6 +169,27 @@ static __always_inline struct go_iface context_above(const struct gt_process *pr
 	return read_iface(data + type->first);
 }
 
+/* What a context.valueCtx is derived from, and the map in it if that is what a gRPC client sent. */
+struct incoming {
+	struct go_iface up;
+	u64 mark;
+};
+
+static __always_inline struct incoming read_incoming(const struct gt_process *proc, u64 data)
+{
+	/* valueCtx{Context; key, val any}: the data of a value that is a map is the pointer to it. */
+	u64 words[6] = {};
+	struct incoming out = {};
+
+	if (bpf_probe_read_user(words, sizeof(words), (void *)data))
+		return out;
+	out.up.tab = words[0];
+	out.up.data = words[1];
+	if (words[2] == proc->grpc.incoming_key)
+		out.mark = words[5];
+	return out;
+}
+
 /*
  * What tells a context that may be a request's from a later one at the same address: of net/http's
  * cancelCtx the connection's context, which it is derived from, of gRPC's valueCtx the map of what
@@ -181,10 +202,8 @@ static __always_inline u64 mark_of_context(const struct gt_process *proc, u64 ty
 		return 0;
 	if (type_at == proc->cancel_ctx)
 		return up.data;
-	/* The key's and the value's type, then the value: a map is the pointer to it. */
-	if (type_at == proc->value_ctx && proc->grpc.incoming_key &&
-	    read_u64(data + proc->grpc.value_key) == proc->grpc.incoming_key)
-		return read_u64(data + proc->grpc.value_val + 8);
+	if (type_at == proc->value_ctx && proc->grpc.incoming_key)
+		return read_incoming(proc, data).mark;
 	return 0;
 }
 

@@ -14,21 +14,47 @@
 /* codes.Unknown */
 #define CODE_UNKNOWN 2
 
-/* Copies the address and port of a *net.TCPAddr behind a net.Addr; gives the address's length. */
+/* Copies the address and port of the net.TCPAddr at `addr`; gives the address's length. */
+static __always_inline u8 copy_tcp_address(const struct gt_process *proc, u64 addr, u8 *ip, u16 *port)
+{
+	/* IP's pointer, length and capacity, and the port. */
+	u64 fields[4] = {};
+
+	if (bpf_probe_read_user(fields, sizeof(fields), (void *)(addr + proc->grpc.tcp_ip)))
+		return 0;
+	*port = fields[3];
+	if (fields[1] == 4)
+		return bpf_probe_read_user(ip, 4, (void *)fields[0]) ? 0 : 4;
+	if (fields[1] == 16)
+		return bpf_probe_read_user(ip, 16, (void *)fields[0]) ? 0 : 16;
+	return 0;
+}
+
+/* The same of a net.Addr, which may be no *net.TCPAddr. */
 static __always_inline u8 copy_address(const struct gt_process *proc, struct go_iface addr, u8 *ip,
 				       u16 *port)
 {
-	struct go_string bytes;
-
 	if (!addr.tab || dynamic_type(addr.tab) != proc->grpc.tcp_addr)
 		return 0;
-	bytes = read_string(addr.data, proc->grpc.tcp_ip);
-	*port = read_field(addr.data, proc->grpc.tcp_port);
-	if (bytes.len == 4)
-		return bpf_probe_read_user(ip, 4, (void *)bytes.ptr) ? 0 : 4;
-	if (bytes.len == 16)
-		return bpf_probe_read_user(ip, 16, (void *)bytes.ptr) ? 0 : 16;
-	return 0;
+	return copy_tcp_address(proc, addr.data, ip, port);
+}
+
+/* Both ends of a server's connection, whose addresses are of one type and mostly neighbours. */
+static __always_inline void copy_ends(const struct gt_process *proc, u64 transport,
+				      struct gt_rpc_event *event)
+{
+	struct go_iface ends[2] = {};
+
+	if (bpf_probe_read_user(ends, sizeof(ends), (void *)(transport + proc->grpc.transport_peer)))
+		return;
+	event->peer_len = copy_address(proc, ends[0], event->peer, &event->peer_port);
+	if (!event->peer_len || proc->grpc.transport_local == GT_NONE)
+		return;
+	if (proc->grpc.transport_local != proc->grpc.transport_peer + sizeof(ends[0]))
+		ends[1] = read_iface(transport + proc->grpc.transport_local);
+	if (ends[1].tab == ends[0].tab)
+		event->local_len = copy_tcp_address(proc, ends[1].data, event->local,
+						    &event->local_port);
 }
 
 /* Everything that does not depend on the side. */
@@ -78,13 +104,8 @@ static __noinline int send_rpc_server(const struct gt_process *proc,
 	FILL_RPC(event, method,
 		 read_string(common_stream(proc, state->resp),
 			     proc->grpc.stream_method));
-	if (!in_http && proc->grpc.transport_peer != GT_NONE) {
-		event->peer_len = copy_address(proc, read_iface(transport + proc->grpc.transport_peer),
-					       event->peer, &event->peer_port);
-		event->local_len = copy_address(proc,
-						read_iface(transport + proc->grpc.transport_local),
-						event->local, &event->local_port);
-	}
+	if (!in_http && proc->grpc.transport_peer != GT_NONE)
+		copy_ends(proc, transport, event);
 	bpf_ringbuf_submit(event, wakeup_flags());
 	return 0;
 }

@@ -27,17 +27,19 @@ static __noinline int find_stream_context(const struct gt_process *proc, u64 tab
 	state->context_mark = 0;
 	for (u32 i = 0; i < MAX_STREAM_CONTEXTS && tab && data; i++) {
 		u64 type_at = dynamic_type(tab);
-		struct go_iface up = context_above(proc, type_at, data);
+		struct incoming read = {};
 
-		if (type_at == proc->value_ctx) {
-			state->context_mark = mark_of_context(proc, type_at, data, up);
-			if (state->context_mark) {
-				state->context = data;
-				break;
-			}
+		if (type_at == proc->value_ctx)
+			read = read_incoming(proc, data);
+		else
+			read.up = context_above(proc, type_at, data);
+		if (read.mark) {
+			state->context_mark = read.mark;
+			state->context = data;
+			break;
 		}
-		tab = up.tab;
-		data = up.data;
+		tab = read.up.tab;
+		data = read.up.data;
 	}
 	state->headers = state->context_mark;
 	return 0;

@@ -404,12 +404,11 @@ struct gt_grpc {
 	__u16 hdr_method, cc_target;
 	__u16 client_peer; /* net.Addr in a client's transport */
 	__u16 starts_attempt; /* a client's start has the attempt, and not the call, as receiver */
-	__u16 tcp_ip, tcp_port;
-	__u16 value_key, value_val; /* context.valueCtx */
+	__u16 tcp_ip; /* net.TCPAddr.IP, which Port follows */
 	__u16 stream_inner; /* *Stream in a ServerStream, from 1.69 to 1.76 */
-	__u16 pad[3];
+	__u16 pad[2];
 };
-_Static_assert(sizeof(struct gt_grpc) == 80, "wire");
+_Static_assert(sizeof(struct gt_grpc) == 72, "wire");
 
 /* Two libraries of the same authors: github.com/go-redis/redis/v8, github.com/redis/go-redis/v9. */
 #define GT_REDIS_LIBRARIES 2
@@ -470,6 +469,6 @@ struct gt_process {
 	struct gt_redis redis[GT_REDIS_LIBRARIES];
 	struct gt_redigo redigo;
 };
-_Static_assert(sizeof(struct gt_process) == 416, "wire");
+_Static_assert(sizeof(struct gt_process) == 408, "wire");
 
 #endif

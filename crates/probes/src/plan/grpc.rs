@@ -61,7 +61,10 @@ pub(super) fn addresses(context: &Context<'_, '_>, plan: &mut Plan) {
     if grpc.tcp_addr == 0 {
         grpc.tcp_addr = context.pointer_to("net.TCPAddr", &["Network", "AddrPort"]);
         grpc.tcp_ip = context.offset("net.TCPAddr", &["IP"]);
-        grpc.tcp_port = context.offset("net.TCPAddr", &["Port"]);
+        // The program reads both at once, behind the address's slice.
+        if context.offset("net.TCPAddr", &["Port"]) != grpc.tcp_ip.wrapping_add(24) {
+            grpc.tcp_addr = 0;
+        }
     }
 }
 
@@ -93,18 +96,19 @@ fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
     grpc.stream_state = stream("state");
     grpc.transport_peer = transport("Addr", "remoteAddr");
     grpc.transport_local = transport("LocalAddr", "localAddr");
-    grpc.value_key = context.offset(VALUE, &["key"]);
-    grpc.value_val = context.offset(VALUE, &["val"]);
     let key = context.types.find_struct("google.golang.org/grpc/metadata.mdIncomingKey");
     grpc.incoming_key = key.map_or(0, |typ| typ.vaddr);
     let needed = [
         (grpc.stream_method, "Stream.method"),
         (grpc.stream_ctx, "Stream.ctx"),
         (grpc.status_code, "Status.Code"),
-        (grpc.value_key, "valueCtx.key"),
     ];
     if let Some((_, field)) = needed.iter().find(|(offset, _)| *offset == NONE) {
         return plan.miss(Ability::GrpcServer, format!("field {field} of gRPC was not found"));
+    }
+    // The program reads all of it at once.
+    if ["key", "val"].map(|field| context.offset(VALUE, &[field])) != [16, 32] {
+        return plan.miss(Ability::GrpcServer, format!("{VALUE} is laid out in an unknown way"));
     }
     plan.add(Probe::GrpcServerStart, HANDLE, start, true);
     plan.add(Probe::GrpcServerStatus, &end, site, true);

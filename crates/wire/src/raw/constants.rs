@@ -185,11 +185,8 @@ pub struct Grpc {
     pub client_peer: u16,
     pub starts_attempt: u16,
     pub tcp_ip: u16,
-    pub tcp_port: u16,
-    pub value_key: u16,
-    pub value_val: u16,
     pub stream_inner: u16,
-    pub pad: [u16; 3],
+    pub pad: [u16; 2],
 }
 
 impl Grpc {
@@ -219,11 +216,8 @@ impl Grpc {
         client_peer: NONE,
         starts_attempt: 0,
         tcp_ip: NONE,
-        tcp_port: NONE,
-        value_key: NONE,
-        value_val: NONE,
         stream_inner: NONE,
-        pad: [0; 3],
+        pad: [0; 2],
     };
 }
 
@@ -394,7 +388,7 @@ impl Process {
 const _: () = assert!(size_of::<Request>() == 32);
 const _: () = assert!(size_of::<Http2>() == 16);
 const _: () = assert!(size_of::<Site>() == 32);
-const _: () = assert!(size_of::<Grpc>() == 80);
+const _: () = assert!(size_of::<Grpc>() == 72);
 const _: () = assert!(size_of::<Redis>() == 32);
 const _: () = assert!(size_of::<Redigo>() == 32);
-const _: () = assert!(size_of::<Process>() == 416);
+const _: () = assert!(size_of::<Process>() == 408);
