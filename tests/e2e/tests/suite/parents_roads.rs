@@ -115,8 +115,8 @@ fn work_left_behind_is_not_blamed_on_the_next_request() -> Result<()> {
         // The same connection, so the same goroutine, serves while the work is done.
         let mut connection = app.connect()?;
         for _ in 0..5 {
-            connection.get("/call/outlive-noctx?ms=30", &[])?;
-            connection.get("/slow?ms=100", &[])?;
+            connection.get("/call/outlive-noctx?ms=60", &[])?;
+            connection.get("/slow?ms=400", &[])?;
         }
         gotap.wait_for_spans(15)?;
         let ended = gotap.stop()?;
