@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * Clients of Redis: go-redis, of which each attempt of a command and each pipeline is a span, and
- * redigo, whose Do is one with all that was sent before. Of what is asked, the command's name and
- * how many arguments it has are read, and nothing else.
+ * Clients of Redis: go-redis, of which each attempt of a command and each pipeline is a span, of a
+ * cluster's what a node gets of it; and redigo, whose Do is one with all that was sent before. Of what
+ * is asked, the command's name and how many arguments it has are read, and nothing else.
  */
 
 /* Commands of a pipeline whose errors are looked at. */
@@ -26,18 +26,38 @@ static __always_inline void fill_name(const struct gt_redis *redis, struct redis
 						   read_string(arg.data, 0));
 }
 
-/* A command, or several, of go-redis: (*baseClient)._process(c, ctx, cmd, attempt) and the like. */
+/* Whether an operation is what a node of a cluster gets. */
+static __always_inline bool is_for_node(u32 operation)
+{
+	return operation == GT_REDIS_BATCH || operation == GT_REDIS_TRANSACTION;
+}
+
+/* The baseClient that is at work. */
+static __always_inline u64 client_at(struct pt_regs *ctx, const struct gt_redis *redis,
+				     const struct gt_site *site)
+{
+	if (!is_for_node(site->operation))
+		return GO_ARG0(ctx);
+	return read_u64(read_u64(x86_register(ctx, site->base) + redis->node_client) +
+			redis->client_base);
+}
+
+/*
+ * A command, or several, of go-redis: (*baseClient)._process(c, ctx, cmd, attempt) and the like;
+ * of a cluster (*ClusterClient).processPipelineNode(c, ctx, node, cmds, ...) and the like.
+ */
 static __noinline int start_go_redis(struct pt_regs *ctx, const struct gt_process *proc,
 				     const struct gt_site *site, struct redis_call *state)
 {
 	const struct gt_redis *redis = redis_of(proc, site);
-	u64 options = read_u64(GO_ARG0(ctx) + redis->client_opt), command = x86_register(ctx, 6);
+	u64 options = read_u64(client_at(ctx, redis, site) + redis->client_opt);
+	u64 command = x86_register(ctx, 6);
 	struct go_string args;
 
 	state->event.batch = 1;
-	if (site->operation == GT_REDIS_PIPELINE) {
-		state->event.batch = command;
-		state->commands = GO_ARG3(ctx);
+	if (site->operation != GT_REDIS_COMMAND) {
+		state->commands = x86_register(ctx, site->text[0]);
+		state->event.batch = x86_register(ctx, site->text[1]);
 		command = read_u64(state->commands + 8);
 	}
 	args = read_string(command, redis->cmd_args);
@@ -107,7 +127,7 @@ static __noinline int redis_call_start(struct pt_regs *ctx, const struct gt_proc
 		return 0;
 	if (!redigo) {
 		const struct gt_redis *redis = redis_of(proc, site);
-		u64 pool = read_u64(GO_ARG0(ctx) + redis->client_pool);
+		u64 pool = read_u64(client_at(ctx, redis, site) + redis->client_pool);
 
 		/* A connection is set up, or a sentinel asked for the address. */
 		if ((state->active && depth > state->depth) ||
@@ -115,8 +135,8 @@ static __noinline int redis_call_start(struct pt_regs *ctx, const struct gt_proc
 			state->nested++;
 			return 0;
 		}
-		context->tab = GO_ARG1(ctx);
-		context->data = GO_ARG2(ctx);
+		context->tab = x86_register(ctx, site->context[0]);
+		context->data = x86_register(ctx, site->context[1]);
 	}
 	if (state->active)
 		count_drop(GT_DROP_CLIENT_UNFINISHED);
@@ -252,12 +272,13 @@ static __noinline int redis_end(struct pt_regs *ctx, const struct gt_process *pr
 	if (!site)
 		return 0;
 	operation = unrelated(site->operation);
-	error = site_error(ctx, site);
+	error = site->error_field == GT_NONE ? site_error(ctx, site) :
+					       read_iface(site_base(ctx, site) + site->error_field);
 	if (state && ends_nested(state, operation, error.tab != 0))
 		return 0;
 	if (!state || !is_under_way(ctx, state, operation)) {
-		/* A connection may fail without an operation. */
-		if (operation != GT_REDIS_FATAL)
+		/* A connection may fail without an operation, and a hook forbid one. */
+		if (!(site->flags & GT_SITE_QUIET))
 			count_drop(GT_DROP_START_UNSEEN);
 		return 0;
 	}
@@ -268,7 +289,7 @@ static __noinline int redis_end(struct pt_regs *ctx, const struct gt_process *pr
 		state->event.span.start_ns = bpf_ktime_get_ns();
 		return 0;
 	}
-	if (operation == GT_REDIS_PIPELINE && !error.tab)
+	if ((operation == GT_REDIS_PIPELINE || is_for_node(operation)) && !error.tab)
 		find_pipeline_error(redis_of(proc, site), state, &error);
 	/* A constant may lie in a page that nobody had touched yet. */
 	if (!state->event.name_len && state->arg)

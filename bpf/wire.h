@@ -257,7 +257,7 @@ struct gt_sql_event {
 };
 _Static_assert(sizeof(struct gt_sql_event) == 1192, "wire");
 
-/* What a site of a Redis client stands for; the first three are operations, too. */
+/* What a site of a Redis client stands for; the first three and the last two are operations, too. */
 enum gt_redis_site {
 	GT_REDIS_COMMAND = 0, /* an attempt of a command of go-redis */
 	GT_REDIS_PIPELINE = 1, /* its pipelines and transactions, with all their attempts */
@@ -265,6 +265,8 @@ enum gt_redis_site {
 	GT_REDIS_RETRY = 3, /* go-redis has waited before another attempt */
 	GT_REDIS_REPLY = 4, /* redigo got a reply */
 	GT_REDIS_FATAL = 5, /* redigo's connection failed */
+	GT_REDIS_BATCH = 6, /* commands for a node of a cluster, an attempt of them */
+	GT_REDIS_TRANSACTION = 7, /* the same between MULTI and EXEC, which are not counted */
 };
 
 /* Commands of a client of Redis: one, or several that were sent together. */
@@ -418,7 +420,8 @@ struct gt_redis {
 	__u16 client_pool, client_opt; /* baseClient */
 	__u16 opt_addr, opt_db; /* Options */
 	__u16 cmd_args, cmd_err; /* baseCmd */
-	__u16 pad[2];
+	__u16 node_client; /* clusterNode */
+	__u16 client_base; /* Client */
 };
 _Static_assert(sizeof(struct gt_redis) == 32, "wire");
 

@@ -24,6 +24,8 @@ type client interface {
 	// "", "INCR bad". They give the first error.
 	pipeline(ctx context.Context, key, value, bad string) error
 	transaction(ctx context.Context, key, value, bad string) error
+	// many sends "GET key" for each together.
+	many(ctx context.Context, keys ...string) error
 	// watch reads the key in an optimistic transaction, and sets it.
 	watch(ctx context.Context, key, value string) error
 	// listen subscribes to a channel, publishes to it and receives the message.
@@ -36,11 +38,12 @@ type client interface {
 	close() error
 }
 
-// The braces give all keys one slot, 8731, which is of the second node of a cluster.
+// The braces give all keys but one the same slot, 8731, which is of the second node of a cluster.
 const (
 	key     = "{secrets}-key"
 	list    = "{secrets}-list"
 	missing = "{secrets}-missing"
+	other   = "{secret}-other" // slot 3933, of the first node
 	value   = "secret-value"
 )
 
@@ -68,6 +71,8 @@ var cases = map[string]func(c client, ctx context.Context) error{
 	// The last command of these fails.
 	"badpipeline": func(c client, ctx context.Context) error { return c.pipeline(ctx, key, value, key) },
 	"badtx":       func(c client, ctx context.Context) error { return c.transaction(ctx, key, value, key) },
+	"one":         func(c client, ctx context.Context) error { return c.many(ctx, key) },
+	"spread":      func(c client, ctx context.Context) error { return c.many(ctx, key, other, key, other, missing) },
 	"block":       func(c client, ctx context.Context) error { return c.block(ctx, time.Second, missing) },
 	"timeout":     timeout,
 	"canceled":    canceled,

@@ -133,6 +133,16 @@ func (c *client8) transaction(ctx context.Context, key, value, bad string) error
 	return err
 }
 
+func (c *client8) many(ctx context.Context, keys ...string) error {
+	_, err := c.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for _, key := range keys {
+			pipe.Get(ctx, key)
+		}
+		return nil
+	})
+	return known8(err)
+}
+
 func (c *client8) watch(ctx context.Context, key, value string) error {
 	return c.Watch(ctx, func(tx *redis.Tx) error {
 		if err := known8(tx.Get(ctx, key).Err()); err != nil {

@@ -126,6 +126,16 @@ func (c *client9) transaction(ctx context.Context, key, value, bad string) error
 	return err
 }
 
+func (c *client9) many(ctx context.Context, keys ...string) error {
+	_, err := c.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for _, key := range keys {
+			pipe.Get(ctx, key)
+		}
+		return nil
+	})
+	return known9(err)
+}
+
 func (c *client9) watch(ctx context.Context, key, value string) error {
 	return c.Watch(ctx, func(tx *redis.Tx) error {
 		if err := known9(tx.Get(ctx, key).Err()); err != nil {

@@ -8,7 +8,7 @@
 // redigo (github.com/gomodule/redigo), and with the same libraries cluster8, cluster9, astray8,
 // astray9 (clients of the cluster that send everything to the first node), ring8, ring9, sentinel8
 // and sentinel9. Cases are in cases.go; a request is answered with 200 and "CASE ok" or "CASE error:
-// TEXT". All keys and values contain "secret", and keys have one slot.
+// TEXT". All keys and values contain "secret", and all keys but one have the same slot.
 package main
 
 import (

@@ -115,6 +115,24 @@ func (c *clientRedigo) pipeline(_ context.Context, key, value, bad string) error
 	return first
 }
 
+// many takes the answers by hand, too.
+func (c *clientRedigo) many(_ context.Context, keys ...string) error {
+	conn := c.pool.Get()
+	defer conn.Close()
+	for _, key := range keys {
+		_ = conn.Send("GET", key)
+	}
+	if err := conn.Flush(); err != nil {
+		return err
+	}
+	for range keys {
+		if _, err := conn.Receive(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // transaction takes the answers with that of EXEC.
 func (c *clientRedigo) transaction(_ context.Context, key, value, bad string) error {
 	conn := c.pool.Get()

@@ -125,7 +125,8 @@ fn operation(event: &RedisEvent, out: &mut Attributes) -> String {
     let (operation, size) = match (event.operation, name.as_str()) {
         // Commands that a transaction wraps are counted, and not those that it consists of.
         (RedisSite::Pipeline, "MULTI") => ("MULTI", batch.saturating_sub(2)),
-        (RedisSite::Pipeline, _) if batch != 1 => ("PIPELINE", batch),
+        (RedisSite::Transaction, _) => ("MULTI", batch),
+        (RedisSite::Pipeline | RedisSite::Batch, _) if batch != 1 => ("PIPELINE", batch),
         (RedisSite::Do, "EXEC") if batch > 0 => ("MULTI", batch - 1),
         (RedisSite::Do, _) if batch + of_last > 1 => ("PIPELINE", batch + of_last),
         _ => {

@@ -108,3 +108,19 @@ fn a_server_is_where_the_client_was_told() {
     at.peer = "10.0.0.1:7000".parse().ok();
     assert_eq!(get(&made(&at), "server.address"), "10.0.0.1");
 }
+
+#[test]
+fn a_nodes_part_of_a_pipeline_is_one_and_of_a_transaction_has_no_wrapping() {
+    let cases = [
+        (RedisSite::Batch, "get", 3, "PIPELINE", "3"),
+        (RedisSite::Batch, "get", 1, "GET", "-"),
+        (RedisSite::Transaction, "set", 2, "MULTI", "2"),
+        (RedisSite::Transaction, "set", 1, "MULTI", "1"),
+    ];
+    for (site, first, batch, name, size) in cases {
+        let span = made(&event(site, first, batch, 2));
+        assert_eq!(span.name, name);
+        assert_eq!(get(&span, "db.operation.name"), name);
+        assert_eq!(get(&span, "db.operation.batch.size"), size);
+    }
+}

@@ -144,7 +144,7 @@ numbered! {
 }
 
 numbered! {
-    /// What a site of a Redis client stands for. The first three are operations, too.
+    /// What a site of a Redis client stands for. The first three and the last two are operations, too.
     RedisSite {
         /// An attempt of a command of go-redis.
         Command = 0, "command";
@@ -158,6 +158,10 @@ numbered! {
         Reply = 4, "reply";
         /// redigo's connection failed.
         Fatal = 5, "fatal";
+        /// Commands for a node of a cluster, an attempt of them.
+        Batch = 6, "batch";
+        /// The same between `MULTI` and `EXEC`, which are not counted.
+        Transaction = 7, "transaction";
     }
 }
 

@@ -15,12 +15,22 @@ use std::path::{Path, PathBuf};
 use gotap_testkit::go::{Mode, Version};
 
 /// Go programs on the disk: folder below `apps/`, version and mode. They must be static.
-pub const PROGRAMS: [(&str, Version, Mode); 4] = [
+pub const PROGRAMS: [(&str, Version, Mode); 6] = [
     ("httpapp", Version::NEWEST, Mode::Plain),
     ("httpapp", Version::OLDEST, Mode::Plain),
     ("grpcapp", Version::NEWEST, Mode::Plain),
     ("sqlapp", Version::NEWEST, Mode::Plain),
+    ("pgxapp", Version::NEWEST, Mode::Plain),
+    ("redisapp", Version::NEWEST, Mode::Plain),
 ];
+
+/// Where the disk has servers: Redis, and PostgreSQL with a database. PostgreSQL itself lies where it
+/// lay, as it looks for its files from there.
+pub const REDIS: &str = "/bin/redis-server";
+/// A link to it.
+pub const POSTGRES: &str = "/bin/postgres";
+/// The database.
+pub const DATABASE: &str = "/database";
 
 /// Where the disk has gotap.
 pub const GOTAP: &str = "/bin/gotap";

@@ -1,8 +1,10 @@
 //! Clients of Redis: go-redis 8 (from 8.8 on) and 9, and redigo. What they set up connections with is
 //! told from what the program asks by the type of pool that only that has.
 
+mod cluster;
+
 use gobin::{Function, Site};
-use wire::raw::{self, NONE};
+use wire::raw::{self, NONE, SITE_QUIET};
 use wire::{Probe, RedisSite};
 
 use super::{Ability, Context, Plan, grpc};
@@ -23,10 +25,11 @@ const CALLERS: [&str; 4] = [
     "generalProcessPipeline",
 ];
 
-/// AX, BX, CX and DI by x86's numbers.
+/// AX, BX, CX, DI and SI by x86's numbers.
 const AX_BX: [u8; 2] = [0, 3];
 const BX_CX: [u8; 2] = [3, 1];
 const CX_DI: [u8; 2] = [1, 7];
+const DI_SI: [u8; 2] = [7, 6];
 
 pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     let before = plan.sites.len();
@@ -73,8 +76,9 @@ fn go_redis(
         *slot = offsets;
     }
     let site = |site, error| described(site, library, error);
+    let asked = |operation| raw::Site { context: BX_CX, text: DI_SI, ..site(operation, None) };
     let start = context.entry(&name)?;
-    plan.add_described(Probe::RedisStart, &name, start, site(RedisSite::Command, None));
+    plan.add_described(Probe::RedisStart, &name, start, asked(RedisSite::Command));
     plan.add_described(Probe::RedisEnd, &name, end, site(RedisSite::Command, Some(AX_BX)));
     if let Some(retry) = after(format!("{package}/internal.Sleep")) {
         let found = site(RedisSite::Retry, Some(AX_BX));
@@ -82,11 +86,11 @@ fn go_redis(
     }
     let pipelines = pipelines(context, &method).ok_or("no site found for pipelines")?;
     let (name, start) = pipelines.start;
-    plan.add_described(Probe::RedisStart, &name, start, site(RedisSite::Pipeline, None));
+    plan.add_described(Probe::RedisStart, &name, start, asked(RedisSite::Pipeline));
     for (name, end) in pipelines.ends {
         plan.add_described(Probe::RedisEnd, &name, end, site(RedisSite::Pipeline, Some(AX_BX)));
     }
-    Ok(())
+    cluster::plan(context, plan, library, package)
 }
 
 /// Functions and sites in them.
@@ -122,7 +126,8 @@ fn offsets(context: &Context<'_, '_>, package: &str) -> raw::Redis {
         opt_db: field("Options", "DB"),
         cmd_args: field("baseCmd", "args"),
         cmd_err: field("baseCmd", "err"),
-        pad: [0; 2],
+        node_client: field("clusterNode", "Client"),
+        client_base: field("Client", "baseClient"),
     }
 }
 
@@ -155,6 +160,7 @@ fn redigo(context: &Context<'_, '_>, plan: &mut Plan) -> Option<()> {
         let found = described(RedisSite::Reply, 0, Some(CX_DI));
         plan.add_described(Probe::RedisEnd, &name, site, found);
     }
-    plan.add_rare(Probe::RedisEnd, &fatal, failed, described(RedisSite::Fatal, 0, Some(BX_CX)));
+    let found = raw::Site { flags: SITE_QUIET, ..described(RedisSite::Fatal, 0, Some(BX_CX)) };
+    plan.add_rare(Probe::RedisEnd, &fatal, failed, found);
     Some(())
 }

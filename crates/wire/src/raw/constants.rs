@@ -234,7 +234,8 @@ pub struct Redis {
     pub opt_db: u16,
     pub cmd_args: u16,
     pub cmd_err: u16,
-    pub pad: [u16; 2],
+    pub node_client: u16,
+    pub client_base: u16,
 }
 
 impl Redis {
@@ -248,7 +249,8 @@ impl Redis {
         opt_db: NONE,
         cmd_args: NONE,
         cmd_err: NONE,
-        pad: [0; 2],
+        node_client: NONE,
+        client_base: NONE,
     };
 }
 

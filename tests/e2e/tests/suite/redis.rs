@@ -1,12 +1,13 @@
 //! What programs ask Redis for, through several libraries: real servers, old and new versions of the
-//! libraries and of Go.
+//! libraries and of Go. Here is what the libraries have in common, and go-redis; clusters and redigo
+//! have files of their own.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use gotap_e2e::{App, Gotap, Span, can_trace};
 use gotap_testkit::go::{self, Mode, Version};
-use gotap_testkit::redis::{Cluster, MASTER, Redis};
+use gotap_testkit::redis::{MASTER, Redis};
 
 /// Versions of the libraries, by the list of dependencies that names them, and of Go.
 const BUILDS: [(Option<&str>, u32); 2] = [(Some("old"), 18), (None, 27)];
@@ -16,17 +17,20 @@ const OF_CLIENTS: [&str; 4] = ["CLUSTER", "COMMAND", "PING", "SENTINEL"];
 
 /// A client of the program, and what is to be told of it.
 #[derive(Clone, Copy)]
-struct Client<'a> {
-    name: &'a str,
+pub(crate) struct Client<'a> {
+    pub(crate) name: &'a str,
     /// Where it sends to, unless it is not known.
-    port: Option<u16>,
-    namespace: Option<&'a str>,
+    pub(crate) port: Option<u16>,
+    pub(crate) namespace: Option<&'a str>,
     /// How parents are found where the context knows them.
-    parent: &'a str,
+    pub(crate) parent: &'a str,
 }
 
 /// Runs `test` with each build, and names those that failed.
-fn with_each(arguments: &[&str], test: impl Fn(&App, &Gotap) -> Result<()>) -> Result<()> {
+pub(crate) fn with_each(
+    arguments: &[&str],
+    test: impl Fn(&App, &Gotap) -> Result<()>,
+) -> Result<()> {
     let mut failures = Vec::new();
     for (dependencies, minor) in BUILDS {
         let version = Version::of(minor);
@@ -61,7 +65,12 @@ fn observe(
 }
 
 /// The client spans of a case, which are children of the request's.
-fn asked(gotap: &Gotap, app: &App, client: &Client<'_>, case: &str) -> Result<Vec<Span>> {
+pub(crate) fn asked(
+    gotap: &Gotap,
+    app: &App,
+    client: &Client<'_>,
+    case: &str,
+) -> Result<Vec<Span>> {
     let path = format!("/{}/{case}", client.name);
     let before = gotap.spans()?.len();
     let answer = app.get(&path, &[])?;
@@ -91,13 +100,18 @@ fn asked(gotap: &Gotap, app: &App, client: &Client<'_>, case: &str) -> Result<Ve
 }
 
 /// The only span of a case.
-fn asked_once(gotap: &Gotap, app: &App, client: &Client<'_>, case: &str) -> Result<Span> {
+pub(crate) fn asked_once(
+    gotap: &Gotap,
+    app: &App,
+    client: &Client<'_>,
+    case: &str,
+) -> Result<Span> {
     let spans = asked(gotap, app, client, case)?;
     let [span] = &spans[..] else { bail!("{}/{case}: {}", client.name, Span::list(&spans)) };
     Ok(span.clone())
 }
 
-fn names(spans: &[Span]) -> Vec<&str> {
+pub(crate) fn names(spans: &[Span]) -> Vec<&str> {
     spans.iter().map(|span| span.name.as_str()).collect()
 }
 
@@ -110,7 +124,12 @@ fn check_place(client: &Client<'_>, span: &Span) -> Result<()> {
 }
 
 /// That an operation went well.
-fn check_done(client: &Client<'_>, span: &Span, name: &str, size: Option<i64>) -> Result<()> {
+pub(crate) fn check_done(
+    client: &Client<'_>,
+    span: &Span,
+    name: &str,
+    size: Option<i64>,
+) -> Result<()> {
     ensure!(span.name == name, "name: {span:#?}");
     ensure!(span.status == "unset" && span.text("error.type").is_none(), "outcome: {span:#?}");
     ensure!(span.text("db.response.status_code").is_none(), "outcome: {span:#?}");
@@ -119,7 +138,7 @@ fn check_done(client: &Client<'_>, span: &Span, name: &str, size: Option<i64>) -
 }
 
 /// That the server answered an operation with an error.
-fn check_failed(client: &Client<'_>, span: &Span, name: &str, code: &str) -> Result<()> {
+pub(crate) fn check_failed(client: &Client<'_>, span: &Span, name: &str, code: &str) -> Result<()> {
     ensure!(span.name == name, "name: {span:#?}");
     ensure!(span.status == "error" && span.message.is_empty(), "status: {span:#?}");
     ensure!(span.text("db.response.status_code") == Some(code), "code: {span:#?}");
@@ -127,7 +146,7 @@ fn check_failed(client: &Client<'_>, span: &Span, name: &str, code: &str) -> Res
     check_place(client, span)
 }
 
-fn commands(client: &Client<'_>, app: &App, gotap: &Gotap) -> Result<()> {
+pub(crate) fn commands(client: &Client<'_>, app: &App, gotap: &Gotap) -> Result<()> {
     asked(gotap, app, client, "set")?; // the first one may need more: clusters are explored
     for (case, name, parent) in [
         ("set", "SET", client.parent),
@@ -154,7 +173,7 @@ fn commands(client: &Client<'_>, app: &App, gotap: &Gotap) -> Result<()> {
     Ok(())
 }
 
-fn errors(client: &Client<'_>, app: &App, gotap: &Gotap) -> Result<()> {
+pub(crate) fn errors(client: &Client<'_>, app: &App, gotap: &Gotap) -> Result<()> {
     let span = asked_once(gotap, app, client, "unknown")?;
     check_failed(client, &span, "NONSENSE", "ERR")?;
     let spans = asked(gotap, app, client, "wrongtype")?;
@@ -185,7 +204,8 @@ fn given_up(client: &Client<'_>, app: &App, gotap: &Gotap) -> Result<()> {
     Ok(())
 }
 
-fn batches(client: &Client<'_>, app: &App, gotap: &Gotap) -> Result<()> {
+/// Pipelines and transactions.
+pub(crate) fn batches_sent(client: &Client<'_>, app: &App, gotap: &Gotap) -> Result<()> {
     for (case, name) in [("pipeline", "PIPELINE"), ("tx", "MULTI")] {
         let span = asked_once(gotap, app, client, case)?;
         check_done(client, &span, name, Some(2)).with_context(|| case.to_owned())?;
@@ -196,6 +216,11 @@ fn batches(client: &Client<'_>, app: &App, gotap: &Gotap) -> Result<()> {
         check_failed(client, &span, name, "ERR").with_context(|| case.to_owned())?;
         ensure!(span.int("db.operation.batch.size") == Some(3), "{case}: {span:#?}");
     }
+    Ok(())
+}
+
+fn batches(client: &Client<'_>, app: &App, gotap: &Gotap) -> Result<()> {
+    batches_sent(client, app, gotap)?;
     let spans = asked(gotap, app, client, "watch")?;
     let expected = ["WATCH", "GET", "MULTI", "UNWATCH"];
     // Newer versions know that nothing is watched any more.
@@ -269,66 +294,6 @@ fn redis_behind_a_sentinel_is_told() -> Result<()> {
             check_done(&client, &asked_once(gotap, app, &client, "get")?, "GET", None)?;
             check_done(&client, &asked_once(gotap, app, &client, "tx")?, "MULTI", Some(2))?;
         }
-        Ok(())
-    })
-}
-
-#[test]
-fn redis_nodes_and_redirections_are_told() -> Result<()> {
-    if !can_trace("redis_nodes_and_redirections_are_told") {
-        return Ok(());
-    }
-    let cluster = Cluster::start()?;
-    let [first, second] = cluster.nodes();
-    let addresses = format!("{},{}", first.address(), second.address());
-    with_each(&["-cluster", &addresses], |app, gotap| {
-        for (name, astray) in [("cluster8", "astray8"), ("cluster9", "astray9")] {
-            let port = Some(second.port());
-            let client = Client { name, port, namespace: Some("0"), parent: "context" };
-            if name == "cluster9" {
-                commands(&client, app, gotap)?;
-            } else {
-                // It can't read what today's servers say of commands, and so guesses the node.
-                let spans = asked(gotap, app, &client, "set")?;
-                let last = spans.last().context("nothing told")?;
-                check_done(&client, last, "SET", None)?;
-            }
-
-            let lost = Client { name: astray, ..client };
-            asked(gotap, app, &lost, "set")?;
-            let spans = asked(gotap, app, &lost, "get")?;
-            let [moved, done] = &spans[..] else { bail!("{astray}: {}", Span::list(&spans)) };
-            let code = moved.text("db.response.status_code");
-            ensure!(moved.status == "error" && code == Some("MOVED"), "{moved:#?}");
-            // Newer clients leave out the host that the table of slots does not name.
-            ensure!(moved.int("server.port") == Some(first.port().into()), "{moved:#?}");
-            check_done(&lost, done, "GET", None)?;
-        }
-        Ok(())
-    })
-}
-
-#[test]
-fn redigo_is_told() -> Result<()> {
-    if !can_trace("redigo_is_told") {
-        return Ok(());
-    }
-    let server = Redis::start()?;
-    with_each(&["-redis", &server.address()], |app, gotap| {
-        let port = Some(server.port());
-        let client = Client { name: "redigo", port, namespace: None, parent: "goroutine" };
-        commands(&client, app, gotap)?;
-        errors(&client, app, gotap)?;
-        // Answers that are taken one by one are not told, and those that come with another's are.
-        let spans = asked(gotap, app, &client, "pipeline")?;
-        ensure!(spans.is_empty(), "{}", Span::list(&spans));
-        check_done(&client, &asked_once(gotap, app, &client, "tx")?, "MULTI", Some(2))?;
-        let spans = asked(gotap, app, &client, "watch")?;
-        ensure!(names(&spans) == ["WATCH", "GET", "MULTI"], "{}", Span::list(&spans));
-        let spans = asked(gotap, app, &client, "nowhere")?;
-        ensure!(spans.is_empty(), "{}", Span::list(&spans));
-        let spans = asked(gotap, app, &client, "fresh")?;
-        ensure!(names(&spans).ends_with(&["GET"]), "{}", Span::list(&spans));
         Ok(())
     })
 }

@@ -1,4 +1,4 @@
-//! gRPC, and a database that needs no server.
+//! gRPC: calls that are served and made.
 
 use anyhow::{Result, ensure};
 use gotap_e2e::{App, Gotap, SOON, Span};
@@ -28,24 +28,5 @@ pub(crate) fn grpc() -> Result<()> {
         let [client, server] = pair else { unreachable!("chunks of two") };
         ensure!(client.is_child_of(server) && client.parent == how, "{way}: {list}");
     }
-    Ok(())
-}
-
-pub(crate) fn sql() -> Result<()> {
-    let program = program("sqlapp", Version::NEWEST);
-    let app = App::start_with(&program, &["-driver", "sqlite", "-dsn", "/tmp/test.db"], &[])?;
-    let gotap = Gotap::trace_what("sql", &["--pid", &app.pid().to_string()])?;
-    for path in ["/query", "/tx", "/duplicate"] {
-        app.get(path, &[])?;
-    }
-    let spans = gotap.wait_for_spans(6)?;
-    let names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
-    let expected =
-        ["SELECT things", "BEGIN", "INSERT things", "SELECT things", "COMMIT", "INSERT things"];
-    ensure!(names == expected, "{names:?}");
-    ensure!(spans.iter().all(|span| span.parent == "context"), "{}", Span::list(&spans));
-    ensure!(spans[5].text("db.response.status_code") == Some("1555"), "{:#?}", spans[5]);
-    let ended = gotap.stop()?;
-    ensure!(ended.summary.dropped.is_empty(), "{:?}", ended.summary);
     Ok(())
 }

@@ -4,6 +4,7 @@
 
 mod calls;
 mod clock;
+mod databases;
 mod http1;
 mod init;
 mod scenarios;

@@ -9,13 +9,13 @@ use gotap_e2e::binary;
 use gotap_kernel_tests::report::Line;
 use probes::{Features, verify};
 
-use crate::{calls, clock, http1, tls};
+use crate::{calls, clock, databases, http1, tls};
 
 /// Name, whether it tests anything on a kernel with these features, and function.
 type Scenario = (&'static str, fn(&Features) -> bool, fn() -> Result<()>);
 
 /// All of them, the quick and telling ones first.
-const ALL: [Scenario; 9] = [
+const ALL: [Scenario; 11] = [
     ("load all programs", always, load_all),
     ("doctor", always, doctor),
     ("HTTP/1", always, http1::newest_and_oldest_go),
@@ -24,7 +24,9 @@ const ALL: [Scenario; 9] = [
     ("HTTP/1, exact lineage", always, http1::exact_lineage),
     ("TLS and HTTP/2", always, tls::http1_and_http2),
     ("gRPC", always, calls::grpc),
-    ("database/sql", always, calls::sql),
+    ("database/sql", always, databases::sql),
+    ("pgx", always, databases::pgx),
+    ("Redis", always, databases::redis),
     ("clock is set", always, clock::is_set),
 ];
 

@@ -1,13 +1,16 @@
-//! The disk of the machines: gotap, the guest's program, the Go programs, and the libraries that
-//! they are linked with. Nothing else is needed, so there is nothing else: no shell, no libc's files.
+//! The disk of the machines: gotap, the guest's program, the Go programs, two database servers, and
+//! the libraries that they are linked with. Nothing else is needed, so there is nothing else: no shell,
+//! no libc's files.
 
 use std::fs::{self, File};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use gotap_kernel_tests::{GOTAP, PROGRAMS, program};
-use gotap_testkit::go;
+use gotap_kernel_tests::{DATABASE, GOTAP, POSTGRES, PROGRAMS, REDIS, program};
+use gotap_testkit::postgres::Database;
+use gotap_testkit::{go, setup};
 
 /// What is free on the disk.
 const SPACE: u64 = 64 << 20;
@@ -24,12 +27,10 @@ pub(crate) fn build(programs: &Path, work: &Path) -> Result<PathBuf> {
     let mut size = 0;
     let linked = [("gotap", GOTAP), ("kernel-tests-guest", "/init")];
     for (name, at) in linked {
-        let built = programs.join(name);
-        size += copy(&built, &root, Path::new(at))?;
-        for library in libraries(&built)? {
-            size += copy(&library, &root, &library)?;
-        }
+        size += copy_linked(&programs.join(name), &root, Path::new(at))?;
     }
+    size += copy_linked(&setup(&["redis"])?, &root, Path::new(REDIS))?;
+    size += copy_postgres(&root).context("copy PostgreSQL")?;
     for (app, version, mode) in PROGRAMS {
         let built = go::build(app, version, mode)?;
         size += copy(&built, &root, &program(app, version))?;
@@ -39,9 +40,57 @@ pub(crate) fn build(programs: &Path, work: &Path) -> Result<PathBuf> {
     Ok(disk)
 }
 
+/// Copies PostgreSQL, what it reads when it starts, and a database.
+fn copy_postgres(root: &Path) -> Result<u64> {
+    let database = Database::create()?;
+    let server = database.programs().join("postgres");
+    let asked = |what| told(Command::new(database.programs().join("pg_config")).arg(what));
+    let zones = Path::new(asked("--sharedir")?.trim_end()).join("timezonesets");
+    // It wants to see this one, and no module in it.
+    let modules = on_disk(root, Path::new(asked("--pkglibdir")?.trim_end()));
+    fs::create_dir_all(&modules).with_context(|| format!("create {}", modules.display()))?;
+    let size = copy_linked(&server, root, &server)?;
+    symlink(&server, on_disk(root, Path::new(POSTGRES))).context("link PostgreSQL")?;
+    Ok(size
+        + copy_folder(&zones, root, &zones)?
+        + copy_folder(&database.data(), root, Path::new(DATABASE))?)
+}
+
+/// Copies a program and the libraries that it is linked with.
+fn copy_linked(from: &Path, root: &Path, to: &Path) -> Result<u64> {
+    let mut size = copy(from, root, to)?;
+    for library in libraries(from)? {
+        size += copy(&library, root, &library)?;
+    }
+    Ok(size)
+}
+
+/// Copies a folder with all that is in it, whose owners stay the same.
+fn copy_folder(from: &Path, root: &Path, to: &Path) -> Result<u64> {
+    let to = on_disk(root, to);
+    fs::create_dir_all(to.parent().context("a folder is in one")?)?;
+    told(Command::new("cp").arg("-a").args([from, &to]))?;
+    let size = told(Command::new("du").args(["-s", "--block-size=1"]).arg(&to))?;
+    let size = size.split_whitespace().next().context("du says nothing")?;
+    size.parse().context("du says no size")
+}
+
+/// Runs a command to its end and gives what it printed.
+fn told(command: &mut Command) -> Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| format!("start {name}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{name}: {}", said.trim_end());
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn on_disk(root: &Path, to: &Path) -> PathBuf {
+    root.join(to.strip_prefix("/").unwrap_or(to))
+}
+
 /// Copies a file to where it belongs on the disk, and gives its size.
 fn copy(from: &Path, root: &Path, to: &Path) -> Result<u64> {
-    let to = root.join(to.strip_prefix("/").unwrap_or(to));
+    let to = on_disk(root, to);
     let folder = to.parent().context("a file has a folder")?;
     fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
     fs::copy(from, &to).with_context(|| format!("copy {}", from.display()))
@@ -49,9 +98,7 @@ fn copy(from: &Path, root: &Path, to: &Path) -> Result<u64> {
 
 /// The libraries of a program, and the loader.
 fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
-    let output = Command::new("ldd").arg(program).output().context("start ldd")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    ensure!(output.status.success(), "ldd {}: {text}", program.display());
+    let text = told(Command::new("ldd").arg(program))?;
     ensure!(!text.contains("not found"), "a library of {} is missing: {text}", program.display());
     Ok(paths(&text))
 }
@@ -70,14 +117,9 @@ fn make_ext4(root: &Path, disk: &Path, size: u64) -> Result<()> {
     let file = File::create(disk).with_context(|| format!("create {}", disk.display()))?;
     file.set_len(size.next_multiple_of(1 << 20)).context("size the disk")?;
     // Debian has it where only root's PATH looks.
-    let output = Command::new("/sbin/mke2fs")
-        .args(["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-d"])
-        .args([root, disk])
-        .output()
-        .context("start mke2fs")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "mke2fs: {}", said.trim_end());
-    Ok(())
+    let mut mke2fs = Command::new("/sbin/mke2fs");
+    mke2fs.args(["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-d"]).args([root, disk]);
+    told(&mut mke2fs).map(drop)
 }
 
 #[cfg(test)]
