@@ -35,9 +35,12 @@ var sleeping = map[string]string{
 	"postgres": "SELECT pg_sleep(2)",
 	"pgx":      "SELECT pg_sleep(2)",
 	"mysql":    "SELECT SLEEP(2)",
-	"sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000000) " +
-		"SELECT count(*) FROM n",
+	"sqlite":   counting,
+	"sqlite3":  counting,
 }
+
+const counting = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000000) " +
+	"SELECT count(*) FROM n"
 
 // timeout gives up a slow query after 50 ms.
 func (a *app) timeout(ctx context.Context) error {

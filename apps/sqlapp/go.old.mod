@@ -6,6 +6,7 @@ require (
 	github.com/go-sql-driver/mysql v1.6.0
 	github.com/jackc/pgx/v5 v5.0.0
 	github.com/lib/pq v1.10.4
+	github.com/mattn/go-sqlite3 v1.14.16
 	modernc.org/sqlite v1.18.2
 )
 

@@ -1,12 +1,13 @@
 // Command sqlapp is an ordinary web service with a database, through database/sql. It is built with
 // several versions of the drivers: go.mod and go.old.mod name them.
 //
-//	sqlapp -driver postgres|pgx|mysql|sqlite -dsn DSN [-addr HOST:PORT]
+//	sqlapp -driver postgres|pgx|mysql|sqlite|sqlite3 -dsn DSN [-addr HOST:PORT]
 //
 // postgres is github.com/lib/pq, pgx github.com/jackc/pgx/v5/stdlib, mysql
-// github.com/go-sql-driver/mysql, and sqlite modernc.org/sqlite. It creates the table "things" anew
-// and serves; the first line is "listening HOST:PORT". Each path is a case, see cases.go, errors.go
-// and pools.go, and is answered with 200 and "CASE ok" or "CASE error: TEXT".
+// github.com/go-sql-driver/mysql, sqlite modernc.org/sqlite and sqlite3, in builds with cgo only,
+// github.com/mattn/go-sqlite3. It creates the table "things" anew and serves; the first line is
+// "listening HOST:PORT". Each path is a case, see cases.go, errors.go and pools.go, and is answered
+// with 200 and "CASE ok" or "CASE error: TEXT".
 package main
 
 import (
@@ -43,7 +44,7 @@ type app struct {
 func main() {
 	a := &app{ids: 1000}
 	var addr string
-	flag.StringVar(&a.driver, "driver", "", "postgres, pgx, mysql or sqlite")
+	flag.StringVar(&a.driver, "driver", "", "postgres, pgx, mysql, sqlite or sqlite3")
 	flag.StringVar(&a.dsn, "dsn", "", "the database, as the driver wants it")
 	flag.StringVar(&addr, "addr", "127.0.0.1:0", "address to listen on")
 	flag.Parse()
@@ -81,7 +82,7 @@ func (a *app) open() error {
 		return err
 	}
 	a.db = db
-	if a.driver == "sqlite" {
+	if a.isSQLite() {
 		db.SetMaxOpenConns(1) // a second one would find the file locked
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -103,6 +104,11 @@ func (a *app) open() error {
 		}
 	}
 	return nil
+}
+
+// isSQLite tells whether there is a file and no server.
+func (a *app) isSQLite() bool {
+	return a.driver == "sqlite" || a.driver == "sqlite3"
 }
 
 // bind replaces each ? by the driver's placeholder.

@@ -25,10 +25,10 @@ func (a *app) conn(ctx context.Context) error {
 // in which that connection is the only one, so that it is the one that is chosen.
 func (a *app) badConn(ctx context.Context) error {
 	who, end := "SELECT pg_backend_pid()", "SELECT pg_terminate_backend(%d)"
-	switch a.driver {
-	case "mysql":
+	switch {
+	case a.driver == "mysql":
 		who, end = "SELECT CONNECTION_ID()", "KILL %d"
-	case "sqlite":
+	case a.isSQLite():
 		return errors.New("sqlite has no server")
 	}
 	pool, err := sql.Open(a.driver, a.dsn)

@@ -126,7 +126,7 @@ const SQL_ERRORS: [(&str, &str, u64); 6] = [
     ("github.com/jackc/pgconn.PgError", "Code", 0),
     ("github.com/jackc/pgx/v5/pgconn.PgError", "Code", 0),
     ("github.com/go-sql-driver/mysql.MySQLError", "Number", 2),
-    ("github.com/mattn/go-sqlite3.Error", "Code", 8),
+    ("github.com/mattn/go-sqlite3.Error", "ExtendedCode", 8),
     ("modernc.org/sqlite.Error", "code", 8),
 ];
 

@@ -1,0 +1,7 @@
+//go:build cgo
+
+// go-sqlite3 is SQLite itself, in C.
+
+package main
+
+import _ "github.com/mattn/go-sqlite3"
