@@ -14,23 +14,6 @@
 /* codes.Unknown */
 #define CODE_UNKNOWN 2
 
-/* Copies the address and port of a *net.TCPAddr behind a net.Addr; gives the address's length. */
-static __always_inline u8 copy_address(const struct gt_process *proc, struct go_iface addr, u8 *ip,
-				       u16 *port)
-{
-	struct go_string bytes;
-
-	if (!addr.tab || dynamic_type(addr.tab) != proc->grpc.tcp_addr)
-		return 0;
-	bytes = read_string(addr.data, proc->grpc.tcp_ip);
-	*port = read_field(addr.data, proc->grpc.tcp_port);
-	if (bytes.len == 4)
-		return bpf_probe_read_user(ip, 4, (void *)bytes.ptr) ? 0 : 4;
-	if (bytes.len == 16)
-		return bpf_probe_read_user(ip, 16, (void *)bytes.ptr) ? 0 : 16;
-	return 0;
-}
-
 /* Everything that does not depend on the side. */
 static __always_inline struct gt_rpc_event *new_rpc_event(const struct gt_process *proc, u16 kind)
 {
