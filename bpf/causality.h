@@ -14,13 +14,16 @@
 /* Goroutine structures that are searched for an ancestor, and how many pointers are read at once. */
 #define MAX_GOROUTINES 4096
 #define GOROUTINES_AT_ONCE 8
+/* A root that is none: the search found no end. */
+#define LINEAGE_UNKNOWN (~0ULL)
 
 struct parent {
 	u8 trace_id[16];
 	u64 span_id;
 	u8 trace_flags;
 	u8 how; /* enum gt_parent */
-	u8 pad[6];
+	u8 reused; /* found by a context that serves one request after the other */
+	u8 pad[5];
 };
 
 static __always_inline u64 random_u64(void)
@@ -155,13 +158,20 @@ static __always_inline int adopt_context(u64 context, u32 way, struct parent *ou
 	return 0;
 }
 
-/* The context that one of type `type_at` is derived from; no context has none. */
+/*
+ * The context that one of type `type_at` is derived from; no context has none. What stands for a
+ * RequestCtx of fasthttp has no table, and that as its data.
+ */
 static __always_inline struct go_iface context_above(const struct gt_process *proc, u64 type_at,
 						     u64 data)
 {
 	struct gt_key key = key_of(proc, type_at);
 	struct gt_type *type = bpf_map_lookup_elem(&go_types, &key);
 
+	if (type && type->role == GT_TYPE_REQUEST_CONTEXT)
+		return (struct go_iface){
+			0, type->first == GT_NONE ? data : read_u64(data + type->first)
+		};
 	if (!type || (type->role != GT_TYPE_CONTEXT && type->role != GT_TYPE_CONTEXT_VIA))
 		return (struct go_iface){};
 	if (type->role == GT_TYPE_CONTEXT_VIA)
@@ -190,16 +200,26 @@ static __always_inline struct incoming read_incoming(const struct gt_process *pr
 	return out;
 }
 
+/* What tells a RequestCtx of fasthttp from itself with a later request; 0 while it has none. */
+static __always_inline u64 mark_of_request(const struct gt_process *proc, u64 request)
+{
+	return read_field(request, proc->fasthttp.conn_id) * 0x9e3779b97f4a7c15ULL +
+	       read_field(request, proc->fasthttp.conn_requests);
+}
+
 /*
  * What tells a context that may be a request's from a later one at the same address: of net/http's
  * cancelCtx the connection's context, which it is derived from, of gRPC's valueCtx the map of what
- * the client sent along. 0 when it can't be a request's.
+ * the client sent along, of fasthttp's RequestCtx numbers of the connection and of the request on it. 0
+ * when it can't be a request's.
  */
 static __always_inline u64 mark_of_context(const struct gt_process *proc, u64 type_at, u64 data,
 					   struct go_iface up)
 {
 	if (!type_at)
 		return 0;
+	if (!up.tab && up.data)
+		return mark_of_request(proc, up.data);
 	if (type_at == proc->cancel_ctx)
 		return up.data;
 	if (type_at == proc->value_ctx && proc->grpc.incoming_key)
@@ -218,6 +238,10 @@ static __noinline int parent_by_context(const struct gt_process *proc, u64 tab, 
 		struct go_iface up = context_above(proc, type_at, data);
 		u64 mark = mark_of_context(proc, type_at, data, up);
 
+		if (!up.tab && up.data) {
+			out->reused = 1;
+			data = up.data;
+		}
 		if (mark)
 			way = way_of_context(data, mark, proc->instance);
 		if (way)
@@ -276,6 +300,13 @@ __noinline u64 g_of(u64 list, u64 len, u64 goid, u32 at_goid)
 	return 0;
 }
 
+/* Whether the goroutine of `g` serves connections of fasthttp, one after the other. */
+static __always_inline bool is_worker(const struct gt_process *proc, u64 g)
+{
+	return proc->fasthttp.workers && read_field(g, proc->g_gopc) - proc->fasthttp.workers <
+						 proc->fasthttp.workers_size;
+}
+
 static __always_inline void remember_lineage(const struct gt_process *proc, u64 goid, u64 root,
 					     u64 span_id)
 {
@@ -301,8 +332,7 @@ static __always_inline struct server_state *living_root(const struct gt_process 
 static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid, u64 g,
 					 struct parent *out)
 {
-	u64 child = goid, creator = creator_of(proc, g);
-	bool lost = false;
+	u64 child = goid, creator = creator_of(proc, g), root = 0;
 	struct gt_key key = key_of(proc, goid);
 	struct lineage *known = bpf_map_lookup_elem(&lineages, &key);
 
@@ -320,8 +350,10 @@ static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid
 		key.id = creator;
 		state = bpf_map_lookup_elem(&servers, &key);
 		if (state) {
-			if (!state->active || !is_younger(state, child))
+			if (!state->active || !is_younger(state, child)) {
+				root = creator;
 				break;
+			}
 			adopt_server(out, state, GT_PARENT_ANCESTOR);
 			remember_lineage(proc, goid, creator, state->span_id);
 			return 1;
@@ -333,33 +365,50 @@ static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid
 		g = g_of(read_u64(proc->allgptr), read_u64(proc->allglen), child, proc->g_goid);
 		if (!g) {
 			count_drop(GT_DROP_LINEAGE_LOST);
-			lost = true;
+			root = LINEAGE_UNKNOWN;
+			break;
+		}
+		if (is_worker(proc, g)) {
+			root = child;
 			break;
 		}
 		creator = creator_of(proc, g);
 	}
-	remember_lineage(proc, goid, 0, 0);
+	remember_lineage(proc, goid, root, 0);
 	/* Nor do those that the same goroutine starts next have to be searched for. */
-	if (child != goid && !lost)
+	if (child != goid && !root)
 		remember_lineage(proc, child, 0, 0);
 	return 0;
 }
 
-/* Fills `out` and gives whether there is a parent. */
+/*
+ * Fills `out` and gives whether there is a parent. Who keeps a context that serves one request after
+ * the other for longer than its own holds that of a later one: it is believed only if the goroutine
+ * descends from that request, or from none.
+ */
 static __always_inline int find_parent(const struct gt_process *proc, u64 goid, u64 g,
 				       struct go_iface context, struct parent *out)
 {
+	int carried = parent_by_context(proc, context.tab, context.data, out);
+	u64 span_id = carried ? out->span_id : 0;
 	struct gt_key key = key_of(proc, goid);
 	struct server_state *state;
+	struct lineage *known;
 
-	if (parent_by_context(proc, context.tab, context.data, out))
+	if (carried && !out->reused)
 		return 1;
 	state = bpf_map_lookup_elem(&servers, &key);
 	if (state && state->active) {
 		adopt_server(out, state, GT_PARENT_GOROUTINE);
-		return 1;
+	} else if (!parent_by_ancestor(proc, goid, g, out)) {
+		if (!carried)
+			return 0;
+		known = bpf_map_lookup_elem(&lineages, &key);
+		return !known || !known->root || known->span_id == span_id;
 	}
-	return parent_by_ancestor(proc, goid, g, out);
+	if (carried && out->span_id == span_id)
+		out->how = GT_PARENT_CONTEXT;
+	return 1;
 }
 
 /* The same, or a new trace. */

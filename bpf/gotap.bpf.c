@@ -9,6 +9,7 @@
 #include "wire.h"
 #include "maps.h"
 #include "go_abi.h"
+#include "net.h"
 #include "headers.h"
 #include "goids.h"
 #include "causality.h"
@@ -16,8 +17,10 @@
 #include "http.h"
 #include "tracecontext.h"
 #include "grpc_start.h"
+#include "fasthttp_start.h"
 #include "http_server.bpf.c"
 #include "http_server_end.bpf.c"
+#include "fasthttp.bpf.c"
 #include "http_client.bpf.c"
 #include "grpc.bpf.c"
 #include "sql.bpf.c"
@@ -74,6 +77,7 @@ static __always_inline int dispatch(struct pt_regs *ctx, u32 probe)
 	case GT_PROBE_HTTP2_STREAM_START:
 	case GT_PROBE_XNET_SERVER_START:
 	case GT_PROBE_GRPC_SERVER_START:
+	case GT_PROBE_FASTHTTP_SERVER_START:
 		return server_start(ctx, proc, which);
 	case GT_PROBE_HTTP_SERVER_FINISH:
 	case GT_PROBE_HTTP_SERVER_HIJACK:
@@ -83,6 +87,10 @@ static __always_inline int dispatch(struct pt_regs *ctx, u32 probe)
 	case GT_PROBE_XNET_SERVER_FINISH:
 	case GT_PROBE_XNET_SERVER_PANIC:
 		return server_end(ctx, proc, which);
+	case GT_PROBE_FASTHTTP_SERVER_FINISH:
+	case GT_PROBE_FASTHTTP_SERVER_HIJACK:
+	case GT_PROBE_FASTHTTP_CONN_CLOSE:
+		return fasthttp_end(ctx, proc, which);
 	case GT_PROBE_HTTP_CLIENT_START:
 	case GT_PROBE_XNET_CLIENT_START:
 	case GT_PROBE_GRPC_CLIENT_START:
@@ -159,6 +167,10 @@ PROGRAM(probe_sql_start, GT_PROBE_SQL_START)
 PROGRAM(probe_sql_end, GT_PROBE_SQL_END)
 PROGRAM(probe_redis_start, GT_PROBE_REDIS_START)
 PROGRAM(probe_redis_end, GT_PROBE_REDIS_END)
+PROGRAM(probe_fasthttp_start, GT_PROBE_FASTHTTP_SERVER_START)
+PROGRAM(probe_fasthttp_finish, GT_PROBE_FASTHTTP_SERVER_FINISH)
+PROGRAM(probe_fasthttp_hijack, GT_PROBE_FASTHTTP_SERVER_HIJACK)
+PROGRAM(probe_fasthttp_close, GT_PROBE_FASTHTTP_CONN_CLOSE)
 
 static __always_inline int send_lifecycle(u16 kind, u32 tgid)
 {

@@ -14,31 +14,6 @@
 /* codes.Unknown */
 #define CODE_UNKNOWN 2
 
-/* Copies the address and port of the net.TCPAddr at `addr`; gives the address's length. */
-static __always_inline u8 copy_tcp_address(const struct gt_process *proc, u64 addr, u8 *ip, u16 *port)
-{
-	/* IP's pointer, length and capacity, and the port. */
-	u64 fields[4] = {};
-
-	if (bpf_probe_read_user(fields, sizeof(fields), (void *)(addr + proc->grpc.tcp_ip)))
-		return 0;
-	*port = fields[3];
-	if (fields[1] == 4)
-		return bpf_probe_read_user(ip, 4, (void *)fields[0]) ? 0 : 4;
-	if (fields[1] == 16)
-		return bpf_probe_read_user(ip, 16, (void *)fields[0]) ? 0 : 16;
-	return 0;
-}
-
-/* The same of a net.Addr, which may be no *net.TCPAddr. */
-static __always_inline u8 copy_address(const struct gt_process *proc, struct go_iface addr, u8 *ip,
-				       u16 *port)
-{
-	if (!addr.tab || dynamic_type(addr.tab) != proc->grpc.tcp_addr)
-		return 0;
-	return copy_tcp_address(proc, addr.data, ip, port);
-}
-
 /* Both ends of a server's connection, whose addresses are of one type and mostly neighbours. */
 static __always_inline void copy_ends(const struct gt_process *proc, u64 transport,
 				      struct gt_rpc_event *event)

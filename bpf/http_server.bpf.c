@@ -41,7 +41,10 @@ static __noinline int read_request_headers(const struct gt_process *proc,
 {
 	struct found_headers found = {};
 
-	scan_headers(proc, state->headers, &found);
+	if (state->fast)
+		scan_pairs(proc, state, &found);
+	else
+		scan_headers(proc, state->headers, &found);
 	state->user_agent = found.user_agent.ptr;
 	state->user_agent_len = found.user_agent.len;
 	if (found.traceparent.ptr) {
@@ -154,13 +157,15 @@ static __always_inline bool accept_request(struct pt_regs *ctx, const struct gt_
 /*
  * The start of a request. Most begin in serverHandler.ServeHTTP(sh, rw http.ResponseWriter, req
  * *http.Request), those of handlers that HTTP/2 was given directly in (*serverConn).runHandler(sc,
- * rw *responseWriter, req, handler), and gRPC's in (*Server).handleStream(s, transport, stream).
+ * rw *responseWriter, req, handler), gRPC's in (*Server).handleStream(s, transport, stream), and
+ * fasthttp's before its handler is called.
  * Requests of HTTP/2 have goroutines, and so states, of their own. One function for all sites, so that
  * the verifier goes through what follows once.
  */
 static __noinline int server_start(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
 {
 	bool stream = probe == GT_PROBE_HTTP2_STREAM_START || probe == GT_PROBE_XNET_SERVER_START;
+	bool fast = probe == GT_PROBE_FASTHTTP_SERVER_START;
 	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
 	struct server_state *state = state_of(&servers, &key, &new_state, GT_DROP_SERVER_MAP_FULL);
 	u64 second = GO_ARG1(ctx), third = GO_ARG2(ctx);
@@ -169,6 +174,8 @@ static __noinline int server_start(struct pt_regs *ctx, const struct gt_process 
 	/* Keeps clang from reading one of them at a computed place, which the verifier refuses. */
 	asm volatile("" : "+r"(second), "+r"(third));
 	if (!state)
+		return 0;
+	if (fast && state->active && is_nested(ctx, proc, state))
 		return 0;
 	if (probe == GT_PROBE_HTTP_SERVER_START && state->active && state->http2 &&
 	    state->resp == third) {
@@ -181,7 +188,11 @@ static __noinline int server_start(struct pt_regs *ctx, const struct gt_process 
 		count_drop(GT_DROP_SERVER_UNFINISHED);
 	state->active = 0;
 	state->resp = stream ? second : third;
-	if (probe == GT_PROBE_GRPC_SERVER_START) {
+	state->fast = fast;
+	if (fast) {
+		state->req = fast_context(ctx, proc);
+		accepted = accept_fast(proc, &key, state);
+	} else if (probe == GT_PROBE_GRPC_SERVER_START) {
 		accepted = accept_stream(ctx, proc, state);
 	} else if (stream) {
 		bool own = probe == GT_PROBE_HTTP2_STREAM_START;
@@ -193,7 +204,7 @@ static __noinline int server_start(struct pt_regs *ctx, const struct gt_process 
 		accepted = accept_request(ctx, proc, state);
 	}
 	if (accepted) {
-		if (probe != GT_PROBE_GRPC_SERVER_START)
+		if (probe != GT_PROBE_GRPC_SERVER_START && !fast)
 			find_request(proc, state);
 		return begin_request(proc, state);
 	}

@@ -41,10 +41,27 @@ struct server_state {
 	u8 processors; /* how many of `caches` are set */
 	u8 alone; /* the goroutine serves nothing else */
 	u8 rpc; /* enum rpc_kind */
-	u8 pad;
+	u8 fast; /* fasthttp's: `req` is the RequestCtx, and the strings are in fast_requests */
 	u64 ended_ns; /* when the goroutine's last request ended, 0: it serves one only */
 	/* The request as it was at the start, to be read field by field without a fault each. */
 	u64 request[REQUEST_BYTES / 8];
+};
+
+/* What fasthttp's request said at its start: it uses the memory again, also for what it sends on. */
+struct fast_request {
+	s64 size;
+	u8 proto_major;
+	u8 proto_minor;
+	u16 flags; /* GT_HTTP_* */
+	u16 method_len;
+	u16 target_len;
+	u16 host_len;
+	u16 user_agent_len;
+	u32 pad;
+	char method[16] GT_WORDS;
+	char host[112] GT_WORDS;
+	char user_agent[128] GT_WORDS;
+	char target[256] GT_WORDS;
 };
 
 /* What of gRPC a goroutine serves. */
@@ -217,6 +234,14 @@ struct {
 	__type(key, struct gt_key);
 	__type(value, struct server_state);
 } servers SEC(".maps");
+
+/* By goroutine, as `servers`. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct gt_key);
+	__type(value, struct fast_request);
+} fast_requests SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -70,25 +70,6 @@ static __noinline int start_go_redis(struct pt_regs *ctx, const struct gt_proces
 	return 1;
 }
 
-/* The other side of a connection, also below TLS. */
-static __always_inline void fill_redigo_peer(const struct gt_process *proc, u64 conn,
-					     struct gt_redis_event *event)
-{
-	const struct gt_redigo *redigo = &proc->redigo;
-	struct go_iface inner = read_iface(conn + redigo->conn);
-	u64 type = dynamic_type(inner.tab), file;
-
-	if (redigo->tls_conn && type == redigo->tls_conn) {
-		inner = read_iface(inner.data + redigo->tls_inner);
-		type = dynamic_type(inner.tab);
-	}
-	if (!redigo->tcp_conn || type != redigo->tcp_conn)
-		return;
-	file = read_u64(inner.data + redigo->conn_fd);
-	event->peer_len = copy_address(proc, read_iface(file + redigo->fd_remote), event->peer,
-				       &event->peer_port);
-}
-
 /* (*conn).DoWithTimeout(c, timeout, cmd string, args ...interface{}) */
 static __noinline int start_redigo(struct pt_regs *ctx, const struct gt_process *proc,
 				   struct redis_call *state)
@@ -105,7 +86,8 @@ static __noinline int start_redigo(struct pt_regs *ctx, const struct gt_process 
 	state->event.args = x86_register(ctx, 8) + 1;
 	state->event.name_len = copy_bytes(state->event.name, sizeof(state->event.name), name);
 	state->event.db = -1;
-	fill_redigo_peer(proc, conn, &state->event);
+	state->event.peer_len = copy_peer(proc, read_iface(conn + proc->redigo.conn),
+					  state->event.peer, &state->event.peer_port);
 	return 1;
 }
 

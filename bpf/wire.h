@@ -43,7 +43,11 @@ enum gt_probe {
 	GT_PROBE_SQL_END = 24,
 	GT_PROBE_REDIS_START = 25,
 	GT_PROBE_REDIS_END = 26,
-	GT_PROBE_COUNT = 27,
+	GT_PROBE_FASTHTTP_SERVER_START = 27,
+	GT_PROBE_FASTHTTP_SERVER_FINISH = 28,
+	GT_PROBE_FASTHTTP_SERVER_HIJACK = 29,
+	GT_PROBE_FASTHTTP_CONN_CLOSE = 30,
+	GT_PROBE_COUNT = 31, /* gt_process.guards has 32 bits */
 };
 
 /* Why something seen was not reported; index of the drop counters. */
@@ -101,6 +105,7 @@ enum gt_outcome {
 #define GT_HTTP_TLS 1
 #define GT_HTTP_RAW_PATH 2 /* the path is as sent; otherwise it is decoded */
 #define GT_HTTP_TRACESTATE 4 /* a GT_EVENT_TRACESTATE of the same span went before */
+#define GT_HTTP_PEER_ADDRESS 16 /* `peer` holds 4 or 16 bytes of address, and at 16 the port */
 #define GT_HTTP_LINE 8 /* `target` starts with the method and a space, target_len counts them */
 
 struct gt_event_header {
@@ -348,6 +353,7 @@ enum gt_type_role {
 	GT_TYPE_SQL_NUMBER = 11, /* an error whose number is at `first`, of `second` bytes */
 	GT_TYPE_GRPC_STATUS = 9, /* an error that holds a pointer to a gRPC status at `first` */
 	GT_TYPE_REDIS_ERROR = 12, /* what a Redis server answered, as the string at `first` */
+	GT_TYPE_REQUEST_CONTEXT = 13, /* of fasthttp: the pointer at `first`; GT_NONE: itself */
 };
 
 /* What is known of a type that interface values hold. */
@@ -412,28 +418,7 @@ struct gt_grpc {
 };
 _Static_assert(sizeof(struct gt_grpc) == 72, "wire");
 
-/* Two libraries of the same authors: github.com/go-redis/redis/v8, github.com/redis/go-redis/v9. */
-#define GT_REDIS_LIBRARIES 2
-struct gt_redis {
-	__u64 set_up_pool; /* *pool.SingleConnPool, of clients that set up a connection */
-	__u64 string; /* the type string */
-	__u16 client_pool, client_opt; /* baseClient */
-	__u16 opt_addr, opt_db; /* Options */
-	__u16 cmd_args, cmd_err; /* baseCmd */
-	__u16 node_client; /* clusterNode */
-	__u16 client_base; /* Client */
-};
-_Static_assert(sizeof(struct gt_redis) == 32, "wire");
-
-/* github.com/gomodule/redigo: its conn, and what of net and crypto/tls it stands on. */
-struct gt_redigo {
-	__u64 tcp_conn; /* *net.TCPConn */
-	__u64 tls_conn; /* *tls.Conn */
-	__u16 pending, conn;
-	__u16 conn_fd, fd_remote, tls_inner;
-	__u16 pad[3];
-};
-_Static_assert(sizeof(struct gt_redigo) == 32, "wire");
+#include "libraries.h"
 
 /* Constants of one process, by tgid. Offsets are in bytes, GT_NONE where there is no such field. */
 struct gt_process {
@@ -465,13 +450,15 @@ struct gt_process {
 	__u16 response_proto_major, response_proto_minor;
 	__u16 response_request;
 	__u16 alternate_response; /* stack offset of the response, GT_NONE: in its register */
-	__u16 pad[3];
+	__u16 g_panic;
+	__u16 pad[2];
 	struct gt_request requests[GT_REQUEST_KINDS];
 	struct gt_http2 http2[GT_HTTP2_KINDS];
 	struct gt_grpc grpc;
 	struct gt_redis redis[GT_REDIS_LIBRARIES];
 	struct gt_redigo redigo;
+	struct gt_fasthttp fasthttp;
 };
-_Static_assert(sizeof(struct gt_process) == 408, "wire");
+_Static_assert(sizeof(struct gt_process) == 488, "wire");
 
 #endif

@@ -7,6 +7,7 @@
 
 pub(crate) mod amd64;
 pub(crate) mod arm64;
+pub(crate) mod calls;
 pub(crate) mod errors;
 pub(crate) mod rows;
 

@@ -37,7 +37,7 @@ pub use moduledata::Moduledata;
 pub use pclntab::{Function, Pclntab};
 pub use rtype::{Field, Kind, MapShape, Shape, ShapeField, Shapes, SwissMap, Type, Types};
 
-use code::{Found, amd64, arm64, errors, rows};
+use code::{Found, amd64, arm64, calls, errors, rows};
 
 /// A function larger than this is not disassembled for anchors or sites.
 const MAX_CODE: u64 = 1 << 20;
@@ -312,6 +312,23 @@ impl<'d> Binary<'d> {
     /// reads the field at `field`, and the other one. x86-64 only.
     pub fn closure_variables(&self, closure: &Function<'_>, field: u64) -> Option<(u64, u64)> {
         errors::closure_variables(self.amd64_code(closure)?, closure.entry, field)
+    }
+
+    /// In `function`, the only call of the closure in the field at `field` of a structure: the last
+    /// emulated instruction before it, and how far from the stack pointer its one argument then is.
+    /// x86-64 only.
+    pub fn closure_call_site(&self, function: &Function<'_>, field: u64) -> Option<(Site, u32)> {
+        let code = self.amd64_code(function)?;
+        let (found, slot) = calls::closure_call(code, function.entry, field)?;
+        Some((self.site(function, found)?, slot))
+    }
+
+    /// As [`Self::entry_site`], but of a function that checks no stack it may be one at which arguments
+    /// are lost.
+    pub fn early_site(&self, function: &Function<'_>) -> Option<Site> {
+        let site = self.entry_site(function).filter(|site| !site.kind.is_single_stepped());
+        let found = || calls::early_site(self.amd64_code(function)?, function.entry);
+        site.or_else(|| self.site(function, found()?)).or_else(|| self.entry_site(function))
     }
 
     fn amd64_code(&self, function: &Function<'_>) -> Option<&'d [u8]> {

@@ -40,6 +40,7 @@ const HTTP: Seen = Seen::As(&[
 const SERVER: Seen = Seen::As(&[Ability::HttpServer, Ability::Http2Server]);
 const GRPC: Seen = Seen::As(&[Ability::GrpcServer, Ability::GrpcClient]);
 const SQL: Seen = Seen::As(&[Ability::Sql]);
+const FAST_HTTP: Seen = Seen::Inside(Ability::FastHttp);
 const REDIS: Seen = Seen::Inside(Ability::Redis);
 
 /// Modules without their major version.
@@ -57,8 +58,8 @@ const KNOWN: [(&str, Seen); 22] = [
     ("github.com/go-sql-driver/mysql", SQL),
     ("modernc.org/sqlite", SQL),
     ("github.com/mattn/go-sqlite3", SQL),
-    ("github.com/valyala/fasthttp", Seen::Not),
-    ("github.com/gofiber/fiber", Seen::Not),
+    ("github.com/valyala/fasthttp", FAST_HTTP),
+    ("github.com/gofiber/fiber", FAST_HTTP),
     ("github.com/cloudwego/hertz", Seen::Not),
     ("github.com/redis/go-redis", REDIS),
     ("github.com/go-redis/redis", REDIS),

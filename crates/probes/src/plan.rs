@@ -5,6 +5,7 @@
 //! loaded. An instrument adds its sites and offsets in a file of its own below `plan/`.
 
 mod databases;
+mod fasthttp;
 mod grpc;
 mod http;
 mod http2;
@@ -57,8 +58,10 @@ pub enum Ability {
     Http2Server,
     /// HTTP/2 requests that are made.
     Http2Client,
-    /// Requests that fasthttp serves.
+    /// Requests that fasthttp serves, also for fiber.
     FastHttp,
+    /// Requests that hertz serves.
+    Hertz,
     /// gRPC calls that are served.
     GrpcServer,
     /// gRPC calls that are made.
@@ -82,6 +85,7 @@ impl Ability {
             Ability::Http2Server => "http2-server",
             Ability::Http2Client => "http2-client",
             Ability::FastHttp => "fasthttp-server",
+            Ability::Hertz => "hertz-server",
             Ability::GrpcServer => "grpc-server",
             Ability::GrpcClient => "grpc-client",
             Ability::Sql => "sql",
@@ -144,6 +148,7 @@ impl Plan {
         runtime::plan(&context, &mut plan, options);
         // What they say comes first: it explains best why nothing is seen.
         others::plan(&context, &mut plan);
+        fasthttp::plan(&context, &mut plan);
         http::plan_server(&context, &mut plan);
         http::plan_client(&context, &mut plan);
         http2::plan(&context, &mut plan);
@@ -194,6 +199,7 @@ impl Plan {
             &mut out.skip_alternate,
             &mut out.bad_conn,
             &mut out.dial_conn,
+            &mut out.fasthttp.workers,
         ] {
             *address = moved(*address);
         }

@@ -399,5 +399,9 @@ fn single_program(probe: Probe) -> &'static str {
         Probe::SqlEnd => "probe_sql_end",
         Probe::RedisStart => "probe_redis_start",
         Probe::RedisEnd => "probe_redis_end",
+        Probe::FasthttpServerStart => "probe_fasthttp_start",
+        Probe::FasthttpServerFinish => "probe_fasthttp_finish",
+        Probe::FasthttpServerHijack => "probe_fasthttp_hijack",
+        Probe::FasthttpConnClose => "probe_fasthttp_close",
     }
 }

@@ -27,6 +27,7 @@ const FLAG_TLS: u16 = 1;
 const FLAG_RAW_PATH: u16 = 2;
 const FLAG_TRACESTATE: u16 = 4;
 const FLAG_LINE: u16 = 8;
+const FLAG_PEER_ADDRESS: u16 = 16;
 
 const FLAG_NO_CODE: u16 = 4;
 
@@ -148,7 +149,7 @@ fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
         method,
         target,
         host: text(slots.host, event.host_len),
-        peer: text(slots.peer, event.peer_len),
+        peer: peer(slots),
         user_agent: text(slots.user_agent, event.user_agent_len),
         route: text(slots.route, event.route_len),
         error_text: text(slots.text, event.text_len),
@@ -240,6 +241,18 @@ fn address(bytes: &[u8; 16], len: u8, port: u16) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
+/// The peer's address and port, which fasthttp's requests have as numbers.
+fn peer(slots: &Slots<'_>) -> Text {
+    if slots.head.flags & FLAG_PEER_ADDRESS == 0 {
+        return text(slots.peer, slots.head.peer_len);
+    }
+    let found = slots.peer.split_first_chunk::<16>().and_then(|(ip, rest)| {
+        let (port, _) = rest.split_first_chunk::<2>()?;
+        address(ip, u8::try_from(slots.head.peer_len).ok()?, u16::from_le_bytes(*port))
+    });
+    found.map_or_else(Text::default, |peer| Text { value: peer.to_string(), truncated: false })
+}
+
 /// Method and target where they came in one piece, as they stand in the request line.
 fn request_line(slots: &Slots<'_>) -> (Text, Text) {
     let method_len = slots.head.method_len;
@@ -283,6 +296,26 @@ mod tests {
         assert_eq!(decode(&record), Err(DecodeError::Short(100)));
         record[0] = 99;
         assert_eq!(decode(&record), Err(DecodeError::Kind(99)));
+    }
+
+    #[test]
+    fn peers_are_addresses_of_either_kind() {
+        let mut record = vec![0u8; 872];
+        record[..2].copy_from_slice(&HTTP_SERVER.to_le_bytes());
+        record[104] = 16; // flags
+        record[112] = 4; // peer_len
+        record[136..140].copy_from_slice(&[10, 0, 0, 9]);
+        record[152..154].copy_from_slice(&8080u16.to_le_bytes());
+        let peer = |record: &[u8]| match decode(record) {
+            Ok(Event::Http(event)) => event.peer.value,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(peer(&record), "10.0.0.9:8080");
+        record[112] = 16;
+        record[136..152].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(peer(&record), "[::1]:8080");
+        record[112] = 5;
+        assert_eq!(peer(&record), "");
     }
 
     proptest! {

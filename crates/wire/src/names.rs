@@ -81,6 +81,14 @@ numbered! {
         RedisStart = 25, "redis_start";
         /// Where it ends, or a part of it.
         RedisEnd = 26, "redis_end";
+        /// fasthttp: in `(*Server).serveConn`, before the handler is called; or fiber's handler.
+        FasthttpServerStart = 27, "fasthttp_server_start";
+        /// After the response was written; or fiber's `(*App).ReleaseCtx`.
+        FasthttpServerFinish = 28, "fasthttp_server_finish";
+        /// Where the connection is taken over.
+        FasthttpServerHijack = 29, "fasthttp_server_hijack";
+        /// What `(*Server).serveConn` defers: the connection is over, perhaps by a panic.
+        FasthttpConnClose = 30, "fasthttp_conn_close";
     }
 }
 

@@ -2,13 +2,14 @@
 //! and values are written by `probes`.
 
 mod constants;
+mod libraries;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub use constants::{
-    Grpc, Http2, NO_REGISTER, Process, Redigo, Redis, Request, SITE_ERRORS, SITE_QUIET, Site,
-    SiteKey,
+    Grpc, Http2, NO_REGISTER, Process, Redis, Request, SITE_ERRORS, SITE_QUIET, Site, SiteKey,
 };
+pub use libraries::{FastHttp, Redigo};
 
 /// An offset that the binary does not have (`GT_NONE`).
 pub const NONE: u16 = 0xffff;
@@ -221,6 +222,8 @@ pub enum TypeRole {
     SqlNumber = 11,
     /// What a Redis server answered, as the string at `first`.
     RedisError = 12,
+    /// A context of fasthttp: the pointer to it is at `first`; none: it is the context itself.
+    RequestContext = 13,
 }
 
 /// What is known of a Go type that interface values hold.

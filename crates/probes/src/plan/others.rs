@@ -4,18 +4,11 @@
 use super::{Ability, Context, Plan};
 
 /// A function that is linked in when the server is used, and what is missing then.
-const SERVERS: [(&str, Ability, &str); 2] = [
-    (
-        "github.com/valyala/fasthttp.(*Server).Serve",
-        Ability::FastHttp,
-        "github.com/valyala/fasthttp has an HTTP of its own, which is not traced yet",
-    ),
-    (
-        "github.com/cloudwego/hertz/pkg/protocol/http1.(*Server).Serve",
-        Ability::FastHttp,
-        "github.com/cloudwego/hertz has an HTTP of its own, which is not traced yet",
-    ),
-];
+const SERVERS: [(&str, Ability, &str); 1] = [(
+    "github.com/cloudwego/hertz/pkg/protocol/http1.(*Server).Serve",
+    Ability::Hertz,
+    "github.com/cloudwego/hertz has an HTTP of its own, which is not traced yet",
+)];
 
 pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     for (function, ability, why) in SERVERS {

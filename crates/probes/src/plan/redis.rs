@@ -140,21 +140,13 @@ fn redigo(context: &Context<'_, '_>, plan: &mut Plan) -> Option<()> {
     let reply = binary.function(&format!("{REDIGO}.(*conn).readReply"))?;
     let replies = binary.branch_sites(&binary.function(&name)?, &reply, 4);
     let conn = |field| context.offset(&format!("{REDIGO}.conn"), &[field]);
-    let found = raw::Redigo {
-        tcp_conn: context.pointer_to("net.TCPConn", &["CloseRead", "SetNoDelay"]),
-        tls_conn: context.pointer_to("crypto/tls.Conn", &["Handshake", "ConnectionState"]),
-        pending: conn("pending"),
-        conn: conn("conn"),
-        conn_fd: context.offset("net.TCPConn", &["conn", "fd"]),
-        fd_remote: context.offset("net.netFD", &["raddr"]),
-        tls_inner: context.offset("crypto/tls.Conn", &["conn"]),
-        pad: [0; 3],
-    };
-    if replies.is_empty() || found.pending == NONE || found.conn == NONE {
+    let (pending, inner) = (conn("pending"), conn("conn"));
+    if replies.is_empty() || pending == NONE || inner == NONE {
         return None;
     }
-    grpc::addresses(context, plan);
-    plan.constants.redigo = found;
+    connections(context, plan);
+    plan.constants.redigo.pending = pending;
+    plan.constants.redigo.conn = inner;
     plan.add_described(Probe::RedisStart, &name, start, described(RedisSite::Do, 0, None));
     for site in replies {
         let found = described(RedisSite::Reply, 0, Some(CX_DI));
@@ -163,4 +155,15 @@ fn redigo(context: &Context<'_, '_>, plan: &mut Plan) -> Option<()> {
     let found = raw::Site { flags: SITE_QUIET, ..described(RedisSite::Fatal, 0, Some(BX_CX)) };
     plan.add_rare(Probe::RedisEnd, &fatal, failed, found);
     Some(())
+}
+
+/// How to find the other side of a `net.Conn`.
+pub(super) fn connections(context: &Context<'_, '_>, plan: &mut Plan) {
+    grpc::addresses(context, plan);
+    let found = &mut plan.constants.redigo;
+    found.tcp_conn = context.pointer_to("net.TCPConn", &["CloseRead", "SetNoDelay"]);
+    found.tls_conn = context.pointer_to("crypto/tls.Conn", &["Handshake", "ConnectionState"]);
+    found.conn_fd = context.offset("net.TCPConn", &["conn", "fd"]);
+    found.fd_remote = context.offset("net.netFD", &["raddr"]);
+    found.tls_inner = context.offset("crypto/tls.Conn", &["conn"]);
 }

@@ -4,7 +4,7 @@
 use gobin::{Kind, Type};
 use wire::raw::{self, TypeRole};
 
-use super::{Context, Plan, grpc, redis};
+use super::{Context, Plan, fasthttp, grpc, redis};
 
 /// Structs nested deeper than this are not looked into.
 const MAX_NESTING: usize = 4;
@@ -47,6 +47,9 @@ fn role(role: TypeRole, first: u64, second: u64) -> Option<raw::Type> {
 /// Where a context keeps the context that it was derived from.
 fn parent_of<'d>(context: &Context<'_, 'd>, typ: &Type<'d>) -> Option<raw::Type> {
     let target = behind(context, typ);
+    if let Some(found) = fasthttp::request_context(context, &target) {
+        return role(TypeRole::RequestContext, found.into(), 0);
+    }
     if let Some(offset) = context_in(context, &target, MAX_NESTING) {
         return role(TypeRole::Context, offset, 0);
     }

@@ -4,6 +4,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::NONE;
+use super::libraries::{FastHttp, Redigo};
 
 /// No register (`GT_NO_REGISTER`).
 pub const NO_REGISTER: u8 = 0xff;
@@ -254,35 +255,6 @@ impl Redis {
     };
 }
 
-/// Offsets in redigo (`struct gt_redigo`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[expect(missing_docs, reason = "each is the Go field or type of its name")]
-#[repr(C)]
-pub struct Redigo {
-    pub tcp_conn: u64,
-    pub tls_conn: u64,
-    pub pending: u16,
-    pub conn: u16,
-    pub conn_fd: u16,
-    pub fd_remote: u16,
-    pub tls_inner: u16,
-    pub pad: [u16; 3],
-}
-
-impl Redigo {
-    /// Offsets of nothing.
-    pub const ABSENT: Self = Self {
-        tcp_conn: 0,
-        tls_conn: 0,
-        pending: NONE,
-        conn: NONE,
-        conn_fd: NONE,
-        fd_remote: NONE,
-        tls_inner: NONE,
-        pad: [0; 3],
-    };
-}
-
 /// Constants of one process (`struct gt_process`). Offsets are in bytes, [`NONE`] where absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[expect(missing_docs, reason = "each is the Go field of its name")]
@@ -326,7 +298,8 @@ pub struct Process {
     pub response_proto_minor: u16,
     pub response_request: u16,
     pub alternate_response: u16,
-    pub pad: [u16; 3],
+    pub g_panic: u16,
+    pub pad: [u16; 2],
     /// `net/http.Request`, and `ServerRequest` of Go 1.27's HTTP/2.
     pub requests: [Request; 2],
     /// net/http's own HTTP/2, and that of `golang.org/x/net`.
@@ -335,6 +308,7 @@ pub struct Process {
     /// go-redis 8 and 9.
     pub redis: [Redis; 2],
     pub redigo: Redigo,
+    pub fasthttp: FastHttp,
 }
 
 impl Process {
@@ -378,12 +352,14 @@ impl Process {
         response_proto_minor: NONE,
         response_request: NONE,
         alternate_response: NONE,
-        pad: [0; 3],
+        g_panic: NONE,
+        pad: [0; 2],
         requests: [Request::ABSENT; 2],
         http2: [Http2::ABSENT; 2],
         grpc: Grpc::ABSENT,
         redis: [Redis::ABSENT; 2],
         redigo: Redigo::ABSENT,
+        fasthttp: FastHttp::ABSENT,
     };
 }
 
@@ -392,5 +368,4 @@ const _: () = assert!(size_of::<Http2>() == 16);
 const _: () = assert!(size_of::<Site>() == 32);
 const _: () = assert!(size_of::<Grpc>() == 72);
 const _: () = assert!(size_of::<Redis>() == 32);
-const _: () = assert!(size_of::<Redigo>() == 32);
-const _: () = assert!(size_of::<Process>() == 408);
+const _: () = assert!(size_of::<Process>() == 488);

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * How a request that fasthttp serves starts: what http_server.bpf.c needs to begin it. Its end is in
+ * fasthttp.bpf.c. Memory of a request is used again for the next one, and for what the program makes
+ * of it, so that strings are read at once.
+ */
+#ifndef GOTAP_FASTHTTP_START_H
+#define GOTAP_FASTHTTP_START_H
+
+/* Headers of a request that are looked at, beside those that it has a field for. */
+#define MAX_PAIRS 256
+/* Copies a string into the slot `name` of `request`. */
+#define FILL_FAST(request, name, from) \
+	((request)->name##_len = copy_bytes((request)->name, sizeof((request)->name), from))
+
+static const struct fast_request new_fast_request;
+
+/* Which of the headers that are looked for the argsKV at `pair` holds: 1, 2, or 0 for none. */
+__noinline u32 match_pair(u64 pair)
+{
+	u64 key[2] = {};
+	u32 found;
+
+	bpf_probe_read_user(key, sizeof(key), (void *)pair);
+	found = match_key(key[0], key[1], 0);
+	return found >> 8 & 15 ? 2 : found >> 4 & 15;
+}
+
+/* Finds the headers that matter among those of the request in `state`. */
+static __always_inline void scan_pairs(const struct gt_process *proc,
+				       const struct server_state *state,
+				       struct found_headers *out)
+{
+	struct go_string pairs = read_string(state->headers, 0);
+	u64 at = pairs.ptr;
+
+	for (u32 i = 0; i < MAX_PAIRS; i++) {
+		u32 which;
+
+		if (i >= pairs.len)
+			return;
+		which = match_pair(at);
+		if (which == 1)
+			out->traceparent = read_string(at, proc->fasthttp.pair_value);
+		if (which == 2)
+			out->tracestate = read_string(at, proc->fasthttp.pair_value);
+		at += proc->fasthttp.pair_size;
+	}
+	if (pairs.len > MAX_PAIRS)
+		count_drop(GT_DROP_HEADERS_UNSEEN);
+}
+
+/* HTTP/1.1 unless it says another one: `HTTP/1.0`. */
+static __always_inline void fill_version(struct go_string proto, struct fast_request *out)
+{
+	char text[8] = {};
+
+	out->proto_major = 1;
+	out->proto_minor = 1;
+	if (proto.len != 8 || bpf_probe_read_user(text, sizeof(text), (void *)proto.ptr))
+		return;
+	out->proto_major = text[5] - '0';
+	out->proto_minor = text[7] - '0';
+}
+
+/* Reads what the request at `state->req`, a RequestCtx, says. */
+static __noinline int read_fast_request(const struct gt_process *proc, struct server_state *state,
+					struct fast_request *out)
+{
+	const struct gt_fasthttp *fast = &proc->fasthttp;
+	u64 words[REQUEST_BYTES / 8] = {};
+
+	if (!copy_struct(words, sizeof(words), state->req + fast->header, fast->header_size)) {
+		count_drop(GT_DROP_READ_FAULT);
+		return 0;
+	}
+	__builtin_memcpy(state->request, words, sizeof(words));
+	/* -1 for chunks, -2 without a length: then it has no body. */
+	out->size = (s64)request_u64(state, fast->content_length);
+	if (out->size == -2)
+		out->size = 0;
+	out->flags = read_field(state->req, fast->tls) & 1 ? GT_HTTP_TLS : 0;
+	FILL_FAST(out, method, request_string(state, fast->method));
+	FILL_FAST(out, target, request_string(state, fast->uri));
+	FILL_FAST(out, host, request_string(state, fast->host));
+	FILL_FAST(out, user_agent, request_string(state, fast->user_agent));
+	fill_version(request_string(state, fast->proto), out);
+	return 1;
+}
+
+/* The other side of the connection, which is the same for all of its requests. */
+static __noinline int read_fast_peer(const struct gt_process *proc, struct server_state *state)
+{
+	u8 ip[16] = {};
+	u16 port = 0;
+
+	state->peer_len = copy_peer(proc, read_iface(state->req + proc->fasthttp.conn), ip, &port);
+	__builtin_memcpy(state->peer, ip, sizeof(ip));
+	__builtin_memcpy(state->peer + sizeof(ip), &port, sizeof(port));
+	return 0;
+}
+
+/*
+ * In (*Server).serveConn, before the handler is called with a *RequestCtx from a stack slot; with
+ * fiber in (*App).handler(app, ctx *fasthttp.RequestCtx). Gives whether a request begins.
+ */
+static __noinline int accept_fast(const struct gt_process *proc, const struct gt_key *key,
+				  struct server_state *state)
+{
+	struct fast_request *request =
+		state_of(&fast_requests, key, &new_fast_request, GT_DROP_SERVER_MAP_FULL);
+
+	if (!request || !read_fast_request(proc, state, request))
+		return 0;
+	if (!state->peer_len)
+		read_fast_peer(proc, state);
+	state->headers = state->req + proc->fasthttp.headers;
+	state->context = state->req;
+	state->context_mark = mark_of_request(proc, state->req);
+	state->http2 = 0;
+	state->rpc = RPC_NONE;
+	state->alone = 0;
+	return 1;
+}
+
+static __always_inline u64 fast_context(struct pt_regs *ctx, const struct gt_process *proc)
+{
+	u64 slot = proc->fasthttp.ctx_slot;
+
+	return slot == GT_NONE ? GO_ARG1(ctx) : read_u64(ctx->sp + slot);
+}
+
+/* Whether it is the request that is served already: fiber in fiber, or within net/http. */
+static __always_inline bool is_nested(struct pt_regs *ctx, const struct gt_process *proc,
+				      const struct server_state *state)
+{
+	u64 request = fast_context(ctx, proc);
+
+	return !state->fast || (state->req == request &&
+				state->context_mark == mark_of_request(proc, request));
+}
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/* A part of wire.h: what the programs are told of libraries with structures of their own. */
+#ifndef GOTAP_LIBRARIES_H
+#define GOTAP_LIBRARIES_H
+
+/* Two libraries of the same authors: github.com/go-redis/redis/v8, github.com/redis/go-redis/v9. */
+#define GT_REDIS_LIBRARIES 2
+struct gt_redis {
+	__u64 set_up_pool; /* *pool.SingleConnPool, of clients that set up a connection */
+	__u64 string; /* the type string */
+	__u16 client_pool, client_opt; /* baseClient */
+	__u16 opt_addr, opt_db; /* Options */
+	__u16 cmd_args, cmd_err; /* baseCmd */
+	__u16 node_client; /* clusterNode */
+	__u16 client_base; /* Client */
+};
+_Static_assert(sizeof(struct gt_redis) == 32, "wire");
+
+/* github.com/gomodule/redigo: its conn, and what of net and crypto/tls it stands on. */
+struct gt_redigo {
+	__u64 tcp_conn; /* *net.TCPConn */
+	__u64 tls_conn; /* *tls.Conn */
+	__u16 pending, conn;
+	__u16 conn_fd, fd_remote, tls_inner;
+	__u16 pad[3];
+};
+_Static_assert(sizeof(struct gt_redigo) == 32, "wire");
+
+/* github.com/valyala/fasthttp, in the RequestCtx but where another structure is named; and fiber. */
+struct gt_fasthttp {
+	__u64 workers; /* code that starts the goroutines of connections, 0 unknown */
+	__u32 workers_size;
+	__u32 pad0;
+	__u16 ctx_slot; /* a start has it at this distance from the stack pointer; none: as 2nd argument */
+	__u16 conn_id, conn_requests; /* numbers of the connection, and of the request on it */
+	__u16 conn; /* net.Conn */
+	__u16 tls; /* Request.isTLS */
+	__u16 timeout_response; /* *Response, given in place of the other one */
+	__u16 response;
+	__u16 header, header_size; /* what is copied of Request.Header, and in that: */
+	__u16 method, uri, proto, host, user_agent, content_length;
+	__u16 headers; /* Request.Header.h, an array of argsKV: */
+	__u16 pair_size, pair_value;
+	__u16 status, response_length; /* Response.Header.statusCode, .contentLength */
+	__u16 body_stream, body, body_raw; /* Response */
+	__u16 body_bytes; /* ByteBuffer.B */
+	__u16 fiber_route, fiber_ctx; /* fiber.Ctx.route, .fasthttp */
+	__u16 route_path, route_use; /* fiber.Route.Path, .use */
+	__u16 fiber_iface; /* fiber.Ctx is an interface */
+	__u16 fiber_closure; /* an end is in what is deferred, as ReleaseCtx is inlined there */
+	__u16 pad[2];
+};
+_Static_assert(sizeof(struct gt_fasthttp) == 80, "wire");
+
+#endif

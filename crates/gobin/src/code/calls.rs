@@ -1,0 +1,112 @@
+//! x86-64: where a function calls a closure that a field of a structure holds; and sites at which no
+//! argument is needed.
+//!
+//! Not here: calls of named functions (`amd64`), and what follows a call (`errors`, `rows`).
+
+use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpKind, Register as R};
+
+use super::amd64::{decode, kind, writes};
+use super::{Found, SiteKind};
+
+/// How many instructions before a call its closure and argument are loaded in.
+const LOADS: usize = 8;
+/// How many instructions before a call a site is looked for.
+const NEAR: usize = 24;
+
+/// The only call of the closure in the field at `field` of a structure, with one argument that lies in
+/// a stack slot: the last emulated instruction before it, where the slot has the argument already,
+/// and the slot. Nothing jumps between the two.
+pub(crate) fn closure_call(code: &[u8], start: u64, field: u64) -> Option<(Found, u32)> {
+    let all: Vec<Instruction> = decode(code, start).collect();
+    let mut found = None;
+    for (at, call) in all.iter().enumerate() {
+        if call.mnemonic() != Mnemonic::Call || call.op0_kind() != OpKind::Register {
+            continue;
+        }
+        let Some(slot) = argument(all.get(..at)?, call.op0_register(), field) else { continue };
+        if found.replace((at, slot)).is_some() {
+            return None;
+        }
+    }
+    let (at, slot) = found?;
+    let call = all.get(at)?.ip();
+    for before in all.get(at.saturating_sub(NEAR)..at)?.iter().rev() {
+        match kind(before, code, start) {
+            kind @ (SiteKind::Branch | SiteKind::Call | SiteKind::Nop) => {
+                let between = before.ip() + 1..=call;
+                let jumped = all.iter().any(|i| {
+                    i.op0_kind() == OpKind::NearBranch64
+                        && i.flow_control() != FlowControl::Call
+                        && between.contains(&i.near_branch_target())
+                });
+                return (!jumped).then_some(((before.ip(), kind), slot));
+            }
+            _ if before.flow_control() != FlowControl::Next || stores(before, slot) => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The first emulated instruction that every call of the function reaches, when it does not matter what
+/// became of its arguments.
+pub(crate) fn early_site(code: &[u8], start: u64) -> Option<Found> {
+    for instruction in decode(code, start).take(NEAR) {
+        let kind = kind(&instruction, code, start);
+        if kind != SiteKind::SingleStep {
+            return Some((instruction.ip(), kind));
+        }
+        if instruction.flow_control() != FlowControl::Next {
+            break;
+        }
+    }
+    None
+}
+
+/// The slot of the first argument where what goes ahead of a call through `to` loads that from the
+/// closure in `field`, and no second argument.
+fn argument(before: &[Instruction], to: R, field: u64) -> Option<u32> {
+    let mut info = InstructionInfoFactory::new();
+    let (mut slot, mut code, mut closure) = (None, false, false);
+    for instruction in before.iter().rev().take(LOADS) {
+        if instruction.flow_control() != FlowControl::Next {
+            break;
+        }
+        if slot.is_none() && writes(&mut info, instruction, R::RAX) {
+            slot = Some(load(instruction).filter(|(_, base, _)| *base == R::RSP)?.2);
+        }
+        if !code && writes(&mut info, instruction, to.full_register()) {
+            code = load(instruction)? == (to, R::RDX, 0);
+            if !code {
+                return None;
+            }
+        } else if code && !closure && writes(&mut info, instruction, R::RDX) {
+            let (_, base, at) = load(instruction)?;
+            closure = base != R::RSP && base != R::RIP && u64::from(at) == field;
+            if !closure {
+                return None;
+            }
+        } else if !closure && writes(&mut info, instruction, R::RBX) {
+            return None;
+        }
+    }
+    if closure { slot } else { None }
+}
+
+/// `mov displacement(%base),%to`
+fn load(instruction: &Instruction) -> Option<(R, R, u32)> {
+    let loads = instruction.mnemonic() == Mnemonic::Mov
+        && instruction.op0_kind() == OpKind::Register
+        && instruction.op1_kind() == OpKind::Memory
+        && instruction.memory_index() == R::None;
+    let at = u32::try_from(instruction.memory_displacement64()).ok()?;
+    loads.then(|| (instruction.op0_register(), instruction.memory_base(), at))
+}
+
+/// Whether it writes to this distance from the stack pointer.
+fn stores(instruction: &Instruction, slot: u32) -> bool {
+    instruction.op0_kind() == OpKind::Memory
+        && instruction.memory_base() == R::RSP
+        && instruction.memory_displacement64() == u64::from(slot)
+        && !matches!(instruction.mnemonic(), Mnemonic::Cmp | Mnemonic::Test)
+}

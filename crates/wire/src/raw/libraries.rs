@@ -1,0 +1,119 @@
+//! What the programs are told of libraries with structures of their own: redigo and fasthttp. The rest
+//! is in `constants`.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use super::NONE;
+
+/// Offsets in redigo (`struct gt_redigo`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[expect(missing_docs, reason = "each is the Go field or type of its name")]
+#[repr(C)]
+pub struct Redigo {
+    pub tcp_conn: u64,
+    pub tls_conn: u64,
+    pub pending: u16,
+    pub conn: u16,
+    pub conn_fd: u16,
+    pub fd_remote: u16,
+    pub tls_inner: u16,
+    pub pad: [u16; 3],
+}
+
+impl Redigo {
+    /// Offsets of nothing.
+    pub const ABSENT: Self = Self {
+        tcp_conn: 0,
+        tls_conn: 0,
+        pending: NONE,
+        conn: NONE,
+        conn_fd: NONE,
+        fd_remote: NONE,
+        tls_inner: NONE,
+        pad: [0; 3],
+    };
+}
+
+/// Offsets in fasthttp and fiber (`struct gt_fasthttp`, which says in what).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[expect(missing_docs, reason = "each is the Go field of its name, or explained in the header")]
+#[repr(C)]
+pub struct FastHttp {
+    pub workers: u64,
+    pub workers_size: u32,
+    pub pad0: u32,
+    pub ctx_slot: u16,
+    pub conn_id: u16,
+    pub conn_requests: u16,
+    pub conn: u16,
+    pub tls: u16,
+    pub timeout_response: u16,
+    pub response: u16,
+    pub header: u16,
+    pub header_size: u16,
+    pub method: u16,
+    pub uri: u16,
+    pub proto: u16,
+    pub host: u16,
+    pub user_agent: u16,
+    pub content_length: u16,
+    pub headers: u16,
+    pub pair_size: u16,
+    pub pair_value: u16,
+    pub status: u16,
+    pub response_length: u16,
+    pub body_stream: u16,
+    pub body: u16,
+    pub body_raw: u16,
+    pub body_bytes: u16,
+    pub fiber_route: u16,
+    pub fiber_ctx: u16,
+    pub route_path: u16,
+    pub route_use: u16,
+    pub fiber_iface: u16,
+    pub fiber_closure: u16,
+    pub pad: [u16; 2],
+}
+
+impl FastHttp {
+    /// Offsets of nothing.
+    pub const ABSENT: Self = Self {
+        workers: 0,
+        workers_size: 0,
+        pad0: 0,
+        ctx_slot: NONE,
+        conn_id: NONE,
+        conn_requests: NONE,
+        conn: NONE,
+        tls: NONE,
+        timeout_response: NONE,
+        response: NONE,
+        header: NONE,
+        header_size: 0,
+        method: NONE,
+        uri: NONE,
+        proto: NONE,
+        host: NONE,
+        user_agent: NONE,
+        content_length: NONE,
+        headers: NONE,
+        pair_size: 0,
+        pair_value: 0,
+        status: NONE,
+        response_length: NONE,
+        body_stream: NONE,
+        body: NONE,
+        body_raw: NONE,
+        body_bytes: NONE,
+        fiber_route: NONE,
+        fiber_ctx: NONE,
+        route_path: NONE,
+        route_use: NONE,
+        fiber_iface: 0,
+        fiber_closure: 0,
+        pad: [0; 2],
+    };
+}
+
+const _: () = assert!(size_of::<Redigo>() == 32);
+const _: () = assert!(size_of::<FastHttp>() == 80);
