@@ -257,6 +257,15 @@ __noinline u64 g_of(u64 list, u64 len, u64 goid, u32 at_goid)
 	return 0;
 }
 
+/*
+ * The oldest memories make room for new ones, and that is not counted, as it costs no parent where
+ * goroutines know their creators: the search is done again, from what it was done from before, and if
+ * a structure on the way was used again since, it fails and is counted there. An ancestor's memory
+ * that is gone is like none. Programs built with Go before 1.21 have no search: there a goroutine
+ * whose memory made room can't be told from one that no request started, so that to count it would be
+ * to count all of those. It takes as many goroutines as the map has room for, started by requests
+ * while the one's request is served; ARCHITECTURE.md says so.
+ */
 static __always_inline void remember_lineage(const struct gt_process *proc, u64 goid, u64 root,
 					     u64 span_id)
 {
@@ -283,7 +292,7 @@ static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid
 					 struct parent *out)
 {
 	u64 child = goid, creator = creator_of(proc, g);
-	bool lost = false;
+	bool lost = true;
 	struct gt_key key = key_of(proc, goid);
 	struct lineage *known = bpf_map_lookup_elem(&lineages, &key);
 
@@ -296,13 +305,16 @@ static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid
 				adopt_server(out, state, GT_PARENT_ANCESTOR);
 			return state != NULL;
 		}
-		if (creator <= 1 || !proc->allgptr || proc->g_parent_goid == GT_NONE)
+		lost = creator > 1 && proc->allgptr && proc->g_parent_goid != GT_NONE;
+		if (!lost)
 			break;
 		key.id = creator;
 		state = bpf_map_lookup_elem(&servers, &key);
 		if (state) {
-			if (!state->active || !is_younger(state, child))
+			if (!state->active || !is_younger(state, child)) {
+				lost = false;
 				break;
+			}
 			adopt_server(out, state, GT_PARENT_ANCESTOR);
 			remember_lineage(proc, goid, creator, state->span_id);
 			return 1;
@@ -312,13 +324,14 @@ static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid
 			continue;
 		child = creator;
 		g = g_of(read_u64(proc->allgptr), read_u64(proc->allglen), child, proc->g_goid);
-		if (!g) {
-			count_drop(GT_DROP_LINEAGE_LOST);
-			lost = true;
+		if (!g)
 			break;
-		}
 		creator = creator_of(proc, g);
 	}
+	/* Too far away, or on the way there is one whose structure is not found. */
+	lost = lost && creator > 1;
+	if (lost)
+		count_drop(GT_DROP_LINEAGE_LOST);
 	remember_lineage(proc, goid, 0, 0);
 	/* Nor do those that the same goroutine starts next have to be searched for. */
 	if (child != goid && !lost)
