@@ -190,7 +190,7 @@ static __noinline int redis_end(struct pt_regs *ctx, const struct gt_process *pr
 	else if (state && !is_under_way(ctx, state, operation))
 		state = NULL;
 	if (!state) {
-		/* A connection may fail without an operation, and a hook forbid one. */
+		/* A connection may fail without an operation. */
 		if (!(site->flags & GT_SITE_QUIET))
 			count_drop(GT_DROP_START_UNSEEN);
 		return 0;
