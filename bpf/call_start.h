@@ -26,11 +26,12 @@ static __noinline int call_start(struct pt_regs *ctx, const struct gt_process *p
 		starts = http_call_start(ctx, proc, probe, &context);
 	if (!starts)
 		return 0;
+	starts = unrelated(starts);
 	join_trace(proc, goid, g, context, &parent);
 	if (which == GT_PROBE_SQL_START)
 		return sql_call_join(ctx, proc, goid, &parent);
 	if (which == GT_PROBE_REDIS_START)
-		return redis_call_join(proc, goid, &parent);
+		return redis_call_join(ctx, proc, goid, starts, &parent);
 	if (which == GT_PROBE_GRPC_CLIENT_START)
 		return grpc_call_join(ctx, proc, goid, &parent);
 	return http_call_join(proc, goid, &parent);

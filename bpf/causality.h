@@ -307,6 +307,15 @@ static __always_inline bool is_worker(const struct gt_process *proc, u64 g)
 						 proc->fasthttp.workers_size;
 }
 
+/*
+ * The oldest memories make room for new ones, and that is not counted, as it costs no parent where
+ * goroutines know their creators: the search is done again, from what it was done from before, and if
+ * a structure on the way was used again since, it fails and is counted there. An ancestor's memory
+ * that is gone is like none. Programs built with Go before 1.21 have no search: there a goroutine
+ * whose memory made room can't be told from one that no request started, so that to count it would be
+ * to count all of those. It takes as many goroutines as the map has room for, started by requests
+ * while the one's request is served; ARCHITECTURE.md says so.
+ */
 static __always_inline void remember_lineage(const struct gt_process *proc, u64 goid, u64 root,
 					     u64 span_id)
 {
@@ -333,6 +342,7 @@ static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid
 					 struct parent *out)
 {
 	u64 child = goid, creator = creator_of(proc, g), root = 0;
+	bool lost = true;
 	struct gt_key key = key_of(proc, goid);
 	struct lineage *known = bpf_map_lookup_elem(&lineages, &key);
 
@@ -345,13 +355,15 @@ static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid
 				adopt_server(out, state, GT_PARENT_ANCESTOR);
 			return state != NULL;
 		}
-		if (creator <= 1 || !proc->allgptr || proc->g_parent_goid == GT_NONE)
+		lost = creator > 1 && proc->allgptr && proc->g_parent_goid != GT_NONE;
+		if (!lost)
 			break;
 		key.id = creator;
 		state = bpf_map_lookup_elem(&servers, &key);
 		if (state) {
 			if (!state->active || !is_younger(state, child)) {
 				root = creator;
+				lost = false;
 				break;
 			}
 			adopt_server(out, state, GT_PARENT_ANCESTOR);
@@ -364,15 +376,21 @@ static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid
 		child = creator;
 		g = g_of(read_u64(proc->allgptr), read_u64(proc->allglen), child, proc->g_goid);
 		if (!g) {
-			count_drop(GT_DROP_LINEAGE_LOST);
 			root = LINEAGE_UNKNOWN;
 			break;
 		}
 		if (is_worker(proc, g)) {
 			root = child;
+			lost = false;
 			break;
 		}
+			break;
 		creator = creator_of(proc, g);
+	}
+	/* Too far away, or on the way there is one whose structure is not found. */
+	if (lost && creator > 1) {
+		count_drop(GT_DROP_LINEAGE_LOST);
+		root = LINEAGE_UNKNOWN;
 	}
 	remember_lineage(proc, goid, root, 0);
 	/* Nor do those that the same goroutine starts next have to be searched for. */

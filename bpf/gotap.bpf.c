@@ -24,6 +24,7 @@
 #include "http_client.bpf.c"
 #include "grpc.bpf.c"
 #include "sql.bpf.c"
+#include "redigo.h"
 #include "redis.bpf.c"
 #include "call_start.h"
 

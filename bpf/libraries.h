@@ -22,7 +22,8 @@ struct gt_redigo {
 	__u64 tls_conn; /* *tls.Conn */
 	__u16 pending, conn;
 	__u16 conn_fd, fd_remote, tls_inner;
-	__u16 pad[3];
+	__u16 bw; /* GT_NONE: nothing is asked for by hand */
+	__u16 writer_buf, writer_n; /* bufio.Writer */
 };
 _Static_assert(sizeof(struct gt_redigo) == 32, "wire");
 

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
  * Clients of Redis: go-redis, of which each attempt of a command and each pipeline is a span, of a
- * cluster's what a node gets of it; and redigo, whose Do is one with all that was sent before. Of what
- * is asked, the command's name and how many arguments it has are read, and nothing else.
+ * cluster's what a node gets of it; and redigo, see redigo.h. Of what is asked, the command's name and
+ * how many arguments it has are read, and nothing else.
  */
 
 /* Commands of a pipeline whose errors are looked at. */
 #define MAX_PIPELINE 16
-
-static const struct redis_call new_redis_call;
 
 static __always_inline const struct gt_redis *redis_of(const struct gt_process *proc,
 						       const struct gt_site *site)
@@ -70,28 +68,10 @@ static __noinline int start_go_redis(struct pt_regs *ctx, const struct gt_proces
 	return 1;
 }
 
-/* (*conn).DoWithTimeout(c, timeout, cmd string, args ...interface{}) */
-static __noinline int start_redigo(struct pt_regs *ctx, const struct gt_process *proc,
-				   struct redis_call *state)
-{
-	struct go_string name = { GO_ARG2(ctx), GO_ARG3(ctx) };
-	u64 conn = GO_ARG0(ctx);
+/* What starts: an operation of the goroutine, or one of the connection. */
+enum redis_starts { REDIS_AT_GOROUTINE = 1, REDIS_AT_CONNECTION = 2 };
 
-	state->client = conn;
-	state->event.batch = read_u64(conn + proc->redigo.pending);
-	state->replies = state->event.batch + (name.len != 0);
-	/* A pool asks for the rest of nothing when it takes a connection back. */
-	if (!state->replies)
-		return 0;
-	state->event.args = x86_register(ctx, 8) + 1;
-	state->event.name_len = copy_bytes(state->event.name, sizeof(state->event.name), name);
-	state->event.db = -1;
-	state->event.peer_len = copy_peer(proc, read_iface(conn + proc->redigo.conn),
-					  state->event.peer, &state->event.peer_port);
-	return 1;
-}
-
-/* Gives whether an operation starts, and its context. */
+/* Gives what starts, if anything, and its context. */
 static __noinline int redis_call_start(struct pt_regs *ctx, const struct gt_process *proc,
 				       struct go_iface *context)
 {
@@ -103,6 +83,8 @@ static __noinline int redis_call_start(struct pt_regs *ctx, const struct gt_proc
 
 	if (!site)
 		return 0;
+	if (site->operation == GT_REDIS_FLUSH)
+		return start_pipeline(ctx, proc) ? REDIS_AT_CONNECTION : 0;
 	redigo = site->operation == GT_REDIS_DO;
 	state = state_of(&redis_calls, &key, &new_redis_call, GT_DROP_CLIENT_MAP_FULL);
 	if (!state)
@@ -122,60 +104,23 @@ static __noinline int redis_call_start(struct pt_regs *ctx, const struct gt_proc
 	}
 	if (state->active)
 		count_drop(GT_DROP_CLIENT_UNFINISHED);
-	state->active = 0;
-	state->nested = 0;
+	clear_call(state, site->operation);
 	state->depth = depth;
-	state->arg = 0;
-	state->event.operation = site->operation;
-	state->event.subject = 0;
-	state->event.number = 0;
-	state->event.error = 0;
-	state->event.name_len = 0;
-	state->event.message_len = 0;
-	state->event.address_len = 0;
-	state->event.peer_len = 0;
 	return redigo ? start_redigo(ctx, proc, state) : start_go_redis(ctx, proc, site, state);
 }
 
 /* Begins the span of an operation, whose parent is known now. */
-static __noinline int redis_call_join(const struct gt_process *proc, u64 goid,
-				      const struct parent *parent)
+static __noinline int redis_call_join(struct pt_regs *ctx, const struct gt_process *proc, u64 goid,
+				      u32 starts, const struct parent *parent)
 {
-	struct gt_key key = key_of(proc, goid);
+	bool of_goroutine = starts == REDIS_AT_GOROUTINE;
+	struct gt_key key = of_goroutine ? key_of(proc, goid) : conn_key(proc, GO_ARG0(ctx));
 	struct redis_call *state = bpf_map_lookup_elem(&redis_calls, &key);
 
 	if (!state)
 		return 0;
 	begin_span(&state->event.span, goid, parent);
 	state->active = 1;
-	return 0;
-}
-
-static __noinline int fill_redis_error(const struct gt_process *proc, struct gt_redis_event *event,
-				       const struct go_iface *given)
-{
-	struct found_error error;
-
-	find_error(proc, given, &error);
-	event->subject = error.subject;
-	event->number = error.number;
-	event->error = error.role;
-	event->message_len = copy_bytes(event->message, sizeof(event->message), error.text);
-	return 0;
-}
-
-static __noinline int send_redis(const struct gt_process *proc, struct redis_call *state)
-{
-	struct gt_redis_event *event = &state->event;
-
-	event->header.kind = GT_EVENT_REDIS;
-	event->header.size = sizeof(*event);
-	event->header.process = proc->instance;
-	event->span.end_ns = bpf_ktime_get_ns();
-	event->span.outcome = event->subject ? GT_OUTCOME_ERROR : GT_OUTCOME_DONE;
-	if (bpf_ringbuf_output(&events, event, sizeof(*event), wakeup_flags()))
-		count_drop(GT_DROP_RING_FULL);
-	state->active = 0;
 	return 0;
 }
 
@@ -191,31 +136,6 @@ static __noinline int find_pipeline_error(const struct gt_redis *redis,
 			break;
 	}
 	return 0;
-}
-
-/*
- * redigo got a reply, in AX and BX, or an error, in CX, after which the connection fails. One that is an
- * error is a value of type redis.Error.
- */
-static __noinline int redigo_reply(struct pt_regs *ctx, const struct gt_process *proc,
-				   struct redis_call *state)
-{
-	u64 type_at = GO_ARG0(ctx);
-	struct gt_key key = key_of(proc, type_at);
-	struct gt_type *type;
-
-	if (GO_ARG2(ctx))
-		return 0;
-	type = bpf_map_lookup_elem(&go_types, &key);
-	if (type && type->role == GT_TYPE_REDIS_ERROR && !state->event.subject) {
-		state->event.subject = type_at;
-		state->event.error = type->role;
-		state->event.message_len = copy_bytes(state->event.message,
-						      sizeof(state->event.message),
-						      read_string(GO_ARG1(ctx), type->first));
-	}
-	state->replies--;
-	return state->replies ? 0 : send_redis(proc, state);
 }
 
 /* Whether an end belongs to something nested, which is over then. */
@@ -254,12 +174,23 @@ static __noinline int redis_end(struct pt_regs *ctx, const struct gt_process *pr
 	if (!site)
 		return 0;
 	operation = unrelated(site->operation);
+	if (operation == GT_REDIS_RECEIVE || (operation == GT_REDIS_REPLY && state && state->joins)) {
+		state = pipeline_of(proc, operation == GT_REDIS_RECEIVE ? site_base(ctx, site) :
+									   state->client);
+		return state ? redigo_reply(ctx, proc, state) : 0;
+	}
+	if (operation == GT_REDIS_CLOSE)
+		return forget_pipeline(proc, GO_ARG0(ctx));
 	error = site->error_field == GT_NONE ? site_error(ctx, site) :
 					       read_iface(site_base(ctx, site) + site->error_field);
 	if (state && ends_nested(state, operation, error.tab != 0))
 		return 0;
-	if (!state || !is_under_way(ctx, state, operation)) {
-		/* A connection may fail without an operation, and a hook forbid one. */
+	if (operation == GT_REDIS_FATAL && !(state && is_under_way(ctx, state, operation)))
+		state = pipeline_of(proc, GO_ARG0(ctx));
+	else if (state && !is_under_way(ctx, state, operation))
+		state = NULL;
+	if (!state) {
+		/* A connection may fail without an operation. */
 		if (!(site->flags & GT_SITE_QUIET))
 			count_drop(GT_DROP_START_UNSEEN);
 		return 0;
@@ -276,6 +207,7 @@ static __noinline int redis_end(struct pt_regs *ctx, const struct gt_process *pr
 	/* A constant may lie in a page that nobody had touched yet. */
 	if (!state->event.name_len && state->arg)
 		fill_name(redis_of(proc, site), state);
+	state->failed = operation == GT_REDIS_FATAL;
 	fill_redis_error(proc, &state->event, &error);
-	return send_redis(proc, state);
+	return send_redis(proc, state, bpf_ktime_get_ns());
 }

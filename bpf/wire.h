@@ -262,7 +262,7 @@ struct gt_sql_event {
 };
 _Static_assert(sizeof(struct gt_sql_event) == 1192, "wire");
 
-/* What a site of a Redis client stands for; the first three and the last two are operations, too. */
+/* What a site of a Redis client stands for; some are operations, too. */
 enum gt_redis_site {
 	GT_REDIS_COMMAND = 0, /* an attempt of a command of go-redis */
 	GT_REDIS_PIPELINE = 1, /* its pipelines and transactions, with all their attempts */
@@ -270,8 +270,11 @@ enum gt_redis_site {
 	GT_REDIS_RETRY = 3, /* go-redis has waited before another attempt */
 	GT_REDIS_REPLY = 4, /* redigo got a reply */
 	GT_REDIS_FATAL = 5, /* redigo's connection failed */
-	GT_REDIS_BATCH = 6, /* commands for a node of a cluster, an attempt of them */
+	GT_REDIS_BATCH = 6, /* commands for a node of a cluster, an attempt of them; redigo's by hand */
 	GT_REDIS_TRANSACTION = 7, /* the same between MULTI and EXEC, which are not counted */
+	GT_REDIS_FLUSH = 8, /* redigo sends what it has, and nobody waits yet */
+	GT_REDIS_RECEIVE = 9, /* redigo got a reply, for which somebody waits by hand */
+	GT_REDIS_CLOSE = 10, /* redigo's connection is closed */
 };
 
 /* Commands of a client of Redis: one, or several that were sent together. */

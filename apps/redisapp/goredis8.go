@@ -32,6 +32,7 @@ func clients8(p places) map[string]client {
 		return redis.NewRing(&redis.RingOptions{
 			Addrs:    map[string]string{"shard": addr},
 			Username: user, Password: password, DB: db,
+			HeartbeatFrequency: time.Hour, // what happens meanwhile is for the cases
 		})
 	})
 	add("sentinel8", p.sentinel, func(addr, user, password string, db int) redis.UniversalClient {

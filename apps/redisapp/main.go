@@ -7,7 +7,7 @@
 // case: /v9/get. Clients are v8 (github.com/go-redis/redis/v8), v9 (github.com/redis/go-redis/v9),
 // redigo (github.com/gomodule/redigo), and with the same libraries cluster8, cluster9, astray8,
 // astray9 (clients of the cluster that send everything to the first node), ring8, ring9, sentinel8
-// and sentinel9. Cases are in cases.go; a request is answered with 200 and "CASE ok" or "CASE error:
+// and sentinel9. Cases are in cases.go and byhand.go; a request is answered with 200 and "CASE ok" or "CASE error:
 // TEXT". All keys and values contain "secret", and all keys but one have the same slot.
 package main
 
@@ -54,6 +54,15 @@ func main() {
 		for name, c := range clients {
 			for which, run := range cases {
 				mux.HandleFunc("/"+name+"/"+which, handler(which, c, run))
+			}
+			redigo, ok := c.(*clientRedigo)
+			for which, run := range byHand {
+				run := run
+				if ok {
+					mux.HandleFunc("/"+name+"/"+which, handler(which, c, func(client, context.Context) error {
+						return run(redigo)
+					}))
+				}
 			}
 		}
 	}

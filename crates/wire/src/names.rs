@@ -152,7 +152,7 @@ numbered! {
 }
 
 numbered! {
-    /// What a site of a Redis client stands for. The first three and the last two are operations, too.
+    /// What a site of a Redis client stands for. Some are operations, too.
     RedisSite {
         /// An attempt of a command of go-redis.
         Command = 0, "command";
@@ -166,10 +166,16 @@ numbered! {
         Reply = 4, "reply";
         /// redigo's connection failed.
         Fatal = 5, "fatal";
-        /// Commands for a node of a cluster, an attempt of them.
+        /// Commands for a node of a cluster, an attempt of them; redigo's by hand.
         Batch = 6, "batch";
         /// The same between `MULTI` and `EXEC`, which are not counted.
         Transaction = 7, "transaction";
+        /// redigo sends what it has, and nobody waits yet.
+        Flush = 8, "flush";
+        /// redigo got a reply, for which somebody waits by hand.
+        Receive = 9, "receive";
+        /// redigo's connection is closed.
+        Close = 10, "close";
     }
 }
 

@@ -1,13 +1,14 @@
-//! Clients of Redis: go-redis 8 (from 8.8 on) and 9, and redigo. What they set up connections with is
+//! Clients of Redis: go-redis 8 (from 8.8 on) and 9 here, redigo beside it. What they set up connections with is
 //! told from what the program asks by the type of pool that only that has.
 
 mod cluster;
+mod redigo;
 
 use gobin::{Function, Site};
-use wire::raw::{self, NONE, SITE_QUIET};
+use wire::raw::{self, NONE};
 use wire::{Probe, RedisSite};
 
-use super::{Ability, Context, Plan, grpc};
+use super::{Ability, Context, Plan};
 
 /// Where go-redis 8 and 9 are imported from.
 pub(super) const GO_REDIS: [&str; 2] =
@@ -28,7 +29,6 @@ const CALLERS: [&str; 4] = [
 /// AX, BX, CX, DI and SI by x86's numbers.
 const AX_BX: [u8; 2] = [0, 3];
 const BX_CX: [u8; 2] = [3, 1];
-const CX_DI: [u8; 2] = [1, 7];
 const DI_SI: [u8; 2] = [7, 6];
 
 pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
@@ -41,7 +41,7 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
         }
     }
     if context.binary.function(&format!("{REDIGO}.(*conn).DoWithTimeout")).is_some()
-        && redigo(context, plan).is_none()
+        && redigo::plan(context, plan).is_none()
     {
         plan.miss(Ability::Redis, format!("no site found for {REDIGO}"));
     }
@@ -131,35 +131,9 @@ fn offsets(context: &Context<'_, '_>, package: &str) -> raw::Redis {
     }
 }
 
-fn redigo(context: &Context<'_, '_>, plan: &mut Plan) -> Option<()> {
-    let binary = context.binary;
-    let (name, fatal) =
-        (format!("{REDIGO}.(*conn).DoWithTimeout"), format!("{REDIGO}.(*conn).fatal"));
-    let start = context.entry(&name).ok()?;
-    let failed = context.entry(&fatal).ok()?;
-    let reply = binary.function(&format!("{REDIGO}.(*conn).readReply"))?;
-    let replies = binary.branch_sites(&binary.function(&name)?, &reply, 4);
-    let conn = |field| context.offset(&format!("{REDIGO}.conn"), &[field]);
-    let (pending, inner) = (conn("pending"), conn("conn"));
-    if replies.is_empty() || pending == NONE || inner == NONE {
-        return None;
-    }
-    connections(context, plan);
-    plan.constants.redigo.pending = pending;
-    plan.constants.redigo.conn = inner;
-    plan.add_described(Probe::RedisStart, &name, start, described(RedisSite::Do, 0, None));
-    for site in replies {
-        let found = described(RedisSite::Reply, 0, Some(CX_DI));
-        plan.add_described(Probe::RedisEnd, &name, site, found);
-    }
-    let found = raw::Site { flags: SITE_QUIET, ..described(RedisSite::Fatal, 0, Some(BX_CX)) };
-    plan.add_rare(Probe::RedisEnd, &fatal, failed, found);
-    Some(())
-}
-
 /// How to find the other side of a `net.Conn`.
 pub(super) fn connections(context: &Context<'_, '_>, plan: &mut Plan) {
-    grpc::addresses(context, plan);
+    super::grpc::addresses(context, plan);
     let found = &mut plan.constants.redigo;
     found.tcp_conn = context.pointer_to("net.TCPConn", &["CloseRead", "SetNoDelay"]);
     found.tls_conn = context.pointer_to("crypto/tls.Conn", &["Handshake", "ConnectionState"]);

@@ -17,7 +17,9 @@ pub struct Redigo {
     pub conn_fd: u16,
     pub fd_remote: u16,
     pub tls_inner: u16,
-    pub pad: [u16; 3],
+    pub bw: u16,
+    pub writer_buf: u16,
+    pub writer_n: u16,
 }
 
 impl Redigo {
@@ -30,7 +32,9 @@ impl Redigo {
         conn_fd: NONE,
         fd_remote: NONE,
         tls_inner: NONE,
-        pad: [0; 3],
+        bw: NONE,
+        writer_buf: NONE,
+        writer_n: NONE,
     };
 }
 

@@ -102,6 +102,24 @@ fn nested_goroutines_are_followed_to_depth_ten() -> Result<()> {
     })
 }
 
+/// What is too deep has no parent, and that is counted.
+#[test]
+fn goroutines_too_deep_to_be_followed_are_counted() -> Result<()> {
+    if !can_trace("goroutines_too_deep_to_be_followed_are_counted") {
+        return Ok(());
+    }
+    let (app, _backend) = App::start_pair(&App::newest()?)?;
+    let gotap = Gotap::trace_pid(app.pid())?;
+    app.get("/call/go-deep?n=30", &[])?;
+    gotap.wait_for_spans(2)?;
+    let ended = gotap.stop()?;
+    let clients: Vec<_> = ended.spans.iter().filter(|span| span.is_client()).collect();
+    ensure!(clients.len() == 1 && clients[0].parent == "none", "{clients:#?}");
+    let dropped = ended.summary.dropped;
+    ensure!(dropped.get("lineage_lost") == Some(&1) && dropped.len() == 1, "{dropped:?}");
+    Ok(())
+}
+
 /// A worker that a request started and that outlives it must not blame that request.
 #[test]
 fn a_worker_does_not_blame_who_started_it() -> Result<()> {

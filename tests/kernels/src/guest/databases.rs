@@ -74,6 +74,8 @@ pub(crate) fn redis() -> Result<()> {
             ("/v9/unknown", &[("NONSENSE", "context", Some("ERR"))]),
             ("/redigo/get", &[("GET", "goroutine", None)]),
             ("/redigo/tx", &[("MULTI", "goroutine", None)]),
+            ("/redigo/pipeline", &[("PIPELINE", "goroutine", None)]),
+            ("/redigo/handtx", &[("MULTI", "goroutine", None)]),
             ("/redigo/unknown", &[("NONSENSE", "goroutine", Some("ERR"))]),
         ],
     )
@@ -87,9 +89,9 @@ fn trace(what: &str, (app, arguments): (&str, &[&str]), cases: &Cases) -> Result
     for (path, told) in cases {
         let answer = app.get(path, &[]).with_context(|| (*path).to_owned())?;
         expected.extend_from_slice(told);
-        wait_for(&gotap, expected.len()).with_context(|| format!("{path}: {answer:?}"))?;
+        gotap.wait_for_lines(expected.len()).with_context(|| format!("{path}: {answer:?}"))?;
     }
-    let spans = wait_for(&gotap, expected.len())?;
+    let spans = gotap.wait_for_spans(expected.len())?;
     ensure!(spans.len() == expected.len(), "{}", Span::list(&spans));
     for (span, (name, parent, code)) in spans.iter().zip(expected) {
         ensure!(span.name == name && span.parent == parent, "{}", Span::list(&spans));
@@ -98,25 +100,6 @@ fn trace(what: &str, (app, arguments): (&str, &[&str]), cases: &Cases) -> Result
     let ended = gotap.stop()?;
     ensure!(ended.summary.dropped.is_empty(), "{:?}", ended.summary);
     Ok(())
-}
-
-/// Waits for so many spans, and a moment longer for what should not come.
-fn wait_for(gotap: &Gotap, n: usize) -> Result<Vec<Span>> {
-    let mut wanted = n;
-    loop {
-        let spans = gotap.wait_for_spans(wanted)?;
-        let printed = spans.len();
-        let asked = spans.into_iter().filter(|span| !is_of_client(span)).collect::<Vec<_>>();
-        if asked.len() >= n {
-            return Ok(asked);
-        }
-        wanted = printed + 1;
-    }
-}
-
-/// Some clients of Redis look now and then whether the server lives.
-fn is_of_client(span: &Span) -> bool {
-    span.name == "PING" && span.parent == "none"
 }
 
 /// It refuses to run as root, and runs as the owner of the database.

@@ -2,7 +2,7 @@
 //! from a goroutine of its own, whose function calls what sends them.
 
 use gobin::{Function, Site};
-use wire::raw::{self, NO_REGISTER, NONE, SITE_QUIET};
+use wire::raw::{self, NO_REGISTER, NONE};
 use wire::{Probe, RedisSite};
 
 use super::{AX_BX, Context, Plan, described};
@@ -55,10 +55,9 @@ pub(super) fn plan(
         let found =
             raw::Site { base, context: at, text: commands, ..described(site, library, None) };
         plan.add_described(Probe::RedisStart, &name, start, found);
-        let (name, site, found) =
-            (end.0, end.1, raw::Site { operation: site as u8, library, ..end.2 });
-        // A hook may keep commands from being sent.
-        plan.add_described(Probe::RedisEnd, &name, site, raw::Site { flags: SITE_QUIET, ..found });
+        let (name, end, found) = end;
+        let found = raw::Site { operation: site as u8, library, ..found };
+        plan.add_described(Probe::RedisEnd, &name, end, found);
     }
     Ok(())
 }
