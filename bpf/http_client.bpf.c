@@ -82,6 +82,10 @@ static __noinline int http_call_join(const struct gt_process *proc, u64 goid,
 	state->parent_span_id = parent->span_id;
 	state->trace_flags = parent->trace_flags;
 	state->parent = parent->how;
+	state->flags = 0;
+	if (proc->typed)
+		state->flags = content_of(call_u64(state, proc->requests[0].header),
+					  header_slots(proc), proc->map_group_size);
 	state->phase = CLIENT_ACTIVE;
 	return 0;
 }
@@ -128,7 +132,7 @@ static __always_inline void fill_call(const struct gt_process *proc,
 	head->span.outcome = outcome;
 	head->span.resend = state->resend;
 	head->request_size = call_size(proc, state);
-	head->flags = raw ? GT_HTTP_RAW_PATH : 0;
+	head->flags = state->flags | (raw ? GT_HTTP_RAW_PATH : 0);
 	/* The transport takes no other scheme than http and https. */
 	if (url_string(state, proc->url_scheme).len == 5)
 		head->flags |= GT_HTTP_TLS;

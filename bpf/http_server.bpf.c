@@ -44,6 +44,9 @@ static __noinline int read_request_headers(const struct gt_process *proc,
 	scan_headers(proc, state->headers, &found);
 	state->user_agent = found.user_agent.ptr;
 	state->user_agent_len = found.user_agent.len;
+	if (proc->typed)
+		state->flags |= content_of(state->headers, header_slots(proc),
+					   proc->map_group_size);
 	if (found.traceparent.ptr) {
 		if (!parse_traceparent(found.traceparent.ptr, found.traceparent.len, state)) {
 			state->parent = GT_PARENT_NONE;

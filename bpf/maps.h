@@ -85,7 +85,8 @@ struct client_state {
 	u8 resend;
 	u8 phase; /* enum client_phase */
 	u8 direct; /* begun in golang.org/x/net/http2, not in net/http */
-	u8 pad[3];
+	u8 pad;
+	u16 flags; /* GT_HTTP_* */
 	u64 request[REQUEST_BYTES / 8];
 	u64 url[URL_BYTES / 8];
 	u64 response[RESPONSE_BYTES / 8];

@@ -4,6 +4,7 @@
 //! Addresses in it are those of the file; [`Plan::constants`] moves them to where a process is
 //! loaded. An instrument adds its sites and offsets in a file of its own below `plan/`.
 
+mod connect;
 mod databases;
 mod grpc;
 mod http;
@@ -16,6 +17,7 @@ mod runtime;
 mod sql;
 mod types;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gobin::{Binary, Site, SiteKind, Types};
@@ -116,6 +118,8 @@ pub struct Plan {
     pub routes: Option<Arc<RouteLayout>>,
     /// How to find what a `sql.DB` stands for, where the program has any.
     pub databases: Option<DatabaseLayout>,
+    /// Remote procedures that connect may serve or call: each starts with `/package.Service/Method`.
+    pub procedures: Arc<BTreeSet<String>>,
     types: Vec<(u64, raw::Type)>,
     described: Vec<(u64, raw::Site)>,
     constants: raw::Process,
@@ -134,6 +138,7 @@ impl Plan {
             type_names: Vec::new(),
             routes: None,
             databases: None,
+            procedures: Arc::default(),
             types: Vec::new(),
             described: Vec::new(),
             constants: raw::Process::ABSENT,
@@ -148,6 +153,7 @@ impl Plan {
         http::plan_client(&context, &mut plan);
         http2::plan(&context, &mut plan);
         routes::plan(&context, &mut plan);
+        connect::plan(&context, &mut plan);
         grpc::plan(&context, &mut plan);
         sql::plan(&context, &mut plan);
         pgx::plan(&context, &mut plan);
