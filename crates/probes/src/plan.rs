@@ -266,14 +266,11 @@ impl Context<'_, '_> {
         found.into_iter().find(|offset| *offset != NONE).unwrap_or(NONE)
     }
 
-    /// The address of the descriptor of a pointer to a structure, as interfaces hold it, by methods
-    /// that it has; 0 when there is none.
-    fn pointer_to(&self, name: &str, methods: &[&str]) -> u64 {
-        let Some(target) = self.types.find_struct(name) else { return 0 };
-        let pointers = self.types.with_methods(methods);
-        let found = pointers.iter().find(|typ| {
-            self.types.pointee(typ).is_some_and(|pointee| pointee.vaddr == target.vaddr)
-        });
+    /// The address of the descriptor of a pointer to a structure, as interfaces hold it; 0 when there
+    /// is none.
+    fn pointer_to(&self, name: &str) -> u64 {
+        let target = self.types.find_struct(name);
+        let found = target.and_then(|target| self.types.pointer_to(&target));
         found.map_or(0, |typ| typ.vaddr)
     }
 

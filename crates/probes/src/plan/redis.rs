@@ -114,7 +114,7 @@ fn offsets(context: &Context<'_, '_>, package: &str) -> raw::Redis {
     let options = format!("{package}.Options");
     let pool = format!("{package}/internal/pool.SingleConnPool");
     raw::Redis {
-        set_up_pool: context.pointer_to(&pool, &["Get", "Put", "Remove"]),
+        set_up_pool: context.pointer_to(&pool),
         string: context.types.field_type(&options, "Addr").map_or(0, |typ| typ.vaddr),
         client_pool: field("baseClient", "connPool"),
         client_opt: field("baseClient", "opt"),
@@ -136,8 +136,8 @@ fn redigo(context: &Context<'_, '_>, plan: &mut Plan) -> Option<()> {
     let replies = binary.branch_sites(&binary.function(&name)?, &reply, 4);
     let conn = |field| context.offset(&format!("{REDIGO}.conn"), &[field]);
     let found = raw::Redigo {
-        tcp_conn: context.pointer_to("net.TCPConn", &["CloseRead", "SetNoDelay"]),
-        tls_conn: context.pointer_to("crypto/tls.Conn", &["Handshake", "ConnectionState"]),
+        tcp_conn: context.pointer_to("net.TCPConn"),
+        tls_conn: context.pointer_to("crypto/tls.Conn"),
         pending: conn("pending"),
         conn: conn("conn"),
         conn_fd: context.offset("net.TCPConn", &["conn", "fd"]),
