@@ -455,6 +455,26 @@ static __always_inline void begin_span(struct gt_span *span, u64 goid, const str
 	span->parent = parent->how;
 }
 
+/* What begin_span began, with everything but when and how it ended. */
+static __always_inline void carry_span(struct gt_span *to, const struct gt_span *from)
+{
+	to->start_ns = from->start_ns;
+	to->goid = from->goid;
+	__builtin_memcpy(to->trace_id, from->trace_id, 16);
+	__builtin_memcpy(to->span_id, from->span_id, 8);
+	__builtin_memcpy(to->parent_span_id, from->parent_span_id, 8);
+	to->trace_flags = from->trace_flags;
+	to->parent = from->parent;
+}
+
+/* The same call again, as a span of its own. */
+static __always_inline void renew_span(struct gt_span *span)
+{
+	u64 span_id = random_u64();
+
+	__builtin_memcpy(span->span_id, &span_id, 8);
+}
+
 /* A register by its x86 number. The barrier keeps clang from computing the offset at run time,
  * which the verifier refuses for the context. */
 #define REGISTER(number, field)                 \

@@ -22,7 +22,7 @@ __noinline u32 match_pair(u64 pair)
 	u32 found;
 
 	bpf_probe_read_user(key, sizeof(key), (void *)pair);
-	found = match_key(key[0], key[1], 0);
+	found = match_key(key[0], key[1], 0, false);
 	return found >> 8 & 15 ? 2 : found >> 4 & 15;
 }
 

@@ -154,13 +154,7 @@ static __noinline int grpc_call_join(struct pt_regs *ctx, const struct gt_proces
 	state = bpf_map_lookup_elem(&rpc_calls, &key);
 	if (!state)
 		return 0;
-	state->start_ns = bpf_ktime_get_ns();
-	state->goid = goid;
-	state->span_id = random_u64();
-	__builtin_memcpy(state->trace_id, parent->trace_id, 16);
-	state->parent_span_id = parent->span_id;
-	state->trace_flags = parent->trace_flags;
-	state->parent = parent->how;
+	begin_span(&state->span, goid, parent);
 	return 0;
 }
 
@@ -239,13 +233,7 @@ static __noinline int send_rpc_client(const struct gt_process *proc, struct rpc_
 
 	if (!event)
 		return 0;
-	event->span.start_ns = state->start_ns;
-	event->span.goid = state->goid;
-	__builtin_memcpy(event->span.trace_id, state->trace_id, 16);
-	__builtin_memcpy(event->span.span_id, &state->span_id, 8);
-	__builtin_memcpy(event->span.parent_span_id, &state->parent_span_id, 8);
-	event->span.trace_flags = state->trace_flags;
-	event->span.parent = state->parent;
+	carry_span(&event->span, &state->span);
 	event->span.resend = state->attempts;
 	event->code = state->code;
 	event->flags = state->flags;

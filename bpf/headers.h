@@ -33,17 +33,22 @@ enum slots {
  * Whether a key is one that is looked for: bits 0-3 hold the slot plus one of User-Agent, 4-7 that
  * of Traceparent, 8-11 that of Tracestate. net/http's keys are canonical, gRPC's are lower-case:
  * the bit that tells letters apart is set in all bytes, which nothing else in those words collides with.
+ * Or, when `type` says so, whether it is Content-Type: the slot plus one.
  */
-static __always_inline u32 match_key(u64 ptr, u64 len, u32 slot)
+static __always_inline u32 match_key(u64 ptr, u64 len, u32 slot, const bool type)
 {
 	u64 text[2] = {};
 
-	if (len != 10 && len != 11)
+	if (type ? len != 12 : len != 10 && len != 11)
 		return 0;
 	/* Keeps clang from leaving out the mask: it knows more of the length than 5.10 does. */
 	asm volatile("" : "+r"(len));
 	bpf_probe_read_user(text, len & 15, (void *)ptr);
 	text[0] |= 0x2020202020202020ULL;
+	if (type)
+		return text[0] == 0x2d746e65746e6f63ULL && text[1] == 0x65707954ULL ?
+			       slot + 1 : /* "content-", "Type" */
+			       0;
 	if (text[0] == 0x6567612d72657375ULL && text[1] == 0x746eULL)
 		return slot + 1; /* "user-age", "nt" */
 	if (text[0] == 0x7261706563617274ULL && text[1] == 0x746e65ULL)
@@ -71,12 +76,11 @@ static __always_inline u32 used_slots(u64 control, u32 layout)
 
 /*
  * Looks through the eight entries at `group`. Gives what match_key does, and from bit 12 on where the
- * values of User-Agent are if they came along: addresses have 52 bits at most. A global function of
- * scalars, which the verifier checks once and not at each of its many calls; constant indexes, as
+ * values of User-Agent are if they came along: addresses have 52 bits at most. Constant indexes, as
  * 5.10 refuses others on the stack. Pairs are read four at a time: functions that call each other
  * have 512 bytes of stack in all, in steps of 32.
  */
-__noinline u64 match_slots(u64 group, u32 layout)
+static __always_inline u64 look_at_slots(u64 group, u32 layout, const bool type)
 {
 	u64 words[18], values = 0;
 	u32 found = 0, used;
@@ -88,16 +92,16 @@ __noinline u64 match_slots(u64 group, u32 layout)
 #pragma unroll
 		for (u32 i = 0; i < 8; i++) {
 			if (used & (1 << i))
-				found |= match_key(words[1 + 2 * i], words[2 + 2 * i], i);
+				found |= match_key(words[1 + 2 * i], words[2 + 2 * i], i, type);
 		}
 		return found;
 	}
 #pragma unroll
 	for (u32 i = 0; i < 4; i++) {
 		if (used & (1 << i))
-			found |= match_key(words[1 + 5 * i], words[2 + 5 * i], i);
+			found |= match_key(words[1 + 5 * i], words[2 + 5 * i], i, type);
 		/* The fourth element lies behind what was read. */
-		if (i < 3 && (found & 15) == i + 1)
+		if (!type && i < 3 && (found & 15) == i + 1)
 			values = words[3 + 5 * i] << 12;
 	}
 	if (!(used >> 4) || bpf_probe_read_user(words, sizeof(words), (void *)(group + 160)))
@@ -105,9 +109,20 @@ __noinline u64 match_slots(u64 group, u32 layout)
 #pragma unroll
 	for (u32 i = 0; i < 4; i++) {
 		if (used & (16 << i))
-			found |= match_key(words[1 + 5 * i], words[2 + 5 * i], i + 4);
+			found |= match_key(words[1 + 5 * i], words[2 + 5 * i], i + 4, type);
 	}
 	return values | found;
+}
+
+/* Global functions of scalars, which the verifier checks once and not at each of their many calls. */
+__noinline u64 match_slots(u64 group, u32 layout)
+{
+	return look_at_slots(group, layout, false);
+}
+
+__noinline u64 match_type(u64 group, u32 layout)
+{
+	return look_at_slots(group, layout, true);
 }
 
 static __always_inline void scan_slots(u64 group, u32 layout, struct header_elems *out)
@@ -207,6 +222,84 @@ static __always_inline void scan_headers(const struct gt_process *proc, u64 map,
 					       first_value(elems.user_agent);
 	out->traceparent = first_value(elems.traceparent);
 	out->tracestate = first_value(elems.tracestate);
+}
+
+/*
+ * What a Content-Type says of the protocol of a call, as bits of gt_http_head.flags. Upper-case
+ * letters are as good as lower-case ones.
+ */
+static __noinline u32 content_bits(u64 ptr, u64 len)
+{
+	u64 words[3] = {};
+	u32 content = GT_CONTENT_OTHER, last;
+
+	if (len > sizeof(words))
+		len = sizeof(words);
+	asm volatile("" : "+r"(len));
+	if (len > sizeof(words) || bpf_probe_read_user(words, len, (void *)ptr))
+		return 0;
+	for (u32 i = 0; i < 3; i++)
+		words[i] |= 0x2020202020202020ULL;
+	last = words[2];
+	if (words[0] != 0x746163696c707061ULL || (u32)words[1] != 0x2f6e6f69) /* "application/" */
+		return 0;
+	if (words[1] == 0x637072672f6e6f69ULL) /* "ion/grpc", "-web" */
+		content = last == 0x6265772d ? GT_CONTENT_GRPC_WEB : GT_CONTENT_GRPC;
+	else if (words[1] == 0x6e6e6f632f6e6f69ULL && last == 0x2b746365) /* "ion/conn", "ect+" */
+		content = GT_CONTENT_CONNECT;
+	else
+		content = GT_CONTENT_MESSAGE;
+	return content * GT_HTTP_CONTENT;
+}
+
+static __always_inline u32 header_slots(const struct gt_process *proc)
+{
+	return proc->is_swiss ? proc->map_slots : SLOTS_BUCKET;
+}
+
+/* Groups or buckets that are looked at for it. */
+#define MAX_TYPE_GROUPS 16
+
+/*
+ * The same of a map of headers. Such maps are small, and are not written to any more. A global function,
+ * so that it is verified once.
+ */
+__noinline u32 content_of(u64 map, u32 layout, u32 group_size)
+{
+	/* As in scan_headers; then the groups of a table, and how many there are less one. */
+	u64 head[4] = {}, group, next, elem = 0, table[2] = {};
+	bool swiss = layout != SLOTS_BUCKET;
+	struct go_string value;
+
+	if (!map || bpf_probe_read_user(head, sizeof(head), (void *)map) || !head[0])
+		return 0;
+	group = head[2];
+	if (!swiss) {
+		group_size = 336;
+		table[1] = (1ULL << ((head[1] >> 8) & 31)) - 1;
+	} else if (head[3]) {
+		bpf_probe_read_user(table, sizeof(table), (void *)(read_u64(group) + 16));
+		group = table[0];
+	}
+	next = group + group_size;
+	for (u32 i = 0; i < MAX_TYPE_GROUPS; i++) {
+		u32 slot = match_type(group, layout);
+
+		if (slot) {
+			elem = group + (layout == SLOTS_PAIRS ? 24 + 40 * (slot - 1) :
+								136 + 24 * (slot - 1));
+			break;
+		}
+		group = swiss ? 0 : read_u64(group + 328);
+		if (group)
+			continue;
+		if (!table[1]--)
+			break;
+		group = next;
+		next += group_size;
+	}
+	value = first_value(elem);
+	return value.ptr ? content_bits(value.ptr, value.len) : 0;
 }
 
 #endif

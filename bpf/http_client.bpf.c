@@ -55,8 +55,6 @@ static __noinline int http_call_start(struct pt_regs *ctx, const struct gt_proce
 	}
 	state->phase = CLIENT_IDLE;
 	state->direct = direct;
-	state->start_ns = bpf_ktime_get_ns();
-	state->goid = key.id;
 	state->req = GO_ARG1(ctx);
 	if (!copy_struct(state->request, sizeof(state->request), state->req, proc->requests[0].size)) {
 		count_drop(GT_DROP_READ_FAULT);
@@ -76,12 +74,12 @@ static __noinline int http_call_join(const struct gt_process *proc, u64 goid,
 
 	if (!state)
 		return 0;
-	state->span_id = random_u64();
+	begin_span(&state->span, goid, parent);
 	state->resend = count_redirects(proc, call_u64(state, proc->requests[0].response));
-	__builtin_memcpy(state->trace_id, parent->trace_id, 16);
-	state->parent_span_id = parent->span_id;
-	state->trace_flags = parent->trace_flags;
-	state->parent = parent->how;
+	state->flags = 0;
+	if (proc->typed)
+		state->flags = content_of(call_u64(state, proc->requests[0].header),
+					  header_slots(proc), proc->map_group_size);
 	state->phase = CLIENT_ACTIVE;
 	return 0;
 }
@@ -118,17 +116,11 @@ static __always_inline void fill_call(const struct gt_process *proc,
 				      const struct client_state *state, u8 outcome, bool raw,
 				      struct gt_http_head *head)
 {
-	head->span.start_ns = state->start_ns;
-	head->span.goid = state->goid;
-	__builtin_memcpy(head->span.trace_id, state->trace_id, 16);
-	__builtin_memcpy(head->span.span_id, &state->span_id, 8);
-	__builtin_memcpy(head->span.parent_span_id, &state->parent_span_id, 8);
-	head->span.trace_flags = state->trace_flags;
-	head->span.parent = state->parent;
+	carry_span(&head->span, &state->span);
 	head->span.outcome = outcome;
 	head->span.resend = state->resend;
 	head->request_size = call_size(proc, state);
-	head->flags = raw ? GT_HTTP_RAW_PATH : 0;
+	head->flags = state->flags | (raw ? GT_HTTP_RAW_PATH : 0);
 	/* The transport takes no other scheme than http and https. */
 	if (url_string(state, proc->url_scheme).len == 5)
 		head->flags |= GT_HTTP_TLS;
@@ -274,7 +266,7 @@ static __noinline int client_end(struct pt_regs *ctx, const struct gt_process *p
 	if (state->phase == CLIENT_FAILED) {
 		/* The transport tried again: an attempt of its own, from where the last one ended. */
 		state->resend++;
-		state->span_id = random_u64();
+		renew_span(&state->span);
 	}
 	if (probe == GT_PROBE_HTTP_CLIENT_CTX_DONE) {
 		outcome = GT_OUTCOME_CTX_DONE;
@@ -283,7 +275,7 @@ static __noinline int client_end(struct pt_regs *ctx, const struct gt_process *p
 		response = response_of(ctx, proc, probe);
 	}
 	send_client(proc, state, response, &error, outcome);
-	state->start_ns = bpf_ktime_get_ns();
+	state->span.start_ns = bpf_ktime_get_ns();
 	state->phase = outcome == GT_OUTCOME_DONE ? CLIENT_IDLE : CLIENT_FAILED;
 	return 0;
 }

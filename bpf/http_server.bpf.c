@@ -116,6 +116,10 @@ static __noinline int begin_request(const struct gt_process *proc, struct server
 		state->span_id = random_u64();
 		read_request_headers(proc, state);
 	}
+	/* Here and not there, as functions that call each other have little stack. */
+	if (proc->typed && !state->fast)
+		state->flags |= content_of(state->headers, header_slots(proc),
+					   proc->map_group_size);
 	note_goids(proc, state);
 	if (state->context)
 		remember_context(proc, state->context, state->context_mark, state);

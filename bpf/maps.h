@@ -91,18 +91,13 @@ struct goid_marks {
  * goroutine's next call; the oldest make room.
  */
 struct client_state {
-	u64 start_ns;
-	u64 goid;
+	struct gt_span span;
 	u64 req;
-	u64 span_id;
-	u64 parent_span_id;
-	u8 trace_id[16] GT_WORDS;
-	u8 trace_flags;
-	u8 parent;
 	u8 resend;
 	u8 phase; /* enum client_phase */
 	u8 direct; /* begun in golang.org/x/net/http2, not in net/http */
 	u8 pad[3];
+	u16 flags; /* GT_HTTP_* */
 	u64 request[REQUEST_BYTES / 8];
 	u64 url[URL_BYTES / 8];
 	u64 response[RESPONSE_BYTES / 8];
@@ -116,15 +111,10 @@ enum client_phase {
 
 /* A call of gRPC that a client makes, with all its attempts, by the address of its clientStream. */
 struct rpc_call {
-	u64 start_ns;
-	u64 goid;
-	u64 span_id;
-	u64 parent_span_id;
-	u8 trace_id[16] GT_WORDS;
-	u8 trace_flags;
-	u8 parent;
+	struct gt_span span;
 	u8 attempts; /* before this one */
 	u8 failed; /* an attempt has; another one may follow */
+	u8 pad0[2];
 	u32 code;
 	u64 subject;
 	u16 flags; /* GT_RPC_* */

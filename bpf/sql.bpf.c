@@ -260,9 +260,7 @@ static __noinline int sql_end(struct pt_regs *ctx, const struct gt_process *proc
 	send_sql(proc, &state->event);
 	state->active = 0;
 	if (is_tried_again(proc, site, error)) {
-		u64 span_id = random_u64();
-
-		__builtin_memcpy(state->event.span.span_id, &span_id, 8);
+		renew_span(&state->event.span);
 		state->event.span.start_ns = bpf_ktime_get_ns();
 		state->active = 1;
 		state->again = 1;

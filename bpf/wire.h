@@ -105,8 +105,18 @@ enum gt_outcome {
 #define GT_HTTP_TLS 1
 #define GT_HTTP_RAW_PATH 2 /* the path is as sent; otherwise it is decoded */
 #define GT_HTTP_TRACESTATE 4 /* a GT_EVENT_TRACESTATE of the same span went before */
-#define GT_HTTP_PEER_ADDRESS 16 /* `peer` holds 4 or 16 bytes of address, and at 16 the port */
 #define GT_HTTP_LINE 8 /* `target` starts with the method and a space, target_len counts them */
+#define GT_HTTP_PEER_ADDRESS 16 /* `peer` holds 4 or 16 bytes of address, and at 16 the port */
+#define GT_HTTP_CONTENT 32 /* times one of enum gt_content */
+
+/* What a request's Content-Type says of the protocol of a call, where connect is linked in. */
+enum gt_content {
+	GT_CONTENT_OTHER = 0,
+	GT_CONTENT_MESSAGE = 1, /* application/…, such as json */
+	GT_CONTENT_CONNECT = 2, /* application/connect+… */
+	GT_CONTENT_GRPC = 3, /* application/grpc… */
+	GT_CONTENT_GRPC_WEB = 4, /* application/grpc-web… */
+};
 
 struct gt_event_header {
 	__u16 kind;
@@ -454,7 +464,8 @@ struct gt_process {
 	__u16 response_request;
 	__u16 alternate_response; /* stack offset of the response, GT_NONE: in its register */
 	__u16 g_panic;
-	__u16 pad[2];
+	__u16 typed; /* whether content types are told */
+	__u16 pad[1];
 	struct gt_request requests[GT_REQUEST_KINDS];
 	struct gt_http2 http2[GT_HTTP2_KINDS];
 	struct gt_grpc grpc;

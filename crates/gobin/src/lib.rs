@@ -22,10 +22,11 @@ mod error;
 mod lines;
 mod moduledata;
 mod pclntab;
+mod procedures;
 mod rtype;
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 pub use anchors::Global;
 pub use buildinfo::{BuildInfo, GoMinor, Module};
@@ -132,6 +133,12 @@ impl<'d> Binary<'d> {
     /// Scans the type descriptors. Costs some tens of milliseconds in a large binary: keep it.
     pub fn types(&self) -> Types<'_, 'd> {
         Types::scan(&self.image, &self.module, self.info.minor())
+    }
+
+    /// Names of remote procedures among its constants, `/package.Service/Method`; the end of one may be
+    /// that of what stands behind it.
+    pub fn procedures(&self) -> BTreeSet<String> {
+        procedures::find(&self.image)
     }
 
     /// The virtual address of a runtime global, by its anchor.

@@ -5,8 +5,10 @@
 //! never listed all. Source of the layouts: Go's `internal/abi/type.go` (before 1.20
 //! `runtime/type.go`), 1.18 to 1.27.
 
+mod pointers;
 mod shapes;
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use crate::buildinfo::GoMinor;
@@ -158,6 +160,8 @@ pub struct Types<'a, 'd> {
     minor: GoMinor,
     /// Named structs by import path and name.
     structs: HashMap<String, u64>,
+    /// Pointers that have methods, by what they point to; filled when first asked for.
+    pointers: OnceCell<HashMap<u64, u64>>,
 }
 
 impl<'a, 'd> Types<'a, 'd> {
@@ -170,6 +174,7 @@ impl<'a, 'd> Types<'a, 'd> {
             region: &tail[..len.min(tail.len())],
             minor: minor.unwrap_or(GoMinor::NEWEST_KNOWN),
             structs: HashMap::new(),
+            pointers: OnceCell::new(),
         };
         types.structs = types.index_structs();
         types

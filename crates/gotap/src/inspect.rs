@@ -241,6 +241,7 @@ impl Target {
             Arc::new(databases) as Arc<dyn trace::Databases>
         });
         let (resource, type_names) = (self.resource.clone(), Arc::new(type_names));
-        ProcessInfo { resource, type_names, routes, databases }
+        let procedures = self.program.plan.procedures.clone();
+        ProcessInfo { resource, type_names, routes, databases, procedures }
     }
 }

@@ -44,10 +44,11 @@ const FAST_HTTP: Seen = Seen::Inside(Ability::FastHttp);
 const REDIS: Seen = Seen::Inside(Ability::Redis);
 
 /// Modules without their major version.
-const KNOWN: [(&str, Seen); 22] = [
+const KNOWN: [(&str, Seen); 23] = [
     ("google.golang.org/grpc", GRPC),
     ("golang.org/x/net", Seen::Within("http2")),
     ("connectrpc.com/connect", HTTP),
+    ("github.com/bufbuild/connect-go", HTTP),
     ("github.com/gin-gonic/gin", SERVER),
     ("github.com/go-chi/chi", SERVER),
     ("github.com/gorilla/mux", SERVER),

@@ -4,6 +4,7 @@
 //! Addresses in it are those of the file; [`Plan::constants`] moves them to where a process is
 //! loaded. An instrument adds its sites and offsets in a file of its own below `plan/`.
 
+mod connect;
 mod databases;
 mod fasthttp;
 mod grpc;
@@ -17,6 +18,7 @@ mod runtime;
 mod sql;
 mod types;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gobin::{Binary, Site, SiteKind, Types};
@@ -120,6 +122,8 @@ pub struct Plan {
     pub routes: Option<Arc<RouteLayout>>,
     /// How to find what a `sql.DB` stands for, where the program has any.
     pub databases: Option<DatabaseLayout>,
+    /// Remote procedures that connect may serve or call: each starts with `/package.Service/Method`.
+    pub procedures: Arc<BTreeSet<String>>,
     types: Vec<(u64, raw::Type)>,
     described: Vec<(u64, raw::Site)>,
     constants: raw::Process,
@@ -138,6 +142,7 @@ impl Plan {
             type_names: Vec::new(),
             routes: None,
             databases: None,
+            procedures: Arc::default(),
             types: Vec::new(),
             described: Vec::new(),
             constants: raw::Process::ABSENT,
@@ -153,6 +158,7 @@ impl Plan {
         http::plan_client(&context, &mut plan);
         http2::plan(&context, &mut plan);
         routes::plan(&context, &mut plan);
+        connect::plan(&context, &mut plan);
         grpc::plan(&context, &mut plan);
         sql::plan(&context, &mut plan);
         pgx::plan(&context, &mut plan);
@@ -266,14 +272,11 @@ impl Context<'_, '_> {
         found.into_iter().find(|offset| *offset != NONE).unwrap_or(NONE)
     }
 
-    /// The address of the descriptor of a pointer to a structure, as interfaces hold it, by methods
-    /// that it has; 0 when there is none.
-    fn pointer_to(&self, name: &str, methods: &[&str]) -> u64 {
-        let Some(target) = self.types.find_struct(name) else { return 0 };
-        let pointers = self.types.with_methods(methods);
-        let found = pointers.iter().find(|typ| {
-            self.types.pointee(typ).is_some_and(|pointee| pointee.vaddr == target.vaddr)
-        });
+    /// The address of the descriptor of a pointer to a structure, as interfaces hold it; 0 when there
+    /// is none.
+    fn pointer_to(&self, name: &str) -> u64 {
+        let target = self.types.find_struct(name);
+        let found = target.and_then(|target| self.types.pointer_to(&target));
         found.map_or(0, |typ| typ.vaddr)
     }
 

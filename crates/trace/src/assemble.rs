@@ -1,6 +1,6 @@
 //! Joins events with what is known of their process.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use wire::{Event, SqlLibrary};
@@ -60,6 +60,8 @@ pub struct ProcessInfo {
     pub routes: Option<Arc<dyn Routes>>,
     /// Databases that it uses.
     pub databases: Option<Arc<dyn Databases>>,
+    /// Remote procedures that it knows: each starts with `/package.Service/Method`.
+    pub procedures: Arc<BTreeSet<String>>,
 }
 
 /// Turns events into spans.
@@ -195,7 +197,8 @@ const MAX_SERVICES: usize = 1024;
 
 /// Gives a served request without a route the cluster of its path.
 fn guess_route(clusters: &mut HashMap<String, Clusters>, span: &mut Span) {
-    if span.kind != Kind::Server || span.get("http.route").is_some() {
+    let named = ["http.route", "rpc.method"].iter().any(|key| span.get(key).is_some());
+    if span.kind != Kind::Server || named {
         return;
     }
     // A path that was cut may end within a segment.

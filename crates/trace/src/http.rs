@@ -6,6 +6,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 use wire::{HttpEvent, Outcome, Role, Text};
 
 use crate::assemble::{ProcessInfo, Routed};
+use crate::connect;
 use crate::http2;
 use crate::span::{Kind, Span, Status, Value};
 use crate::text::{error_message, host_port, marked};
@@ -48,15 +49,26 @@ pub(crate) fn span(event: HttpEvent, process: &ProcessInfo, clock_offset: i64) -
     };
     let status = outcome(&event, process, &mut attributes);
     sizes(&event, &mut attributes);
-    let name = match route {
-        Some(route) => format!("{method} {route}"),
-        None => method.to_owned(),
+    let name = match (call(&event, process, &mut attributes), route) {
+        (Some(call), _) => call,
+        (None, Some(route)) => format!("{method} {route}"),
+        (None, None) => method.to_owned(),
     };
     let kind = match event.role {
         Role::Server => Kind::Server,
         Role::Client => Kind::Client,
     };
     Span::new(&event.span, name, kind, status, attributes, process, clock_offset)
+}
+
+/// Adds what the request is as a call by connect, if it is one; gives the call's name.
+fn call(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> Option<String> {
+    let target = event.target.value.as_str();
+    if process.procedures.is_empty() || (event.target.truncated && !target.contains('?')) {
+        return None;
+    }
+    let path = if event.role == Role::Server { path_of(target)? } else { target };
+    connect::add_call(event, path, &process.procedures, out)
 }
 
 /// Adds the method; gives it as it stands in the span's name.

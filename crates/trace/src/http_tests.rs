@@ -18,6 +18,7 @@ fn event(role: Role) -> HttpEvent {
         tls: false,
         raw_path: false,
         tracestate: false,
+        content: wire::Content::Other,
         error_type: 0,
         server: 0,
         errno: 0,

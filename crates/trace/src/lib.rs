@@ -5,6 +5,7 @@
 //! Not here: how spans are sent (`export`) or printed (`gotap`).
 
 mod assemble;
+mod connect;
 mod http;
 mod http2;
 pub mod paths;

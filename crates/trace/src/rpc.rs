@@ -54,7 +54,7 @@ impl Addition {
     /// The request's span is the call's, too: the call says better what it is and how it ended.
     pub(crate) fn add_to(self, span: &mut Span) {
         span.name = self.name;
-        span.attributes.retain(|(key, _)| *key != "error.type");
+        span.attributes.retain(|(key, _)| *key != "error.type" && !key.starts_with("rpc."));
         span.attributes.extend(self.attributes);
         if span.status == Status::Unset {
             span.status = self.status;

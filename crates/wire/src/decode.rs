@@ -7,7 +7,7 @@ use zerocopy::FromBytes;
 use crate::event::{
     Event, HttpEvent, RedisEvent, Role, RpcEvent, SpanCore, SqlEvent, SqlLibrary, Text,
 };
-use crate::names::{Outcome, Parent, RedisSite, SqlOperation};
+use crate::names::{Content, Outcome, Parent, RedisSite, SqlOperation};
 use crate::raw;
 
 const EXEC: u16 = 1;
@@ -28,6 +28,8 @@ const FLAG_RAW_PATH: u16 = 2;
 const FLAG_TRACESTATE: u16 = 4;
 const FLAG_LINE: u16 = 8;
 const FLAG_PEER_ADDRESS: u16 = 16;
+/// Times a [`Content`].
+const FLAG_CONTENT: u16 = 32;
 
 const FLAG_NO_CODE: u16 = 4;
 
@@ -143,6 +145,8 @@ fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
         tls: has(FLAG_TLS),
         raw_path: has(FLAG_RAW_PATH),
         tracestate: has(FLAG_TRACESTATE),
+        content: Content::from_number(u32::from(event.flags / FLAG_CONTENT % 8))
+            .unwrap_or(Content::Other),
         error_type: if role == Role::Client { event.subject } else { 0 },
         server: if role == Role::Server { event.subject } else { 0 },
         errno: event.errno,

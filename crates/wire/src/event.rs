@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 
-use crate::names::{Outcome, Parent, RedisSite, SqlOperation};
+use crate::names::{Content, Outcome, Parent, RedisSite, SqlOperation};
 
 /// A string of the target: validated UTF-8, cut at a bound.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,6 +65,8 @@ pub struct HttpEvent {
     pub raw_path: bool,
     /// Whether a tracestate came ahead of this event.
     pub tracestate: bool,
+    /// What the request's Content-Type says, where the program can make or serve calls with it.
+    pub content: Content,
     /// Address of the error's type descriptor, 0 without an error.
     pub error_type: u64,
     /// Address of the `http.Server` that served the request, 0 unknown (server).

@@ -12,4 +12,4 @@ pub use decode::{DecodeError, decode};
 pub use event::{
     Event, HttpEvent, RedisEvent, Role, RpcEvent, SpanCore, SqlEvent, SqlLibrary, Text,
 };
-pub use names::{Drop, Outcome, Parent, Probe, RedisSite, SqlOperation};
+pub use names::{Content, Drop, Outcome, Parent, Probe, RedisSite, SqlOperation};

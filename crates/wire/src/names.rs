@@ -196,6 +196,22 @@ numbered! {
 }
 
 numbered! {
+    /// What a request's Content-Type says of the protocol of a call.
+    Content {
+        /// Nothing, or it is not told.
+        Other = 0, "other";
+        /// A message alone, `application/…`: Connect's protocol, or no call.
+        Message = 1, "message";
+        /// A stream of Connect's protocol.
+        Connect = 2, "connect";
+        /// gRPC.
+        Grpc = 3, "grpc";
+        /// gRPC-Web.
+        GrpcWeb = 4, "grpc_web";
+    }
+}
+
+numbered! {
     /// How an operation ended.
     Outcome {
         /// As it should.
@@ -241,6 +257,10 @@ mod tests {
         for operation in SqlOperation::ALL {
             let name = format!("GT_SQL_{}", screaming(operation.label()));
             assert_eq!(number(&name), *operation as u32);
+        }
+        for content in Content::ALL {
+            let name = format!("GT_CONTENT_{}", screaming(content.label()));
+            assert_eq!(number(&name), *content as u32);
         }
         for site in RedisSite::ALL {
             assert_eq!(number(&format!("GT_REDIS_{}", screaming(site.label()))), *site as u32);

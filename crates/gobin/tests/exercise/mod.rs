@@ -90,10 +90,11 @@ fn code(binary: &Binary<'_>) -> usize {
 /// Structs with their fields, and what fields lead to.
 fn types(binary: &Binary<'_>) -> usize {
     let types = binary.types();
-    let mut answers = types.with_methods(&["Error"]).len();
+    let mut answers = types.with_methods(&["Error"]).len() + binary.procedures().len();
     for (name, typ) in types.structs().take(SAMPLE) {
         let fields = types.fields(&typ);
         answers += fields.len() + usize::from(types.find_struct(name) == Some(typ));
+        answers += usize::from(types.pointer_to(&typ).is_some());
         for field in fields.iter().take(SAMPLE) {
             let Some(of) = types.at(field.typ) else { continue };
             answers += usize::from(types.pointee(&of).is_some());

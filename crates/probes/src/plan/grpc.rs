@@ -59,7 +59,7 @@ fn common(context: &Context<'_, '_>, plan: &mut Plan) {
 pub(super) fn addresses(context: &Context<'_, '_>, plan: &mut Plan) {
     let grpc = &mut plan.constants.grpc;
     if grpc.tcp_addr == 0 {
-        grpc.tcp_addr = context.pointer_to("net.TCPAddr", &["Network", "AddrPort"]);
+        grpc.tcp_addr = context.pointer_to("net.TCPAddr");
         grpc.tcp_ip = context.offset("net.TCPAddr", &["IP"]);
         // The program reads both at once, behind the address's slice.
         if context.offset("net.TCPAddr", &["Port"]) != grpc.tcp_ip.wrapping_add(24) {
@@ -114,7 +114,7 @@ fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
     plan.add(Probe::GrpcServerStatus, &end, site, true);
     if let Some((end, site)) = status("serverHandlerTransport") {
         let name = format!("{TRANSPORT}.serverHandlerTransport");
-        plan.constants.grpc.handler_transport = context.pointer_to(&name, &["HandleStreams"]);
+        plan.constants.grpc.handler_transport = context.pointer_to(&name);
         plan.add(Probe::GrpcHandlerStatus, &end, site, true);
     }
     plan.abilities.push(Ability::GrpcServer);

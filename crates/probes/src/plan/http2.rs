@@ -115,11 +115,14 @@ fn plan_server(
 /// Since Go 1.27 x/net hands its handlers to net/http's HTTP/2, where they begin without
 /// `serverHandler`: only programs with that wrapper need this trap.
 fn plan_given_handlers(context: &Context<'_, '_>, plan: &mut Plan, copy: &Copy) {
-    let wrapper = XNET.method("Server", "ServeConn");
+    // The exported one may have been inlined.
+    let wrapped = ["ServeConn", "serveConn"]
+        .iter()
+        .any(|name| context.binary.function(&XNET.method("Server", name)).is_some());
     let start = copy.method("serverConn", "runHandler");
     if copy.prefix.is_empty()
         && !is_linked(context, &XNET)
-        && context.binary.function(&wrapper).is_some()
+        && wrapped
         && let Ok(site) = context.entry(&start)
     {
         let name = copy.type_name("ServerRequest");

@@ -118,7 +118,7 @@ fn offsets(context: &Context<'_, '_>, package: &str) -> raw::Redis {
     let options = format!("{package}.Options");
     let pool = format!("{package}/internal/pool.SingleConnPool");
     raw::Redis {
-        set_up_pool: context.pointer_to(&pool, &["Get", "Put", "Remove"]),
+        set_up_pool: context.pointer_to(&pool),
         string: context.types.field_type(&options, "Addr").map_or(0, |typ| typ.vaddr),
         client_pool: field("baseClient", "connPool"),
         client_opt: field("baseClient", "opt"),
@@ -135,8 +135,8 @@ fn offsets(context: &Context<'_, '_>, package: &str) -> raw::Redis {
 pub(super) fn connections(context: &Context<'_, '_>, plan: &mut Plan) {
     super::grpc::addresses(context, plan);
     let found = &mut plan.constants.redigo;
-    found.tcp_conn = context.pointer_to("net.TCPConn", &["CloseRead", "SetNoDelay"]);
-    found.tls_conn = context.pointer_to("crypto/tls.Conn", &["Handshake", "ConnectionState"]);
+    found.tcp_conn = context.pointer_to("net.TCPConn");
+    found.tls_conn = context.pointer_to("crypto/tls.Conn");
     found.conn_fd = context.offset("net.TCPConn", &["conn", "fd"]);
     found.fd_remote = context.offset("net.netFD", &["raddr"]);
     found.tls_inner = context.offset("crypto/tls.Conn", &["conn"]);

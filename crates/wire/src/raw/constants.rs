@@ -299,7 +299,9 @@ pub struct Process {
     pub response_request: u16,
     pub alternate_response: u16,
     pub g_panic: u16,
-    pub pad: [u16; 2],
+    /// 1 where the content types of requests are told.
+    pub typed: u16,
+    pub pad: [u16; 1],
     /// `net/http.Request`, and `ServerRequest` of Go 1.27's HTTP/2.
     pub requests: [Request; 2],
     /// net/http's own HTTP/2, and that of `golang.org/x/net`.
@@ -353,7 +355,8 @@ impl Process {
         response_request: NONE,
         alternate_response: NONE,
         g_panic: NONE,
-        pad: [0; 2],
+        typed: 0,
+        pad: [0; 1],
         requests: [Request::ABSENT; 2],
         http2: [Http2::ABSENT; 2],
         grpc: Grpc::ABSENT,

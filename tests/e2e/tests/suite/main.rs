@@ -5,6 +5,7 @@
 
 mod attach_load;
 mod cli;
+mod connect;
 mod crowd;
 mod export;
 mod grpc;

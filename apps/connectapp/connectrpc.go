@@ -1,0 +1,135 @@
+//go:build go1.21
+
+// The service and its clients through connectrpc.com/connect, as the code looks that its generator
+// makes. bufbuild.go has the same through the library's earlier name.
+
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+const (
+	procedureBuy  = "/gotap.v1.Shop/Buy"
+	procedureLook = "/gotap.v1.Shop/Look"
+	procedureList = "/gotap.v1.Shop/List"
+	procedureChat = "/gotap.v1.Shop/Chat"
+)
+
+type text = wrapperspb.StringValue
+
+// service makes the handler of the service.
+func service() (string, http.Handler) {
+	noEffect := connect.WithIdempotency(connect.IdempotencyNoSideEffects)
+	buy := connect.NewUnaryHandler(procedureBuy, serve.buy)
+	look := connect.NewUnaryHandler(procedureLook, serve.buy, noEffect)
+	list := connect.NewServerStreamHandler(procedureList, serve.list)
+	chat := connect.NewBidiStreamHandler(procedureChat, serve.chat)
+	return "/gotap.v1.Shop/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case procedureBuy:
+			buy.ServeHTTP(w, r)
+		case procedureLook:
+			look.ServeHTTP(w, r)
+		case procedureList:
+			list.ServeHTTP(w, r)
+		case procedureChat:
+			chat.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+var serve server
+
+type server struct{}
+
+func (server) buy(
+	_ context.Context, request *connect.Request[text],
+) (*connect.Response[text], error) {
+	if code := codeOf(request.Msg.Value); code != 0 {
+		return nil, connect.NewError(connect.Code(code), errors.New("as the client asked"))
+	}
+	return connect.NewResponse(&text{Value: "bought"}), nil
+}
+
+func (server) list(
+	_ context.Context, request *connect.Request[text], stream *connect.ServerStream[text],
+) error {
+	for i := 0; i < 3; i++ {
+		if err := stream.Send(&text{Value: request.Msg.Value}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (server) chat(_ context.Context, stream *connect.BidiStream[text, text]) error {
+	for {
+		message, err := stream.Receive()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = stream.Send(message)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// makeCall makes one call and reads its answer.
+func makeCall(ctx context.Context, c call) error {
+	var options []connect.ClientOption
+	switch c.protocol {
+	case "grpc":
+		options = append(options, connect.WithGRPC())
+	case "grpcweb":
+		options = append(options, connect.WithGRPCWeb())
+	}
+	message := &text{Value: c.say}
+	switch c.method {
+	case "buy":
+		client := connect.NewClient[text, text](c.client, c.backend+procedureBuy, options...)
+		_, err := client.CallUnary(ctx, connect.NewRequest(message))
+		return err
+	case "look":
+		get := connect.WithClientOptions(
+			connect.WithHTTPGet(), connect.WithIdempotency(connect.IdempotencyNoSideEffects))
+		client := connect.NewClient[text, text](c.client, c.backend+procedureLook, get)
+		_, err := client.CallUnary(ctx, connect.NewRequest(message))
+		return err
+	case "list":
+		client := connect.NewClient[text, text](c.client, c.backend+procedureList, options...)
+		stream, err := client.CallServerStream(ctx, connect.NewRequest(message))
+		if err != nil {
+			return err
+		}
+		for stream.Receive() {
+		}
+		return stream.Err()
+	}
+	client := connect.NewClient[text, text](c.client, c.backend+procedureChat, options...)
+	stream := client.CallBidiStream(ctx)
+	if err := stream.Send(message); err != nil {
+		return err
+	}
+	if _, err := stream.Receive(); err != nil {
+		return err
+	}
+	if err := stream.CloseRequest(); err != nil {
+		return err
+	}
+	if _, err := stream.Receive(); !errors.Is(err, io.EOF) {
+		return err
+	}
+	return stream.CloseResponse()
+}

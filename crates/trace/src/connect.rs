@@ -1,0 +1,70 @@
+//! Calls by connect as what they add to the HTTP request that each is: the RPC semantic conventions,
+//! and those for Connect and gRPC.
+//!
+//! A request is a call if its path ends in a procedure that the program has among its constants, and
+//! its method and Content-Type are those of a protocol that connect speaks. How a call ended stands
+//! in the response's body or trailers, which nobody reads here: a code is told where the status of
+//! HTTP leaves but one.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
+use wire::{Content, HttpEvent};
+
+use crate::span::Value;
+
+type Attributes = Vec<(&'static str, Value)>;
+
+/// Statuses of HTTP that stand for one code, in Connect's and in gRPC's spelling, whatever answered:
+/// connect's handlers, what stands around them, or a proxy.
+const CODES: [(u16, &str, &str); 3] = [
+    (401, "unauthenticated", "UNAUTHENTICATED"),
+    (403, "permission_denied", "PERMISSION_DENIED"),
+    (503, "unavailable", "UNAVAILABLE"),
+];
+
+/// Adds to a request's attributes what it is as a call; gives the call's name.
+pub(crate) fn add_call(
+    event: &HttpEvent,
+    path: &str,
+    procedures: &BTreeSet<String>,
+    out: &mut Attributes,
+) -> Option<String> {
+    let system = system(event)?;
+    let procedure = procedure(path)?;
+    // What is known may go on into what stands behind it.
+    let known = procedures.range::<str, _>((Bound::Included(procedure), Bound::Unbounded)).next();
+    known.filter(|known| known.starts_with(procedure))?;
+    let name = procedure.get(1..)?.to_owned();
+    out.push(("rpc.system.name", Value::Static(system)));
+    out.push(("rpc.method", Value::Text(name.clone())));
+    if let Some((_, connect, grpc)) = CODES.iter().find(|(code, ..)| event.status == Some(*code)) {
+        let code = if system == "grpc" { grpc } else { connect };
+        out.push(("rpc.response.status_code", Value::Static(code)));
+        for (_, kind) in out.iter_mut().filter(|(key, _)| *key == "error.type") {
+            *kind = Value::Static(code);
+        }
+    }
+    Some(name)
+}
+
+/// Which protocol's call a request may be.
+fn system(event: &HttpEvent) -> Option<&'static str> {
+    match (event.method.value.as_str(), event.content) {
+        // Connect alone takes GET, for calls without side effects.
+        ("GET", _) | ("POST", Content::Message | Content::Connect) => Some("connectrpc"),
+        ("POST", Content::Grpc | Content::GrpcWeb) => Some("grpc"),
+        _ => None,
+    }
+}
+
+/// The last two segments of a path, with the slash before them: services may be mounted anywhere.
+fn procedure(path: &str) -> Option<&str> {
+    let method = path.rfind('/')?;
+    let service = path.get(..method)?.rfind('/')?;
+    path.get(service..).filter(|_| path.len() > method + 1)
+}
+
+#[cfg(test)]
+#[path = "connect_tests.rs"]
+mod tests;

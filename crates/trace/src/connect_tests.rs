@@ -1,0 +1,87 @@
+//! Tests of which requests are calls, and what is told of them.
+
+use wire::{Outcome, Parent, Role, Text};
+
+use super::*;
+use crate::test_support::core;
+
+fn event(method: &str, content: Content, status: u16) -> HttpEvent {
+    let text = |value: &str| Text { value: value.into(), truncated: false };
+    let mut span = core(Parent::None);
+    span.outcome = Outcome::Done;
+    HttpEvent {
+        instance: 1,
+        role: Role::Server,
+        span,
+        request_size: None,
+        response_size: None,
+        status: Some(status),
+        version: (1, 1),
+        tls: false,
+        raw_path: false,
+        tracestate: false,
+        content,
+        error_type: 0,
+        server: 0,
+        errno: 0,
+        method: text(method),
+        target: text(""),
+        host: text("h"),
+        peer: Text::default(),
+        user_agent: Text::default(),
+        route: Text::default(),
+        error_text: Text::default(),
+    }
+}
+
+/// System and name of the call that a request is, and its code.
+fn told(event: &HttpEvent, path: &str) -> Option<(String, String, Option<String>)> {
+    let known = ["/a.Shop/Buying", "/a.Shop/Sell"].map(str::to_owned).into();
+    let mut out = vec![("error.type", Value::Static("before"))];
+    let name = add_call(event, path, &known, &mut out)?;
+    let get = |key| {
+        let value = out.iter().find(|(k, _)| *k == key);
+        value.and_then(|(_, value)| value.as_str()).map(str::to_owned)
+    };
+    assert_eq!(get("rpc.method"), Some(name.clone()));
+    let code = get("rpc.response.status_code");
+    assert_eq!(get("error.type"), Some(code.clone().unwrap_or("before".into())));
+    Some((get("rpc.system.name")?, name, code))
+}
+
+#[test]
+fn method_and_content_type_tell_the_protocol() {
+    let sell = |system: &str| Some((system.to_owned(), "a.Shop/Sell".to_owned(), None));
+    for (method, content, expected) in [
+        ("POST", Content::Message, sell("connectrpc")),
+        ("POST", Content::Connect, sell("connectrpc")),
+        ("GET", Content::Other, sell("connectrpc")),
+        ("POST", Content::Grpc, sell("grpc")),
+        ("POST", Content::GrpcWeb, sell("grpc")),
+        ("POST", Content::Other, None),
+        ("OPTIONS", Content::Other, None),
+    ] {
+        assert_eq!(told(&event(method, content, 200), "/a.Shop/Sell"), expected, "{method}");
+    }
+}
+
+#[test]
+fn only_known_procedures_are_called() {
+    let is_call = |path| told(&event("POST", Content::Message, 200), path).is_some();
+    // What is known goes on where the next constant begins.
+    assert!(is_call("/a.Shop/Buy") && is_call("/a.Shop/Sell") && is_call("/api/a.Shop/Sell"));
+    for path in ["/a.Shop/Selling", "/b.Shop/Sell", "/a.Shop/", "/a.Shop", "/Sell", "", "*"] {
+        assert!(!is_call(path), "{path}");
+    }
+}
+
+#[test]
+fn a_code_is_told_where_there_is_no_other() {
+    let code = |content, status| told(&event("POST", content, status), "/a.Shop/Sell").unwrap().2;
+    assert_eq!(code(Content::Message, 401).as_deref(), Some("unauthenticated"));
+    assert_eq!(code(Content::Grpc, 503).as_deref(), Some("UNAVAILABLE"));
+    // Invalid arguments, or a failed precondition; nothing found, or no such procedure.
+    assert_eq!(code(Content::Message, 400), None);
+    assert_eq!(code(Content::Message, 404), None);
+    assert_eq!(code(Content::Message, 200), None);
+}

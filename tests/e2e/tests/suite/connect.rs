@@ -1,0 +1,197 @@
+//! Calls by connect: each is the one span of its HTTP request, on both sides, in each of its protocols,
+//! with the library's oldest and newest versions.
+
+use anyhow::{Context, Result, ensure};
+use gotap_e2e::{App, Gotap, Span, can_trace};
+use gotap_testkit::go::{self, Mode, Version};
+
+/// Versions of connect, by the list of dependencies that names them, and of Go.
+const BUILDS: [(Option<&str>, u32); 3] = [(Some("old"), 18), (Some("mid"), 21), (None, 27)];
+
+/// Protocols, and the system that each is.
+const PROTOCOLS: [(&str, &str); 3] =
+    [("connect", "connectrpc"), ("grpc", "grpc"), ("grpcweb", "grpc")];
+
+/// Transports, with what they can do.
+const CALLS: [(&str, &str, &str); 5] = [
+    ("h1", "buy", "gotap.v1.Shop/Buy"),
+    ("h1", "list", "gotap.v1.Shop/List"),
+    ("h2c", "buy", "gotap.v1.Shop/Buy"),
+    ("h2c", "list", "gotap.v1.Shop/List"),
+    ("h2c", "chat", "gotap.v1.Shop/Chat"),
+];
+
+/// A service, the one that it calls, and who looks at both.
+struct Observed {
+    app: App,
+    backend: App,
+    gotap: Gotap,
+}
+
+impl Observed {
+    /// Lets the service make a call; gives the client's span and the backend's.
+    fn call(&self, path: &str, answer: &str) -> Result<[Span; 2]> {
+        let before = self.gotap.spans()?.len();
+        let response = self.app.get(path, &[])?;
+        let body = String::from_utf8_lossy(&response.body).into_owned();
+        ensure!(body.starts_with(answer), "{path}: {body}");
+        let spans = self.gotap.wait_for_spans(before + 3)?.split_off(before);
+        let list = Span::list(&spans);
+        ensure!(spans.len() == 3, "{path}: {list}");
+        let asked = path.split('?').next().unwrap_or(path);
+        let server = spans.iter().find(|s| s.is_server() && s.target() == asked);
+        let client = spans.iter().find(|s| s.is_client()).with_context(|| list.clone())?;
+        let served = spans.iter().find(|s| s.is_server() && s.target() != asked);
+        ensure!(client.is_child_of(server.with_context(|| list.clone())?), "{path}: {list}");
+        Ok([client.clone(), served.context(list)?.clone()])
+    }
+
+    /// Sends a message to the backend; gives its span.
+    fn post(&self, path: &str, headers: &[(&str, &str)]) -> Result<Span> {
+        let before = self.gotap.spans()?.len();
+        self.backend.connect()?.request("POST", path, headers, Some(b"\"x\""))?;
+        let mut spans = self.gotap.wait_for_spans(before + 1)?.split_off(before);
+        ensure!(spans.len() == 1, "{path}: {}", Span::list(&spans));
+        Ok(spans.remove(0))
+    }
+}
+
+fn with_each(test: impl Fn(&Observed, Option<&str>) -> Result<()>) -> Result<()> {
+    let mut failures = Vec::new();
+    for (dependencies, minor) in BUILDS {
+        let version = Version::of(minor);
+        let program = match dependencies {
+            Some(name) => go::build_with("connectapp", name, version, Mode::Plain),
+            None => go::build("connectapp", version, Mode::Plain),
+        };
+        let result = program.and_then(|program| {
+            let (app, backend) = App::start_pair(&program)?;
+            let pids = [app.pid().to_string(), backend.pid().to_string()];
+            let gotap = Gotap::trace_what("all", &["--pid", &pids[0], "--pid", &pids[1]])?;
+            let observed = Observed { app, backend, gotap };
+            test(&observed, dependencies)?;
+            let ended = observed.gotap.stop()?;
+            ensure!(ended.summary.dropped.is_empty(), "{:?}", ended.summary);
+            Ok(())
+        });
+        if let Err(error) = result {
+            let name = dependencies.unwrap_or("newest");
+            failures.push(format!("Go {version}, {name} connect: {error:#}"));
+        }
+    }
+    ensure!(failures.is_empty(), "{}", failures.join("\n\n"));
+    Ok(())
+}
+
+/// Checks that a span is that of a call, and of its request.
+fn check_call(span: &Span, system: &str, method: &str) -> Result<()> {
+    ensure!(span.name == method && span.text("rpc.method") == Some(method), "{span:#?}");
+    ensure!(span.text("rpc.system.name") == Some(system), "{span:#?}");
+    ensure!(span.text("http.request.method").is_some(), "{span:#?}");
+    ensure!(span.target().ends_with(method), "{span:#?}");
+    Ok(())
+}
+
+#[test]
+fn calls_by_connect_are_told_in_each_protocol() -> Result<()> {
+    if !can_trace("calls_by_connect_are_told_in_each_protocol") {
+        return Ok(());
+    }
+    with_each(|observed, dependencies| {
+        for (protocol, system) in PROTOCOLS {
+            for (transport, which, method) in CALLS {
+                let path = format!("/call/{protocol}/{transport}/{which}");
+                for span in observed.call(&path, "ok")? {
+                    check_call(&span, system, method).with_context(|| path.clone())?;
+                    ensure!(span.status == "unset", "{path}: {span:#?}");
+                    ensure!(span.text("rpc.response.status_code").is_none(), "{path}: {span:#?}");
+                    let version = if transport == "h1" { "1.1" } else { "2" };
+                    let told = span.text("network.protocol.version");
+                    ensure!(told == Some(version), "{path}: {span:#?}");
+                }
+            }
+        }
+        if dependencies != Some("old") {
+            for span in observed.call("/call/connect/h1/look", "ok")? {
+                check_call(&span, "connectrpc", "gotap.v1.Shop/Look")?;
+                ensure!(span.text("http.request.method") == Some("GET"), "{span:#?}");
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Connect's codes, their names, and whether the status of HTTP stands for no other one.
+const CODES: [(u32, &str, bool); 6] = [
+    (3, "invalid_argument", false),
+    (5, "not_found", false),
+    (7, "permission_denied", true),
+    (8, "resource_exhausted", false),
+    (14, "unavailable", true),
+    (16, "unauthenticated", true),
+];
+
+#[test]
+fn codes_of_connect_are_told_where_they_are_certain() -> Result<()> {
+    if !can_trace("codes_of_connect_are_told_where_they_are_certain") {
+        return Ok(());
+    }
+    with_each(|observed, _| {
+        for (code, name, certain) in CODES {
+            let answer = format!("error: {name}");
+            let path = format!("/call/connect/h1/buy?say=error:{code}");
+            let spans = observed.call(&path, &answer)?;
+            for span in &spans {
+                check_call(span, "connectrpc", "gotap.v1.Shop/Buy")?;
+                let told = span.text("rpc.response.status_code");
+                ensure!(told == certain.then_some(name), "{path}: {span:#?}");
+                let failed = span.is_client() || code == 14;
+                ensure!((span.status == "error") == failed, "{path}: {span:#?}");
+                let kind = span.text("error.type");
+                ensure!(kind.is_some() == failed, "{path}: {span:#?}");
+                ensure!(!certain || !failed || kind == Some(name), "{path}: {span:#?}");
+            }
+            // gRPC's are in trailers, which are not read.
+            let path = format!("/call/grpc/h2c/buy?say=error:{code}");
+            for span in observed.call(&path, &answer)? {
+                check_call(&span, "grpc", "gotap.v1.Shop/Buy")?;
+                ensure!(span.text("rpc.response.status_code").is_none(), "{path}: {span:#?}");
+            }
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn other_requests_to_a_program_with_connect_stay_requests() -> Result<()> {
+    if !can_trace("other_requests_to_a_program_with_connect_stay_requests") {
+        return Ok(());
+    }
+    const JSON: (&str, &str) = ("Content-Type", "application/json");
+    with_each(|observed, _| {
+        for (path, headers) in [
+            ("/gotap.v1.Shop/Nothing", &[JSON][..]),
+            ("/plain.v1.Thing/Do", &[JSON]),
+            ("/gotap.v1.Shop/Buy", &[("Content-Type", "text/plain")]),
+            ("/gotap.v1.Shop/Buy", &[]),
+        ] {
+            let span = observed.post(path, headers)?;
+            ensure!(span.name.starts_with("POST"), "{path}: {span:#?}");
+            ensure!(span.attributes.keys().all(|key| !key.starts_with("rpc.")), "{span:#?}");
+        }
+        // Among so many headers that their map has several groups, wherever it lies in them.
+        let trace = "0af7651916cd43dd8448eb211c80319c";
+        let traceparent = format!("00-{trace}-b7ad6b7169203331-01");
+        let names: Vec<_> = (0..40).map(|i| format!("X-Header-{i}")).collect();
+        for count in [0, 6, 7, 20, 40] {
+            let mut headers: Vec<_> =
+                names.iter().take(count).map(|name| (name.as_str(), "x")).collect();
+            headers.insert(count / 2, ("CONTENT-TYPE", "Application/JSON; charset=utf-8"));
+            headers.push(("traceparent", &traceparent));
+            let span = observed.post("/gotap.v1.Shop/Buy", &headers)?;
+            check_call(&span, "connectrpc", "gotap.v1.Shop/Buy")?;
+            ensure!(span.trace_id == trace && span.parent == "remote", "{count}: {span:#?}");
+        }
+        Ok(())
+    })
+}
