@@ -1,7 +1,7 @@
 //! Requests that fiber serves, upon fasthttp: their routes, at no more traps, and the parents of calls.
 
 use anyhow::{Context, Result, ensure};
-use gotap_e2e::{App, Gotap, Span, can_trace};
+use gotap_e2e::{App, Gotap, Span, binary, can_trace};
 use gotap_testkit::go::{Mode, Version};
 use gotap_testkit::http::Connection;
 
@@ -133,4 +133,42 @@ fn what_fiber_refuses_is_no_request() -> Result<()> {
         let _ = connection.read_response();
         gotap.finish(1).map(drop)
     })
+}
+
+#[test]
+fn fasthttp_and_fiber_are_listed_as_traced() -> Result<()> {
+    if !can_trace("fasthttp_and_fiber_are_listed_as_traced") {
+        return Ok(());
+    }
+    let programs = [
+        ("fastapp", &["github.com/valyala/fasthttp"][..]),
+        ("fiberapp", &["github.com/valyala/fasthttp", "github.com/gofiber/fiber/v2"]),
+        ("fiber3app", &["github.com/valyala/fasthttp", "github.com/gofiber/fiber/v3"]),
+    ];
+    for (name, libraries) in programs {
+        let app = App::start(&program(name, None, Version::NEWEST, Mode::Stripped)?)?;
+        let mut command = std::process::Command::new(binary());
+        let arguments = ["ps", "--format", "json", "--pid", &app.pid().to_string()];
+        let output = command.args(arguments).output()?;
+        let line: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+        let sees = line["sees"].as_array().context("sees")?;
+        ensure!(sees.iter().any(|seen| seen == "fasthttp-server"), "{line:#}");
+        for module in libraries {
+            let all = line["libraries"].as_array().context("libraries")?;
+            let library = all.iter().find(|library| library["module"] == *module);
+            let library = library.with_context(|| format!("no {module}: {line:#}"))?;
+            ensure!(library["instruments"] == serde_json::json!(["fasthttp-server"]), "{line:#}");
+        }
+        // None of what is hit for each request is single-stepped.
+        let probes = line["probes"].as_array().context("probes")?;
+        let hot = probes.iter().filter(|p| p["function"].as_str().is_some_and(is_server));
+        let hot: Vec<_> = hot.filter(|probe| probe["hot"] == true).collect();
+        ensure!(hot.len() == 2, "{line:#}");
+        ensure!(hot.iter().all(|probe| probe["instruction"] != "SingleStep"), "{line:#}");
+    }
+    Ok(())
+}
+
+fn is_server(function: &str) -> bool {
+    function.contains("/fasthttp.") || function.contains("/fiber/")
 }
