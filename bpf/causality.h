@@ -210,16 +210,13 @@ static __always_inline u64 mark_of_request(const struct gt_process *proc, u64 re
 /*
  * What tells a context that may be a request's from a later one at the same address: of net/http's
  * cancelCtx the connection's context, which it is derived from, of gRPC's valueCtx the map of what
- * the client sent along, of fasthttp's RequestCtx numbers of the connection and of the request on it. 0
- * when it can't be a request's.
+ * the client sent along. 0 when it can't be a request's.
  */
 static __always_inline u64 mark_of_context(const struct gt_process *proc, u64 type_at, u64 data,
 					   struct go_iface up)
 {
 	if (!type_at)
 		return 0;
-	if (!up.tab && up.data)
-		return mark_of_request(proc, up.data);
 	if (type_at == proc->cancel_ctx)
 		return up.data;
 	if (type_at == proc->value_ctx && proc->grpc.incoming_key)
@@ -232,22 +229,26 @@ static __noinline int parent_by_context(const struct gt_process *proc, u64 tab, 
 					struct parent *out)
 {
 	u32 way = 0;
+	u64 mark;
 
 	for (int i = 0; i < MAX_CONTEXTS && tab && data; i++) {
 		u64 type_at = dynamic_type(tab);
 		struct go_iface up = context_above(proc, type_at, data);
-		u64 mark = mark_of_context(proc, type_at, data, up);
 
-		if (!up.tab && up.data) {
-			out->reused = 1;
-			data = up.data;
-		}
+		mark = mark_of_context(proc, type_at, data, up);
 		if (mark)
 			way = way_of_context(data, mark, proc->instance);
 		if (way)
 			break;
 		tab = up.tab;
 		data = up.data;
+	}
+	if (!way && !tab && data) {
+		/* It ended in a RequestCtx. */
+		mark = mark_of_request(proc, data);
+		if (mark)
+			way = way_of_context(data, mark, proc->instance);
+		out->reused = 1;
 	}
 	return way ? adopt_context(data, way, out) : 0;
 }
@@ -407,13 +408,16 @@ static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid
 static __always_inline int find_parent(const struct gt_process *proc, u64 goid, u64 g,
 				       struct go_iface context, struct parent *out)
 {
-	int carried = parent_by_context(proc, context.tab, context.data, out);
-	u64 span_id = carried ? out->span_id : 0;
+	u32 carried = unrelated(parent_by_context(proc, context.tab, context.data, out));
+	u32 sure = unrelated(carried & ~out->reused);
+	u64 span_id = out->span_id;
 	struct gt_key key = key_of(proc, goid);
 	struct server_state *state;
 	struct lineage *known;
 
-	if (carried && !out->reused)
+	asm volatile("" : "+r"(span_id));
+	out->reused = 0;
+	if (sure)
 		return 1;
 	state = bpf_map_lookup_elem(&servers, &key);
 	if (state && state->active) {

@@ -57,9 +57,12 @@ static __always_inline void fill_version(struct go_string proto, struct fast_req
 
 	out->proto_major = 1;
 	out->proto_minor = 1;
-	if (proto.len != 8 || bpf_probe_read_user(text, sizeof(text), (void *)proto.ptr))
+	if (!proto.len)
 		return;
-	out->proto_major = text[5] - '0';
+	if (proto.len == 8)
+		bpf_probe_read_user(text, sizeof(text), (void *)proto.ptr);
+	/* Anything else is none that is known. */
+	out->proto_major = text[4] == '/' ? text[5] - '0' : 0;
 	out->proto_minor = text[7] - '0';
 }
 

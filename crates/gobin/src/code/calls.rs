@@ -110,3 +110,67 @@ fn stores(instruction: &Instruction, slot: u32) -> bool {
         && instruction.memory_displacement64() == u64::from(slot)
         && !matches!(instruction.mnemonic(), Mnemonic::Cmp | Mnemonic::Test)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `test %r10d,%r10d; je`, then the loads and the call of `s.Handler(ctx)` with the field at 0xc0.
+    const BRANCH: [u8; 5] = [0x45, 0x85, 0xd2, 0x74, 0x60];
+    const RECEIVER: [u8; 8] = [0x48, 0x8b, 0x8c, 0x24, 0x78, 0x02, 0x00, 0x00];
+    const CLOSURE: [u8; 7] = [0x48, 0x8b, 0x91, 0xc0, 0x00, 0x00, 0x00];
+    const CODE: [u8; 3] = [0x48, 0x8b, 0x1a];
+    const ARGUMENT: [u8; 8] = [0x48, 0x8b, 0x84, 0x24, 0x28, 0x01, 0x00, 0x00];
+    const CALL: [u8; 2] = [0xff, 0xd3];
+    /// `mov %rcx,0x128(%rsp)`, and the race detector's `call`.
+    const STORE: [u8; 8] = [0x48, 0x89, 0x8c, 0x24, 0x28, 0x01, 0x00, 0x00];
+    const REPORT: [u8; 5] = [0xe8, 0x00, 0x10, 0x00, 0x00];
+    const START: u64 = 0x5000;
+
+    fn handler() -> Vec<u8> {
+        [&RECEIVER[..], &CLOSURE, &CODE, &ARGUMENT, &CALL].concat()
+    }
+
+    #[test]
+    fn a_closure_is_called_after_the_branch_before_it() {
+        let code = [&BRANCH[..], &handler()].concat();
+        let expected = ((START + 3, SiteKind::Branch), 0x128);
+        assert_eq!(closure_call(&code, START, 0xc0), Some(expected));
+        assert_eq!(closure_call(&code, START, 0xc8), None);
+    }
+
+    #[test]
+    fn the_argument_is_in_its_slot_at_the_site() {
+        let code = [&BRANCH[..], &STORE, &handler()].concat();
+        assert_eq!(closure_call(&code, START, 0xc0), None);
+        let code = [&BRANCH[..], &STORE, &REPORT, &handler()].concat();
+        let expected = ((START + 13, SiteKind::Call), 0x128);
+        assert_eq!(closure_call(&code, START, 0xc0), Some(expected));
+    }
+
+    #[test]
+    fn two_calls_or_a_jump_past_the_site_are_none() {
+        let code = [&BRANCH[..], &handler(), &BRANCH, &handler()].concat();
+        assert_eq!(closure_call(&code, START, 0xc0), None);
+        // `jmp` to what follows the branch.
+        let code = [&[0xeb, 0x05][..], &BRANCH, &handler()].concat();
+        assert_eq!(closure_call(&code, START, 0xc0), None);
+    }
+
+    #[test]
+    fn a_second_argument_is_another_call() {
+        // `mov 0x10(%rsp),%rbx` ahead, and the code in RCX.
+        let second = [0x48, 0x8b, 0x5c, 0x24, 0x10];
+        let loads = [&RECEIVER[..], &CLOSURE, &[0x48, 0x8b, 0x0a], &second, &ARGUMENT];
+        let code = [&BRANCH[..], &loads.concat(), &[0xff, 0xd1]].concat();
+        assert_eq!(closure_call(&code, START, 0xc0), None);
+    }
+
+    #[test]
+    fn a_function_without_a_stack_check_has_an_early_site() {
+        // `mov 0x8(%rdx),%rax; nop`
+        let code = [0x48, 0x8b, 0x42, 0x08, 0x90, 0xc3];
+        assert_eq!(early_site(&code, START), Some((START + 4, SiteKind::Nop)));
+        assert_eq!(early_site(&[0x48, 0x8b, 0x42, 0x08, 0xc3, 0x90], START), None);
+    }
+}

@@ -244,21 +244,21 @@ fn a_server_that_is_not_traced_is_named() -> Result<()> {
     if !can_trace("a_server_that_is_not_traced_is_named") {
         return Ok(());
     }
-    let program = go::build("fastapp", Version::of(26), Mode::Plain)?;
+    let program = go::build("hertzapp", Version::of(26), Mode::Plain)?;
     let app = App::start(&program)?;
     let pid = app.pid().to_string();
     let (stdout, _) = expect(&gotap(&["ps", "--format", "json", "--pid", &pid])?, 0)?;
     let line: Value = serde_json::from_str(&stdout)?;
     let missing = line["missing"].as_array().context("missing")?;
     let mut missing = missing.iter().filter_map(Value::as_str);
-    let fasthttp = missing.find(|text| text.starts_with("fasthttp-server: "));
-    let fasthttp = fasthttp.with_context(|| format!("{line:#}"))?;
-    ensure!(fasthttp.contains("github.com/valyala/fasthttp"), "{line:#}");
+    let hertz = missing.find(|text| text.starts_with("hertz-server: "));
+    let hertz = hertz.with_context(|| format!("{line:#}"))?;
+    ensure!(hertz.contains("github.com/cloudwego/hertz"), "{line:#}");
     let sees = line["sees"].as_array().context("sees")?;
     ensure!(!sees.iter().any(|seen| seen == "http-server"), "{line:#}");
     let (table, _) = expect(&gotap(&["ps", "--pid", &pid])?, 0)?;
-    ensure!(table.contains(fasthttp), "{table}");
-    let library = library(&line, "github.com/valyala/fasthttp")?;
+    ensure!(table.contains(hertz), "{table}");
+    let library = library(&line, "github.com/cloudwego/hertz")?;
     ensure!(library["instruments"] == serde_json::json!([]), "{line:#}");
     ensure!(table.contains("(not traced)"), "{table}");
     Ok(())
