@@ -12,6 +12,7 @@
 #include "net.h"
 #include "headers.h"
 #include "goids.h"
+#include "contexts.h"
 #include "causality.h"
 #include "errors.h"
 #include "http.h"
