@@ -44,9 +44,6 @@ static __noinline int read_request_headers(const struct gt_process *proc,
 	scan_headers(proc, state->headers, &found);
 	state->user_agent = found.user_agent.ptr;
 	state->user_agent_len = found.user_agent.len;
-	if (proc->typed)
-		state->flags |= content_of(state->headers, header_slots(proc),
-					   proc->map_group_size);
 	if (found.traceparent.ptr) {
 		if (!parse_traceparent(found.traceparent.ptr, found.traceparent.len, state)) {
 			state->parent = GT_PARENT_NONE;
@@ -115,6 +112,10 @@ static __noinline int begin_request(const struct gt_process *proc, struct server
 	if (state->rpc != RPC_IN_HTTP) {
 		state->span_id = random_u64();
 		read_request_headers(proc, state);
+		/* Not in there: functions that call each other have 512 bytes of stack in all. */
+		if (proc->typed)
+			state->flags |= content_of(state->headers, header_slots(proc),
+						   proc->map_group_size);
 	}
 	note_goids(proc, state);
 	if (state->context)
