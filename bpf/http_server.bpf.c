@@ -115,13 +115,9 @@ static __noinline int begin_request(const struct gt_process *proc, struct server
 	if (state->rpc != RPC_IN_HTTP) {
 		state->span_id = random_u64();
 		read_request_headers(proc, state);
-		/* Not in there: functions that call each other have 512 bytes of stack in all. */
-		if (proc->typed)
-			state->flags |= content_of(state->headers, header_slots(proc),
-						   proc->map_group_size);
 	}
-	/* Here and not there, as functions that call each other have little stack. */
-	if (proc->typed && !state->fast)
+	/* Not in there: functions that call each other have 512 bytes of stack in all. */
+	if (proc->typed && state->rpc == RPC_NONE && !state->fast)
 		state->flags |= content_of(state->headers, header_slots(proc),
 					   proc->map_group_size);
 	note_goids(proc, state);
