@@ -458,6 +458,6 @@ struct gt_process {
 	struct gt_redigo redigo;
 	struct gt_fasthttp fasthttp;
 };
-_Static_assert(sizeof(struct gt_process) == 496, "wire");
+_Static_assert(sizeof(struct gt_process) == 512, "wire");
 
 #endif

@@ -372,4 +372,4 @@ const _: () = assert!(size_of::<Http2>() == 16);
 const _: () = assert!(size_of::<Site>() == 32);
 const _: () = assert!(size_of::<Grpc>() == 80);
 const _: () = assert!(size_of::<Redis>() == 32);
-const _: () = assert!(size_of::<Process>() == 496);
+const _: () = assert!(size_of::<Process>() == 512);
