@@ -203,7 +203,8 @@ static __noinline int fasthttp_end(struct pt_regs *ctx, const struct gt_process 
 		send_fast(proc, &key, state, outcome, &response);
 		state->active = 0;
 	}
-	if (!finished) {
+	/* The goroutine serves on, unless it was made for a handler that may take too long. */
+	if (!finished || (fiber && !is_worker(proc, GO_G(ctx)))) {
 		bpf_map_delete_elem(&servers, &key);
 		bpf_map_delete_elem(&fast_requests, &key);
 	}

@@ -94,10 +94,20 @@ static __noinline int read_fast_request(const struct gt_process *proc, struct se
 /* The other side of the connection, which is the same for all of its requests. */
 static __noinline int read_fast_peer(const struct gt_process *proc, struct server_state *state)
 {
+	const struct gt_fasthttp *fast = &proc->fasthttp;
+	struct go_iface conn = read_iface(state->req + fast->conn);
+	u64 type = dynamic_type(conn.tab), inner;
 	u8 ip[16] = {};
 	u16 port = 0;
 
-	state->peer_len = copy_peer(proc, read_iface(state->req + proc->fasthttp.conn), ip, &port);
+	/* Around the connection where they are counted by address. */
+	if (type && type == fast->counted) {
+		conn = read_iface(conn.data + fast->counted_conn);
+	} else if (type && type == fast->counted_tls) {
+		inner = read_u64(conn.data + fast->counted_tls_conn);
+		conn = read_iface(inner + proc->redigo.tls_inner);
+	}
+	state->peer_len = copy_peer(proc, conn, ip, &port);
 	__builtin_memcpy(state->peer, ip, sizeof(ip));
 	__builtin_memcpy(state->peer + sizeof(ip), &port, sizeof(port));
 	return 0;

@@ -29,6 +29,7 @@ _Static_assert(sizeof(struct gt_redigo) == 32, "wire");
 
 /* github.com/valyala/fasthttp, in the RequestCtx but where another structure is named; and fiber. */
 struct gt_fasthttp {
+	__u64 counted, counted_tls; /* *perIPConn, *perIPTLSConn, around other connections; 0 unknown */
 	__u64 workers; /* code that starts the goroutines of connections, 0 unknown */
 	__u32 workers_size;
 	__u32 pad0;
@@ -49,8 +50,8 @@ struct gt_fasthttp {
 	__u16 route_path, route_use; /* fiber.Route.Path, .use */
 	__u16 fiber_iface; /* fiber.Ctx is an interface */
 	__u16 fiber_closure; /* an end is in what is deferred, as ReleaseCtx is inlined there */
-	__u16 pad[2];
+	__u16 counted_conn, counted_tls_conn; /* net.Conn, *tls.Conn in these */
 };
-_Static_assert(sizeof(struct gt_fasthttp) == 80, "wire");
+_Static_assert(sizeof(struct gt_fasthttp) == 96, "wire");
 
 #endif

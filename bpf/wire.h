@@ -473,6 +473,6 @@ struct gt_process {
 	struct gt_redigo redigo;
 	struct gt_fasthttp fasthttp;
 };
-_Static_assert(sizeof(struct gt_process) == 488, "wire");
+_Static_assert(sizeof(struct gt_process) == 504, "wire");
 
 #endif

@@ -1,6 +1,6 @@
 // Command fastapp serves HTTP with fasthttp, which has an implementation of its own.
 //
-//	fastapp [-addr HOST:PORT] [-backend URL]
+//	fastapp [-addr HOST:PORT] [-backend URL] [-counted]
 //
 // The first line is "listening HOST:PORT". Handlers below /call/ are in calls.go. It is built with
 // several versions of fasthttp: go.mod and go.old.mod name them.
@@ -23,6 +23,7 @@ import (
 func main() {
 	addr := flag.String("addr", "127.0.0.1:0", "serve HTTP here")
 	backend := flag.String("backend", "", "URL that the handlers below /call/ call")
+	counted := flag.Bool("counted", false, "count connections by address, for which they are wrapped")
 	flag.Parse()
 	listener, err := net.Listen("tcp", *addr)
 	if err != nil {
@@ -32,6 +33,9 @@ func main() {
 	app := &app{calls: newCaller(*backend)}
 	app.slow = fasthttp.TimeoutHandler(app.sleep, 40*time.Millisecond, "too slow")
 	server := &fasthttp.Server{Handler: app.handle}
+	if *counted {
+		server.MaxConnsPerIP = 100
+	}
 	log.Fatal(server.Serve(listener))
 }
 

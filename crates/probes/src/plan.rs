@@ -206,6 +206,8 @@ impl Plan {
             &mut out.bad_conn,
             &mut out.dial_conn,
             &mut out.fasthttp.workers,
+            &mut out.fasthttp.counted,
+            &mut out.fasthttp.counted_tls,
         ] {
             *address = moved(*address);
         }

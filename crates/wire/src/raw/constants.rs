@@ -371,4 +371,4 @@ const _: () = assert!(size_of::<Http2>() == 16);
 const _: () = assert!(size_of::<Site>() == 32);
 const _: () = assert!(size_of::<Grpc>() == 72);
 const _: () = assert!(size_of::<Redis>() == 32);
-const _: () = assert!(size_of::<Process>() == 488);
+const _: () = assert!(size_of::<Process>() == 504);

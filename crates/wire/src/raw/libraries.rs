@@ -43,6 +43,8 @@ impl Redigo {
 #[expect(missing_docs, reason = "each is the Go field of its name, or explained in the header")]
 #[repr(C)]
 pub struct FastHttp {
+    pub counted: u64,
+    pub counted_tls: u64,
     pub workers: u64,
     pub workers_size: u32,
     pub pad0: u32,
@@ -76,12 +78,15 @@ pub struct FastHttp {
     pub route_use: u16,
     pub fiber_iface: u16,
     pub fiber_closure: u16,
-    pub pad: [u16; 2],
+    pub counted_conn: u16,
+    pub counted_tls_conn: u16,
 }
 
 impl FastHttp {
     /// Offsets of nothing.
     pub const ABSENT: Self = Self {
+        counted: 0,
+        counted_tls: 0,
         workers: 0,
         workers_size: 0,
         pad0: 0,
@@ -115,9 +120,10 @@ impl FastHttp {
         route_use: NONE,
         fiber_iface: 0,
         fiber_closure: 0,
-        pad: [0; 2],
+        counted_conn: NONE,
+        counted_tls_conn: NONE,
     };
 }
 
 const _: () = assert!(size_of::<Redigo>() == 32);
-const _: () = assert!(size_of::<FastHttp>() == 80);
+const _: () = assert!(size_of::<FastHttp>() == 96);

@@ -255,6 +255,25 @@ fn a_panic_is_told_before_the_process_is_gone() -> Result<()> {
     })
 }
 
+/// Connections that are counted by address are wrapped.
+#[test]
+fn peers_of_counted_connections_are_known() -> Result<()> {
+    if !can_trace("peers_of_counted_connections_are_known") {
+        return Ok(());
+    }
+    for (dependencies, minor) in [(Some("old"), 21), (None, 27)] {
+        let program = program("fastapp", dependencies, Version::of(minor), Mode::Stripped)?;
+        let app = App::start_with(&program, &["-counted"], &[])?;
+        let gotap = Gotap::trace_pid(app.pid())?;
+        let mut connection = app.connect()?;
+        connection.get("/hello", &[AGENT])?;
+        let spans = gotap.finish(1)?;
+        let span = spans.first().context("a span")?;
+        check_common(span, &app, connection.local_port()?).with_context(|| format!("{span:#?}"))?;
+    }
+    Ok(())
+}
+
 #[test]
 fn odd_requests_of_fasthttp_are_as_they_are() -> Result<()> {
     if !can_trace("odd_requests_of_fasthttp_are_as_they_are") {
