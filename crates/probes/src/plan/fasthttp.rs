@@ -236,8 +236,8 @@ fn offsets(context: &Context<'_, '_>) -> Result<raw::FastHttp, String> {
         body: response(&["body"]),
         body_raw: response(&["bodyRaw"]),
         // What counts connections by address wraps them.
-        counted: context.pointer_to(&own("perIPConn"), &["Close", "RemoteAddr"]),
-        counted_tls: context.pointer_to(&own("perIPTLSConn"), &["Close", "RemoteAddr"]),
+        counted: context.pointer_to(&own("perIPConn")),
+        counted_tls: context.pointer_to(&own("perIPTLSConn")),
         counted_conn: context.offset(&own("perIPConn"), &["Conn"]),
         counted_tls_conn: context.offset(&own("perIPTLSConn"), &["Conn"]),
         body_bytes: context.offset("github.com/valyala/bytebufferpool.ByteBuffer", &["B"]),
