@@ -161,7 +161,6 @@ static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid
 			lost = false;
 			break;
 		}
-			break;
 		creator = creator_of(proc, g);
 	}
 	/* Too far away, or on the way there is one whose structure is not found. */
