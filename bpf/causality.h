@@ -152,10 +152,8 @@ static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid
 			continue;
 		child = creator;
 		g = g_of(read_u64(proc->allgptr), read_u64(proc->allglen), child, proc->g_goid);
-		if (!g) {
-			root = LINEAGE_UNKNOWN;
+		if (!g)
 			break;
-		}
 		if (is_worker(proc, g)) {
 			root = child;
 			lost = false;

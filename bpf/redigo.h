@@ -107,20 +107,9 @@ static __noinline int cut_pipeline(const struct gt_process *proc, struct redis_c
 static __always_inline void fill_redigo_peer(const struct gt_process *proc, u64 conn,
 					     struct gt_redis_event *event)
 {
-	const struct gt_redigo *redigo = &proc->redigo;
-	struct go_iface inner = read_iface(conn + redigo->conn);
-	u64 type = dynamic_type(inner.tab), file;
-
 	event->db = -1;
-	if (redigo->tls_conn && type == redigo->tls_conn) {
-		inner = read_iface(inner.data + redigo->tls_inner);
-		type = dynamic_type(inner.tab);
-	}
-	if (!redigo->tcp_conn || type != redigo->tcp_conn)
-		return;
-	file = read_u64(inner.data + redigo->conn_fd);
-	event->peer_len = copy_address(proc, read_iface(file + redigo->fd_remote), event->peer,
-				       &event->peer_port);
+	event->peer_len = copy_peer(proc, read_iface(conn + proc->redigo.conn), event->peer,
+				    &event->peer_port);
 }
 
 /* The next of sixteen bytes. */
