@@ -2,8 +2,8 @@
 //! gotap attached, built with the OpenTelemetry Go SDK, and optionally with another agent; and how
 //! long it takes until a program that starts is observed.
 //!
-//! Timings differ between machines and minutes, so only ratios of runs that alternate in one
-//! session are meant to be compared. Needs root, as gotap does. Not here: correctness (`tests/`).
+//! Timings differ between machines and minutes, so only ratios of one run are meant to be compared:
+//! the load alternates between the servers, a quarter of a second each. Needs root, as gotap does. Not here: correctness (`tests/`).
 
 mod attach;
 mod backend;
@@ -16,7 +16,7 @@ mod sink;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use scenario::{Mode, Run, Scenario};
@@ -26,10 +26,10 @@ use scenario::{Mode, Run, Scenario};
 struct Cli {
     #[command(subcommand)]
     part: Option<Part>,
-    /// Seconds of load in each run
+    /// Seconds of load on each server in a round
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// How often each mode is run; the median counts
+    /// How often all servers are started and loaded by turns; the median counts
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// Also measure this agent: a shell command in which {pid} and {endpoint} are replaced
@@ -93,10 +93,9 @@ fn overhead(cli: &Cli, gotap: PathBuf) -> Result<()> {
     for scenario in Scenario::all().into_iter().filter(|s| cli.wants(s.name)) {
         let backend = programs.backend(&scenario)?;
         for round in 0..cli.rounds {
-            for mode in Mode::all(cli.agent.is_some()) {
-                let run = programs
-                    .run(&scenario, backend.as_ref(), mode, Duration::from_secs(cli.seconds))
-                    .with_context(|| format!("{} / {}", scenario.name, mode.label()))?;
+            let modes = Mode::all(cli.agent.is_some());
+            let time = Duration::from_secs(cli.seconds);
+            for run in programs.round(&scenario, backend.as_ref(), &modes, time)? {
                 println!("{}", describe(round, &run));
                 runs.push(run);
             }
@@ -119,7 +118,7 @@ fn overhead(cli: &Cli, gotap: PathBuf) -> Result<()> {
 
 fn describe(round: usize, run: &Run) -> String {
     format!(
-        "round {} {:<10} {:<6} {:>8.0} req/s  {:>6.2} µs CPU/req  p50 {:>5} µs  p99 {:>6} µs  \
+        "round {} {:<10} {:<6} {:>8.0} req/s  {:>6.2} µs CPU/req  p50 {:>5.0} µs  p99 {:>6.0} µs  \
          agent {:>5.2} µs/req {:>5.1} MB  spans {}/{}  {}",
         round + 1,
         run.scenario,

@@ -27,7 +27,8 @@ pub(crate) struct Summary {
     traps: f64,
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The middle one of `values`; 0 of none.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
@@ -47,19 +48,22 @@ pub(crate) fn summarize(runs: &[Run]) -> Vec<Summary> {
     };
     keys.into_iter()
         .map(|(scenario, mode)| {
-            let target_us = of(scenario, mode, |r| r.target_us);
-            let rps = of(scenario, mode, |r| r.rps);
+            // Each run is compared with the bare one of its round, which ran beside it.
+            let beside = |compare: fn(&Run, &Run) -> f64| {
+                let pairs = chosen(scenario, mode).zip(chosen(scenario, "none"));
+                median(pairs.map(|(run, bare)| compare(run, bare)).collect())
+            };
             let spans: u64 = chosen(scenario, mode).map(|r| r.spans).sum();
             let expected: u64 = chosen(scenario, mode).map(|r| r.expected_spans).sum();
             Summary {
                 scenario,
                 mode,
-                rps,
-                target_us,
-                added_us: target_us - of(scenario, "none", |r| r.target_us),
-                rps_share: rps / of(scenario, "none", |r| r.rps),
-                p50_us: of(scenario, mode, |r| r.p50_us.into()),
-                p99_us: of(scenario, mode, |r| r.p99_us.into()),
+                rps: of(scenario, mode, |r| r.rps),
+                target_us: of(scenario, mode, |r| r.target_us),
+                added_us: beside(|run, bare| run.target_us - bare.target_us),
+                rps_share: beside(|run, bare| run.rps / bare.rps),
+                p50_us: of(scenario, mode, |r| r.p50_us),
+                p99_us: of(scenario, mode, |r| r.p99_us),
                 agent_us: of(scenario, mode, |r| r.agent_us),
                 agent_rss_mb: of(scenario, mode, |r| r.agent_rss_mb),
                 received: if expected == 0 { 0.0 } else { spans as f64 / expected as f64 },

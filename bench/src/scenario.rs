@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::backend::{Backend, Kind};
 use crate::load::{Outcome, Protocol};
-use crate::measure;
+use crate::{measure, report};
 
 pub(crate) const READY: Duration = Duration::from_secs(20);
 
@@ -115,14 +115,15 @@ impl Mode {
     }
 }
 
-/// One run.
+/// One mode in one round.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Run {
     pub(crate) scenario: &'static str,
     pub(crate) mode: &'static str,
     pub(crate) rps: f64,
-    pub(crate) p50_us: u32,
-    pub(crate) p99_us: u32,
+    /// Medians of the slices' percentiles.
+    pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
     pub(crate) target_us: f64,
     pub(crate) agent_us: f64,
     pub(crate) agent_rss_mb: f64,
@@ -134,6 +135,64 @@ pub(crate) struct Run {
     pub(crate) dropped: String,
 }
 
+/// How long the load stays with a server.
+const SLICE: Duration = Duration::from_millis(250);
+/// Until the spans of a slice are where they go, so that they burden nobody else's.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A server under load with its observer.
+struct Contestant {
+    mode: Mode,
+    sink: Sink,
+    target: Running,
+    addr: String,
+    agent: Option<Running>,
+    /// Requests before anything was measured.
+    warm: u64,
+    /// CPU seconds of target and agent before that.
+    cpu: (f64, f64),
+    outcomes: Vec<Outcome>,
+}
+
+impl Contestant {
+    fn finish(mut self, scenario: &Scenario) -> Result<Run> {
+        let counted: u64 = self.outcomes.iter().map(|o| o.requests).sum();
+        let requests = counted as f64;
+        let target_us = (measure::cpu_seconds(self.target.pid())? - self.cpu.0) * 1e6 / requests;
+        let agent_pid = self.agent.as_ref().map(Running::pid);
+        let agent_seconds = agent_pid.map_or(Ok(0.0), measure::cpu_seconds)? - self.cpu.1;
+        let agent_rss_mb = agent_pid.map_or(Ok(0.0), measure::peak_rss_mb)?;
+        // Both flush when they are asked to end.
+        let said = self.agent.as_mut().map(stop).transpose()?.unwrap_or_default();
+        self.target.stop()?;
+        let total = counted + self.warm;
+        let spans_each = match self.mode {
+            Mode::None | Mode::Traps => 0,
+            _ => scenario.spans(),
+        };
+        let of_slices = |value: fn(&Outcome) -> u32| {
+            report::median(self.outcomes.iter().map(|o| value(o).into()).collect())
+        };
+        Ok(Run {
+            scenario: scenario.name,
+            mode: self.mode.label(),
+            rps: requests / self.outcomes.iter().map(|o| o.seconds).sum::<f64>(),
+            p50_us: of_slices(|o| o.p50_us),
+            p99_us: of_slices(|o| o.p99_us),
+            target_us,
+            agent_us: agent_seconds * 1e6 / requests,
+            agent_rss_mb,
+            spans: self.sink.settled(total * spans_each)?,
+            expected_spans: total * spans_each,
+            traps: traps(&said, total as f64),
+            dropped: said
+                .iter()
+                .find_map(|l| Some(l.split("spans, ").nth(1)?.to_owned()))
+                .unwrap_or_default(),
+        })
+    }
+}
+
 /// The programs that take part.
 pub(crate) struct Programs {
     gotap: PathBuf,
@@ -141,6 +200,7 @@ pub(crate) struct Programs {
     hello: Pair,
     backends: Pair,
     bench: PathBuf,
+    copies: tempfile::TempDir,
 }
 
 /// The same server twice.
@@ -165,6 +225,7 @@ impl Programs {
             hello: Pair::build("hello")?,
             backends: Pair::build("backends")?,
             bench: std::env::current_exe()?,
+            copies: tempfile::tempdir()?,
         })
     }
 
@@ -181,69 +242,76 @@ impl Programs {
         scenario.asks.map(|kind| Backend::start(kind, plain)).transpose()
     }
 
-    pub(crate) fn run(
+    /// All modes of a scenario side by side: each has a server of its own, and the load goes from one
+    /// to the next every quarter of a second, so that what slows the machine down meets them all.
+    pub(crate) fn round(
+        &self,
+        scenario: &Scenario,
+        backend: Option<&Backend>,
+        modes: &[Mode],
+        time: Duration,
+    ) -> Result<Vec<Run>> {
+        let start = |mode: &Mode| {
+            self.contestant(scenario, backend, *mode)
+                .with_context(|| format!("{} / {}", scenario.name, mode.label()))
+        };
+        let mut contestants: Vec<_> = modes.iter().map(start).collect::<Result<_>>()?;
+        let slices = (time.as_millis() / SLICE.as_millis()).max(1);
+        for i in 0..slices {
+            for contestant in &mut contestants {
+                contestant.outcomes.push(self.load(scenario, &contestant.addr, SLICE)?);
+                std::thread::sleep(PAUSE);
+            }
+            // Each follows either neighbour as often.
+            if i + 1 < slices {
+                contestants.reverse();
+            }
+        }
+        let mut runs: Vec<_> =
+            contestants.into_iter().map(|c| c.finish(scenario)).collect::<Result<_>>()?;
+        if slices % 2 == 0 {
+            runs.reverse();
+        }
+        Ok(runs)
+    }
+
+    /// A server with its observer, warm.
+    fn contestant(
         &self,
         scenario: &Scenario,
         backend: Option<&Backend>,
         mode: Mode,
-        time: Duration,
-    ) -> Result<Run> {
-        let mut sink = Sink::start(&self.bench)?;
-        let sdk = (mode == Mode::Sdk).then_some(sink.endpoint.as_str());
-        let (mut target, addr) = self.server(scenario, backend, sdk)?;
-        let mut agent = self.observe(mode, target.pid(), &sink.endpoint)?;
+    ) -> Result<Contestant> {
+        let sink = Sink::start(&self.bench)?;
+        let (target, addr) = self.server(scenario, backend, mode, &sink.endpoint)?;
+        let agent = self.observe(mode, target.pid(), &sink.endpoint)?;
         // Connections and caches of the target, of the agent and of the kernel get warm.
-        let warm = self.load(scenario, &addr, Duration::from_millis(500))?;
-        let cpu = |pid: Option<u32>| pid.map_or(Ok(0.0), measure::cpu_seconds);
-        let agent_pid = agent.as_ref().map(Running::pid);
-        let before = (measure::cpu_seconds(target.pid())?, cpu(agent_pid)?);
-        let outcome = self.load(scenario, &addr, time)?;
-        let requests = outcome.requests as f64;
-        let target_us = (measure::cpu_seconds(target.pid())? - before.0) * 1e6 / requests;
-        let agent_us = (cpu(agent_pid)? - before.1) * 1e6 / requests;
-        let agent_rss_mb = agent_pid.map_or(Ok(0.0), measure::peak_rss_mb)?;
-        // Both flush when they are asked to end.
-        let said = agent.as_mut().map(stop).transpose()?.unwrap_or_default();
-        target.stop()?;
-        let total = outcome.requests + warm.requests;
-        let spans_each = match mode {
-            Mode::None | Mode::Traps => 0,
-            _ => scenario.spans(),
-        };
-        Ok(Run {
-            scenario: scenario.name,
-            mode: mode.label(),
-            rps: requests / outcome.seconds,
-            p50_us: outcome.p50_us,
-            p99_us: outcome.p99_us,
-            target_us,
-            agent_us,
-            agent_rss_mb,
-            spans: sink.settled(total * spans_each)?,
-            expected_spans: total * spans_each,
-            traps: traps(&said, total as f64),
-            dropped: said
-                .iter()
-                .find_map(|l| Some(l.split("spans, ").nth(1)?.to_owned()))
-                .unwrap_or_default(),
-        })
+        let warm = self.load(scenario, &addr, Duration::from_millis(500))?.requests;
+        let cpu = (
+            measure::cpu_seconds(target.pid())?,
+            agent.as_ref().map_or(Ok(0.0), |a| measure::cpu_seconds(a.pid()))?,
+        );
+        Ok(Contestant { mode, sink, target, addr, agent, warm, cpu, outcomes: Vec::new() })
     }
 
     fn server(
         &self,
         scenario: &Scenario,
         backend: Option<&Backend>,
-        sdk: Option<&str>,
+        mode: Mode,
+        endpoint: &str,
     ) -> Result<(Running, String)> {
         let programs = self.pair(scenario);
         let mut flags = [scenario.work, &["-addr", "127.0.0.1:0"]].concat();
         flags.extend(backend.iter().flat_map(|b| &b.flags).map(String::as_str));
-        let server = match sdk {
-            Some(endpoint) => {
-                flags.push("-sdk");
-                Running::start(&programs.sdk, &flags, &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)])?
-            }
-            None => Running::start(&programs.plain, &flags, &[])?,
+        let server = if mode == Mode::Sdk {
+            flags.push("-sdk");
+            Running::start(&programs.sdk, &flags, &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)])?
+        } else {
+            // Probes are a file's: those of one observer must not be in another's way.
+            let own = self.copies.path().join(mode.label());
+            std::fs::copy(&programs.plain, &own)?;
+            Running::start(&own, &flags, &[])?
         };
         let addr = server.wait_for("listening ", READY)?;
         Ok((server, addr))
