@@ -361,14 +361,14 @@ static __always_inline struct gt_key key_of(const struct gt_process *proc, u64 i
 }
 
 /*
- * Wake-ups are a main cost of a ring buffer. User space looks every few milliseconds anyway, so it
- * is woken only when the ring fills up faster than that.
+ * Wake-ups are a main cost of a ring buffer. User space looks a few times a second anyway, so it is
+ * woken only when so much waits that reading it would hold a processor for long.
  */
 static __always_inline u64 wakeup_flags(void)
 {
 	u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
 
-	return waiting > (1 << 20) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	return waiting > (256 << 10) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
 #endif

@@ -269,7 +269,7 @@ impl Programs {
         }
         let mut runs: Vec<_> =
             contestants.into_iter().map(|c| c.finish(scenario)).collect::<Result<_>>()?;
-        if slices % 2 == 0 {
+        if slices.is_multiple_of(2) {
             runs.reverse();
         }
         Ok(runs)

@@ -53,15 +53,39 @@ pub(crate) fn resource_spans(resource: &Resource, spans: &[u8], out: &mut Vec<u8
     });
 }
 
+/// One `KeyValue`. Most of a span's bytes are attributes, and almost all of these are short: lengths of
+/// one byte each are known before anything is written.
 fn attribute(field: u32, key: &str, value: &Value, out: &mut Vec<u8>) {
+    let value = match value {
+        Value::Static(value) => *value,
+        Value::Text(value) => value.as_str(),
+        Value::Int(value) => return integer_attribute(field, key, *value, out),
+    };
+    if key.len() + value.len() > 127 - 6 {
+        nested(field, out, |out| {
+            bytes(1, key.as_bytes(), out);
+            nested(2, out, |out| bytes(1, value.as_bytes(), out));
+        });
+        return;
+    }
+    let (key_len, value_len) = (key.len() as u8, value.len() as u8);
+    out.reserve(128 + 2);
+    out.extend_from_slice(&[tag(field), key_len + value_len + 6, tag(1), key_len]);
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(&[tag(2), value_len + 2, tag(1), value_len]);
+    out.extend_from_slice(value.as_bytes());
+}
+
+fn integer_attribute(field: u32, key: &str, value: i64, out: &mut Vec<u8>) {
     nested(field, out, |out| {
         bytes(1, key.as_bytes(), out);
-        nested(2, out, |out| match value {
-            Value::Static(value) => bytes(1, value.as_bytes(), out),
-            Value::Text(value) => bytes(1, value.as_bytes(), out),
-            Value::Int(value) => varint(3, value.cast_unsigned(), out),
-        });
+        nested(2, out, |out| varint(3, value.cast_unsigned(), out));
     });
+}
+
+/// The key of a field that has a length, of those below 16.
+const fn tag(field: u32) -> u8 {
+    (field << 3) as u8 | WireType::LengthDelimited as u8
 }
 
 /// A message, whose length is known only once it is written: two bytes are kept for it, and moved
@@ -85,8 +109,15 @@ fn nested(field: u32, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 
 fn bytes(field: u32, value: &[u8], out: &mut Vec<u8>) {
     encode_key(field, WireType::LengthDelimited, out);
-    encode_varint(value.len() as u64, out);
+    length(value.len(), out);
     out.extend_from_slice(value);
+}
+
+fn length(len: usize, out: &mut Vec<u8>) {
+    match u8::try_from(len) {
+        Ok(len @ ..=127) => out.push(len),
+        _ => encode_varint(len as u64, out),
+    }
 }
 
 fn text(field: u32, value: &str, out: &mut Vec<u8>) {

@@ -197,7 +197,7 @@ fn resource(
     program: &Program,
     declared: Vec<(String, String)>,
 ) -> Resource {
-    let text = |value: &str| Value::Text(value.to_owned());
+    let text = |value: &str| Value::Text(value.into());
     let mut attributes = vec![("service.name".to_owned(), text(service_name))];
     let mut add = |key: &str, value: Value| attributes.push((key.to_owned(), value));
     if !matches!(program.module_version.as_str(), "" | "(devel)") {
@@ -214,8 +214,8 @@ fn resource(
     for (key, value) in declared {
         match attributes.iter_mut().find(|(k, _)| *k == key) {
             Some(_) if key == "service.name" => {}
-            Some((_, slot)) => *slot = Value::Text(value),
-            None => attributes.push((key, Value::Text(value))),
+            Some((_, slot)) => *slot = Value::Text(value.into()),
+            None => attributes.push((key, Value::Text(value.into()))),
         }
     }
     Resource { attributes }

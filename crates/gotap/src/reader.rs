@@ -10,8 +10,8 @@ use rustix::time::{ClockId, clock_gettime};
 use trace::{Assembler, ProcessInfo, Span};
 use wire::Event;
 
-/// How long events may wait in the ring buffer. It holds some five thousand of them.
-const POLL: Duration = Duration::from_millis(20);
+/// How long events may wait in the ring buffer. Many of them wake the reader earlier.
+const POLL: Duration = Duration::from_millis(100);
 /// How long a process that ended stays known, for its last events.
 const GRACE: Duration = Duration::from_secs(5);
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
+use compact_str::{CompactString, format_compact};
 use wire::{Event, SqlLibrary};
 
 use crate::http;
@@ -68,7 +69,7 @@ pub struct ProcessInfo {
 #[derive(Debug, Default)]
 pub struct Assembler {
     processes: HashMap<u32, ProcessInfo>,
-    tracestates: Waiting<String>,
+    tracestates: Waiting<CompactString>,
     rpc: Waiting<rpc::Addition>,
     /// Clusters of paths by service, where they are wanted.
     clusters: Option<HashMap<String, Clusters>>,
@@ -137,7 +138,7 @@ impl Assembler {
             Event::Http(event) if http2::is_nothing_sent(&event) => None,
             Event::Http(event) => {
                 let process = self.process(event.instance)?;
-                let mut span = http::span(*event, process, clock_offset);
+                let mut span = http::span(&event, process, clock_offset);
                 if let Some(call) = self.rpc.take(span.span_id) {
                     call.add_to(&mut span);
                 } else if let Some(clusters) = &mut self.clusters {
@@ -186,7 +187,7 @@ impl Assembler {
 
     fn with_tracestate(&mut self, mut span: Span) -> Span {
         if let Some(text) = self.tracestates.take(span.span_id) {
-            span.trace_state = text;
+            span.trace_state = text.into();
         }
         span
     }
@@ -212,6 +213,6 @@ fn guess_route(clusters: &mut HashMap<String, Clusters>, span: &mut Span) {
     let Some(route) = clusters.entry(service.to_owned()).or_default().of(path, found) else {
         return;
     };
-    span.name = format!("{} {route}", span.name);
-    span.attributes.push(("http.route", Value::Text(route)));
+    span.name = format_compact!("{} {route}", span.name);
+    span.attributes.push(("http.route", Value::Text(route.into())));
 }

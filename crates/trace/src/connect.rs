@@ -37,7 +37,7 @@ pub(crate) fn add_call(
     known.filter(|known| known.starts_with(procedure))?;
     let name = procedure.get(1..)?.to_owned();
     out.push(("rpc.system.name", Value::Static(system)));
-    out.push(("rpc.method", Value::Text(name.clone())));
+    out.push(("rpc.method", Value::Text(name.as_str().into())));
     if let Some((_, connect, grpc)) = CODES.iter().find(|(code, ..)| event.status == Some(*code)) {
         let code = if system == "grpc" { grpc } else { connect };
         out.push(("rpc.response.status_code", Value::Static(code)));

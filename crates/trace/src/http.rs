@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use compact_str::{CompactString, ToCompactString, format_compact};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use wire::{HttpEvent, Outcome, Role, Text};
 
@@ -40,19 +41,19 @@ const METHODS: [&str; 10] =
 
 type Attributes = Vec<(&'static str, Value)>;
 
-pub(crate) fn span(event: HttpEvent, process: &ProcessInfo, clock_offset: i64) -> Span {
+pub(crate) fn span(event: &HttpEvent, process: &ProcessInfo, clock_offset: i64) -> Span {
     let mut attributes = Vec::with_capacity(16);
-    let method = method(&event, &mut attributes);
+    let method = method(event, &mut attributes);
     let route = match event.role {
-        Role::Server => server(&event, process, &mut attributes),
-        Role::Client => client(&event, &mut attributes),
+        Role::Server => server(event, process, &mut attributes),
+        Role::Client => client(event, &mut attributes),
     };
-    let status = outcome(&event, process, &mut attributes);
-    sizes(&event, &mut attributes);
-    let name = match (call(&event, process, &mut attributes), route) {
-        (Some(call), _) => call,
-        (None, Some(route)) => format!("{method} {route}"),
-        (None, None) => method.to_owned(),
+    let status = outcome(event, process, &mut attributes);
+    sizes(event, &mut attributes);
+    let name = match (call(event, process, &mut attributes), route) {
+        (Some(call), _) => call.into(),
+        (None, Some(route)) => format_compact!("{method} {route}"),
+        (None, None) => method.into(),
     };
     let kind = match event.role {
         Role::Server => Kind::Server,
@@ -85,7 +86,7 @@ fn method(event: &HttpEvent, out: &mut Attributes) -> &'static str {
 }
 
 /// Adds what a server knows; gives the route.
-fn server(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> Option<String> {
+fn server(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> Option<CompactString> {
     let scheme = if event.tls { "https" } else { "http" };
     out.push(("url.scheme", Value::Static(scheme)));
     if let Some(path) = path_of(&event.target.value) {
@@ -96,15 +97,15 @@ fn server(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> Opt
     let route = match route(&event.route) {
         // Behind a pattern that takes all below it there may be another router.
         Some(route) if !route.ends_with('/') => Some(route),
-        named => looked_up_route(event, process).or(named),
+        named => looked_up_route(event, process).map(CompactString::from).or(named),
     };
     if let Some(route) = &route {
         out.push(("http.route", Value::Text(route.clone())));
     }
     address(&event.host.value, scheme, "server.address", "server.port", out);
     if let Some((host, port)) = host_port(&event.peer.value) {
-        out.push(("client.address", Value::Text(host.to_owned())));
-        out.push(("network.peer.address", Value::Text(host.to_owned())));
+        out.push(("client.address", Value::Text(host.into())));
+        out.push(("network.peer.address", Value::Text(host.into())));
         if let Some(port) = port {
             out.push(("network.peer.port", Value::Int(port.into())));
         }
@@ -117,7 +118,7 @@ fn server(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> Opt
 }
 
 /// Adds what a client knows. A client has no route.
-fn client(event: &HttpEvent, out: &mut Attributes) -> Option<String> {
+fn client(event: &HttpEvent, out: &mut Attributes) -> Option<CompactString> {
     let scheme = if event.tls { "https" } else { "http" };
     let path: Cow<'_, str> = if event.raw_path {
         event.target.value.as_str().into()
@@ -125,7 +126,7 @@ fn client(event: &HttpEvent, out: &mut Attributes) -> Option<String> {
         utf8_percent_encode(&event.target.value, PATH).into()
     };
     let path = marked(&path, event.target.truncated);
-    out.push(("url.full", Value::Text(format!("{scheme}://{}{path}", event.host.value))));
+    out.push(("url.full", Value::Text(format_compact!("{scheme}://{}{path}", event.host.value))));
     address(&event.host.value, scheme, "server.address", "server.port", out);
     if event.span.resend > 0 {
         out.push(("http.request.resend_count", Value::Int(event.span.resend.into())));
@@ -185,7 +186,7 @@ fn outcome(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> St
     let failed = if event.role == Role::Server { 500 } else { 400 };
     match code {
         Some(code) if code >= failed => {
-            out.push(("error.type", Value::Text(code.to_string())));
+            out.push(("error.type", Value::Text(code.to_compact_string())));
             Status::Error(String::new())
         }
         _ => Status::Unset,
@@ -203,17 +204,15 @@ fn error(event: &HttpEvent, process: &ProcessInfo) -> (Value, String) {
     let kind = match (event.span.outcome, message.as_str(), name) {
         (Outcome::CtxDone, ..) => Value::Static("context done"),
         // Go's sentinel errors all have the same type: the text is what tells them apart.
-        (_, text @ ("context canceled" | "EOF" | "unexpected EOF"), _) => {
-            Value::Text(text.to_owned())
-        }
-        (_, _, Some(name)) => Value::Text(name.clone()),
+        (_, text @ ("context canceled" | "EOF" | "unexpected EOF"), _) => Value::Text(text.into()),
+        (_, _, Some(name)) => Value::Text(name.as_str().into()),
         _ => Value::Static("_OTHER"),
     };
     (kind, message)
 }
 
 /// The path of a ServeMux pattern: `[METHOD ][HOST]/[PATH]`.
-fn route(pattern: &Text) -> Option<String> {
+fn route(pattern: &Text) -> Option<CompactString> {
     let path = pattern.value.find('/')?;
     Some(marked(&pattern.value[path..], pattern.truncated))
 }
@@ -256,7 +255,7 @@ fn address(
     out: &mut Attributes,
 ) {
     let Some((host, port)) = host_port(host) else { return };
-    out.push((address, Value::Text(host.to_owned())));
+    out.push((address, Value::Text(host.into())));
     let default = match scheme {
         "http" => Some(80),
         "https" => Some(443),

@@ -35,7 +35,7 @@ fn event(role: Role) -> HttpEvent {
 fn client() -> HttpEvent {
     let mut event = event(Role::Client);
     event.tls = true;
-    event.peer.value = String::new();
+    event.peer.value = CompactString::default();
     event.target.value = "/a b/ü".into();
     event.host.value = "[::1]:8443".into();
     event
@@ -43,7 +43,7 @@ fn client() -> HttpEvent {
 
 #[test]
 fn a_server_span_has_the_stable_names_and_no_query() {
-    let span = span(event(Role::Server), &ProcessInfo::default(), 10);
+    let span = span(&event(Role::Server), &ProcessInfo::default(), 10);
     assert_eq!(span.name, "GET /users/{id}");
     assert_eq!((span.start_unix_nano, span.end_unix_nano), (1_010, 3_510));
     assert_eq!(span.parent_span_id, None);
@@ -59,7 +59,7 @@ fn a_server_span_has_the_stable_names_and_no_query() {
 
 #[test]
 fn a_client_url_is_escaped_and_keeps_its_port() {
-    let span = span(client(), &ProcessInfo::default(), 0);
+    let span = span(&client(), &ProcessInfo::default(), 0);
     assert_eq!(span.name, "GET");
     assert_eq!(get(&span, "url.full"), "https://[::1]:8443/a%20b/%C3%BC");
     assert_eq!(get(&span, "server.address"), "::1");
@@ -70,7 +70,7 @@ fn a_client_url_is_escaped_and_keeps_its_port() {
 fn a_path_is_escaped_as_go_escapes_it() {
     let mut odd = client();
     odd.target.value = "/a(b)!*'[]{}|\"<>^`\\?#%&=+:@$,;~-_.\u{1}".into();
-    let url = get(&span(odd, &ProcessInfo::default(), 0), "url.full");
+    let url = get(&span(&odd, &ProcessInfo::default(), 0), "url.full");
     let escaped = "%28b%29%21%2A%27%5B%5D%7B%7D%7C%22%3C%3E%5E%60%5C%3F%23%25&=+:@$,;~-_.%01";
     assert_eq!(url, format!("https://[::1]:8443/a{escaped}"));
 }
@@ -79,7 +79,7 @@ fn a_path_is_escaped_as_go_escapes_it() {
 fn an_answer_to_head_has_no_body() {
     for mut event in [event(Role::Server), client()] {
         event.method.value = "HEAD".into();
-        let span = span(event, &ProcessInfo::default(), 0);
+        let span = span(&event, &ProcessInfo::default(), 0);
         assert_eq!(get(&span, "http.response.body.size"), "0");
     }
 }
@@ -88,7 +88,7 @@ fn an_answer_to_head_has_no_body() {
 fn statuses_follow_the_side() {
     let with = |mut event: HttpEvent, status| {
         event.status = Some(status);
-        span(event, &ProcessInfo::default(), 0).status
+        span(&event, &ProcessInfo::default(), 0).status
     };
     assert_eq!(with(event(Role::Server), 404), Status::Unset);
     assert_eq!(with(event(Role::Server), 500), Status::Error(String::new()));
@@ -99,12 +99,9 @@ fn statuses_follow_the_side() {
 fn handlers_that_write_nothing_answer_200_unless_they_panic() {
     let mut silent = event(Role::Server);
     silent.status = None;
-    assert_eq!(
-        get(&span(silent.clone(), &ProcessInfo::default(), 0), "http.response.status_code"),
-        "200"
-    );
+    assert_eq!(get(&span(&silent, &ProcessInfo::default(), 0), "http.response.status_code"), "200");
     silent.span.outcome = Outcome::Aborted;
-    let span = span(silent, &ProcessInfo::default(), 0);
+    let span = span(&silent, &ProcessInfo::default(), 0);
     assert_eq!(get(&span, "http.response.status_code"), "-");
     assert_eq!(get(&span, "error.type"), "panic");
 }
@@ -118,7 +115,7 @@ fn errors_are_named_by_type_and_told_by_errno() {
     refused.errno = 111;
     let type_names = std::sync::Arc::new([(0x10, "*net.OpError".to_owned())].into());
     let process = ProcessInfo { type_names, ..ProcessInfo::default() };
-    let span = span(refused, &process, 0);
+    let span = span(&refused, &process, 0);
     assert_eq!(get(&span, "error.type"), "*net.OpError");
     assert_eq!(span.status, Status::Error("connection refused".into()));
 }
@@ -127,9 +124,9 @@ fn errors_are_named_by_type_and_told_by_errno() {
 fn odd_methods_and_targets_stay_low_in_cardinality() {
     let mut odd = event(Role::Server);
     odd.method.value = "BREW".into();
-    odd.route.value = String::new();
+    odd.route.value = CompactString::default();
     odd.target.value = "http://proxy.example/x?y".into();
-    let span = span(odd, &ProcessInfo::default(), 0);
+    let span = span(&odd, &ProcessInfo::default(), 0);
     assert_eq!(span.name, "HTTP");
     assert_eq!(get(&span, "http.request.method_original"), "BREW");
     assert_eq!(get(&span, "url.path"), "/x");
@@ -139,9 +136,9 @@ fn odd_methods_and_targets_stay_low_in_cardinality() {
 fn cuts_are_visible() {
     let mut long = event(Role::Server);
     long.target = Text { value: "/aaaa".into(), truncated: true };
-    assert_eq!(get(&span(long.clone(), &ProcessInfo::default(), 0), "url.path"), "/aaaa…");
+    assert_eq!(get(&span(&long, &ProcessInfo::default(), 0), "url.path"), "/aaaa…");
     long.target.value = "/a?bbb".into();
-    assert_eq!(get(&span(long, &ProcessInfo::default(), 0), "url.path"), "/a");
+    assert_eq!(get(&span(&long, &ProcessInfo::default(), 0), "url.path"), "/a");
 }
 
 #[derive(Debug)]
@@ -163,16 +160,16 @@ fn a_router_is_asked_for_the_route_of_a_request_that_names_none() {
     let mut asked = event(Role::Server);
     asked.target.value = "/a%20b?c".into();
     asked.server = 7;
-    assert_eq!(span(asked.clone(), &process, 0).name, "GET /users/{id}");
+    assert_eq!(span(&asked, &process, 0).name, "GET /users/{id}");
     asked.route.value = "GET example.com/".into();
-    assert_eq!(span(asked.clone(), &process, 0).name, "GET /:a");
-    asked.route.value = String::new();
-    let routed = span(asked.clone(), &process, 0);
+    assert_eq!(span(&asked, &process, 0).name, "GET /:a");
+    asked.route.value = CompactString::default();
+    let routed = span(&asked, &process, 0);
     assert_eq!((routed.name.as_str(), get(&routed, "http.route").as_str()), ("GET /:a", "/:a"));
     asked.server = 0;
-    assert_eq!(span(asked.clone(), &process, 0).name, "GET");
+    assert_eq!(span(&asked, &process, 0).name, "GET");
     asked.route.value = "example.com/".into();
-    assert_eq!(span(asked, &process, 0).name, "GET /");
+    assert_eq!(span(&asked, &process, 0).name, "GET /");
 }
 
 #[test]
@@ -184,7 +181,7 @@ fn paths_are_clustered_only_where_it_is_wanted_and_no_route_is_known() {
         event.route.value = route.into();
         event.status = Some(status);
         let span = assembler.on_event(wire::Event::Http(Box::new(event)), 0).unwrap();
-        (span.name.clone(), get(&span, "http.route"))
+        (span.name.to_string(), get(&span, "http.route"))
     };
     let named = |name: &str, route: &str| (name.to_owned(), route.to_owned());
     assert_eq!(take(&mut assembler, "", 200), named("GET", "-"));

@@ -1,6 +1,7 @@
 //! What is asked of Redis as spans: the semantic conventions for database clients, and those for
 //! Redis. Of what a server answers, only the code is told: its text may quote what was asked.
 
+use compact_str::ToCompactString;
 use wire::{Outcome, RedisEvent, RedisSite};
 
 use crate::assemble::ProcessInfo;
@@ -111,7 +112,7 @@ pub(crate) fn span(event: &RedisEvent, process: &ProcessInfo, clock_offset: i64)
     out.push(("db.system.name", Value::Static("redis")));
     let name = operation(event, &mut out);
     if let Some(db) = event.db {
-        out.push(("db.namespace", Value::Text(db.to_string())));
+        out.push(("db.namespace", Value::Text(db.to_compact_string())));
     }
     server(event, &mut out);
     let status = outcome(event, process, &mut out);
@@ -133,7 +134,7 @@ fn operation(event: &RedisEvent, out: &mut Attributes) -> String {
             if name.is_empty() {
                 return "redis".to_owned();
             }
-            out.push(("db.operation.name", Value::Text(name.clone())));
+            out.push(("db.operation.name", Value::Text(name.as_str().into())));
             if let Some(keys) = key_count(&name, event.args) {
                 out.push(("gotap.redis.key_count", Value::Int(keys.into())));
             }
@@ -152,7 +153,7 @@ fn command(event: &RedisEvent) -> String {
     if event.name.truncated || !name.chars().all(plausible) {
         return String::new();
     }
-    name.to_ascii_uppercase()
+    name.to_ascii_uppercase().into()
 }
 
 /// How many keys a command with `args` arguments has, its name included.
@@ -179,7 +180,7 @@ fn server(event: &RedisEvent, out: &mut Attributes) {
     let Some((host, port)) = found else { return };
     // Without a host it is this machine, by whichever of its addresses.
     if !host.is_empty() {
-        out.push(("server.address", Value::Text(host)));
+        out.push(("server.address", Value::Text(host.into())));
     }
     if let Some(port) = port {
         out.push(("server.port", Value::Int(port.into())));
@@ -203,11 +204,11 @@ fn outcome(event: &RedisEvent, process: &ProcessInfo, out: &mut Attributes) -> S
     let code = text.split(' ').next().unwrap_or_default();
     let is_code = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     if !code.is_empty() && code.chars().all(is_code) {
-        out.push(("db.response.status_code", Value::Text(code.to_owned())));
-        out.push(("error.type", Value::Text(code.to_owned())));
+        out.push(("db.response.status_code", Value::Text(code.into())));
+        out.push(("error.type", Value::Text(code.into())));
     } else if text.starts_with("redis: ") {
         // The library's own, such as of a transaction that did not come about.
-        out.push(("error.type", Value::Text(text.to_owned())));
+        out.push(("error.type", Value::Text(text.into())));
     } else {
         out.push(("error.type", Value::Static("_OTHER")));
     }

@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 
+use compact_str::{CompactString, ToCompactString};
 use wire::{Role, RpcEvent, Text};
 
 use crate::assemble::ProcessInfo;
@@ -38,7 +39,7 @@ type Attributes = Vec<(&'static str, Value)>;
 /// What a call that is an HTTP request adds to the request's span.
 #[derive(Debug, Clone)]
 pub(crate) struct Addition {
-    name: String,
+    name: CompactString,
     attributes: Attributes,
     status: Status,
 }
@@ -72,7 +73,7 @@ pub(crate) fn span(event: RpcEvent, process: &ProcessInfo, clock_offset: i64) ->
                 server(&local.ip().to_string(), Some(local.port()), &mut attributes);
             }
             if let Some(peer) = event.peer {
-                attributes.push(("client.address", Value::Text(peer.ip().to_string())));
+                attributes.push(("client.address", Value::Text(peer.ip().to_compact_string())));
             }
             Kind::Server
         }
@@ -86,7 +87,7 @@ pub(crate) fn span(event: RpcEvent, process: &ProcessInfo, clock_offset: i64) ->
 }
 
 /// Adds system and method; gives the span's name.
-fn method(event: &RpcEvent, out: &mut Attributes) -> String {
+fn method(event: &RpcEvent, out: &mut Attributes) -> CompactString {
     out.push(("rpc.system.name", Value::Static("grpc")));
     let full = event.method.value.strip_prefix('/').unwrap_or(&event.method.value);
     let full = marked(full, event.method.truncated);
@@ -97,23 +98,23 @@ fn method(event: &RpcEvent, out: &mut Attributes) -> String {
         // Whatever the client wrote: not one of a few names.
         out.push(("rpc.method", Value::Static("_OTHER")));
         out.push(("rpc.method_original", Value::Text(full)));
-        return "grpc".to_owned();
+        return "grpc".into();
     }
     out.push(("rpc.method", Value::Text(full.clone())));
-    if full.is_empty() { "grpc".to_owned() } else { full }
+    if full.is_empty() { "grpc".into() } else { full }
 }
 
 /// Adds code and error; gives the span's status.
 fn outcome(event: &RpcEvent, process: Option<&ProcessInfo>, out: &mut Attributes) -> Status {
     let Some(code) = event.code else {
         let name = process.and_then(|process| process.type_names.get(&event.error_type));
-        let kind = name.cloned().map_or(Value::Static("_OTHER"), Value::Text);
+        let kind = name.map_or(Value::Static("_OTHER"), |name| Value::Text(name.into()));
         out.push(("error.type", kind));
         return Status::Error(message(&event.message));
     };
     let label = || match usize::try_from(code).ok().and_then(|code| CODES.get(code)) {
         Some(label) => Value::Static(label),
-        None => Value::Text(code.to_string()),
+        None => Value::Text(code.to_compact_string()),
     };
     out.push(("rpc.response.status_code", label()));
     let failed = match event.role {
@@ -128,7 +129,7 @@ fn outcome(event: &RpcEvent, process: Option<&ProcessInfo>, out: &mut Attributes
 }
 
 fn message(text: &Text) -> String {
-    marked(&text.value, text.truncated)
+    marked(&text.value, text.truncated).into()
 }
 
 /// Where the client dialled, from what it wrote: `host:port`, `SCHEME:///host:port`.
@@ -163,7 +164,7 @@ fn target(event: &RpcEvent, out: &mut Attributes) {
 }
 
 fn server(host: &str, port: Option<u16>, out: &mut Attributes) {
-    out.push(("server.address", Value::Text(host.to_owned())));
+    out.push(("server.address", Value::Text(host.into())));
     if let Some(port) = port {
         out.push(("server.port", Value::Int(port.into())));
     }
@@ -171,7 +172,7 @@ fn server(host: &str, port: Option<u16>, out: &mut Attributes) {
 
 fn peer(peer: Option<SocketAddr>, out: &mut Attributes) {
     if let Some(peer) = peer {
-        out.push(("network.peer.address", Value::Text(peer.ip().to_string())));
+        out.push(("network.peer.address", Value::Text(peer.ip().to_compact_string())));
         out.push(("network.peer.port", Value::Int(peer.port().into())));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use compact_str::CompactString;
 use wire::{Parent, SpanCore};
 
 use crate::assemble::ProcessInfo;
@@ -12,7 +13,7 @@ pub enum Value {
     /// Text known at compile time.
     Static(&'static str),
     /// Text.
-    Text(String),
+    Text(CompactString),
     /// Integer.
     Int(i64),
 }
@@ -90,7 +91,7 @@ pub struct Span {
     /// W3C tracestate as received; empty without one.
     pub trace_state: String,
     /// Low-cardinality name.
-    pub name: String,
+    pub name: CompactString,
     /// Kind.
     pub kind: Kind,
     /// Nanoseconds since 1970.
@@ -111,7 +112,7 @@ impl Span {
     #[expect(clippy::too_many_arguments, reason = "the parts of one struct, passed once")]
     pub(crate) fn new(
         core: &SpanCore,
-        name: String,
+        name: impl Into<CompactString>,
         kind: Kind,
         status: Status,
         attributes: Vec<(&'static str, Value)>,
@@ -125,7 +126,7 @@ impl Span {
             parent_span_id: (core.parent != Parent::None).then_some(core.parent_span_id),
             trace_flags: core.trace_flags,
             trace_state: String::new(),
-            name,
+            name: name.into(),
             kind,
             start_unix_nano: real(core.start_ns),
             end_unix_nano: real(core.end_ns.max(core.start_ns)),

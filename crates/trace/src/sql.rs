@@ -1,6 +1,7 @@
 //! Operations on databases as spans: the semantic conventions for database clients. Statements lose
 //! their literals here (`sql_text`), before anybody sees them.
 
+use compact_str::ToCompactString;
 use wire::{Outcome, SqlEvent, SqlLibrary, SqlOperation};
 
 use crate::assemble::ProcessInfo;
@@ -43,10 +44,10 @@ pub(crate) fn span(event: SqlEvent, process: &ProcessInfo, clock_offset: i64) ->
     out.push(("db.system.name", Value::Static(system)));
     let name = operation(&event, database.dialect(), &mut out);
     if let Some(namespace) = &database.namespace {
-        out.push(("db.namespace", Value::Text(namespace.clone())));
+        out.push(("db.namespace", Value::Text(namespace.as_str().into())));
     }
     if let Some(address) = &database.address {
-        out.push(("server.address", Value::Text(address.clone())));
+        out.push(("server.address", Value::Text(address.as_str().into())));
     }
     if let Some(port) = database.port {
         out.push(("server.port", Value::Int(port.into())));
@@ -92,15 +93,15 @@ fn is_name(event: &SqlEvent) -> bool {
 fn statement(event: &SqlEvent, statement: Statement, out: &mut Attributes) -> String {
     let prepares = event.operation == SqlOperation::Prepare;
     if !statement.text.is_empty() {
-        out.push(("db.query.text", Value::Text(statement.text)));
+        out.push(("db.query.text", Value::Text(statement.text.into())));
     }
     if prepares {
         out.push(("db.operation.name", Value::Static("PREPARE")));
     } else if let Some(operation) = statement.operation {
-        out.push(("db.operation.name", Value::Text(operation)));
+        out.push(("db.operation.name", Value::Text(operation.into())));
     }
     if let Some(collection) = statement.collection {
-        out.push(("db.collection.name", Value::Text(collection)));
+        out.push(("db.collection.name", Value::Text(collection.into())));
     }
     let summary = match (prepares, statement.summary.as_str()) {
         (true, "") => "PREPARE".to_owned(),
@@ -108,7 +109,7 @@ fn statement(event: &SqlEvent, statement: Statement, out: &mut Attributes) -> St
         (false, summary) => summary.to_owned(),
     };
     if !summary.is_empty() {
-        out.push(("db.query.summary", Value::Text(summary.clone())));
+        out.push(("db.query.summary", Value::Text(summary.as_str().into())));
     }
     summary
 }
@@ -120,7 +121,7 @@ fn outcome(event: &SqlEvent, process: &ProcessInfo, out: &mut Attributes) -> Sta
     }
     // A driver's messages may quote what was asked, literals included: the code has to do.
     let code = match event.number {
-        Some(number) => Some(number.to_string()),
+        Some(number) => Some(number.to_compact_string()),
         None if !event.state.value.is_empty() => Some(event.state.value.clone()),
         None => None,
     };

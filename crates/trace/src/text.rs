@@ -2,6 +2,7 @@
 
 use std::io;
 
+use compact_str::{CompactString, format_compact};
 use wire::Text;
 
 use crate::assemble::ProcessInfo;
@@ -23,8 +24,8 @@ pub(crate) fn host_port(text: &str) -> Option<(&str, Option<u16>)> {
 }
 
 /// The text, with an ellipsis where it was cut.
-pub(crate) fn marked(text: &str, cut: bool) -> String {
-    if cut { format!("{text}…") } else { text.to_owned() }
+pub(crate) fn marked(text: &str, cut: bool) -> CompactString {
+    if cut { format_compact!("{text}…") } else { text.into() }
 }
 
 /// What an error says: of the operating system's what that calls it, else its own text. `name` is that
@@ -37,7 +38,7 @@ pub(crate) fn error_message(errno: Option<u32>, name: Option<&String>, text: &Te
         // It holds nothing: its method returns the text.
         return "context deadline exceeded".to_owned();
     }
-    marked(&text.value, text.truncated)
+    marked(&text.value, text.truncated).into()
 }
 
 /// `error.type` and message of an error that a database's client made itself.
@@ -52,9 +53,9 @@ pub(crate) fn client_error(
     let kind = match (message.as_str(), name) {
         // Go's sentinel errors all have the same type: the text is what tells them apart.
         (text @ ("context canceled" | "driver: bad connection" | "EOF"), _) => {
-            Value::Text(text.to_owned())
+            Value::Text(text.into())
         }
-        (_, Some(name)) => Value::Text(name.clone()),
+        (_, Some(name)) => Value::Text(name.as_str().into()),
         _ => Value::Static("_OTHER"),
     };
     (kind, message)

@@ -2,6 +2,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 
+use compact_str::{CompactString, ToCompactString};
 use zerocopy::FromBytes;
 
 use crate::event::{
@@ -254,7 +255,10 @@ fn peer(slots: &Slots<'_>) -> Text {
         let (port, _) = rest.split_first_chunk::<2>()?;
         address(ip, u8::try_from(slots.head.peer_len).ok()?, u16::from_le_bytes(*port))
     });
-    found.map_or_else(Text::default, |peer| Text { value: peer.to_string(), truncated: false })
+    found.map_or_else(Text::default, |peer| Text {
+        value: peer.to_compact_string(),
+        truncated: false,
+    })
 }
 
 /// Method and target where they came in one piece, as they stand in the request line.
@@ -272,11 +276,14 @@ fn text(slot: &[u8], len: u16) -> Text {
     let truncated = len > slot.len();
     let bytes = &slot[..len.min(slot.len())];
     // A cut in the middle of a character is no invalid byte of the target's.
-    let bytes = match std::str::from_utf8(bytes) {
-        Err(e) if truncated && e.error_len().is_none() => &bytes[..e.valid_up_to()],
-        _ => bytes,
+    let value = match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(e) if truncated && e.error_len().is_none() => {
+            CompactString::from_utf8_lossy(&bytes[..e.valid_up_to()])
+        }
+        Err(_) => CompactString::from_utf8_lossy(bytes),
     };
-    Text { value: String::from_utf8_lossy(bytes).into_owned(), truncated }
+    Text { value, truncated }
 }
 
 #[cfg(test)]

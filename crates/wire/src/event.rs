@@ -2,13 +2,15 @@
 
 use core::net::SocketAddr;
 
+use compact_str::CompactString;
+
 use crate::names::{Content, Outcome, Parent, RedisSite, SqlOperation};
 
 /// A string of the target: validated UTF-8, cut at a bound.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Text {
     /// The text; bytes that are no UTF-8 are replaced by U+FFFD.
-    pub value: String,
+    pub value: CompactString,
     /// Whether the target's string was longer.
     pub truncated: bool,
 }

@@ -18,7 +18,7 @@ pub(crate) fn json_line(span: &Span) -> String {
         "spanId": hex(&span.span_id),
         "parentSpanId": span.parent_span_id.map(|id| hex(&id)).unwrap_or_default(),
         "traceState": span.trace_state,
-        "name": span.name,
+        "name": span.name.as_str(),
         "kind": span.kind.label(),
         "startTimeUnixNano": span.start_unix_nano.to_string(),
         "endTimeUnixNano": span.end_unix_nano.to_string(),
@@ -34,7 +34,7 @@ pub(crate) fn json_line(span: &Span) -> String {
 fn json_value(value: &trace::Value) -> Value {
     match value {
         trace::Value::Static(text) => json!(text),
-        trace::Value::Text(text) => json!(text),
+        trace::Value::Text(text) => json!(text.as_str()),
         trace::Value::Int(number) => json!(number),
     }
 }
