@@ -256,23 +256,14 @@ impl Programs {
                 .with_context(|| format!("{} / {}", scenario.name, mode.label()))
         };
         let mut contestants: Vec<_> = modes.iter().map(start).collect::<Result<_>>()?;
-        let slices = (time.as_millis() / SLICE.as_millis()).max(1);
-        for i in 0..slices {
+        // In the same order each time, so that all have been idle for as long when it is their turn.
+        for _ in 0..(time.as_millis() / SLICE.as_millis()).max(1) {
             for contestant in &mut contestants {
                 contestant.outcomes.push(self.load(scenario, &contestant.addr, SLICE)?);
                 std::thread::sleep(PAUSE);
             }
-            // Each follows either neighbour as often.
-            if i + 1 < slices {
-                contestants.reverse();
-            }
         }
-        let mut runs: Vec<_> =
-            contestants.into_iter().map(|c| c.finish(scenario)).collect::<Result<_>>()?;
-        if slices.is_multiple_of(2) {
-            runs.reverse();
-        }
-        Ok(runs)
+        contestants.into_iter().map(|c| c.finish(scenario)).collect()
     }
 
     /// A server with its observer, warm.
