@@ -184,6 +184,16 @@ impl<'d> Image<'d> {
         u64_at(self.tail(va)?, 0)
     }
 
+    /// Whether a word of the file's data is, or will be, `target`.
+    pub(crate) fn holds_pointer(&self, target: u64) -> bool {
+        let word = target.to_le_bytes();
+        let in_data = |s: &Segment| {
+            let bytes = usize::try_from(s.file_size).ok().and_then(|len| self.bytes(s.vaddr, len));
+            !s.executable && bytes.is_some_and(|b| memchr::memmem::find(b, &word).is_some())
+        };
+        self.relocated_to(target).next().is_some() || self.segments.iter().any(in_data)
+    }
+
     /// Addresses of all relocated pointers whose value is `target` (PIE only).
     pub(crate) fn relocated_to(&self, target: u64) -> impl Iterator<Item = u64> + '_ {
         self.relative().iter().filter(move |r| r.1 == target).map(|r| r.0)

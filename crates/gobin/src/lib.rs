@@ -342,6 +342,18 @@ impl<'d> Binary<'d> {
         if self.image.arch() == Arch::Amd64 { self.code(function) } else { None }
     }
 
+    /// The names of the functions that call `callee`. `None` where that is not all who may: its address
+    /// is kept somewhere, so that who has that can call it, too; and on other than x86-64.
+    pub fn callers(&self, callee: &Function<'_>) -> Option<BTreeSet<&'d str>> {
+        let (text, end) = (self.module.text, self.module.etext);
+        if self.image.arch() != Arch::Amd64 || self.image.holds_pointer(callee.entry) {
+            return None;
+        }
+        let code = self.image.bytes(text, usize::try_from(end.checked_sub(text)?).ok()?)?;
+        let name = |at| Some(self.table.lookup(at)?.name);
+        calls::callers(code, text, callee.entry).into_iter().map(name).collect()
+    }
+
     /// In `function`, the instruction that calls `callee` first.
     pub fn call_site(&self, function: &Function<'_>, callee: &Function<'_>) -> Option<Site> {
         self.site(function, (self.first_call(function, callee)?, SiteKind::Call))

@@ -1,5 +1,5 @@
-//! x86-64: where a function calls a closure that a field of a structure holds; and sites at which no
-//! argument is needed.
+//! x86-64: where a function calls a closure that a field of a structure holds; who calls a function;
+//! and sites at which no argument is needed.
 //!
 //! Not here: calls of named functions (`amd64`), and what follows a call (`errors`, `rows`).
 
@@ -61,6 +61,18 @@ pub(crate) fn early_site(code: &[u8], start: u64) -> Option<Found> {
         }
     }
     None
+}
+
+/// Where in `text`, which starts at `start`, something calls `target` or jumps there. Bytes that only
+/// look like it count, too.
+pub(crate) fn callers(text: &[u8], start: u64, target: u64) -> Vec<u64> {
+    let calls = |at: &usize| {
+        let next = start.wrapping_add(*at as u64).wrapping_add(5);
+        let distance = text.get(at + 1..)?.first_chunk::<4>()?;
+        Some(next.wrapping_add_signed(i32::from_le_bytes(*distance).into()) == target)
+    };
+    let near = memchr::memchr2_iter(0xe8, 0xe9, text);
+    near.filter(|at| calls(at) == Some(true)).map(|at| start + at as u64).collect()
 }
 
 /// The slot of the first argument where what goes ahead of a call through `to` loads that from the
@@ -164,6 +176,12 @@ mod tests {
         let loads = [&RECEIVER[..], &CLOSURE, &[0x48, 0x8b, 0x0a], &second, &ARGUMENT];
         let code = [&BRANCH[..], &loads.concat(), &[0xff, 0xd1]].concat();
         assert_eq!(closure_call(&code, START, 0xc0), None);
+    }
+
+    #[test]
+    fn callers_call_or_jump() {
+        let code = [0xe8, 0x0b, 0, 0, 0, 0x90, 0xe9, 0x05, 0, 0, 0, 0xe8, 0x01, 0, 0, 0, 0xe8, 0];
+        assert_eq!(callers(&code, START, START + 16), [START, START + 6]);
     }
 
     #[test]

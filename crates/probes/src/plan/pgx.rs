@@ -1,4 +1,4 @@
-//! pgx 4 and 5 used without database/sql. Operations are known by their connection, as rows and batches
+//! pgx 4 and 5 used without database/sql; there they are a driver, and need no probes of their own. Operations are known by their connection, as rows and batches
 //! may be closed by another goroutine, and many be open at once; in the middle of a function that is
 //! found in the stack slot where it keeps its receiver.
 
@@ -43,7 +43,8 @@ const VERSIONS: [Version; 2] = [
 
 pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     for version in &VERSIONS {
-        if context.binary.function(&format!("{}.(*Conn).Query", version.package)).is_none() {
+        let query = context.binary.function(&format!("{}.(*Conn).Query", version.package));
+        if query.is_none() || is_only_a_driver(context, version.package) {
             continue;
         }
         let mut pgx = Pgx { context, version, plan: &mut *plan };
@@ -64,6 +65,26 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
             plan.miss(Ability::Sql, format!("no site found for {names} of {}", version.package));
         }
     }
+}
+
+/// Whether all connections of pgx are `database/sql`'s, which has probes of its own: nothing else makes
+/// any, and nobody can ask for what is behind one.
+fn is_only_a_driver(context: &Context<'_, '_>, package: &str) -> bool {
+    let driver = format!("{package}/stdlib");
+    if context.binary.function(&format!("{driver}.(*Conn).QueryContext")).is_none() {
+        return false;
+    }
+    let own = [format!("{package}."), format!("{driver}.")];
+    let is_own = |caller: &str| own.iter().any(|prefix| caller.starts_with(prefix));
+    let called = |name: &str, by: &dyn Fn(&str) -> bool| {
+        let Some(function) = context.binary.function(name) else { return true };
+        context.binary.callers(&function).is_some_and(|callers| callers.into_iter().all(by))
+    };
+    // Methods may be linked although nobody calls them.
+    let hidden = ["database/sql.(*Conn).Raw".to_owned(), format!("{driver}.AcquireConn")];
+    let makers = ["connect", "Connect", "ConnectConfig", "ConnectWithOptions"];
+    hidden.iter().all(|name| called(name, &|_| false))
+        && makers.iter().all(|name| called(&format!("{package}.{name}"), &is_own))
 }
 
 struct Pgx<'a, 'b, 'c, 'd> {
