@@ -9,7 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/lib/pq"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -36,11 +36,11 @@ func handler(ask ask) http.Handler {
 }
 
 func askSQL(dsn string, open func(driver.Connector) *sql.DB) (ask, error) {
-	config, err := pgx.ParseConfig(dsn)
+	connector, err := pq.NewConnector(dsn)
 	if err != nil {
 		return nil, err
 	}
-	db := open(stdlib.GetConnector(*config))
+	db := open(connector)
 	db.SetMaxOpenConns(pool)
 	db.SetMaxIdleConns(pool)
 	// Connections that are held at once are as many that are idle afterwards.

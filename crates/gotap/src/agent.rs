@@ -242,6 +242,9 @@ impl Agent {
 
     /// Attaches to a process, if it is wanted.
     fn look_at(&mut self, pid: u32) {
+        if !self.selection.is_open() && !self.selection.pids.contains(&pid) {
+            return;
+        }
         let since = now();
         let Ok((target, file)) = self.inspector.inspect_file(Process { pid }) else { return };
         if self.selection.matches(&target) {

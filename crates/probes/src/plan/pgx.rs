@@ -71,7 +71,11 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
 /// any, and nobody can ask for what is behind one.
 fn is_only_a_driver(context: &Context<'_, '_>, package: &str) -> bool {
     let driver = format!("{package}/stdlib");
-    if context.binary.function(&format!("{driver}.(*Conn).QueryContext")).is_none() {
+    let linked = |name: &str| context.binary.function(name).is_some();
+    // The rest looks through all code.
+    if !linked(&format!("{driver}.(*Conn).QueryContext"))
+        || linked(&format!("{package}/pgxpool.(*Pool).Acquire"))
+    {
         return false;
     }
     let own = [format!("{package}."), format!("{driver}.")];
