@@ -1,11 +1,12 @@
 // Command grpcapp is an ordinary gRPC service and its client. It is built with several versions of
 // google.golang.org/grpc: go.mod, go.late.mod, go.mid.mod and go.old.mod name them.
 //
-//	grpcapp [-addr HOST:PORT] [-backend HOST:PORT] [-workers N] [-serve-http]
+//	grpcapp [-addr HOST:PORT] [-backend HOST:PORT] [-workers N] [-serve-http] [-spawn]
 //
 // serves; the first line is "listening HOST:PORT". -workers handles the streams in a fixed number of
 // goroutines (grpc.NumStreamWorkers), and -serve-http serves through net/http and
-// (*grpc.Server).ServeHTTP instead of grpc's own transport. What a call of gotap.test.Echo/Say does
+// (*grpc.Server).ServeHTTP instead of grpc's own transport; with -spawn, interceptors run each handler
+// and each call of the backend in a goroutine of its own. What a call of gotap.test.Echo/Say does
 // is chosen by its text, see service.go, and calls.go for the texts "call:…" that need a -backend.
 //
 //	grpcapp -client -to HOST:PORT [-traceparent V] [-tracestate V] [-deadline D] CASE...
@@ -17,7 +18,6 @@
 package main
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"log"
@@ -31,11 +31,9 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/h2c"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/status"
 )
 
 // options are the flags as given.
@@ -44,6 +42,7 @@ type options struct {
 	backend     string
 	workers     uint
 	serveHTTP   bool
+	spawn       bool
 	client      bool
 	to          string
 	traceparent string
@@ -60,6 +59,7 @@ func main() {
 	flag.StringVar(&o.backend, "backend", "", "address of the service that the texts call:… call")
 	flag.UintVar(&o.workers, "workers", 0, "handle the streams in this many goroutines")
 	flag.BoolVar(&o.serveHTTP, "serve-http", false, "serve through net/http")
+	flag.BoolVar(&o.spawn, "spawn", false, "let interceptors start goroutines")
 	flag.BoolVar(&o.client, "client", false, "make the calls that the arguments name, then exit")
 	flag.StringVar(&o.to, "to", "", "address of the service that -client calls")
 	flag.StringVar(&o.traceparent, "traceparent", "", "the client's traceparent in the metadata")
@@ -79,7 +79,11 @@ func main() {
 	}
 	service := &echo{attempts: map[string]int{}, jobs: make(chan func())}
 	if o.backend != "" {
-		service.backend = dial(o.backend)
+		var settings []grpc.DialOption
+		if o.spawn {
+			settings = append(settings, grpc.WithUnaryInterceptor(spawnCall))
+		}
+		service.backend = dial(o.backend, settings...)
 	}
 	go func() {
 		for job := range service.jobs {
@@ -104,7 +108,14 @@ func serve(o options, service *echo) {
 		log.Fatal(err)
 	}
 	fmt.Printf("listening %s\n", listener.Addr())
-	settings := []grpc.ServerOption{grpc.UnaryInterceptor(recoverPanic)}
+	unary := recoverPanic
+	if o.spawn {
+		unary = spawnHandler
+	}
+	settings := []grpc.ServerOption{grpc.UnaryInterceptor(unary)}
+	if o.spawn {
+		settings = append(settings, grpc.StreamInterceptor(spawnStream))
+	}
 	if o.workers > 0 {
 		settings = append(settings, grpc.NumStreamWorkers(uint32(o.workers)))
 	}
@@ -115,18 +126,6 @@ func serve(o options, service *echo) {
 		log.Fatal(http.Serve(listener, h2c.NewHandler(server, &http2.Server{})))
 	}
 	log.Fatal(server.Serve(listener))
-}
-
-// recoverPanic is the interceptor that answers Internal where a handler panics.
-func recoverPanic(
-	ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
-) (reply any, err error) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			err = status.Errorf(codes.Internal, "panic: %v", reason)
-		}
-	}()
-	return handler(ctx, request)
 }
 
 // dial returns a connection without TLS, which is set up in the background.

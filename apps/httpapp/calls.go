@@ -68,6 +68,7 @@ func (c *caller) register(mux *http.ServeMux) {
 		"precanceled": c.precanceled,
 		"post":        c.post,
 		"userinfo":    c.userinfo,
+		"nil":         c.nothing,
 	}
 	for _, more := range []map[string]func(name string, r *http.Request) string{
 		c.hardCases(), c.streamCases(), c.roadCases(), c.withContexts(), c.afterFuncCases(),

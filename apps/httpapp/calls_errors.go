@@ -58,3 +58,31 @@ func (c *caller) userinfo(name string, r *http.Request) string {
 	secret := url.Values{"query": {"secret"}}
 	return send(c.client, newRequest(r.Context(), http.MethodGet, base, name, r, secret, nil))
 }
+
+// nothing makes calls of which a part is nil, and then one as it should be.
+func (c *caller) nothing(name string, r *http.Request) string {
+	var transport *http.Transport
+	whole := c.request(r.Context(), name, r, nil)
+	for _, call := range []func() (*http.Response, error){
+		func() (*http.Response, error) { return http.DefaultTransport.RoundTrip(&http.Request{}) },
+		func() (*http.Response, error) { return http.DefaultTransport.RoundTrip(&http.Request{URL: whole.URL}) },
+		func() (*http.Response, error) { return transport.RoundTrip(whole) },
+		func() (*http.Response, error) { return http.DefaultTransport.RoundTrip(nil) },
+	} {
+		if !fails(call) {
+			return "error=a part is nil"
+		}
+	}
+	return send(c.client, whole)
+}
+
+// fails tells whether a call gives an error or panics.
+func fails(call func() (*http.Response, error)) (failed bool) {
+	defer func() {
+		if recover() != nil {
+			failed = true
+		}
+	}()
+	_, err := call()
+	return err != nil
+}

@@ -14,6 +14,7 @@ var nativeCases = map[string]func(a *app, ctx context.Context) error{
 	"prepared":      (*app).usePrepared,
 	"early":         (*app).closeEarly,
 	"simple":        (*app).querySimply,
+	"nil":           (*app).askNobody,
 }
 
 // poolCases may leave a connection that is not good for anything more, with some versions of pgx.
@@ -22,6 +23,22 @@ var poolCases = map[string]func(a *app, ctx context.Context) error{
 	"batchsyntax": (*app).batchSyntax,
 	"batchunread": (*app).batchUnread,
 	"nested":      (*app).nestQueries,
+}
+
+// askNobody queries after it asked a connection that is nil.
+func (a *app) askNobody(ctx context.Context) error {
+	a.session.(native).nobody(ctx, selectByID, 7)
+	return a.selectOne(ctx)
+}
+
+// recovering runs each of these, which may panic.
+func recovering(asks ...func()) {
+	for _, ask := range asks {
+		func() {
+			defer func() { _ = recover() }()
+			ask()
+		}()
+	}
 }
 
 func (a *app) batchOfThree(ctx context.Context) error {

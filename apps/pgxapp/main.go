@@ -49,6 +49,8 @@ type native interface {
 	nested(ctx context.Context, text string, args ...interface{}) error
 	// early closes the rows before all were read, and once more.
 	early(ctx context.Context, text string, args ...interface{}) error
+	// nobody asks a connection that is nil.
+	nobody(ctx context.Context, text string, args ...interface{})
 	// simple queries by the simple protocol.
 	simple(ctx context.Context, text string, args ...interface{}) error
 }

@@ -164,3 +164,13 @@ func (v *v4) early(ctx context.Context, text string, args ...interface{}) error 
 func (v *v4) simple(ctx context.Context, text string, args ...interface{}) error {
 	return v.query(ctx, text, append([]interface{}{pgx.QuerySimpleProtocol(true)}, args...)...)
 }
+
+func (v *v4) nobody(ctx context.Context, text string, args ...interface{}) {
+	var conn *pgx.Conn
+	recovering(
+		func() { _, _ = conn.Query(ctx, text, args...) },
+		func() { _, _ = conn.Exec(ctx, text, args...) },
+		func() { _, _ = conn.Prepare(ctx, "name", text) },
+		func() { _ = conn.SendBatch(ctx, &pgx.Batch{}) },
+	)
+}

@@ -81,7 +81,7 @@ fn each_sort_of_call_is_told() -> Result<()> {
         return Ok(());
     }
     with_each(|program| {
-        for flags in [&[][..], &["-workers", "2"], &["-serve-http"]] {
+        for flags in [&[][..], &["-workers", "2"], &["-serve-http"], &["-spawn"]] {
             each_case(program, flags).with_context(|| format!("{flags:?}"))?;
         }
         Ok(())
@@ -141,11 +141,14 @@ fn each_way_to_a_grpc_call_has_its_parent() -> Result<()> {
         ("noctx-pool", "none"),
     ];
     with_each(|program| {
-        for flags in [&[][..], &["-workers", "2"], &["-serve-http"]] {
+        for flags in [&[][..], &["-workers", "2"], &["-serve-http"], &["-spawn"]] {
             for limit in [&[][..], &["-deadline", "20s"]] {
                 let pair = Pair::start(program, flags)?;
                 let gotap = Gotap::trace_what("grpc", &["--pid", &pair.app.pid().to_string()])?;
                 for (i, (way, how)) in WAYS.iter().enumerate() {
+                    // An interceptor's goroutine serves nothing itself.
+                    let spawned = flags == ["-spawn"] && *how == "goroutine";
+                    let how = if spawned { &"ancestor" } else { how };
                     pair.call(program, &[limit, &[&format!("say:call:{way}")]].concat())?;
                     let spans = gotap.wait_for_spans(2 * i + 2)?;
                     let what = || format!("{flags:?} {limit:?} {way}:\n{}", Span::list(&spans));

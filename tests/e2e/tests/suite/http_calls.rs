@@ -57,6 +57,33 @@ fn each_request_of_a_redirected_call_is_counted() -> Result<()> {
     })
 }
 
+/// Those that can't begin, since a part of them is nil, leave nothing behind for the next one.
+#[test]
+fn calls_of_nothing_are_none() -> Result<()> {
+    if !can_trace("calls_of_nothing_are_none") {
+        return Ok(());
+    }
+    with_each(|program| {
+        let (app, backend) = App::start_pair(program)?;
+        let gotap = Gotap::trace_pid(app.pid())?;
+        for _ in 0..2 {
+            ensure!(app.get("/call/nil", &[])?.status == 200, "the last call failed");
+        }
+        gotap.wait_for_spans(4)?;
+        let ended = gotap.stop()?;
+        for pair in ended.spans.chunks(2) {
+            let [client, server] = pair else { anyhow::bail!("{}", Span::list(pair)) };
+            ensure!(server.is_server() && client.is_child_of(server), "{pair:#?}");
+            ensure!(attempt(client) == (Some(200), None, None), "{client:#?}");
+            ensure!(client.target() == format!("http://{}/", backend.address), "{client:#?}");
+        }
+        let known = ["client_unfinished", "read_fault"];
+        let dropped = &ended.summary.dropped;
+        ensure!(dropped.keys().all(|reason| known.contains(&reason.as_str())), "{dropped:?}");
+        Ok(())
+    })
+}
+
 /// The transport sends again when the server closes a kept connection under its hands.
 #[test]
 fn a_request_that_is_sent_again_has_a_span_each_time() -> Result<()> {
