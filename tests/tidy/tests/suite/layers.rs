@@ -5,8 +5,8 @@ use crate::repo::{self, File};
 /// Crates that do no IO, and all that they may depend on.
 const PURE: [(&str, &[&str]); 3] = [
     ("gobin", &["iced-x86", "memchr", "object", "thiserror"]),
-    ("wire", &["thiserror", "zerocopy"]),
-    ("trace", &["percent-encoding", "wire"]),
+    ("wire", &["compact_str", "thiserror", "zerocopy"]),
+    ("trace", &["compact_str", "percent-encoding", "wire"]),
 ];
 
 /// Modules through which a program touches the world.
