@@ -3,7 +3,8 @@
 //! long it takes until a program that starts is observed.
 //!
 //! Timings differ between machines and minutes, so only ratios of one run are meant to be compared:
-//! the load alternates between the servers, a quarter of a second each. Needs root, as gotap does. Not here: correctness (`tests/`).
+//! the load alternates between the servers, a quarter of a second each. Needs root, as gotap does.
+//! Not here: correctness (`tests/`).
 
 mod attach;
 mod backend;

@@ -149,18 +149,23 @@ struct Contestant {
     agent: Option<Running>,
     /// Requests before anything was measured.
     warm: u64,
-    /// CPU seconds of target and agent before that.
-    cpu: (f64, f64),
+    /// CPU seconds of the target before that.
+    cpu: f64,
+    /// CPU seconds of the agent while its own target was loaded: it does not rest in between.
+    agent_cpu: f64,
     outcomes: Vec<Outcome>,
 }
 
 impl Contestant {
+    fn agent_seconds(&self) -> Result<f64> {
+        self.agent.as_ref().map_or(Ok(0.0), |agent| measure::cpu_seconds(agent.pid()))
+    }
+
     fn finish(mut self, scenario: &Scenario) -> Result<Run> {
         let counted: u64 = self.outcomes.iter().map(|o| o.requests).sum();
         let requests = counted as f64;
-        let target_us = (measure::cpu_seconds(self.target.pid())? - self.cpu.0) * 1e6 / requests;
+        let target_us = (measure::cpu_seconds(self.target.pid())? - self.cpu) * 1e6 / requests;
         let agent_pid = self.agent.as_ref().map(Running::pid);
-        let agent_seconds = agent_pid.map_or(Ok(0.0), measure::cpu_seconds)? - self.cpu.1;
         let agent_rss_mb = agent_pid.map_or(Ok(0.0), measure::peak_rss_mb)?;
         // Both flush when they are asked to end.
         let said = self.agent.as_mut().map(stop).transpose()?.unwrap_or_default();
@@ -180,7 +185,7 @@ impl Contestant {
             p50_us: of_slices(|o| o.p50_us),
             p99_us: of_slices(|o| o.p99_us),
             target_us,
-            agent_us: agent_seconds * 1e6 / requests,
+            agent_us: self.agent_cpu * 1e6 / requests,
             agent_rss_mb,
             spans: self.sink.settled(total * spans_each)?,
             expected_spans: total * spans_each,
@@ -259,8 +264,10 @@ impl Programs {
         // In the same order each time, so that all have been idle for as long when it is their turn.
         for _ in 0..(time.as_millis() / SLICE.as_millis()).max(1) {
             for contestant in &mut contestants {
+                let before = contestant.agent_seconds()?;
                 contestant.outcomes.push(self.load(scenario, &contestant.addr, SLICE)?);
                 std::thread::sleep(PAUSE);
+                contestant.agent_cpu += contestant.agent_seconds()? - before;
             }
         }
         contestants.into_iter().map(|c| c.finish(scenario)).collect()
@@ -278,11 +285,9 @@ impl Programs {
         let agent = self.observe(mode, target.pid(), &sink.endpoint)?;
         // Connections and caches of the target, of the agent and of the kernel get warm.
         let warm = self.load(scenario, &addr, Duration::from_millis(500))?.requests;
-        let cpu = (
-            measure::cpu_seconds(target.pid())?,
-            agent.as_ref().map_or(Ok(0.0), |a| measure::cpu_seconds(a.pid()))?,
-        );
-        Ok(Contestant { mode, sink, target, addr, agent, warm, cpu, outcomes: Vec::new() })
+        let cpu = measure::cpu_seconds(target.pid())?;
+        let outcomes = Vec::new();
+        Ok(Contestant { mode, sink, target, addr, agent, warm, cpu, agent_cpu: 0.0, outcomes })
     }
 
     fn server(

@@ -1,6 +1,7 @@
-//! pgx 4 and 5 used without database/sql; there they are a driver, and need no probes of their own. Operations are known by their connection, as rows and batches
-//! may be closed by another goroutine, and many be open at once; in the middle of a function that is
-//! found in the stack slot where it keeps its receiver.
+//! pgx 4 and 5 used without database/sql, where they are a driver and need no probes of their own.
+//! Operations are known by their connection, as rows and batches may be closed by another goroutine, and
+//! many be open at once; in the middle of a function that is found in the stack slot where it keeps its
+//! receiver.
 
 use gobin::Site;
 use wire::raw::{self, NO_REGISTER, NONE, SiteKey};

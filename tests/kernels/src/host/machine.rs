@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use gotap_testkit::process::Running;
 
 /// A machine needs a fraction of this; one that hangs is killed then.
-const PATIENCE: Duration = Duration::from_secs(1200);
+const PATIENCE: Duration = Duration::from_secs(1800);
 
 /// Lines of the console that are shown when something failed.
 const CONSOLE_LINES: usize = 100;
