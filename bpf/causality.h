@@ -135,27 +135,31 @@ static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid
 		lost = creator > 1 && proc->allgptr && proc->g_parent_goid != GT_NONE;
 		if (!lost)
 			break;
-		key.id = creator;
-		state = bpf_map_lookup_elem(&servers, &key);
+		state = server_of(proc, creator);
+		if (!state) {
+			key.id = creator;
+			known = bpf_map_lookup_elem(&lineages, &key);
+			if (known)
+				continue;
+			g = g_of(read_u64(proc->allgptr), read_u64(proc->allglen), creator,
+				 proc->g_goid);
+			if (!g)
+				break;
+			state = server_at(proc, g, creator);
+		}
 		if (state) {
+			root = state->g;
 			if (!state->active || !is_younger(state, child)) {
-				root = creator;
 				lost = false;
 				break;
 			}
 			adopt_server(out, state, GT_PARENT_ANCESTOR);
-			remember_lineage(proc, goid, creator, state->span_id);
+			remember_lineage(proc, goid, root, state->span_id);
 			return 1;
 		}
-		known = bpf_map_lookup_elem(&lineages, &key);
-		if (known)
-			continue;
 		child = creator;
-		g = g_of(read_u64(proc->allgptr), read_u64(proc->allglen), child, proc->g_goid);
-		if (!g)
-			break;
 		if (is_worker(proc, g)) {
-			root = child;
+			root = g;
 			lost = false;
 			break;
 		}
@@ -192,7 +196,7 @@ static __always_inline int find_parent(const struct gt_process *proc, u64 goid, 
 	out->reused = 0;
 	if (sure)
 		return 1;
-	state = bpf_map_lookup_elem(&servers, &key);
+	state = server_at(proc, g, goid);
 	if (state && state->active) {
 		adopt_server(out, state, GT_PARENT_GOROUTINE);
 	} else if (!parent_by_ancestor(proc, goid, g, out)) {
@@ -290,13 +294,13 @@ static __noinline int new_goroutine(struct pt_regs *ctx, const struct gt_process
 	/* It runs on the system stack: the creator is the thread's current goroutine. */
 	u64 creator_g = read_field(read_field(GO_G(ctx), proc->g_m), proc->m_curg);
 	struct gt_key key = key_of(proc, goid_of(proc, creator_g));
-	struct server_state *state = bpf_map_lookup_elem(&servers, &key);
+	struct server_state *state = server_at(proc, creator_g, key.id);
 	struct lineage *known;
 
 	if (is_connection(proc, child_g))
 		return 0;
 	if (state && state->active) {
-		remember_lineage(proc, child, key.id, state->span_id);
+		remember_lineage(proc, child, creator_g, state->span_id);
 		return 0;
 	}
 	known = bpf_map_lookup_elem(&lineages, &key);

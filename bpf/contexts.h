@@ -136,6 +136,24 @@ static __always_inline int adopt_context(u64 context, u32 way, struct parent *ou
 	return 0;
 }
 
+/* The type of a context, by its table where that was met before. */
+static __always_inline u64 context_type(const struct gt_process *proc, u64 tab)
+{
+	struct gt_learned *learned = (struct gt_learned *)&proc->learned;
+	u64 type_at;
+
+	if (tab == learned->cancel_ctx)
+		return proc->cancel_ctx;
+	if (tab == learned->value_ctx)
+		return proc->value_ctx;
+	type_at = dynamic_type(tab);
+	if (type_at && type_at == proc->cancel_ctx)
+		learned->cancel_ctx = tab;
+	if (type_at && type_at == proc->value_ctx)
+		learned->value_ctx = tab;
+	return type_at;
+}
+
 /*
  * The context that one of type `type_at` is derived from; no context has none. What stands for a
  * RequestCtx of fasthttp has no table, and that as its data.
@@ -157,12 +175,14 @@ static __always_inline struct go_iface context_above(const struct gt_process *pr
 	return read_iface(data + type->first);
 }
 
-/* What a context.valueCtx is derived from, and the map in it if that is what a gRPC client sent. */
+/* What a context is derived from, and what tells it from later ones if it may be a request's. */
 struct incoming {
 	struct go_iface up;
 	u64 mark;
+	u64 headers; /* the mark is the map of what came along */
 };
 
+/* The same of a context.valueCtx, whose mark is the map in it if that is what a gRPC client sent. */
 static __always_inline struct incoming read_incoming(const struct gt_process *proc, u64 data)
 {
 	/* valueCtx{Context; key, val any}: the data of a value that is a map is the pointer to it. */
@@ -173,8 +193,8 @@ static __always_inline struct incoming read_incoming(const struct gt_process *pr
 		return out;
 	out.up.tab = words[0];
 	out.up.data = words[1];
-	if (words[2] == proc->grpc.incoming_key)
-		out.mark = words[5];
+	if (words[2] && words[2] == proc->grpc.incoming_key)
+		out.mark = out.headers = words[5];
 	return out;
 }
 
@@ -186,20 +206,27 @@ static __always_inline u64 mark_of_request(const struct gt_process *proc, u64 re
 }
 
 /*
- * What tells a context that may be a request's from a later one at the same address: of net/http's
- * cancelCtx the connection's context, which it is derived from, of gRPC's valueCtx the map of what
- * the client sent along. 0 when it can't be a request's.
+ * The context that one is derived from, and what tells it, if it may be a request's, from a later one
+ * at the same address: of net/http's cancelCtx the connection's context, which it is derived from, of
+ * gRPC's valueCtx the map of what the client sent along. No mark when it can't be a request's.
  */
-static __always_inline u64 mark_of_context(const struct gt_process *proc, u64 type_at, u64 data,
-					   struct go_iface up)
+static __always_inline struct incoming read_context(const struct gt_process *proc, u64 tab, u64 data)
 {
+	u64 type_at = context_type(proc, tab);
+	struct incoming out = {};
+
 	if (!type_at)
-		return 0;
-	if (type_at == proc->cancel_ctx)
-		return up.data;
-	if (type_at == proc->value_ctx && proc->grpc.incoming_key)
-		return read_incoming(proc, data).mark;
-	return 0;
+		return out;
+	if (type_at == proc->value_ctx)
+		return read_incoming(proc, data);
+	if (type_at != proc->cancel_ctx) {
+		out.up = context_above(proc, type_at, data);
+		return out;
+	}
+	/* It embeds its parent first. */
+	out.up = read_iface(data);
+	out.mark = out.up.data;
+	return out;
 }
 
 /* Walks from a context to its parents until one is that of a request. */
@@ -210,16 +237,14 @@ static __noinline int parent_by_context(const struct gt_process *proc, u64 tab, 
 	u64 mark;
 
 	for (int i = 0; i < MAX_CONTEXTS && tab && data; i++) {
-		u64 type_at = dynamic_type(tab);
-		struct go_iface up = context_above(proc, type_at, data);
+		struct incoming read = read_context(proc, tab, data);
 
-		mark = mark_of_context(proc, type_at, data, up);
-		if (mark)
-			way = way_of_context(data, mark, proc->instance);
+		if (read.mark)
+			way = way_of_context(data, read.mark, proc->instance);
 		if (way)
 			break;
-		tab = up.tab;
-		data = up.data;
+		tab = read.up.tab;
+		data = read.up.data;
 	}
 	if (!way && !tab && data) {
 		/* It ended in a RequestCtx. */

@@ -45,12 +45,12 @@ static __noinline int read_fast_response(const struct gt_process *proc, u64 requ
 }
 
 static __always_inline void fill_fast(const struct gt_process *proc,
-				      const struct server_state *state, u64 goid, u8 outcome,
+				      const struct server_state *state, u8 outcome,
 				      const struct fast_request *request,
 				      const struct fast_response *response,
 				      struct gt_http_head *head)
 {
-	fill_server_span(state, goid, outcome, &head->span);
+	fill_server_span(state, outcome, &head->span);
 	head->request_size = request->size;
 	head->response_size = response->size;
 	head->subject = 0;
@@ -91,11 +91,11 @@ static __always_inline bool is_short(const struct fast_request *request,
 	       response->route.len <= sizeof(slots->route);
 }
 
-static __noinline int send_fast(const struct gt_process *proc, const struct gt_key *key,
-				const struct server_state *state, u8 outcome,
-				const struct fast_response *response)
+static __noinline int send_fast(const struct gt_process *proc, const struct server_state *state,
+				u8 outcome, const struct fast_response *response)
 {
-	const struct fast_request *request = bpf_map_lookup_elem(&fast_requests, key);
+	struct gt_key key = key_of(proc, state->g);
+	const struct fast_request *request = bpf_map_lookup_elem(&fast_requests, &key);
 	struct gt_http_small_event *small;
 	struct gt_http_event *event;
 
@@ -111,7 +111,7 @@ static __noinline int send_fast(const struct gt_process *proc, const struct gt_k
 		}
 		fill_span(proc, GT_EVENT_HTTP_SERVER_SMALL, sizeof(*small), state->ended_ns,
 			  &small->head);
-		fill_fast(proc, state, key->id, outcome, request, response, &small->head);
+		fill_fast(proc, state, outcome, request, response, &small->head);
 		COPY_FAST(small, state, request, response, copy_small);
 		bpf_ringbuf_submit(small, wakeup_flags());
 		return 0;
@@ -122,7 +122,7 @@ static __noinline int send_fast(const struct gt_process *proc, const struct gt_k
 		return 0;
 	}
 	fill_span(proc, GT_EVENT_HTTP_SERVER, sizeof(*event), state->ended_ns, &event->head);
-	fill_fast(proc, state, key->id, outcome, request, response, &event->head);
+	fill_fast(proc, state, outcome, request, response, &event->head);
 	COPY_FAST(event, state, request, response, copy_bytes);
 	bpf_ringbuf_submit(event, wakeup_flags());
 	return 0;
@@ -174,8 +174,9 @@ static __noinline int fasthttp_end(struct pt_regs *ctx, const struct gt_process 
 {
 	bool finished = probe == GT_PROBE_FASTHTTP_SERVER_FINISH;
 	bool fiber = finished && proc->fasthttp.fiber_route != GT_NONE;
-	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
-	struct server_state *state = bpf_map_lookup_elem(&servers, &key);
+	u64 g = GO_G(ctx);
+	struct server_state *state = server_at(proc, g, goid_of(proc, g));
+	struct gt_key key = key_of(proc, g);
 	struct fast_response response = { .size = -1 };
 	u64 context = fiber ? fiber_context(ctx, proc, state ? state->req : 0) : 0;
 	u64 request = read_field(context, proc->fasthttp.fiber_ctx);
@@ -200,12 +201,12 @@ static __noinline int fasthttp_end(struct pt_regs *ctx, const struct gt_process 
 			read_fast_response(proc, state->req, finished && !fiber, &response);
 		if (fiber)
 			read_fiber_route(proc, context, &response);
-		send_fast(proc, &key, state, outcome, &response);
+		send_fast(proc, state, outcome, &response);
 		state->active = 0;
 	}
 	/* The goroutine serves on, unless it was made for a handler that may take too long. */
 	if (!finished || (fiber && !is_worker(proc, GO_G(ctx)))) {
-		bpf_map_delete_elem(&servers, &key);
+		leave(proc, state);
 		bpf_map_delete_elem(&fast_requests, &key);
 	}
 	return 0;

@@ -117,11 +117,11 @@ static __noinline int read_fast_peer(const struct gt_process *proc, struct serve
  * In (*Server).serveConn, before the handler is called with a *RequestCtx from a stack slot; with
  * fiber in (*App).handler(app, ctx *fasthttp.RequestCtx). Gives whether a request begins.
  */
-static __noinline int accept_fast(const struct gt_process *proc, const struct gt_key *key,
-				  struct server_state *state)
+static __noinline int accept_fast(const struct gt_process *proc, struct server_state *state)
 {
+	struct gt_key key = key_of(proc, state->g);
 	struct fast_request *request =
-		state_of(&fast_requests, key, &new_fast_request, GT_DROP_SERVER_MAP_FULL);
+		state_of(&fast_requests, &key, &new_fast_request, GT_DROP_SERVER_MAP_FULL);
 
 	if (!request || !read_fast_request(proc, state, request))
 		return 0;

@@ -11,6 +11,7 @@
 #include "go_abi.h"
 #include "net.h"
 #include "headers.h"
+#include "goroutines.h"
 #include "goids.h"
 #include "contexts.h"
 #include "causality.h"
@@ -23,7 +24,9 @@
 #include "http_server_end.bpf.c"
 #include "fasthttp.bpf.c"
 #include "http_client.bpf.c"
+#include "grpc_conns.h"
 #include "grpc.bpf.c"
+#include "connect.bpf.c"
 #include "sql.bpf.c"
 #include "redigo.h"
 #include "redis.bpf.c"
@@ -108,6 +111,8 @@ static __always_inline int dispatch(struct pt_regs *ctx, u32 probe)
 	case GT_PROBE_GRPC_SERVER_STATUS:
 	case GT_PROBE_GRPC_HANDLER_STATUS:
 		return grpc_server_end(ctx, proc, which);
+	case GT_PROBE_CONNECT_SERVER_END:
+		return connect_server_end(ctx, proc);
 	case GT_PROBE_GRPC_CLIENT_FINISH:
 		return grpc_client_end(ctx, proc);
 	case GT_PROBE_SQL_END:
@@ -173,6 +178,7 @@ PROGRAM(probe_fasthttp_start, GT_PROBE_FASTHTTP_SERVER_START)
 PROGRAM(probe_fasthttp_finish, GT_PROBE_FASTHTTP_SERVER_FINISH)
 PROGRAM(probe_fasthttp_hijack, GT_PROBE_FASTHTTP_SERVER_HIJACK)
 PROGRAM(probe_fasthttp_close, GT_PROBE_FASTHTTP_CONN_CLOSE)
+PROGRAM(probe_connect_end, GT_PROBE_CONNECT_SERVER_END)
 
 static __always_inline int send_lifecycle(u16 kind, u32 tgid)
 {

@@ -8,32 +8,12 @@
 
 /* internal/transport: streamDone. */
 #define STREAM_DONE 3
-/* Copies a string into the slot `name` of `event`. */
-#define FILL_RPC(event, name, from) \
-	((event)->name##_len = copy_bytes((event)->name, sizeof((event)->name), from))
 /* codes.Unknown */
 #define CODE_UNKNOWN 2
 
-/* Both ends of a server's connection, whose addresses are of one type and mostly neighbours. */
-static __always_inline void copy_ends(const struct gt_process *proc, u64 transport,
-				      struct gt_rpc_event *event)
-{
-	struct go_iface ends[2] = {};
-
-	if (bpf_probe_read_user(ends, sizeof(ends), (void *)(transport + proc->grpc.transport_peer)))
-		return;
-	event->peer_len = copy_address(proc, ends[0], event->peer, &event->peer_port);
-	if (!event->peer_len || proc->grpc.transport_local == GT_NONE)
-		return;
-	if (proc->grpc.transport_local != proc->grpc.transport_peer + sizeof(ends[0]))
-		ends[1] = read_iface(transport + proc->grpc.transport_local);
-	if (ends[1].tab == ends[0].tab)
-		event->local_len = copy_tcp_address(proc, ends[1].data, event->local,
-						    &event->local_port);
-}
-
 /* Everything that does not depend on the side. */
-static __always_inline struct gt_rpc_event *new_rpc_event(const struct gt_process *proc, u16 kind)
+static __always_inline struct gt_rpc_event *new_rpc_event(const struct gt_process *proc, u16 kind,
+							  u64 end_ns)
 {
 	struct gt_rpc_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 
@@ -44,7 +24,7 @@ static __always_inline struct gt_rpc_event *new_rpc_event(const struct gt_proces
 	event->header.kind = kind;
 	event->header.size = sizeof(*event);
 	event->header.process = proc->instance;
-	event->span.end_ns = bpf_ktime_get_ns();
+	event->span.end_ns = end_ns;
 	event->span.outcome = GT_OUTCOME_DONE;
 	event->span.resend = 0;
 	event->span.pad = 0;
@@ -61,26 +41,27 @@ static __always_inline struct gt_rpc_event *new_rpc_event(const struct gt_proces
 }
 
 static __noinline int send_rpc_server(const struct gt_process *proc,
-				      const struct server_state *state, u64 goid, u64 status)
+				      const struct server_state *state, u64 status)
 {
 	bool in_http = state->rpc == RPC_IN_HTTP;
 	/* status.Status{s *spb.Status}; none is one that says OK. */
-	u64 message = status ? read_u64(status) : 0, transport = state->req;
+	u64 message = status ? read_u64(status) : 0;
+	struct go_string method = { state->method, state->method_len };
 	struct gt_rpc_event *event =
-		new_rpc_event(proc, in_http ? GT_EVENT_RPC_STATUS : GT_EVENT_RPC_SERVER);
+		new_rpc_event(proc, in_http ? GT_EVENT_RPC_STATUS : GT_EVENT_RPC_SERVER,
+			      state->ended_ns);
 
 	if (!event)
 		return 0;
-	fill_server_span(state, goid, GT_OUTCOME_DONE, &event->span);
+	fill_server_span(state, GT_OUTCOME_DONE, &event->span);
 	if (message)
 		event->code = read_field(message, proc->grpc.status_code);
 	if (event->code)
-		FILL_RPC(event, message, read_string(message, proc->grpc.status_message));
-	FILL_RPC(event, method,
-		 read_string(common_stream(proc, state->resp),
-			     proc->grpc.stream_method));
-	if (!in_http && proc->grpc.transport_peer != GT_NONE)
-		copy_ends(proc, transport, event);
+		event->message_len = copy_bytes(event->message, sizeof(event->message),
+						read_string(message, proc->grpc.status_message));
+	FILL_RPC(event, method, method);
+	if (!in_http)
+		fill_conn(proc, state->req, 0, event);
 	bpf_ringbuf_submit(event, wakeup_flags());
 	return 0;
 }
@@ -88,8 +69,8 @@ static __noinline int send_rpc_server(const struct gt_process *proc,
 /* (*http2Server).writeStatus(t, s *ServerStream, st *status.Status), and the like for ServeHTTP. */
 static __noinline int grpc_server_end(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
 {
-	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
-	struct server_state *state = bpf_map_lookup_elem(&servers, &key);
+	u64 g = GO_G(ctx);
+	struct server_state *state = server_at(proc, g, goid_of(proc, g));
 	u64 stream = GO_ARG1(ctx), status = GO_ARG2(ctx);
 
 	if (!state || !state->active || !state->rpc || state->resp != stream) {
@@ -100,11 +81,11 @@ static __noinline int grpc_server_end(struct pt_regs *ctx, const struct gt_proce
 			count_drop(GT_DROP_START_UNSEEN);
 		return 0;
 	}
-	send_rpc_server(proc, state, key.id, status);
-	state->active = 0;
 	state->ended_ns = bpf_ktime_get_ns();
+	send_rpc_server(proc, state, status);
+	state->active = 0;
 	if (state->alone)
-		bpf_map_delete_elem(&servers, &key);
+		leave(proc, state);
 	return 0;
 }
 
@@ -228,8 +209,9 @@ static __noinline int note_rpc_error(const struct gt_process *proc, struct rpc_c
 static __noinline int send_rpc_client(const struct gt_process *proc, struct rpc_call *state,
 				      u64 call, u64 attempt)
 {
-	struct gt_rpc_event *event = new_rpc_event(proc, GT_EVENT_RPC_CLIENT);
-	u64 transport;
+	struct gt_rpc_event *event = new_rpc_event(proc, GT_EVENT_RPC_CLIENT,
+						  bpf_ktime_get_ns());
+	struct go_string method;
 
 	if (!event)
 		return 0;
@@ -243,14 +225,9 @@ static __noinline int send_rpc_client(const struct gt_process *proc, struct rpc_
 		event->message_len = state->message_len;
 		__builtin_memcpy(event->message, state->message, sizeof(event->message));
 	}
-	FILL_RPC(event, method, read_string(read_field(call, proc->grpc.call_hdr),
-					    proc->grpc.hdr_method));
-	FILL_RPC(event, target, read_string(read_field(call, proc->grpc.call_cc),
-					    proc->grpc.cc_target));
-	transport = read_field(attempt, proc->grpc.attempt_transport + 8);
-	if (transport && proc->grpc.client_peer != GT_NONE)
-		event->peer_len = copy_address(proc, read_iface(transport + proc->grpc.client_peer),
-					       event->peer, &event->peer_port);
+	method = read_string(read_field(call, proc->grpc.call_hdr), proc->grpc.hdr_method);
+	FILL_RPC(event, method, method);
+	fill_conn(proc, read_field(attempt, proc->grpc.attempt_transport + 8), call, event);
 	bpf_ringbuf_submit(event, wakeup_flags());
 	return 0;
 }

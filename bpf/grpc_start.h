@@ -26,15 +26,10 @@ static __noinline int find_stream_context(const struct gt_process *proc, u64 tab
 	state->context = 0;
 	state->context_mark = 0;
 	for (u32 i = 0; i < MAX_STREAM_CONTEXTS && tab && data; i++) {
-		u64 type_at = dynamic_type(tab);
-		struct incoming read = {};
+		struct incoming read = read_context(proc, tab, data);
 
-		if (type_at == proc->value_ctx)
-			read = read_incoming(proc, data);
-		else
-			read.up = context_above(proc, type_at, data);
-		if (read.mark) {
-			state->context_mark = read.mark;
+		if (read.headers) {
+			state->context_mark = read.headers;
 			state->context = data;
 			break;
 		}
@@ -59,25 +54,47 @@ static __noinline int is_in_http(const struct gt_process *proc, u64 tab, u64 dat
 	return 1;
 }
 
+/* Whether a transport, by its table, is net/http's request and not a connection of gRPC's own. */
+static __always_inline bool is_handler(const struct gt_process *proc, u64 tab)
+{
+	struct gt_learned *learned = (struct gt_learned *)&proc->learned;
+	u64 handler = proc->grpc.handler_transport;
+
+	if (!handler || tab == learned->transport)
+		return false;
+	if (dynamic_type(tab) == handler)
+		return true;
+	learned->transport = tab;
+	return false;
+}
+
 /* (*Server).handleStream(s, t transport.ServerTransport, stream *transport.ServerStream) */
-static __always_inline bool accept_stream(struct pt_regs *ctx, const struct gt_process *proc,
+static __noinline int accept_stream(struct pt_regs *ctx, const struct gt_process *proc,
 					  struct server_state *state)
 {
 	u64 server = GO_ARG0(ctx), tab = GO_ARG1(ctx), stream = GO_ARG3(ctx);
-	struct go_iface context = read_iface(common_stream(proc, stream) + proc->grpc.stream_ctx);
-	u64 handler = proc->grpc.handler_transport;
+	u64 common = common_stream(proc, stream), context[4] = {};
 
+	/* In newer versions they are neighbours. */
+	if (proc->grpc.stream_method == proc->grpc.stream_ctx + 16) {
+		bpf_probe_read_user(context, sizeof(context),
+				    (void *)(common + proc->grpc.stream_ctx));
+	} else {
+		bpf_probe_read_user(context, 16, (void *)(common + proc->grpc.stream_ctx));
+		bpf_probe_read_user(context + 2, 16, (void *)(common + proc->grpc.stream_method));
+	}
+	state->method = context[2];
+	state->method_len = context[3];
 	state->req = GO_ARG2(ctx);
 	state->resp = stream;
 	state->http2 = 0;
 	state->rpc = RPC_STREAM;
 	/* Without a pool of workers, each stream has a goroutine of its own. */
 	state->alone = !(u32)read_field(server, proc->grpc.server_workers);
-	find_stream_context(proc, context.tab, context.data, state);
-	if (handler && dynamic_type(tab) == handler &&
-	    is_in_http(proc, context.tab, context.data, state))
+	find_stream_context(proc, context[0], context[1], state);
+	if (is_handler(proc, tab) && is_in_http(proc, context[0], context[1], state))
 		state->rpc = RPC_IN_HTTP;
-	return true;
+	return 1;
 }
 
 #endif

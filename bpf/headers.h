@@ -125,6 +125,39 @@ __noinline u64 match_type(u64 group, u32 layout)
 	return look_at_slots(group, layout, true);
 }
 
+/* 1 where `len` is Traceparent's, else 0. Without a branch, as the verifier goes each way of each. */
+static __always_inline u32 is_parents_length(u64 len)
+{
+	len ^= 11;
+	return ((len - 1) & ~len) >> 63;
+}
+
+/* Whether one of the eight keys at `group` is as long as Traceparent, which few are: reads no key. */
+__noinline u64 may_have_parent(u64 group, u32 layout)
+{
+	u32 found = 0, used;
+	u64 words[18];
+
+	if (bpf_probe_read_user(words, sizeof(words), (void *)group))
+		return 0;
+	used = used_slots(words[0], layout);
+	if (layout != SLOTS_PAIRS) {
+#pragma unroll
+		for (u32 i = 0; i < 8; i++)
+			found |= is_parents_length(words[2 + 2 * i]) << i;
+		return found & used;
+	}
+#pragma unroll
+	for (u32 i = 0; i < 4; i++)
+		found |= is_parents_length(words[2 + 5 * i]) << i;
+	if (!(used >> 4) || bpf_probe_read_user(words, sizeof(words), (void *)(group + 160)))
+		return found & used & 15;
+#pragma unroll
+	for (u32 i = 0; i < 4; i++)
+		found |= is_parents_length(words[2 + 5 * i]) << (i + 4);
+	return found & used;
+}
+
 static __always_inline void scan_slots(u64 group, u32 layout, struct header_elems *out)
 {
 	u64 found = match_slots(group, layout);
@@ -191,8 +224,16 @@ static __always_inline struct go_string first_value(u64 elem)
 	return values ? read_string(values, 0) : (struct go_string){};
 }
 
-/* Finds the headers that matter in `map`, an http.Header. Large maps are looked at in part. */
-static __always_inline void scan_headers(const struct gt_process *proc, u64 map,
+static __always_inline u32 header_slots(const struct gt_process *proc)
+{
+	return proc->is_swiss ? proc->map_slots : SLOTS_BUCKET;
+}
+
+/*
+ * Finds the headers that matter in `map`, an http.Header, or gRPC's metadata, whose user agent is not
+ * told. Large maps are looked at in part.
+ */
+static __always_inline void scan_headers(const struct gt_process *proc, u64 map, bool metadata,
 					 struct found_headers *out)
 {
 	struct header_elems elems = {};
@@ -203,6 +244,10 @@ static __always_inline void scan_headers(const struct gt_process *proc, u64 map,
 	u64 head[4] = {};
 
 	if (!map || bpf_probe_read_user(head, sizeof(head), (void *)map) || !head[0])
+		return;
+	/* Where there is but one group, a state would be found beside the parent. */
+	if (metadata && !head[3] && (proc->is_swiss || !(head[1] >> 8 & 31)) &&
+	    !may_have_parent(head[2], header_slots(proc)))
 		return;
 	if (proc->is_swiss) {
 		scan_swiss(proc, head[2], head[3], &elems);
@@ -250,11 +295,6 @@ static __noinline u32 content_bits(u64 ptr, u64 len)
 	else
 		content = GT_CONTENT_MESSAGE;
 	return content * GT_HTTP_CONTENT;
-}
-
-static __always_inline u32 header_slots(const struct gt_process *proc)
-{
-	return proc->is_swiss ? proc->map_slots : SLOTS_BUCKET;
 }
 
 /* Groups or buckets that are looked at for it. */

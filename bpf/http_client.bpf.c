@@ -16,7 +16,10 @@ static __always_inline u64 call_u64(const struct client_state *state, u32 offset
 	return copied_u64(state->request, sizeof(state->request), offset);
 }
 
-/* A string of the URL as it was at the call's end. */
+/*
+ * A string of the URL as it was at the call's start, when the transport itself reads it: later the
+ * program may write to it, and half of a string's words may be read. The text of a string stays.
+ */
 static __always_inline struct go_string url_string(const struct client_state *state, u32 offset)
 {
 	return copied_string(state->url, sizeof(state->url), offset);
@@ -75,6 +78,9 @@ static __noinline int http_call_join(const struct gt_process *proc, u64 goid,
 	if (!state)
 		return 0;
 	begin_span(&state->span, goid, parent);
+	if (!copy_struct(state->url, sizeof(state->url), call_u64(state, proc->requests[0].url),
+			 URL_BYTES))
+		count_drop(GT_DROP_READ_FAULT);
 	state->resend = count_redirects(proc, call_u64(state, proc->requests[0].response));
 	state->flags = 0;
 	if (proc->typed)
@@ -154,7 +160,6 @@ static __noinline int send_client(const struct gt_process *proc, struct client_s
 	struct request_strings strings = {};
 	bool raw = false;
 
-	copy_struct(state->url, sizeof(state->url), call_u64(state, proc->requests[0].url), URL_BYTES);
 	if (response)
 		copy_struct(state->response, sizeof(state->response), response, RESPONSE_BYTES);
 	find_call_strings(proc, state, &strings, &raw);

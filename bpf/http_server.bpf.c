@@ -20,19 +20,27 @@ static __always_inline const struct gt_request *layout_of(const struct gt_proces
 	return &proc->requests[state->request_kind & (GT_REQUEST_KINDS - 1)];
 }
 
-/*
- * A new trace's id: 64 random bits, and the span's mixed with the time, as splitmix64 does. Each
- * random number is a call.
- */
-static __always_inline void trace_of_span(struct server_state *state)
+/* What splitmix64 makes of a number. */
+static __always_inline u64 mixed(u64 number)
 {
-	u64 mixed = state->span_id + state->start_ns * 0x9e3779b97f4a7c15ULL;
-	u64 halves[2] = { random_u64(), 0 };
+	number = (number ^ (number >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	number = (number ^ (number >> 27)) * 0x94d049bb133111ebULL;
+	number ^= number >> 31;
+	return number ? number : 1;
+}
 
-	mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebULL;
-	halves[1] = mixed ^ (mixed >> 31);
+/*
+ * The ids of a request that begins, should it be the first of its trace: 64 random bits, and those
+ * mixed with the time and with the goroutine. Each random number is a call.
+ */
+static __always_inline void new_ids(struct server_state *state)
+{
+	u64 random = random_u64();
+	u64 halves[2] = { random, mixed(random + state->start_ns * 0x9e3779b97f4a7c15ULL) };
+
 	__builtin_memcpy(state->trace_id, halves, 16);
+	state->span_id = mixed(halves[1] ^ state->goid);
+	state->trace_flags = 1;
 }
 
 /* What the headers say of a request: its trace, or a new one, and its user agent. */
@@ -44,7 +52,7 @@ static __noinline int read_request_headers(const struct gt_process *proc,
 	if (state->fast)
 		scan_pairs(proc, state, &found);
 	else
-		scan_headers(proc, state->headers, &found);
+		scan_headers(proc, state->headers, state->rpc != RPC_NONE, &found);
 	state->user_agent = found.user_agent.ptr;
 	state->user_agent_len = found.user_agent.len;
 	if (found.traceparent.ptr) {
@@ -58,14 +66,8 @@ static __noinline int read_request_headers(const struct gt_process *proc,
 		if (send_tracestate(state->span_id, found.tracestate.ptr, found.tracestate.len))
 			state->flags |= GT_HTTP_TRACESTATE;
 	}
-	if (state->parent != GT_PARENT_REMOTE) {
-		trace_of_span(state);
-		state->trace_flags = 1;
-	}
 	return 0;
 }
-
-static const struct server_state new_state;
 
 /* Copies the request at `req`, so that its fields can be read, by way of the stack. */
 static __noinline int copy_request(const struct gt_process *proc, u64 req, u8 kind,
@@ -113,7 +115,7 @@ static __noinline int begin_request(const struct gt_process *proc, struct server
 	state->parent = GT_PARENT_NONE;
 	state->flags = 0;
 	if (state->rpc != RPC_IN_HTTP) {
-		state->span_id = random_u64();
+		new_ids(state);
 		read_request_headers(proc, state);
 	}
 	/* Not in there: functions that call each other have 512 bytes of stack in all. */
@@ -170,8 +172,8 @@ static __noinline int server_start(struct pt_regs *ctx, const struct gt_process 
 {
 	bool stream = probe == GT_PROBE_HTTP2_STREAM_START || probe == GT_PROBE_XNET_SERVER_START;
 	bool fast = probe == GT_PROBE_FASTHTTP_SERVER_START;
-	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
-	struct server_state *state = state_of(&servers, &key, &new_state, GT_DROP_SERVER_MAP_FULL);
+	u64 g = GO_G(ctx);
+	struct server_state *state = serve(proc, g, goid_of(proc, g));
 	u64 second = GO_ARG1(ctx), third = GO_ARG2(ctx);
 	bool accepted;
 
@@ -195,7 +197,7 @@ static __noinline int server_start(struct pt_regs *ctx, const struct gt_process 
 	state->fast = fast;
 	if (fast) {
 		state->req = fast_context(ctx, proc);
-		accepted = accept_fast(proc, &key, state);
+		accepted = accept_fast(proc, state);
 	} else if (probe == GT_PROBE_GRPC_SERVER_START) {
 		accepted = accept_stream(ctx, proc, state);
 	} else if (stream) {
@@ -212,7 +214,7 @@ static __noinline int server_start(struct pt_regs *ctx, const struct gt_process 
 			find_request(proc, state);
 		return begin_request(proc, state);
 	}
-	bpf_map_delete_elem(&servers, &key);
+	leave(proc, state);
 	return 0;
 }
 
@@ -271,11 +273,11 @@ static __always_inline void find_strings(const struct gt_process *proc,
 	}
 }
 
-static __always_inline void fill_server_span(const struct server_state *state, u64 goid,
-					     u8 outcome, struct gt_span *span)
+static __always_inline void fill_server_span(const struct server_state *state, u8 outcome,
+					     struct gt_span *span)
 {
 	span->start_ns = state->start_ns;
-	span->goid = goid;
+	span->goid = state->goid;
 	__builtin_memcpy(span->trace_id, state->trace_id, 16);
 	__builtin_memcpy(span->span_id, &state->span_id, 8);
 	__builtin_memcpy(span->parent_span_id, &state->parent_span_id, 8);
@@ -286,12 +288,12 @@ static __always_inline void fill_server_span(const struct server_state *state, u
 
 /* Everything but the strings. */
 static __always_inline void fill_server(const struct gt_process *proc,
-					const struct server_state *state, u64 goid, u8 outcome,
+					const struct server_state *state, u8 outcome,
 					struct gt_http_head *head)
 {
 	const struct gt_request *layout = layout_of(proc, state);
 
-	fill_server_span(state, goid, outcome, &head->span);
+	fill_server_span(state, outcome, &head->span);
 	if (state->http2)
 		fill_http2_response(http2_of(proc, state), state->rws, head);
 	else
@@ -309,7 +311,7 @@ static __always_inline void fill_server(const struct gt_process *proc,
 }
 
 static __noinline int send_short(const struct gt_process *proc, const struct server_state *state,
-				 u64 goid, u8 outcome, struct request_strings *strings)
+				 u8 outcome, struct request_strings *strings)
 {
 	struct gt_http_small_event *event;
 
@@ -320,7 +322,7 @@ static __noinline int send_short(const struct gt_process *proc, const struct ser
 	}
 	fill_span(proc, GT_EVENT_HTTP_SERVER_SMALL, sizeof(*event), state->ended_ns,
 		  &event->head);
-	fill_server(proc, state, goid, outcome, &event->head);
+	fill_server(proc, state, outcome, &event->head);
 	FILL_STRINGS(event, strings, copy_small);
 	__builtin_memcpy(event->peer, state->peer, sizeof(event->peer));
 	bpf_ringbuf_submit(event, wakeup_flags());
@@ -328,7 +330,7 @@ static __noinline int send_short(const struct gt_process *proc, const struct ser
 }
 
 static __noinline int send_server(const struct gt_process *proc, struct server_state *state,
-				  u64 goid, u8 outcome)
+				  u8 outcome)
 {
 	struct request_strings strings = {};
 	struct go_iface closed = {};
@@ -344,7 +346,7 @@ static __noinline int send_server(const struct gt_process *proc, struct server_s
 	}
 	find_strings(proc, state, &strings);
 	if (!closed.tab && are_short(&strings) && state->peer_len <= PEER_SHORT)
-		return send_short(proc, state, goid, outcome, &strings);
+		return send_short(proc, state, outcome, &strings);
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
 		count_drop(GT_DROP_RING_FULL);
@@ -352,7 +354,7 @@ static __noinline int send_server(const struct gt_process *proc, struct server_s
 	}
 	fill_span(proc, GT_EVENT_HTTP_SERVER, sizeof(*event), state->ended_ns,
 		  &event->head);
-	fill_server(proc, state, goid, outcome, &event->head);
+	fill_server(proc, state, outcome, &event->head);
 	FILL_STRINGS(event, &strings, copy_bytes);
 	__builtin_memcpy(event->peer, state->peer, sizeof(event->peer));
 	fill_error(proc, closed, event);

@@ -37,8 +37,8 @@ static __always_inline bool is_refusal(const struct gt_process *proc, u64 resp, 
 /* The handler of the current goroutine's request returned, panicked or took over the connection. */
 static __noinline int server_end(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
 {
-	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
-	struct server_state *state = bpf_map_lookup_elem(&servers, &key);
+	u64 g = GO_G(ctx);
+	struct server_state *state = server_at(proc, g, goid_of(proc, g));
 	bool returned = probe == GT_PROBE_HTTP_SERVER_FINISH ||
 			probe == GT_PROBE_HTTP2_SERVER_FINISH ||
 			probe == GT_PROBE_XNET_SERVER_FINISH;
@@ -61,10 +61,10 @@ static __noinline int server_end(struct pt_regs *ctx, const struct gt_process *p
 		outcome = GT_OUTCOME_HIJACKED;
 	state->ended_ns = bpf_ktime_get_ns();
 	if (state->active)
-		send_server(proc, state, key.id, outcome);
+		send_server(proc, state, outcome);
 	state->active = 0;
 	/* The goroutine of a connection serves on, unless it closes or is taken over. */
 	if (probe != GT_PROBE_HTTP_SERVER_FINISH)
-		bpf_map_delete_elem(&servers, &key);
+		leave(proc, state);
 	return 0;
 }

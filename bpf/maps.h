@@ -9,16 +9,17 @@
 #define URL_BYTES 128
 #define RESPONSE_BYTES 96
 
-/*
- * What a goroutine serves. The entry is made for a connection's first request, written anew in
- * place for each further one and deleted when the connection closes.
- */
+/* What a goroutine serves, written anew for each of its requests: see goroutines.h. */
 struct server_state {
+	u64 g; /* the goroutine's structure */
+	u64 goid; /* 0: nobody's */
 	u64 active; /* whether a request is being handled */
 	u64 start_ns;
 	u64 req;
 	u64 resp;
 	u64 rws; /* HTTP/2: the responseWriterState */
+	u64 method; /* gRPC: what is called, still in the target */
+	u64 method_len;
 	u64 server; /* net/http: the http.Server, 0 unknown */
 	u64 user_agent;
 	u32 user_agent_len;
@@ -31,10 +32,6 @@ struct server_state {
 	u64 headers; /* the map of what came along */
 	u64 context; /* made for this request, 0 unknown */
 	u64 context_mark; /* with net/http the connection's context, the same for all requests */
-	/* Goroutine ids that were not yet given out when the request started. */
-	u64 goidgen;
-	u64 caches[GT_MAX_P];
-	char peer[48] GT_WORDS;
 	u16 peer_len;
 	u8 request_kind; /* enum gt_request_kind */
 	u8 http2; /* enum gt_http2_kind plus one, 0 for HTTP/1 */
@@ -43,8 +40,12 @@ struct server_state {
 	u8 rpc; /* enum rpc_kind */
 	u8 fast; /* fasthttp's: `req` is the RequestCtx, and the strings are in fast_requests */
 	u64 ended_ns; /* when the goroutine's last request ended, 0: it serves one only */
-	/* The request as it was at the start, to be read field by field without a fault each. */
+	/* Goroutine ids that were not yet given out when the request started: with `caches`. */
+	u64 goidgen;
+	/* net/http: the request as it was at the start, to be read field by field without a fault each. */
 	u64 request[REQUEST_BYTES / 8];
+	char peer[48] GT_WORDS;
+	u64 caches[GT_MAX_P];
 };
 
 /* What fasthttp's request said at its start: it uses the memory again, also for what it sends on. */
@@ -123,6 +124,26 @@ struct rpc_call {
 	char message[sizeof(((struct gt_rpc_event *)NULL)->message)] GT_WORDS;
 };
 
+/*
+ * What is told of a connection of gRPC with each of its calls, read for the first one. gRPC numbers
+ * connections, and no number comes again.
+ */
+struct rpc_conn {
+	u64 number; /* 0 none */
+	u32 instance;
+	u16 peer_port;
+	u16 local_port;
+	u8 peer_len;
+	u8 local_len;
+	u8 client;
+	u8 pad[3];
+	u16 target_len;
+	u8 peer[16] GT_WORDS;
+	u8 local[16] GT_WORDS;
+	char target[sizeof(((struct gt_rpc_event *)NULL)->target)] GT_WORDS;
+	u64 check; /* of all the rest: two may write here at a time */
+};
+
 /* A goroutine's operation on a database, under way or ended, written anew in place for the next. */
 struct sql_call {
 	u8 active;
@@ -186,9 +207,15 @@ struct context_tags {
 	u32 pad;
 };
 
+/* Where a goroutine's structure is that has served. */
+struct goroutine {
+	u64 goid;
+	u64 g;
+};
+
 /* What is known of a goroutine's descent; root 0 means that no request began it. */
 struct lineage {
-	u64 root;
+	u64 root; /* the structure of the goroutine that serves the request */
 	u64 span_id;
 };
 
@@ -225,6 +252,7 @@ struct {
 	__type(value, struct goid_marks);
 } marks SEC(".maps");
 
+/* By the address of the goroutine's structure. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
@@ -232,7 +260,25 @@ struct {
 	__type(value, struct server_state);
 } servers SEC(".maps");
 
-/* By goroutine, as `servers`. */
+/* How many of those there are: the ones that were made, less the ones that user space removed. */
+enum server_entries { GT_ENTRIES_MADE = 0, GT_ENTRIES_SWEPT = 1 };
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, u32);
+	__type(value, s64);
+} server_entries SEC(".maps");
+
+/* By goroutine ids, which are given out in order: one takes the place of another one far behind. */
+#define GOROUTINES 65536
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, GOROUTINES);
+	__type(key, u32);
+	__type(value, struct goroutine);
+} goroutines SEC(".maps");
+
+/* As `servers`. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
@@ -267,6 +313,16 @@ struct {
 	__type(key, struct gt_key);
 	__type(value, struct redis_call);
 } redis_calls SEC(".maps");
+
+/* Slots of rpc_conns, a power of two: connections of which one may take another's place. */
+#define RPC_CONNS 1024
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, RPC_CONNS);
+	__type(key, u32);
+	__type(value, struct rpc_conn);
+} rpc_conns SEC(".maps");
 
 /* By the address of the instruction. */
 struct {

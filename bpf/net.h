@@ -7,24 +7,36 @@
 static __always_inline u8 copy_tcp_address(const struct gt_process *proc, u64 addr, u8 *ip, u16 *port)
 {
 	/* IP's pointer, length and capacity, and the port. */
-	u64 fields[4] = {};
+	u64 fields[4] = {}, address[2] = {};
+	u8 len;
 
 	if (bpf_probe_read_user(fields, sizeof(fields), (void *)(addr + proc->grpc.tcp_ip)))
 		return 0;
 	*port = fields[3];
+	/* By way of the stack, see copy_small. */
 	if (fields[1] == 4)
-		return bpf_probe_read_user(ip, 4, (void *)fields[0]) ? 0 : 4;
-	if (fields[1] == 16)
-		return bpf_probe_read_user(ip, 16, (void *)fields[0]) ? 0 : 16;
-	return 0;
+		len = bpf_probe_read_user(address, 4, (void *)fields[0]) ? 0 : 4;
+	else if (fields[1] == 16)
+		len = bpf_probe_read_user(address, 16, (void *)fields[0]) ? 0 : 16;
+	else
+		return 0;
+	__builtin_memcpy(ip, address, sizeof(address));
+	return len;
 }
 
 /* The same of a net.Addr, which may be no *net.TCPAddr. */
 static __always_inline u8 copy_address(const struct gt_process *proc, struct go_iface addr, u8 *ip,
 				       u16 *port)
 {
-	if (!addr.tab || dynamic_type(addr.tab) != proc->grpc.tcp_addr)
+	struct gt_learned *learned = (struct gt_learned *)&proc->learned;
+
+	if (!addr.tab)
 		return 0;
+	if (addr.tab != learned->tcp_addr) {
+		if (dynamic_type(addr.tab) != proc->grpc.tcp_addr)
+			return 0;
+		learned->tcp_addr = addr.tab;
+	}
 	return copy_tcp_address(proc, addr.data, ip, port);
 }
 

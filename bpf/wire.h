@@ -47,7 +47,8 @@ enum gt_probe {
 	GT_PROBE_FASTHTTP_SERVER_FINISH = 28,
 	GT_PROBE_FASTHTTP_SERVER_HIJACK = 29,
 	GT_PROBE_FASTHTTP_CONN_CLOSE = 30,
-	GT_PROBE_COUNT = 31, /* gt_process.guards has 32 bits */
+	GT_PROBE_CONNECT_SERVER_END = 31,
+	GT_PROBE_COUNT = 32, /* gt_process.guards has 32 bits */
 };
 
 /* Why something seen was not reported; index of the drop counters. */
@@ -205,6 +206,7 @@ _Static_assert(sizeof(struct gt_tracestate_event) == 536, "wire");
 
 /* Bits of gt_rpc_event.flags. */
 #define GT_RPC_NO_CODE 4 /* the error is no status: `subject` is its type */
+#define GT_RPC_CONNECT 8 /* connect's: the request says what is called, and in which protocol */
 
 /* A call of gRPC. Addresses are those of TCP; other ones have length 0. */
 struct gt_rpc_event {
@@ -366,6 +368,7 @@ enum gt_type_role {
 	GT_TYPE_SQL_NUMBER = 11, /* an error whose number is at `first`, of `second` bytes */
 	GT_TYPE_GRPC_STATUS = 9, /* an error that holds a pointer to a gRPC status at `first` */
 	GT_TYPE_REDIS_ERROR = 12, /* what a Redis server answered, as the string at `first` */
+	GT_TYPE_CONNECT_ERROR = 14, /* connect's: code at `first`, the error that it holds at `second` */
 	GT_TYPE_REQUEST_CONTEXT = 13, /* of fasthttp: the pointer at `first`; GT_NONE: itself */
 };
 
@@ -427,11 +430,23 @@ struct gt_grpc {
 	__u16 starts_attempt; /* a client's start has the attempt, and not the call, as receiver */
 	__u16 tcp_ip; /* net.TCPAddr.IP, which Port follows */
 	__u16 stream_inner; /* *Stream in a ServerStream, from 1.69 to 1.76 */
-	__u16 pad[2];
+	__u16 server_number, client_number; /* of a connection, in a transport */
 };
 _Static_assert(sizeof(struct gt_grpc) == 72, "wire");
 
 #include "libraries.h"
+
+/*
+ * Tables of interface values, as they are met: the runtime never moves nor frees one, so what it
+ * stands for is read once. The programs write here, each word for itself.
+ */
+struct gt_learned {
+	__u64 cancel_ctx; /* of a context.Context that is a *cancelCtx */
+	__u64 value_ctx; /* … a *valueCtx */
+	__u64 tcp_addr; /* of a net.Addr that is a *net.TCPAddr */
+	__u64 transport; /* of a gRPC server's transport of its own, not net/http's */
+};
+_Static_assert(sizeof(struct gt_learned) == 32, "wire");
 
 /* Constants of one process, by tgid. Offsets are in bytes, GT_NONE where there is no such field. */
 struct gt_process {
@@ -472,7 +487,8 @@ struct gt_process {
 	struct gt_redis redis[GT_REDIS_LIBRARIES];
 	struct gt_redigo redigo;
 	struct gt_fasthttp fasthttp;
+	struct gt_learned learned;
 };
-_Static_assert(sizeof(struct gt_process) == 504, "wire");
+_Static_assert(sizeof(struct gt_process) == 536, "wire");
 
 #endif

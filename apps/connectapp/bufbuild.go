@@ -9,6 +9,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 
@@ -40,8 +41,8 @@ type server struct{}
 func (server) buy(
 	_ context.Context, request *connect.Request[text],
 ) (*connect.Response[text], error) {
-	if code := codeOf(request.Msg.Value); code != 0 {
-		return nil, connect.NewError(connect.Code(code), errors.New("as the client asked"))
+	if err := failure(request.Msg.Value); err != nil {
+		return nil, err
 	}
 	return connect.NewResponse(&text{Value: "bought"}), nil
 }
@@ -53,6 +54,17 @@ func (server) list(
 		if err := stream.Send(&text{Value: request.Msg.Value}); err != nil {
 			return err
 		}
+	}
+	if err := failure(request.Msg.Value); err != nil {
+		return fmt.Errorf("after all: %w", err)
+	}
+	return nil
+}
+
+// failure is the error that a text asks for.
+func failure(text string) error {
+	if code := codeOf(text); code != 0 {
+		return connect.NewError(connect.Code(code), errors.New("as the client asked"))
 	}
 	return nil
 }

@@ -69,6 +69,7 @@ func (c *caller) register(mux *http.ServeMux) {
 		"post":        c.post,
 		"userinfo":    c.userinfo,
 		"nil":         c.nothing,
+		"rewritten":   c.rewritten,
 	}
 	for _, more := range []map[string]func(name string, r *http.Request) string{
 		c.hardCases(), c.streamCases(), c.roadCases(), c.withContexts(), c.afterFuncCases(),

@@ -1,17 +1,17 @@
-//! CPU time and memory of another process, from `/proc`.
+//! CPU time and memory of another process.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::time::ClockId;
+use nix::unistd::Pid;
 
-/// CPU seconds, user and system, of all threads so far.
+/// CPU seconds, user and system, of all threads so far, also of those that have ended.
 pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("the process ended")?;
-    let fields: Vec<&str> =
-        stat.rsplit_once(')').context("stat")?.1.split_ascii_whitespace().collect();
-    let ticks = |i: usize| -> Result<f64> { Ok(fields.get(i).context("stat")?.parse()?) };
-    // USER_HZ is 100 on every supported architecture.
-    Ok((ticks(11)? + ticks(12)?) / 100.0)
+    let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid.try_into()?))?;
+    let time = clock.now().context("the process ended")?;
+    Ok(Duration::from(time).as_secs_f64())
 }
 
 /// Largest resident set so far, in megabytes.

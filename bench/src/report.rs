@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::scenario::Run;
+use crate::scenario::{Run, Slice};
 
 /// Medians of the runs of one scenario in one mode.
 #[derive(Debug, Clone, Serialize)]
@@ -48,9 +48,10 @@ pub(crate) fn summarize(runs: &[Run]) -> Vec<Summary> {
     };
     keys.into_iter()
         .map(|(scenario, mode)| {
-            // Each run is compared with the bare one of its round, which ran beside it.
-            let beside = |compare: fn(&Run, &Run) -> f64| {
-                let pairs = chosen(scenario, mode).zip(chosen(scenario, "none"));
+            // Each slice is compared with the bare server's that went before.
+            let beside = |compare: fn(&Slice, &Slice) -> f64| {
+                let slices = |mode| chosen(scenario, mode).flat_map(|run| &run.slices);
+                let pairs = slices(mode).zip(slices("none"));
                 median(pairs.map(|(run, bare)| compare(run, bare)).collect())
             };
             let spans: u64 = chosen(scenario, mode).map(|r| r.spans).sum();

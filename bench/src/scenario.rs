@@ -31,6 +31,8 @@ pub(crate) struct Scenario {
     app: App,
     /// What the handler asks, so that two spans are expected of a request.
     asks: Option<Kind>,
+    /// How often it asks for each request. All that is told, but for times, is of one of them then.
+    times: u64,
 }
 
 /// A folder of `apps/` that has a program without the SDK and one with it.
@@ -50,6 +52,7 @@ impl Scenario {
             protocol: Protocol::Http1,
             app: App::Hello,
             asks: None,
+            times: 1,
         };
         let asks = |name, kind| Self {
             name,
@@ -57,6 +60,7 @@ impl Scenario {
             asks: Some(kind),
             ..hello.clone()
         };
+        let many = |name, kind| Self { work: &["-times", "20"], times: 20, ..asks(name, kind) };
         vec![
             hello.clone(),
             Self { name: "1ms", connections: 16, work: &["-work", "1ms"], ..hello.clone() },
@@ -77,12 +81,16 @@ impl Scenario {
             asks("sql", Kind::Sql),
             asks("pgx", Kind::Pgx),
             asks("redis", Kind::Redis),
+            // So that the request has no part in what an operation costs.
+            many("query", Kind::Sql),
+            many("pgx-query", Kind::Pgx),
+            many("command", Kind::Redis),
         ]
     }
 
     /// Spans of one request: the SDK's instruments are set up to have no others, see `apps/`.
     fn spans(&self) -> u64 {
-        1 + u64::from(self.asks.is_some())
+        1 + if self.asks.is_some() { self.times } else { 0 }
     }
 }
 
@@ -125,6 +133,7 @@ pub(crate) struct Run {
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
     pub(crate) target_us: f64,
+    pub(crate) slices: Vec<Slice>,
     pub(crate) agent_us: f64,
     pub(crate) agent_rss_mb: f64,
     pub(crate) spans: u64,
@@ -133,6 +142,13 @@ pub(crate) struct Run {
     pub(crate) traps: BTreeMap<String, f64>,
     /// What gotap said that it dropped.
     pub(crate) dropped: String,
+}
+
+/// What came of the load of one slice.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Slice {
+    pub(crate) rps: f64,
+    pub(crate) target_us: f64,
 }
 
 /// How long the load stays with a server.
@@ -149,8 +165,8 @@ struct Contestant {
     agent: Option<Running>,
     /// Requests before anything was measured.
     warm: u64,
-    /// CPU seconds of the target before that.
-    cpu: f64,
+    /// CPU seconds of the target in each slice.
+    target_cpu: Vec<f64>,
     /// CPU seconds of the agent while its own target was loaded: it does not rest in between.
     agent_cpu: f64,
     outcomes: Vec<Outcome>,
@@ -161,10 +177,19 @@ impl Contestant {
         self.agent.as_ref().map_or(Ok(0.0), |agent| measure::cpu_seconds(agent.pid()))
     }
 
+    fn target_seconds(&self) -> Result<f64> {
+        measure::cpu_seconds(self.target.pid())
+    }
+
     fn finish(mut self, scenario: &Scenario) -> Result<Run> {
         let counted: u64 = self.outcomes.iter().map(|o| o.requests).sum();
-        let requests = counted as f64;
-        let target_us = (measure::cpu_seconds(self.target.pid())? - self.cpu) * 1e6 / requests;
+        let operations = (counted * scenario.times) as f64;
+        let target_us = self.target_cpu.iter().sum::<f64>() * 1e6 / operations;
+        let slice = |(outcome, cpu): (&Outcome, &f64)| {
+            let operations = (outcome.requests * scenario.times) as f64;
+            Slice { rps: operations / outcome.seconds, target_us: cpu * 1e6 / operations }
+        };
+        let slices = self.outcomes.iter().zip(&self.target_cpu).map(slice).collect();
         let agent_pid = self.agent.as_ref().map(Running::pid);
         let agent_rss_mb = agent_pid.map_or(Ok(0.0), measure::peak_rss_mb)?;
         // Both flush when they are asked to end.
@@ -181,15 +206,16 @@ impl Contestant {
         Ok(Run {
             scenario: scenario.name,
             mode: self.mode.label(),
-            rps: requests / self.outcomes.iter().map(|o| o.seconds).sum::<f64>(),
+            rps: operations / self.outcomes.iter().map(|o| o.seconds).sum::<f64>(),
             p50_us: of_slices(|o| o.p50_us),
             p99_us: of_slices(|o| o.p99_us),
             target_us,
-            agent_us: self.agent_cpu * 1e6 / requests,
+            slices,
+            agent_us: self.agent_cpu * 1e6 / operations,
             agent_rss_mb,
             spans: self.sink.settled(total * spans_each)?,
             expected_spans: total * spans_each,
-            traps: traps(&said, total as f64),
+            traps: traps(&said, (total * scenario.times) as f64),
             dropped: said
                 .iter()
                 .find_map(|l| Some(l.split("spans, ").nth(1)?.to_owned()))
@@ -264,10 +290,12 @@ impl Programs {
         // In the same order each time, so that all have been idle for as long when it is their turn.
         for _ in 0..(time.as_millis() / SLICE.as_millis()).max(1) {
             for contestant in &mut contestants {
-                let before = contestant.agent_seconds()?;
+                let agent = contestant.agent_seconds()?;
+                let target = contestant.target_seconds()?;
                 contestant.outcomes.push(self.load(scenario, &contestant.addr, SLICE)?);
                 std::thread::sleep(PAUSE);
-                contestant.agent_cpu += contestant.agent_seconds()? - before;
+                contestant.agent_cpu += contestant.agent_seconds()? - agent;
+                contestant.target_cpu.push(contestant.target_seconds()? - target);
             }
         }
         contestants.into_iter().map(|c| c.finish(scenario)).collect()
@@ -285,9 +313,18 @@ impl Programs {
         let agent = self.observe(mode, target.pid(), &sink.endpoint)?;
         // Connections and caches of the target, of the agent and of the kernel get warm.
         let warm = self.load(scenario, &addr, Duration::from_millis(500))?.requests;
-        let cpu = measure::cpu_seconds(target.pid())?;
-        let outcomes = Vec::new();
-        Ok(Contestant { mode, sink, target, addr, agent, warm, cpu, agent_cpu: 0.0, outcomes })
+        let (target_cpu, outcomes) = (Vec::new(), Vec::new());
+        Ok(Contestant {
+            mode,
+            sink,
+            target,
+            addr,
+            agent,
+            warm,
+            target_cpu,
+            agent_cpu: 0.0,
+            outcomes,
+        })
     }
 
     fn server(

@@ -22,13 +22,15 @@ const (
 // ask asks a back end once and returns its answer.
 type ask func(context.Context) (string, error)
 
-// handler answers "ok\n" at / after it asked.
-func handler(ask ask) http.Handler {
+// handler answers "ok\n" at / after it asked so many times.
+func handler(ask ask, times int) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		if _, err := ask(r.Context()); err != nil {
-			http.Error(w, err.Error(), http.StatusBadGateway)
-			return
+		for range times {
+			if _, err := ask(r.Context()); err != nil {
+				http.Error(w, err.Error(), http.StatusBadGateway)
+				return
+			}
 		}
 		_, _ = io.WriteString(w, "ok\n")
 	})

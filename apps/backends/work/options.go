@@ -31,6 +31,7 @@ type Options struct {
 	SQL   string
 	Pgx   string
 	Redis string
+	Times int
 }
 
 // Flags registers the flags; the caller runs flag.Parse.
@@ -42,6 +43,7 @@ func Flags() *Options {
 	flag.StringVar(&o.SQL, "sql", "", "DSN of the PostgreSQL that each request asks by database/sql")
 	flag.StringVar(&o.Pgx, "pgx", "", "DSN of the PostgreSQL that each request asks by pgx alone")
 	flag.StringVar(&o.Redis, "redis", "", "address of the Redis that each request asks")
+	flag.IntVar(&o.Times, "times", 1, "how often each request asks")
 	return o
 }
 
@@ -95,7 +97,7 @@ func (o *Options) service(with Instruments) (func(net.Listener) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	server := &http.Server{Handler: with.HTTP(handler(ask))}
+	server := &http.Server{Handler: with.HTTP(handler(ask, o.Times))}
 	return server.Serve, nil
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 
 use gobin::Site;
 use libbpf_rs::{
@@ -13,7 +14,7 @@ use wire::{Drop as DropReason, Probe};
 use zerocopy::IntoBytes;
 
 use crate::known::{Known, Maps};
-use crate::undertaker::{Remains, Undertaker, sweep};
+use crate::undertaker::{Entries, Remains, Undertaker};
 use crate::{Error, EventSource, Features, KernelVersion, Plan};
 
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gotap.bpf.o"));
@@ -74,6 +75,7 @@ pub struct Session {
     attached: HashMap<u32, (Attached, Vec<Link>, Known)>,
     next_instance: u32,
     undertaker: Undertaker,
+    entries: Arc<Entries>,
     _tracepoints: Vec<Link>,
 }
 
@@ -102,10 +104,13 @@ impl Session {
                 .map_err(Error::bpf(format!("attach to tracepoint {point}")))?;
             tracepoints.push(link);
         }
-        let servers = object.maps().find(|map| map.name() == "servers");
-        let servers = servers.ok_or_else(|| missing("map", "servers"))?;
-        let servers = MapHandle::try_from(&servers).map_err(Error::bpf("open map servers"))?;
-        let undertaker = Undertaker::start(servers).map_err(Error::Thread)?;
+        let handle = |name: &str| {
+            let map = object.maps().find(|map| map.name() == name);
+            let map = map.ok_or_else(|| missing("map", name))?;
+            MapHandle::try_from(&map).map_err(Error::bpf(format!("open map {name}")))
+        };
+        let entries = Arc::new(Entries::new(handle("servers")?, handle("server_entries")?));
+        let undertaker = Undertaker::start(Arc::clone(&entries)).map_err(Error::Thread)?;
         let (attached, next_instance) = (HashMap::new(), 1);
         Ok(Self {
             object,
@@ -114,6 +119,7 @@ impl Session {
             attached,
             next_instance,
             undertaker,
+            entries,
             _tracepoints: tracepoints,
         })
     }
@@ -204,9 +210,7 @@ impl Session {
         let (attached, links, known) = self.attached.remove(&pid)?;
         self.forget(pid, attached.instance, &known);
         drop(links);
-        if let Ok(servers) = self.map("servers") {
-            sweep(&servers, &[attached.instance]);
-        }
+        self.entries.sweep(&[attached.instance]);
         Some(attached)
     }
 
@@ -403,5 +407,6 @@ fn single_program(probe: Probe) -> &'static str {
         Probe::FasthttpServerFinish => "probe_fasthttp_finish",
         Probe::FasthttpServerHijack => "probe_fasthttp_hijack",
         Probe::FasthttpConnClose => "probe_fasthttp_close",
+        Probe::ConnectServerEnd => "probe_connect_end",
     }
 }

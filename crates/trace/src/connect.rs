@@ -3,15 +3,16 @@
 //!
 //! A request is a call if its path ends in a procedure that the program has among its constants, and
 //! its method and Content-Type are those of a protocol that connect speaks. How a call ended stands
-//! in the response's body or trailers, which nobody reads here: a code is told where the status of
-//! HTTP leaves but one.
+//! in the response's body or trailers, which nobody reads here. A server is told it by its handler;
+//! else a code is told where the status of HTTP leaves but one.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use wire::{Content, HttpEvent};
 
-use crate::span::Value;
+use crate::rpc;
+use crate::span::{Span, Status, Value};
 
 type Attributes = Vec<(&'static str, Value)>;
 
@@ -22,6 +23,48 @@ const CODES: [(u16, &str, &str); 3] = [
     (403, "permission_denied", "PERMISSION_DENIED"),
     (503, "unavailable", "UNAVAILABLE"),
 ];
+
+/// Connect's names of the codes, in order of number; success has none.
+const NAMES: [&str; 17] = [
+    "ok",
+    "canceled",
+    "unknown",
+    "invalid_argument",
+    "deadline_exceeded",
+    "not_found",
+    "already_exists",
+    "permission_denied",
+    "resource_exhausted",
+    "failed_precondition",
+    "aborted",
+    "out_of_range",
+    "unimplemented",
+    "internal",
+    "unavailable",
+    "data_loss",
+    "unauthenticated",
+];
+
+/// Adds to the span of a call that was served how it ended. What is no call stays a request.
+pub(crate) fn add_outcome(span: &mut Span, code: u32, message: String) {
+    let is_grpc = match span.get("rpc.system.name").and_then(Value::as_str) {
+        Some("grpc") => true,
+        Some("connectrpc") => false,
+        _ => return,
+    };
+    span.attributes.retain(|(key, _)| *key != "rpc.response.status_code");
+    if code == 0 && !is_grpc {
+        return;
+    }
+    let label = rpc::label(code, if is_grpc { &rpc::CODES } else { &NAMES });
+    span.attributes.push(("rpc.response.status_code", label.clone()));
+    if !rpc::is_servers_fault(code) {
+        return;
+    }
+    span.attributes.retain(|(key, _)| *key != "error.type");
+    span.attributes.push(("error.type", label));
+    span.status = Status::Error(message);
+}
 
 /// Adds to a request's attributes what it is as a call; gives the call's name.
 pub(crate) fn add_call(

@@ -6,11 +6,12 @@ use compact_str::{CompactString, ToCompactString};
 use wire::{Role, RpcEvent, Text};
 
 use crate::assemble::ProcessInfo;
+use crate::connect;
 use crate::span::{Kind, Span, Status, Value};
 use crate::text::{host_port, marked};
 
 /// `google.golang.org/grpc/codes`, in order of number.
-const CODES: [&str; 17] = [
+pub(crate) const CODES: [&str; 17] = [
     "OK",
     "CANCELLED",
     "UNKNOWN",
@@ -38,27 +39,36 @@ type Attributes = Vec<(&'static str, Value)>;
 
 /// What a call that is an HTTP request adds to the request's span.
 #[derive(Debug, Clone)]
-pub(crate) struct Addition {
-    name: CompactString,
-    attributes: Attributes,
-    status: Status,
+pub(crate) enum Addition {
+    /// gRPC's: what it is, and how it ended.
+    Call { name: CompactString, attributes: Attributes, status: Status },
+    /// connect's: how it ended. What it is, its request says.
+    Outcome { code: u32, message: String },
 }
 
 impl Addition {
     pub(crate) fn of(event: &RpcEvent) -> Self {
+        if let (true, Some(code)) = (event.connect, event.code) {
+            return Self::Outcome { code, message: message(&event.message) };
+        }
         let mut attributes = Vec::with_capacity(4);
         let name = method(event, &mut attributes);
         let status = outcome(event, None, &mut attributes);
-        Self { name, attributes, status }
+        Self::Call { name, attributes, status }
     }
 
     /// The request's span is the call's, too: the call says better what it is and how it ended.
     pub(crate) fn add_to(self, span: &mut Span) {
-        span.name = self.name;
-        span.attributes.retain(|(key, _)| *key != "error.type" && !key.starts_with("rpc."));
-        span.attributes.extend(self.attributes);
-        if span.status == Status::Unset {
-            span.status = self.status;
+        match self {
+            Self::Call { name, attributes, status } => {
+                span.name = name;
+                span.attributes.retain(|(key, _)| *key != "error.type" && !key.starts_with("rpc."));
+                span.attributes.extend(attributes);
+                if span.status == Status::Unset {
+                    span.status = status;
+                }
+            }
+            Self::Outcome { code, message } => connect::add_outcome(span, code, message),
         }
     }
 }
@@ -112,20 +122,29 @@ fn outcome(event: &RpcEvent, process: Option<&ProcessInfo>, out: &mut Attributes
         out.push(("error.type", kind));
         return Status::Error(message(&event.message));
     };
-    let label = || match usize::try_from(code).ok().and_then(|code| CODES.get(code)) {
-        Some(label) => Value::Static(label),
-        None => Value::Text(code.to_compact_string()),
-    };
-    out.push(("rpc.response.status_code", label()));
+    out.push(("rpc.response.status_code", label(code, &CODES)));
     let failed = match event.role {
-        Role::Server => SERVER_FAULTS.contains(&code) || code > 16,
+        Role::Server => is_servers_fault(code),
         Role::Client => code != 0,
     };
     if !failed {
         return Status::Unset;
     }
-    out.push(("error.type", label()));
+    out.push(("error.type", label(code, &CODES)));
     Status::Error(message(&event.message))
+}
+
+/// Whether a served call failed by the server's fault, and not by the client's.
+pub(crate) fn is_servers_fault(code: u32) -> bool {
+    SERVER_FAULTS.contains(&code) || code > 16
+}
+
+/// The name of a code among `names`, else its number.
+pub(crate) fn label(code: u32, names: &[&'static str; 17]) -> Value {
+    match usize::try_from(code).ok().and_then(|code| names.get(code)) {
+        Some(label) => Value::Static(label),
+        None => Value::Text(code.to_compact_string()),
+    }
 }
 
 fn message(text: &Text) -> String {

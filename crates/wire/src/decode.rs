@@ -33,6 +33,7 @@ const FLAG_PEER_ADDRESS: u16 = 16;
 const FLAG_CONTENT: u16 = 32;
 
 const FLAG_NO_CODE: u16 = 4;
+const FLAG_CONNECT: u16 = 8;
 
 /// Why a record could not be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -183,6 +184,7 @@ fn rpc(event: &raw::Rpc, role: Role) -> Result<RpcEvent, DecodeError> {
         role,
         span: core(&event.span)?,
         code: (!has(FLAG_NO_CODE)).then_some(event.code),
+        connect: has(FLAG_CONNECT),
         error_type: event.subject,
         peer: address(&event.peer, event.peer_len, event.peer_port),
         local: address(&event.local, event.local_len, event.local_port),

@@ -102,6 +102,8 @@ pub struct RpcEvent {
     pub span: SpanCore,
     /// Code of the status (`google.golang.org/grpc/codes`); `None` for an error that has none.
     pub code: Option<u32>,
+    /// Whether connect told it: its request says what is called.
+    pub connect: bool,
     /// Address of the error's type descriptor, where it has no code.
     pub error_type: u64,
     /// The other side's address, when it is one of TCP.

@@ -89,6 +89,8 @@ numbered! {
         FasthttpServerHijack = 29, "fasthttp_server_hijack";
         /// What `(*Server).serveConn` defers: the connection is over, perhaps by a panic.
         FasthttpConnClose = 30, "fasthttp_conn_close";
+        /// connect: where a handler's connection is given what the call ended with.
+        ConnectServerEnd = 31, "connect_server_end";
     }
 }
 

@@ -7,7 +7,8 @@ mod libraries;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub use constants::{
-    Grpc, Http2, NO_REGISTER, Process, Redis, Request, SITE_ERRORS, SITE_QUIET, Site, SiteKey,
+    Grpc, Http2, Learned, NO_REGISTER, Process, Redis, Request, SITE_ERRORS, SITE_QUIET, Site,
+    SiteKey,
 };
 pub use libraries::{FastHttp, Redigo};
 
@@ -224,6 +225,8 @@ pub enum TypeRole {
     RedisError = 12,
     /// A context of fasthttp: the pointer to it is at `first`; none: it is the context itself.
     RequestContext = 13,
+    /// connect's error: its code is at `first`, the error that it holds at `second`.
+    ConnectError = 14,
 }
 
 /// What is known of a Go type that interface values hold.

@@ -1,7 +1,7 @@
 //! google.golang.org/grpc's part of a plan, from 1.40 on. What moved between its versions is data
 //! here: names of functions, of structures and of fields.
 
-use gobin::Type;
+use gobin::{GoMinor, Type};
 use wire::Probe;
 use wire::raw::NONE;
 
@@ -17,6 +17,7 @@ const STARTS: [(&str, bool); 2] = [
 /// Where a transport is given a call's status: from 1.69 on without a capital.
 const STATUS: [&str; 2] = ["writeStatus", "WriteStatus"];
 
+const WORKERS: &str = "NumStreamWorkers";
 const SERVER: &str = "google.golang.org/grpc.Server";
 const CALL: &str = "google.golang.org/grpc.clientStream";
 const ATTEMPT: &str = "google.golang.org/grpc.csAttempt";
@@ -68,6 +69,13 @@ pub(super) fn addresses(context: &Context<'_, '_>, plan: &mut Plan) {
     }
 }
 
+/// Whether servers of the program may have workers: only by an option, whose closure is linked in
+/// then. Since Go 1.21 its name tells also where it was inlined.
+fn may_have_workers(context: &Context<'_, '_>) -> bool {
+    context.binary.minor() < GoMinor(21)
+        || context.binary.functions().functions().any(|function| function.name.contains(WORKERS))
+}
+
 fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
     let status = |receiver: &str| {
         let names = STATUS.map(|name| format!("{TRANSPORT}.(*{receiver}).{name}"));
@@ -89,13 +97,16 @@ fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
         context.offset_of(&[(&name, &["peer", new]), (&name, &[old])])
     };
     let grpc = &mut plan.constants.grpc;
-    grpc.server_workers = context.offset(SERVER, &["opts", "numServerWorkers"]);
+    if may_have_workers(context) {
+        grpc.server_workers = context.offset(SERVER, &["opts", "numServerWorkers"]);
+    }
     grpc.stream_inner = inner();
     grpc.stream_method = stream("method");
     grpc.stream_ctx = stream("ctx");
     grpc.stream_state = stream("state");
     grpc.transport_peer = transport("Addr", "remoteAddr");
     grpc.transport_local = transport("LocalAddr", "localAddr");
+    grpc.server_number = context.offset(&format!("{TRANSPORT}.http2Server"), &["connectionID"]);
     let key = context.types.find_struct("google.golang.org/grpc/metadata.mdIncomingKey");
     grpc.incoming_key = key.map_or(0, |typ| typ.vaddr);
     let needed = [
@@ -143,6 +154,7 @@ fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
     grpc.hdr_method = context.offset(&format!("{TRANSPORT}.CallHdr"), &["Method"]);
     grpc.cc_target = context.offset(CONN, &["target"]);
     grpc.client_peer = context.offset(&format!("{TRANSPORT}.http2Client"), &["remoteAddr"]);
+    grpc.client_number = context.offset(&format!("{TRANSPORT}.http2Client"), &["connectionID"]);
     let needed = [
         (grpc.attempt_call, "csAttempt.cs"),
         (grpc.attempt_transport, "csAttempt.transport"),

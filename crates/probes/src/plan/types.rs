@@ -4,7 +4,7 @@
 use gobin::{Kind, Type};
 use wire::raw::{self, TypeRole};
 
-use super::{Context, Plan, fasthttp, grpc, redis};
+use super::{Context, Plan, connect, fasthttp, grpc, redis};
 
 /// Structs nested deeper than this are not looked into.
 const MAX_NESTING: usize = 4;
@@ -110,6 +110,11 @@ fn error_role<'d>(context: &Context<'_, 'd>, typ: &Type<'d>) -> Option<raw::Type
     let target = behind(context, typ);
     if typ.name == "*status.Error" && grpc::is_status(context, &target) {
         return role(TypeRole::GrpcStatus, 0, 0);
+    }
+    if typ.name == "*connect.Error"
+        && let Some((code, inner)) = connect::error_fields(context, &target)
+    {
+        return role(TypeRole::ConnectError, code, inner);
     }
     if let Some(found) = sql_role(context, &target).or_else(|| redis_role(context, &target)) {
         return Some(found);

@@ -187,7 +187,8 @@ pub struct Grpc {
     pub starts_attempt: u16,
     pub tcp_ip: u16,
     pub stream_inner: u16,
-    pub pad: [u16; 2],
+    pub server_number: u16,
+    pub client_number: u16,
 }
 
 impl Grpc {
@@ -218,7 +219,8 @@ impl Grpc {
         starts_attempt: 0,
         tcp_ip: NONE,
         stream_inner: NONE,
-        pad: [0; 2],
+        server_number: NONE,
+        client_number: NONE,
     };
 }
 
@@ -253,6 +255,22 @@ impl Redis {
         node_client: NONE,
         client_base: NONE,
     };
+}
+
+/// Tables of interface values that the programs have met (`struct gt_learned`); theirs to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[expect(missing_docs, reason = "each is the Go type of its name")]
+#[repr(C)]
+pub struct Learned {
+    pub cancel_ctx: u64,
+    pub value_ctx: u64,
+    pub tcp_addr: u64,
+    pub transport: u64,
+}
+
+impl Learned {
+    /// Before any was met.
+    pub const NOTHING: Self = Self { cancel_ctx: 0, value_ctx: 0, tcp_addr: 0, transport: 0 };
 }
 
 /// Constants of one process (`struct gt_process`). Offsets are in bytes, [`NONE`] where absent.
@@ -311,6 +329,7 @@ pub struct Process {
     pub redis: [Redis; 2],
     pub redigo: Redigo,
     pub fasthttp: FastHttp,
+    pub learned: Learned,
 }
 
 impl Process {
@@ -363,6 +382,7 @@ impl Process {
         redis: [Redis::ABSENT; 2],
         redigo: Redigo::ABSENT,
         fasthttp: FastHttp::ABSENT,
+        learned: Learned::NOTHING,
     };
 }
 
@@ -371,4 +391,5 @@ const _: () = assert!(size_of::<Http2>() == 16);
 const _: () = assert!(size_of::<Site>() == 32);
 const _: () = assert!(size_of::<Grpc>() == 72);
 const _: () = assert!(size_of::<Redis>() == 32);
-const _: () = assert!(size_of::<Process>() == 504);
+const _: () = assert!(size_of::<Learned>() == 32);
+const _: () = assert!(size_of::<Process>() == 536);

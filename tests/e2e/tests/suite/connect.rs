@@ -104,7 +104,10 @@ fn calls_by_connect_are_told_in_each_protocol() -> Result<()> {
                 for span in observed.call(&path, "ok")? {
                     check_call(&span, system, method).with_context(|| path.clone())?;
                     ensure!(span.status == "unset", "{path}: {span:#?}");
-                    ensure!(span.text("rpc.response.status_code").is_none(), "{path}: {span:#?}");
+                    // Connect has no code for success, and clients are not asked.
+                    let code = (span.is_server() && system == "grpc").then_some("OK");
+                    let told = span.text("rpc.response.status_code");
+                    ensure!(told == code, "{path}: {span:#?}");
                     let version = if transport == "h1" { "1.1" } else { "2" };
                     let told = span.text("network.protocol.version");
                     ensure!(told == Some(version), "{path}: {span:#?}");
@@ -121,42 +124,72 @@ fn calls_by_connect_are_told_in_each_protocol() -> Result<()> {
     })
 }
 
-/// Connect's codes, their names, and whether the status of HTTP stands for no other one.
-const CODES: [(u32, &str, bool); 6] = [
-    (3, "invalid_argument", false),
-    (5, "not_found", false),
-    (7, "permission_denied", true),
-    (8, "resource_exhausted", false),
-    (14, "unavailable", true),
-    (16, "unauthenticated", true),
+/// Codes, their names in connect and in gRPC, whether the status of HTTP stands for no other one, and
+/// whether they are the server's fault.
+const CODES: [(u32, &str, &str, bool, bool); 9] = [
+    (1, "canceled", "CANCELLED", false, false),
+    (2, "unknown", "UNKNOWN", false, true),
+    (3, "invalid_argument", "INVALID_ARGUMENT", false, false),
+    (5, "not_found", "NOT_FOUND", false, false),
+    (7, "permission_denied", "PERMISSION_DENIED", true, false),
+    (8, "resource_exhausted", "RESOURCE_EXHAUSTED", false, false),
+    (13, "internal", "INTERNAL", false, true),
+    (14, "unavailable", "UNAVAILABLE", true, true),
+    (16, "unauthenticated", "UNAUTHENTICATED", true, false),
 ];
 
+/// Checks what a span tells of a call that failed in a handler.
+fn check_failure(span: &Span, name: &str, fault: bool) -> Result<()> {
+    ensure!(span.text("rpc.response.status_code") == Some(name), "{span:#?}");
+    ensure!(span.text("error.type") == fault.then_some(name), "{span:#?}");
+    ensure!((span.status == "error") == fault, "{span:#?}");
+    Ok(())
+}
+
 #[test]
-fn codes_of_connect_are_told_where_they_are_certain() -> Result<()> {
-    if !can_trace("codes_of_connect_are_told_where_they_are_certain") {
+fn handlers_tell_how_their_calls_ended() -> Result<()> {
+    if !can_trace("handlers_tell_how_their_calls_ended") {
         return Ok(());
     }
     with_each(|observed, _| {
-        for (code, name, certain) in CODES {
+        for (code, connect, grpc, _, fault) in CODES {
+            for (protocol, system) in PROTOCOLS {
+                for (which, method) in
+                    [("buy", "gotap.v1.Shop/Buy"), ("list", "gotap.v1.Shop/List")]
+                {
+                    let path = format!("/call/{protocol}/h2c/{which}?say=error:{code}");
+                    let [_, served] = observed.call(&path, &format!("error: {connect}"))?;
+                    check_call(&served, system, method).with_context(|| path.clone())?;
+                    let name = if system == "grpc" { grpc } else { connect };
+                    check_failure(&served, name, fault).with_context(|| path.clone())?;
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn clients_of_connect_tell_codes_where_they_are_certain() -> Result<()> {
+    if !can_trace("clients_of_connect_tell_codes_where_they_are_certain") {
+        return Ok(());
+    }
+    with_each(|observed, _| {
+        for (code, name, _, certain, _) in CODES {
             let answer = format!("error: {name}");
             let path = format!("/call/connect/h1/buy?say=error:{code}");
-            let spans = observed.call(&path, &answer)?;
-            for span in &spans {
-                check_call(span, "connectrpc", "gotap.v1.Shop/Buy")?;
-                let told = span.text("rpc.response.status_code");
-                ensure!(told == certain.then_some(name), "{path}: {span:#?}");
-                let failed = span.is_client() || code == 14;
-                ensure!((span.status == "error") == failed, "{path}: {span:#?}");
-                let kind = span.text("error.type");
-                ensure!(kind.is_some() == failed, "{path}: {span:#?}");
-                ensure!(!certain || !failed || kind == Some(name), "{path}: {span:#?}");
-            }
+            let [client, _] = observed.call(&path, &answer)?;
+            check_call(&client, "connectrpc", "gotap.v1.Shop/Buy")?;
+            let told = client.text("rpc.response.status_code");
+            ensure!(told == certain.then_some(name), "{path}: {client:#?}");
+            ensure!(client.status == "error", "{path}: {client:#?}");
+            let kind = client.text("error.type");
+            ensure!(kind.is_some() && (!certain || kind == Some(name)), "{path}: {client:#?}");
             // gRPC's are in trailers, which are not read.
             let path = format!("/call/grpc/h2c/buy?say=error:{code}");
-            for span in observed.call(&path, &answer)? {
-                check_call(&span, "grpc", "gotap.v1.Shop/Buy")?;
-                ensure!(span.text("rpc.response.status_code").is_none(), "{path}: {span:#?}");
-            }
+            let [client, _] = observed.call(&path, &answer)?;
+            check_call(&client, "grpc", "gotap.v1.Shop/Buy")?;
+            ensure!(client.text("rpc.response.status_code").is_none(), "{path}: {client:#?}");
         }
         Ok(())
     })

@@ -38,4 +38,5 @@ mod redis_cluster;
 mod replaced;
 mod routes;
 mod sql;
+mod torn;
 mod versions;

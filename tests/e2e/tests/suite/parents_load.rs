@@ -69,7 +69,7 @@ fn many_processors_hide_no_parent() -> Result<()> {
     observe(&App::newest()?, &[("GOMAXPROCS", "48")])
 }
 
-fn observe(program: &Path, environment: &[(&str, &str)]) -> Result<()> {
+pub fn observe(program: &Path, environment: &[(&str, &str)]) -> Result<()> {
     let backend = App::start(program)?;
     let url = format!("http://{}", backend.address);
     let app = App::start_with(program, &["-backend", &url], environment)?;
