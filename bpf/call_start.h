@@ -17,13 +17,13 @@ static __noinline int call_start(struct pt_regs *ctx, const struct gt_process *p
 	int starts;
 
 	if (probe == GT_PROBE_SQL_START)
-		starts = sql_call_start(ctx, proc, &context);
+		starts = sql_call_start(ctx, proc, goid, &context);
 	else if (probe == GT_PROBE_REDIS_START)
-		starts = redis_call_start(ctx, proc, &context);
+		starts = redis_call_start(ctx, proc, goid, &context);
 	else if (probe == GT_PROBE_GRPC_CLIENT_START)
 		starts = grpc_call_start(ctx, proc, &context);
 	else
-		starts = http_call_start(ctx, proc, probe, &context);
+		starts = http_call_start(ctx, proc, probe, goid, &context);
 	if (!starts)
 		return 0;
 	starts = unrelated(starts);

@@ -40,12 +40,29 @@ static __always_inline struct gt_rpc_event *new_rpc_event(const struct gt_proces
 	return event;
 }
 
+/*
+ * What is behind a status.Status{s *spb.Status}; none says OK. So does, nearly always, the one that gRPC
+ * keeps for it.
+ */
+static __always_inline u64 message_of(const struct gt_process *proc, u64 status)
+{
+	return status && status != proc->learned.status_ok ? read_u64(status) : 0;
+}
+
+/* Remembers that a status says OK, if it is a variable of a package: others come and go. */
+static __always_inline void learn_success(const struct gt_process *proc, u64 status)
+{
+	struct gt_learned *learned = (struct gt_learned *)&proc->learned;
+
+	if (status - proc->grpc.data < proc->grpc.data_size)
+		learned->status_ok = status;
+}
+
 static __noinline int send_rpc_server(const struct gt_process *proc,
 				      const struct server_state *state, u64 status)
 {
 	bool in_http = state->rpc == RPC_IN_HTTP;
-	/* status.Status{s *spb.Status}; none is one that says OK. */
-	u64 message = status ? read_u64(status) : 0;
+	u64 message = message_of(proc, status);
 	struct go_string method = { state->method, state->method_len };
 	struct gt_rpc_event *event =
 		new_rpc_event(proc, in_http ? GT_EVENT_RPC_STATUS : GT_EVENT_RPC_SERVER,
@@ -56,6 +73,8 @@ static __noinline int send_rpc_server(const struct gt_process *proc,
 	fill_server_span(state, GT_OUTCOME_DONE, &event->span);
 	if (message)
 		event->code = read_field(message, proc->grpc.status_code);
+	if (message && !event->code)
+		learn_success(proc, status);
 	if (event->code)
 		event->message_len = copy_bytes(event->message, sizeof(event->message),
 						read_string(message, proc->grpc.status_message));

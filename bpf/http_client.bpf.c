@@ -43,10 +43,10 @@ static __always_inline u8 count_redirects(const struct gt_process *proc, u64 res
  * which is `direct` unless net/http calls it. Gives whether a call starts, and its context.
  */
 static __noinline int http_call_start(struct pt_regs *ctx, const struct gt_process *proc, u32 probe,
-				      struct go_iface *context)
+				      u64 goid, struct go_iface *context)
 {
 	u8 direct = probe == GT_PROBE_XNET_CLIENT_START;
-	struct gt_key key = key_of(proc, goid_of(proc, GO_G(ctx)));
+	struct gt_key key = key_of(proc, goid);
 	struct client_state *state = state_of(&clients, &key, &new_client, GT_DROP_CLIENT_MAP_FULL);
 
 	if (!state)

@@ -72,11 +72,11 @@ static __noinline int start_go_redis(struct pt_regs *ctx, const struct gt_proces
 enum redis_starts { REDIS_AT_GOROUTINE = 1, REDIS_AT_CONNECTION = 2 };
 
 /* Gives what starts, if anything, and its context. */
-static __noinline int redis_call_start(struct pt_regs *ctx, const struct gt_process *proc,
+static __noinline int redis_call_start(struct pt_regs *ctx, const struct gt_process *proc, u64 goid,
 				       struct go_iface *context)
 {
-	u64 g = GO_G(ctx), depth = read_u64(g + 8) - ctx->sp;
-	struct gt_key key = key_of(proc, goid_of(proc, g));
+	u64 depth = read_u64(GO_G(ctx) + 8) - ctx->sp;
+	struct gt_key key = key_of(proc, goid);
 	const struct gt_site *site = site_of(ctx, proc);
 	struct redis_call *state;
 	bool redigo;

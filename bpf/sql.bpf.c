@@ -86,10 +86,10 @@ static __noinline int read_batch(struct pt_regs *ctx, const struct gt_site *site
 }
 
 /* Gives whether an operation starts, and its context. */
-static __noinline int sql_call_start(struct pt_regs *ctx, const struct gt_process *proc,
+static __noinline int sql_call_start(struct pt_regs *ctx, const struct gt_process *proc, u64 goid,
 				     struct go_iface *context)
 {
-	u64 goid = goid_of(proc, GO_G(ctx)), base;
+	u64 base;
 	const struct gt_site *site = site_of(ctx, proc);
 	struct go_string text = {};
 	struct sql_call *state;

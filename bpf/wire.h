@@ -431,8 +431,11 @@ struct gt_grpc {
 	__u16 tcp_ip; /* net.TCPAddr.IP, which Port follows */
 	__u16 stream_inner; /* *Stream in a ServerStream, from 1.69 to 1.76 */
 	__u16 server_number, client_number; /* of a connection, in a transport */
+	__u64 data; /* variables that were there at the start, and are never freed; 0 unknown */
+	__u32 data_size;
+	__u32 pad;
 };
-_Static_assert(sizeof(struct gt_grpc) == 72, "wire");
+_Static_assert(sizeof(struct gt_grpc) == 88, "wire");
 
 #include "libraries.h"
 
@@ -445,8 +448,9 @@ struct gt_learned {
 	__u64 value_ctx; /* … a *valueCtx */
 	__u64 tcp_addr; /* of a net.Addr that is a *net.TCPAddr */
 	__u64 transport; /* of a gRPC server's transport of its own, not net/http's */
+	__u64 status_ok; /* no table, but gRPC's own status of success */
 };
-_Static_assert(sizeof(struct gt_learned) == 32, "wire");
+_Static_assert(sizeof(struct gt_learned) == 40, "wire");
 
 /* Constants of one process, by tgid. Offsets are in bytes, GT_NONE where there is no such field. */
 struct gt_process {
@@ -489,6 +493,6 @@ struct gt_process {
 	struct gt_fasthttp fasthttp;
 	struct gt_learned learned;
 };
-_Static_assert(sizeof(struct gt_process) == 536, "wire");
+_Static_assert(sizeof(struct gt_process) == 560, "wire");
 
 #endif

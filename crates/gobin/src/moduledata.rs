@@ -18,6 +18,10 @@ pub struct Moduledata {
     pub text: u64,
     /// First address after code.
     pub etext: u64,
+    /// First address of initialized variables.
+    pub data: u64,
+    /// First address after them.
+    pub edata: u64,
     /// Start of the type descriptors; type and name offsets count from here.
     pub types: u64,
     /// End of types and names.
@@ -55,6 +59,8 @@ impl Moduledata {
         if text >= etext {
             return None;
         }
+        // noptrdata, enoptrdata, data, edata
+        let (data, edata) = (word(NOPTRDATA)?, word(NOPTRDATA + 3)?);
         let mut i = NOPTRDATA + 8;
         if minor >= GoMinor(20) {
             i += 2; // covctrs, ecovctrs
@@ -71,7 +77,7 @@ impl Moduledata {
         };
         let gofunc = word(i + 1)?; // after rodata
         let sane = types < etypes && etypes - types < 1 << 32 && image.tail(types).is_some();
-        sane.then_some(Self { vaddr, text, etext, types, etypes, gofunc })
+        sane.then_some(Self { vaddr, text, etext, data, edata, types, etypes, gofunc })
     }
 }
 

@@ -200,6 +200,7 @@ impl Plan {
             &mut out.grpc.incoming_key,
             &mut out.grpc.handler_transport,
             &mut out.grpc.tcp_addr,
+            &mut out.grpc.data,
             &mut out.redigo.tcp_conn,
             &mut out.redigo.tls_conn,
             &mut out.skip_alternate,

@@ -107,6 +107,10 @@ fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
     grpc.transport_peer = transport("Addr", "remoteAddr");
     grpc.transport_local = transport("LocalAddr", "localAddr");
     grpc.server_number = context.offset(&format!("{TRANSPORT}.http2Server"), &["connectionID"]);
+    let module = context.binary.module();
+    if let Ok(size) = u32::try_from(module.edata.saturating_sub(module.data)) {
+        (grpc.data, grpc.data_size) = (module.data, size);
+    }
     let key = context.types.find_struct("google.golang.org/grpc/metadata.mdIncomingKey");
     grpc.incoming_key = key.map_or(0, |typ| typ.vaddr);
     let needed = [

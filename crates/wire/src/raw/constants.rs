@@ -189,6 +189,9 @@ pub struct Grpc {
     pub stream_inner: u16,
     pub server_number: u16,
     pub client_number: u16,
+    pub data: u64,
+    pub data_size: u32,
+    pub pad: u32,
 }
 
 impl Grpc {
@@ -221,6 +224,9 @@ impl Grpc {
         stream_inner: NONE,
         server_number: NONE,
         client_number: NONE,
+        data: 0,
+        data_size: 0,
+        pad: 0,
     };
 }
 
@@ -266,11 +272,12 @@ pub struct Learned {
     pub value_ctx: u64,
     pub tcp_addr: u64,
     pub transport: u64,
+    pub status_ok: u64,
 }
 
 impl Learned {
     /// Before any was met.
-    pub const NOTHING: Self = Self { cancel_ctx: 0, value_ctx: 0, tcp_addr: 0, transport: 0 };
+    pub const NOTHING: Self = Self { cancel_ctx: 0, value_ctx: 0, tcp_addr: 0, transport: 0, status_ok: 0 };
 }
 
 /// Constants of one process (`struct gt_process`). Offsets are in bytes, [`NONE`] where absent.
@@ -389,7 +396,7 @@ impl Process {
 const _: () = assert!(size_of::<Request>() == 32);
 const _: () = assert!(size_of::<Http2>() == 16);
 const _: () = assert!(size_of::<Site>() == 32);
-const _: () = assert!(size_of::<Grpc>() == 72);
+const _: () = assert!(size_of::<Grpc>() == 88);
 const _: () = assert!(size_of::<Redis>() == 32);
-const _: () = assert!(size_of::<Learned>() == 32);
-const _: () = assert!(size_of::<Process>() == 536);
+const _: () = assert!(size_of::<Learned>() == 40);
+const _: () = assert!(size_of::<Process>() == 560);
