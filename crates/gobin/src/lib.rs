@@ -342,16 +342,20 @@ impl<'d> Binary<'d> {
         if self.image.arch() == Arch::Amd64 { self.code(function) } else { None }
     }
 
-    /// The names of the functions that call `callee`. `None` where that is not all who may: its address
-    /// is kept somewhere, so that who has that can call it, too; and on other than x86-64.
-    pub fn callers(&self, callee: &Function<'_>) -> Option<BTreeSet<&'d str>> {
+    /// Who calls one of `callees`, as the names of both. `None` where that is not all who may: an
+    /// address of theirs is kept somewhere, so that who has that can call it, too; and on other than
+    /// x86-64. Looks through all code.
+    pub fn callers(&self, callees: &[Function<'_>]) -> Option<BTreeSet<(&'d str, &'d str)>> {
         let (text, end) = (self.module.text, self.module.etext);
-        if self.image.arch() != Arch::Amd64 || self.image.holds_pointer(callee.entry) {
+        let entries: Vec<u64> = callees.iter().map(|callee| callee.entry).collect();
+        let is_kept = |entry: &u64| self.image.holds_pointer(*entry);
+        if self.image.arch() != Arch::Amd64 || entries.iter().any(is_kept) {
             return None;
         }
         let code = self.image.bytes(text, usize::try_from(end.checked_sub(text)?).ok()?)?;
         let name = |at| Some(self.table.lookup(at)?.name);
-        calls::callers(code, text, callee.entry).into_iter().map(name).collect()
+        let found = calls::callers(code, text, &entries).into_iter();
+        found.map(|(caller, callee)| Some((name(caller)?, name(callee)?))).collect()
     }
 
     /// In `function`, the instruction that calls `callee` first.

@@ -12,6 +12,7 @@ fn event(role: Role) -> RpcEvent {
         role,
         span: core(Parent::Context),
         code: Some(0),
+        connect: false,
         error_type: 0,
         peer: Some(([10, 0, 0, 1], 4711).into()),
         local: Some(([10, 0, 0, 2], 50051).into()),

@@ -63,16 +63,17 @@ pub(crate) fn early_site(code: &[u8], start: u64) -> Option<Found> {
     None
 }
 
-/// Where in `text`, which starts at `start`, something calls `target` or jumps there. Bytes that only
-/// look like it count, too.
-pub(crate) fn callers(text: &[u8], start: u64, target: u64) -> Vec<u64> {
-    let calls = |at: &usize| {
-        let next = start.wrapping_add(*at as u64).wrapping_add(5);
+/// Where in `text`, which starts at `start`, something calls one of `targets` or jumps there, and which
+/// of them. Bytes that only look like it count, too.
+pub(crate) fn callers(text: &[u8], start: u64, targets: &[u64]) -> Vec<(u64, u64)> {
+    let call = |at: usize| {
         let distance = text.get(at + 1..)?.first_chunk::<4>()?;
-        Some(next.wrapping_add_signed(i32::from_le_bytes(*distance).into()) == target)
+        let from = start.wrapping_add(at as u64);
+        let next = from.wrapping_add(5);
+        let target = next.wrapping_add_signed(i32::from_le_bytes(*distance).into());
+        targets.contains(&target).then_some((from, target))
     };
-    let near = memchr::memchr2_iter(0xe8, 0xe9, text);
-    near.filter(|at| calls(at) == Some(true)).map(|at| start + at as u64).collect()
+    memchr::memchr2_iter(0xe8, 0xe9, text).filter_map(call).collect()
 }
 
 /// The slot of the first argument where what goes ahead of a call through `to` loads that from the
@@ -181,7 +182,9 @@ mod tests {
     #[test]
     fn callers_call_or_jump() {
         let code = [0xe8, 0x0b, 0, 0, 0, 0x90, 0xe9, 0x05, 0, 0, 0, 0xe8, 0x01, 0, 0, 0, 0xe8, 0];
-        assert_eq!(callers(&code, START, START + 16), [START, START + 6]);
+        let (target, other) = (START + 16, START + 17);
+        assert_eq!(callers(&code, START, &[target]), [(START, target), (START + 6, target)]);
+        assert_eq!(callers(&code, START, &[other]), [(START + 11, other)]);
     }
 
     #[test]

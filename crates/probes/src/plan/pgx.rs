@@ -81,15 +81,16 @@ fn is_only_a_driver(context: &Context<'_, '_>, package: &str) -> bool {
     }
     let own = [format!("{package}."), format!("{driver}.")];
     let is_own = |caller: &str| own.iter().any(|prefix| caller.starts_with(prefix));
-    let called = |name: &str, by: &dyn Fn(&str) -> bool| {
-        let Some(function) = context.binary.function(name) else { return true };
-        context.binary.callers(&function).is_some_and(|callers| callers.into_iter().all(by))
-    };
     // Methods may be linked although nobody calls them.
     let hidden = ["database/sql.(*Conn).Raw".to_owned(), format!("{driver}.AcquireConn")];
     let makers = ["connect", "Connect", "ConnectConfig", "ConnectWithOptions"];
-    hidden.iter().all(|name| called(name, &|_| false))
-        && makers.iter().all(|name| called(&format!("{package}.{name}"), &is_own))
+    let makers = makers.map(|name| format!("{package}.{name}"));
+    let names = hidden.iter().chain(&makers);
+    let found: Vec<_> = names.filter_map(|name| context.binary.function(name)).collect();
+    let is_makers = |callee: &str| makers.iter().any(|name| name == callee);
+    context.binary.callers(&found).is_some_and(|calls| {
+        calls.into_iter().all(|(caller, callee)| is_makers(callee) && is_own(caller))
+    })
 }
 
 struct Pgx<'a, 'b, 'c, 'd> {

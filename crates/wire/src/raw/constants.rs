@@ -277,7 +277,8 @@ pub struct Learned {
 
 impl Learned {
     /// Before any was met.
-    pub const NOTHING: Self = Self { cancel_ctx: 0, value_ctx: 0, tcp_addr: 0, transport: 0, status_ok: 0 };
+    pub const NOTHING: Self =
+        Self { cancel_ctx: 0, value_ctx: 0, tcp_addr: 0, transport: 0, status_ok: 0 };
 }
 
 /// Constants of one process (`struct gt_process`). Offsets are in bytes, [`NONE`] where absent.
