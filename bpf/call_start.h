@@ -27,7 +27,7 @@ static __noinline int call_start(struct pt_regs *ctx, const struct gt_process *p
 	if (!starts)
 		return 0;
 	starts = unrelated(starts);
-	join_trace(proc, goid, g, context, &parent);
+	join_trace(proc, goid, g, &context, &parent);
 	if (which == GT_PROBE_SQL_START)
 		return sql_call_join(ctx, proc, goid, &parent);
 	if (which == GT_PROBE_REDIS_START)

@@ -210,16 +210,17 @@ static __always_inline int find_parent(const struct gt_process *proc, u64 goid, 
 	return 1;
 }
 
-/* The same, or a new trace. */
-static __always_inline void join_trace(const struct gt_process *proc, u64 goid, u64 g,
-				       struct go_iface context, struct parent *out)
+/* The same, or a new trace. A function of its own, for the stack's sake. */
+static __noinline int join_trace(const struct gt_process *proc, u64 goid, u64 g,
+				 const struct go_iface *context, struct parent *out)
 {
-	if (find_parent(proc, goid, g, context, out))
-		return;
+	if (find_parent(proc, goid, g, *context, out))
+		return 1;
 	new_trace(out->trace_id);
 	out->span_id = 0;
 	out->trace_flags = 1;
 	out->how = GT_PARENT_NONE;
+	return 0;
 }
 
 /* Begins the span of a call that is made. */
