@@ -9,6 +9,8 @@ mod features;
 mod known;
 mod plan;
 mod session;
+#[cfg(test)]
+mod stack_tests;
 mod undertaker;
 mod verifier;
 

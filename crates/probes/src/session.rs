@@ -17,7 +17,7 @@ use crate::known::{Known, Maps};
 use crate::undertaker::{Entries, Remains, Undertaker};
 use crate::{Error, EventSource, Features, KernelVersion, Plan};
 
-static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gotap.bpf.o"));
+pub(crate) static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gotap.bpf.o"));
 
 /// The one program that serves all sites of a process through uprobe_multi.
 const MULTI: &str = "go_site";
