@@ -139,7 +139,7 @@ static __always_inline int adopt_context(u64 context, u32 way, struct parent *ou
 /* The type of a context, by its table where that was met before. */
 static __always_inline u64 context_type(const struct gt_process *proc, u64 tab)
 {
-	struct gt_learned *learned = (struct gt_learned *)&proc->learned;
+	struct gt_learned *learned = learned_of(proc);
 	u64 type_at;
 
 	if (tab == learned->cancel_ctx)

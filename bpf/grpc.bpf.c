@@ -52,7 +52,7 @@ static __always_inline u64 message_of(const struct gt_process *proc, u64 status)
 /* Remembers that a status says OK, if it is a variable of a package: others come and go. */
 static __always_inline void learn_success(const struct gt_process *proc, u64 status)
 {
-	struct gt_learned *learned = (struct gt_learned *)&proc->learned;
+	struct gt_learned *learned = learned_of(proc);
 
 	if (status - proc->grpc.data < proc->grpc.data_size)
 		learned->status_ok = status;

@@ -57,7 +57,7 @@ static __noinline int is_in_http(const struct gt_process *proc, u64 tab, u64 dat
 /* Whether a transport, by its table, is net/http's request and not a connection of gRPC's own. */
 static __always_inline bool is_handler(const struct gt_process *proc, u64 tab)
 {
-	struct gt_learned *learned = (struct gt_learned *)&proc->learned;
+	struct gt_learned *learned = learned_of(proc);
 	u64 handler = proc->grpc.handler_transport;
 
 	if (!handler || tab == learned->transport)

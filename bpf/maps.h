@@ -42,7 +42,7 @@ struct server_state {
 	u64 ended_ns; /* when the goroutine's last request ended, 0: it serves one only */
 	/* Goroutine ids that were not yet given out when the request started: with `caches`. */
 	u64 goidgen;
-	/* net/http: the request as it was at the start, to be read field by field without a fault each. */
+	/* HTTP: the request as it was at the start, to be read field by field without a fault each. */
 	u64 request[REQUEST_BYTES / 8];
 	char peer[48] GT_WORDS;
 	u64 caches[GT_MAX_P];
@@ -409,6 +409,12 @@ static __always_inline u32 unrelated(u32 number)
 	number <<= 1;
 	asm volatile("" : "+r"(number));
 	return number >> 1;
+}
+
+/* What the programs find out of a process: the one part of its constants that they write. */
+static __always_inline struct gt_learned *learned_of(const struct gt_process *proc)
+{
+	return (struct gt_learned *)&proc->learned;
 }
 
 static __always_inline struct gt_key key_of(const struct gt_process *proc, u64 id)

@@ -28,7 +28,7 @@ static __always_inline u8 copy_tcp_address(const struct gt_process *proc, u64 ad
 static __always_inline u8 copy_address(const struct gt_process *proc, struct go_iface addr, u8 *ip,
 				       u16 *port)
 {
-	struct gt_learned *learned = (struct gt_learned *)&proc->learned;
+	struct gt_learned *learned = learned_of(proc);
 
 	if (!addr.tab)
 		return 0;

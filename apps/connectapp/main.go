@@ -6,8 +6,8 @@
 // serves over HTTP/1 and HTTP/2 without TLS; the first line is "listening HOST:PORT". Its service is
 // gotap.v1.Shop. A GET of /call/PROTOCOL/TRANSPORT/METHOD makes a call of the backend: PROTOCOL is
 // connect, grpc or grpcweb, TRANSPORT h1 or h2c, and METHOD buy, list, chat or, with the library's
-// later name, look, which is sent by GET. With ?say=error:N a Buy, or a List after its messages, fails with the code of that number.
-// It is answered with 200 and "ok" or "error: TEXT".
+// later name, look, which is sent by GET. With ?say=error:N a Buy, or a List after its messages, fails
+// with the code of that number. It is answered with 200 and "ok" or "error: TEXT".
 package main
 
 import (

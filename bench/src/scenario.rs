@@ -81,7 +81,7 @@ impl Scenario {
             asks("sql", Kind::Sql),
             asks("pgx", Kind::Pgx),
             asks("redis", Kind::Redis),
-            // So that the request has no part in what an operation costs.
+            // So that the request has but a twentieth of what it costs in each operation's figures.
             many("query", Kind::Sql),
             many("pgx-query", Kind::Pgx),
             many("command", Kind::Redis),
