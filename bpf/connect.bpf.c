@@ -1,42 +1,56 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * connectrpc.com/connect, whose calls are requests of net/http: how those that are served ended, which
- * stands in bodies and trailers. The request says everything else.
+ * connectrpc.com/connect, whose calls are requests of net/http: how they ended, which stands in bodies
+ * and trailers. The request says everything else. What ends a call that was made may run on another
+ * goroutine than its request, long after that was answered: the two have the http.Response in common.
  */
 
 /* Errors around the one that has a code. */
 #define MAX_WRAPPED 4
 
-/* What an error says: a code, else none that is known. */
-static __noinline int fill_connect_error(const struct gt_process *proc, const struct go_iface *given,
-					 struct gt_rpc_event *event)
+struct connect_error {
+	u64 code;
+	u64 uncoded; /* the innermost error's type, where none has a code */
+	u64 innermost; /* the data of the error that is a plain text, 0 none */
+	struct go_string text; /* still in the target */
+};
+
+/* What an error of this type says: a code, else none that is known. */
+static __noinline int find_connect_error(const struct gt_process *proc, u64 type_at, u64 data,
+					 struct connect_error *out)
 {
-	struct go_iface error = *given;
 	bool coded = false;
 
-	event->code = error.tab ? CODE_UNKNOWN : 0;
-	for (u32 i = 0; i < MAX_WRAPPED && error.tab; i++) {
-		struct gt_key key = key_of(proc, dynamic_type(error.tab));
+	__builtin_memset(out, 0, sizeof(*out));
+	out->code = type_at ? CODE_UNKNOWN : 0;
+	for (u32 i = 0; i < MAX_WRAPPED && type_at; i++) {
+		struct gt_key key = key_of(proc, type_at);
 		struct gt_type *type = bpf_map_lookup_elem(&go_types, &key);
+		struct go_iface inner;
 
+		if (!coded)
+			out->uncoded = type_at;
 		if (!type)
 			break;
 		if (type->role == GT_TYPE_ERROR_STRING) {
-			event->message_len = copy_bytes(event->message, sizeof(event->message),
-							read_string(error.data, type->first));
+			out->innermost = data;
+			out->text = read_string(data, type->first);
 			break;
 		}
 		if (type->role == GT_TYPE_CONNECT_ERROR) {
 			/* The outermost counts. */
 			if (!coded)
-				event->code = read_u64(error.data + type->first);
+				out->code = (u32)read_u64(data + type->first);
 			coded = true;
-			error = read_iface(error.data + type->second);
-			continue;
-		}
-		if (type->role != GT_TYPE_ERROR_WRAP)
+			out->uncoded = 0;
+			inner = read_iface(data + type->second);
+		} else if (type->role == GT_TYPE_ERROR_WRAP) {
+			inner = read_iface(data + type->first);
+		} else {
 			break;
-		error = read_iface(error.data + type->first);
+		}
+		type_at = dynamic_type(inner.tab);
+		data = inner.data;
 	}
 	return 0;
 }
@@ -46,7 +60,7 @@ static __noinline int connect_server_end(struct pt_regs *ctx, const struct gt_pr
 {
 	u64 g = GO_G(ctx);
 	struct server_state *state = server_at(proc, g, goid_of(proc, g));
-	struct go_iface error = { GO_ARG1(ctx), GO_ARG2(ctx) };
+	struct connect_error error;
 	struct gt_rpc_event *event;
 
 	/* The request began before the probes were in, which its own end will count. */
@@ -58,7 +72,69 @@ static __noinline int connect_server_end(struct pt_regs *ctx, const struct gt_pr
 	fill_server_span(state, GT_OUTCOME_DONE, &event->span);
 	event->flags = GT_RPC_CONNECT;
 	event->method_len = 0;
-	fill_connect_error(proc, &error, event);
+	find_connect_error(proc, dynamic_type(GO_ARG1(ctx)), GO_ARG2(ctx), &error);
+	event->code = error.code;
+	event->message_len = copy_bytes(event->message, sizeof(event->message), error.text);
+	bpf_ringbuf_submit(event, wakeup_flags());
+	return 0;
+}
+
+/* What a call ended with, at a site that is an end. */
+static __always_inline void find_call_error(struct pt_regs *ctx, const struct gt_process *proc,
+					    const struct gt_site *site, u64 call,
+					    struct connect_error *out)
+{
+	struct go_iface error = site->error_field == GT_NONE ?
+					site_error(ctx, site) :
+					read_iface(call + site->error_field);
+	u64 type_at;
+
+	if (site->flags & GT_SITE_OWN_ERROR)
+		type_at = error.data ? proc->connect.error : 0;
+	else
+		type_at = dynamic_type(error.tab);
+	find_connect_error(proc, type_at, error.data, out);
+	/* All was read that there is, and nothing went wrong. */
+	if (out->innermost && out->innermost == read_u64(proc->connect.eof + 8)) {
+		out->code = 0;
+		out->uncoded = 0;
+		out->text.len = 0;
+	}
+}
+
+/* Where a call that was made ends: its response, error and end are what is told. */
+static __noinline int connect_client_end(struct pt_regs *ctx, const struct gt_process *proc)
+{
+	const struct gt_site *site = site_of(ctx, proc);
+	struct connect_error error = {};
+	struct gt_call_end_event *event;
+	u64 call, response;
+
+	if (!site)
+		return 0;
+	call = site_base(ctx, site);
+	if (site->key_field != GT_NONE)
+		call = read_u64(call + site->key_field);
+	response = read_u64(call + site->db_field);
+	/* Without one, the request says all. */
+	if (!response)
+		return 0;
+	if (site->operation == GT_CALL_ENDED)
+		find_call_error(ctx, proc, site, call, &error);
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		count_drop(GT_DROP_RING_FULL);
+		return 0;
+	}
+	event->header.kind = GT_EVENT_CALL_END;
+	event->header.size = sizeof(*event);
+	event->header.process = proc->instance;
+	event->end_ns = bpf_ktime_get_ns();
+	event->response = response;
+	event->subject = error.uncoded;
+	event->code = error.code;
+	event->site = site->operation;
+	event->message_len = copy_bytes(event->message, sizeof(event->message), error.text);
 	bpf_ringbuf_submit(event, wakeup_flags());
 	return 0;
 }

@@ -95,12 +95,23 @@ static __always_inline void remember_context(const struct gt_process *proc, u64 
 }
 
 /*
- * The way in which `context` with `mark` is remembered as a request's, plus one; 0 when it is not.
- * A global function, so that it is verified once.
+ * What tells a request's context from another one that lies at its address later: the connection's,
+ * which it is derived from and is at `up`, and what that is derived from. The latter as a program that
+ * derives one from the other may make two that lie as those did, but of other descent.
  */
-__noinline u32 way_of_context(u64 context, u64 mark, u32 instance)
+static __always_inline u64 mark_of_context(u64 up)
 {
-	u32 index = context_index(context);
+	return up + read_u64(up + 8) * 0x9e3779b97f4a7c15ULL;
+}
+
+/*
+ * The way in which `context` with `mark` is remembered as a request's, plus one; 0 when it is not.
+ * Without a mark, that of one which is derived from the context at `up`: few are asked for it, as few
+ * lie where a request's did. A global function, so that it is verified once.
+ */
+__noinline u32 way_of_context(u64 context, u64 up, u64 mark, u32 instance)
+{
+	u32 index = context_index(context), way = 0;
 	struct context_tags *tags = bpf_map_lookup_elem(&context_tags, &index);
 	struct context_set *set = bpf_map_lookup_elem(&contexts, &index);
 
@@ -110,10 +121,14 @@ __noinline u32 way_of_context(u64 context, u64 mark, u32 instance)
 		const struct context_state *entry = &set->ways[i];
 
 		if (tags->contexts[i] == (u32)(context >> 4) && entry->context == context &&
-		    entry->mark == mark && entry->instance == instance)
-			return i + 1;
+		    entry->instance == instance)
+			way = i + 1;
 	}
-	return 0;
+	if (!way)
+		return 0;
+	if (!mark)
+		mark = mark_of_context(up);
+	return set->ways[(way - 1) & (CONTEXT_WAYS - 1)].mark == mark ? way : 0;
 }
 
 /* Takes the request whose context is remembered there as the parent; gives whether it could. */
@@ -175,14 +190,14 @@ static __always_inline struct go_iface context_above(const struct gt_process *pr
 	return read_iface(data + type->first);
 }
 
-/* What a context is derived from, and what tells it from later ones if it may be a request's. */
+/* What a context is derived from, and whether it may be a request's. */
 struct incoming {
 	struct go_iface up;
-	u64 mark;
-	u64 headers; /* the mark is the map of what came along */
+	u64 headers; /* gRPC's, whose mark is the map of what came along */
+	u8 cancels; /* net/http's, whose mark is mark_of_context */
 };
 
-/* The same of a context.valueCtx, whose mark is the map in it if that is what a gRPC client sent. */
+/* The same of a context.valueCtx. */
 static __always_inline struct incoming read_incoming(const struct gt_process *proc, u64 data)
 {
 	/* valueCtx{Context; key, val any}: the data of a value that is a map is the pointer to it. */
@@ -194,7 +209,7 @@ static __always_inline struct incoming read_incoming(const struct gt_process *pr
 	out.up.tab = words[0];
 	out.up.data = words[1];
 	if (words[2] && words[2] == proc->grpc.incoming_key)
-		out.mark = out.headers = words[5];
+		out.headers = words[5];
 	return out;
 }
 
@@ -206,9 +221,8 @@ static __always_inline u64 mark_of_request(const struct gt_process *proc, u64 re
 }
 
 /*
- * The context that one is derived from, and what tells it, if it may be a request's, from a later one
- * at the same address: of net/http's cancelCtx the connection's context, which it is derived from, of
- * gRPC's valueCtx the map of what the client sent along. No mark when it can't be a request's.
+ * The context that one is derived from, and whether it may be a request's: a cancelCtx net/http's, a
+ * valueCtx with a map of what the client sent along gRPC's.
  */
 static __always_inline struct incoming read_context(const struct gt_process *proc, u64 tab, u64 data)
 {
@@ -225,7 +239,7 @@ static __always_inline struct incoming read_context(const struct gt_process *pro
 	}
 	/* It embeds its parent first. */
 	out.up = read_iface(data);
-	out.mark = out.up.data;
+	out.cancels = 1;
 	return out;
 }
 
@@ -239,8 +253,8 @@ static __noinline int parent_by_context(const struct gt_process *proc, u64 tab, 
 	for (int i = 0; i < MAX_CONTEXTS && tab && data; i++) {
 		struct incoming read = read_context(proc, tab, data);
 
-		if (read.mark)
-			way = way_of_context(data, read.mark, proc->instance);
+		if (read.cancels || read.headers)
+			way = way_of_context(data, read.up.data, read.headers, proc->instance);
 		if (way)
 			break;
 		tab = read.up.tab;
@@ -250,7 +264,7 @@ static __noinline int parent_by_context(const struct gt_process *proc, u64 tab, 
 		/* It ended in a RequestCtx. */
 		mark = mark_of_request(proc, data);
 		if (mark)
-			way = way_of_context(data, mark, proc->instance);
+			way = way_of_context(data, 0, mark, proc->instance);
 		out->reused = 1;
 	}
 	return way ? adopt_context(data, way, out) : 0;

@@ -26,8 +26,8 @@
 #include "http_client.bpf.c"
 #include "grpc_conns.h"
 #include "grpc.bpf.c"
-#include "connect.bpf.c"
 #include "sql.bpf.c"
+#include "connect.bpf.c"
 #include "redigo.h"
 #include "redis.bpf.c"
 #include "call_start.h"
@@ -64,7 +64,7 @@ static __always_inline struct gt_process *observed(struct pt_regs *ctx, u32 prob
 		return NULL;
 	}
 	count(&hits, probe);
-	if ((proc->guards & (1u << probe)) && GO_STACK_GROWS(ctx))
+	if ((proc->guards & (1ULL << probe)) && GO_STACK_GROWS(ctx))
 		return NULL;
 	return proc;
 }
@@ -113,6 +113,8 @@ static __always_inline int dispatch(struct pt_regs *ctx, u32 probe)
 		return grpc_server_end(ctx, proc, which);
 	case GT_PROBE_CONNECT_SERVER_END:
 		return connect_server_end(ctx, proc);
+	case GT_PROBE_CONNECT_CLIENT_END:
+		return connect_client_end(ctx, proc);
 	case GT_PROBE_GRPC_CLIENT_FINISH:
 		return grpc_client_end(ctx, proc);
 	case GT_PROBE_SQL_END:
@@ -179,6 +181,7 @@ PROGRAM(probe_fasthttp_finish, GT_PROBE_FASTHTTP_SERVER_FINISH)
 PROGRAM(probe_fasthttp_hijack, GT_PROBE_FASTHTTP_SERVER_HIJACK)
 PROGRAM(probe_fasthttp_close, GT_PROBE_FASTHTTP_CONN_CLOSE)
 PROGRAM(probe_connect_end, GT_PROBE_CONNECT_SERVER_END)
+PROGRAM(probe_connect_client, GT_PROBE_CONNECT_CLIENT_END)
 
 static __always_inline int send_lifecycle(u16 kind, u32 tgid)
 {

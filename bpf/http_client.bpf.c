@@ -141,11 +141,12 @@ static __always_inline void fill_call(const struct gt_process *proc,
 }
 
 static __always_inline void fill_answer(const struct gt_process *proc,
-					const struct client_state *state,
+					const struct client_state *state, u64 response,
 					struct gt_http_head *head)
 {
 	const u32 size = sizeof(state->response);
 
+	head->subject = response;
 	head->status = copied_u64(state->response, size, proc->response_status);
 	head->proto_major = copied_u64(state->response, size, proc->response_proto_major);
 	head->proto_minor = copied_u64(state->response, size, proc->response_proto_minor);
@@ -171,7 +172,7 @@ static __noinline int send_client(const struct gt_process *proc, struct client_s
 			goto full;
 		fill_span(proc, GT_EVENT_HTTP_CLIENT_SMALL, sizeof(*event), end_ns, &event->head);
 		fill_call(proc, state, outcome, raw, &event->head);
-		fill_answer(proc, state, &event->head);
+		fill_answer(proc, state, response, &event->head);
 		FILL_STRINGS(event, &strings, copy_small);
 		bpf_ringbuf_submit(event, wakeup_flags());
 	} else {
@@ -182,7 +183,7 @@ static __noinline int send_client(const struct gt_process *proc, struct client_s
 		fill_span(proc, GT_EVENT_HTTP_CLIENT, sizeof(*event), end_ns, &event->head);
 		fill_call(proc, state, outcome, raw, &event->head);
 		if (response)
-			fill_answer(proc, state, &event->head);
+			fill_answer(proc, state, response, &event->head);
 		FILL_STRINGS(event, &strings, copy_bytes);
 		fill_error(proc, *error, event);
 		bpf_ringbuf_submit(event, wakeup_flags());

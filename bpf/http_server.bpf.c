@@ -95,7 +95,7 @@ static __always_inline void find_request(const struct gt_process *proc, struct s
 	state->context = request_u64(state, layout->ctx + 8);
 	/* A cancelCtx embeds its parent first, of which the data word is the second. */
 	if (!state->context_mark)
-		state->context_mark = read_u64(state->context + 8);
+		state->context_mark = mark_of_context(read_u64(state->context + 8));
 	/* The address is that of the connection: it is read for its first request. */
 	if (!state->peer_len)
 		state->peer_len = copy_bytes(state->peer, sizeof(state->peer),

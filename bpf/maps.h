@@ -31,7 +31,7 @@ struct server_state {
 	u64 parent_span_id;
 	u64 headers; /* the map of what came along */
 	u64 context; /* made for this request, 0 unknown */
-	u64 context_mark; /* with net/http the connection's context, the same for all requests */
+	u64 context_mark; /* with net/http of the connection, the same for all its requests */
 	u16 peer_len;
 	u8 request_kind; /* enum gt_request_kind */
 	u8 http2; /* enum gt_http2_kind plus one, 0 for HTTP/1 */

@@ -48,7 +48,8 @@ enum gt_probe {
 	GT_PROBE_FASTHTTP_SERVER_HIJACK = 29,
 	GT_PROBE_FASTHTTP_CONN_CLOSE = 30,
 	GT_PROBE_CONNECT_SERVER_END = 31,
-	GT_PROBE_COUNT = 32, /* gt_process.guards has 32 bits */
+	GT_PROBE_CONNECT_CLIENT_END = 32,
+	GT_PROBE_COUNT = 33, /* gt_process.guards has 64 bits */
 };
 
 /* Why something seen was not reported; index of the drop counters. */
@@ -82,6 +83,7 @@ enum gt_event_kind {
 	GT_EVENT_SQL = 11,
 	GT_EVENT_REDIS = 12,
 	GT_EVENT_RPC_STATUS = 10, /* of the HTTP request with this span id, whose event follows */
+	GT_EVENT_CALL_END = 13, /* of the HTTP request that was answered by this response, after its event */
 };
 
 /* How the parent of a span was found. */
@@ -154,7 +156,7 @@ struct gt_http_head {
 	struct gt_span span;
 	__s64 request_size; /* Content-Length, -1 unknown */
 	__s64 response_size; /* server: bytes written; client: Content-Length, -1 unknown */
-	__u64 subject; /* client: the error's type descriptor; server: its http.Server; 0 none */
+	__u64 subject; /* client: its http.Response, or the error's type; server: its http.Server; 0 none */
 	__u32 errno_value; /* when the error wraps a syscall.Errno */
 	__u16 status;
 	__u8 proto_major;
@@ -230,6 +232,25 @@ struct gt_rpc_event {
 	char message[128] GT_WORDS; /* of the status, or the error's text */
 };
 _Static_assert(sizeof(struct gt_rpc_event) == 488, "wire");
+
+/* How a call by connect ended that was made. */
+struct gt_call_end_event {
+	struct gt_event_header header;
+	__u64 end_ns; /* CLOCK_MONOTONIC */
+	__u64 response; /* address of its http.Response */
+	__u64 subject; /* type descriptor of an error that has no code, else 0 */
+	__u32 code;
+	__u16 site; /* enum gt_call_site */
+	__u16 message_len;
+	char message[128] GT_WORDS;
+};
+_Static_assert(sizeof(struct gt_call_end_event) == 168, "wire");
+
+/* What a site of a client of connect stands for. */
+enum gt_call_site {
+	GT_CALL_ENDED = 0,
+	GT_CALL_CLOSED = 1, /* the caller wants no more of a stream, whose end may have been seen */
+};
 
 /* What is asked of a database. */
 enum gt_sql_operation {
@@ -319,6 +340,7 @@ _Static_assert(sizeof(struct gt_redis_event) == 280, "wire");
 #define GT_SITE_STACK_CHECK 1 /* ignore hits at which the stack grows */
 #define GT_SITE_QUIET 2 /* an end that comes by without an operation, too */
 #define GT_SITE_ERRORS 4 /* an end only if there is an error */
+#define GT_SITE_OWN_ERROR 8 /* the error is connect's own: its second word says all */
 /* What an operation is known by from its start to its end. */
 enum gt_site_key {
 	GT_KEY_GOROUTINE = 0,
@@ -326,7 +348,7 @@ enum gt_site_key {
 	GT_KEY_RECEIVER = 2, /* the connection, which is the receiver or at `key_field` in it */
 };
 struct gt_site {
-	__u8 operation; /* enum gt_sql_operation or gt_redis_site */
+	__u8 operation; /* enum gt_sql_operation, gt_redis_site or gt_call_site */
 	__u8 flags;
 	__u8 base; /* the receiver */
 	__u8 context[2];
@@ -336,11 +358,11 @@ struct gt_site {
 	__u16 base_slot; /* the receiver is at this offset behind the register `base` */
 	__u16 context_field; /* of the receiver */
 	__u16 text_field;
-	__u16 db_field; /* none: the receiver is the sql.DB */
+	__u16 db_field; /* none: the receiver is the sql.DB; connect: a call's response */
 	__u16 error_slot; /* the error is at this distance from the stack pointer */
 	__u16 error_closure; /* the error is where the word at this offset in the closure points to */
 	__u16 error_field; /* of the receiver */
-	__u16 key_field; /* of the receiver */
+	__u16 key_field; /* of the receiver; connect: its call, none: it is the call */
 	__u16 batch_field; /* a slice of statements, in what the fourth argument points to */
 	__u8 key; /* enum gt_site_key */
 	__u8 pad[3];
@@ -452,10 +474,18 @@ struct gt_learned {
 };
 _Static_assert(sizeof(struct gt_learned) == 40, "wire");
 
+/* connectrpc.com/connect */
+struct gt_connect {
+	__u64 error; /* type descriptor of *Error, 0 unknown */
+	__u64 eof; /* address of io.EOF, 0 unknown */
+};
+_Static_assert(sizeof(struct gt_connect) == 16, "wire");
+
 /* Constants of one process, by tgid. Offsets are in bytes, GT_NONE where there is no such field. */
 struct gt_process {
 	__u32 instance;
-	__u32 guards; /* bit per gt_probe: the site is the branch of a stack check */
+	__u32 dial_conn_size;
+	__u64 guards; /* bit per gt_probe: the site is the branch of a stack check */
 	__u64 allgptr; /* address of runtime.allgptr, 0 unknown */
 	__u64 allglen;
 	__u64 allp; /* address of the slice runtime.allp, 0 unknown */
@@ -465,8 +495,6 @@ struct gt_process {
 	__u64 skip_alternate; /* address of net/http.ErrSkipAltProtocol */
 	__u64 bad_conn; /* address of database/sql/driver.ErrBadConn, 0 unknown */
 	__u64 dial_conn; /* code that starts the goroutines of a client's connection, 0 unknown */
-	__u32 dial_conn_size;
-	__u32 pad0;
 	__u16 g_goid, g_parent_goid, g_gopc, g_m, m_curg;
 	__u16 p_goidcache;
 	__u16 new_g_register; /* x86 register number that holds the new g */
@@ -491,8 +519,9 @@ struct gt_process {
 	struct gt_redis redis[GT_REDIS_LIBRARIES];
 	struct gt_redigo redigo;
 	struct gt_fasthttp fasthttp;
+	struct gt_connect connect;
 	struct gt_learned learned;
 };
-_Static_assert(sizeof(struct gt_process) == 560, "wire");
+_Static_assert(sizeof(struct gt_process) == 576, "wire");
 
 #endif

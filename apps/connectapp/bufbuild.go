@@ -48,12 +48,18 @@ func (server) buy(
 }
 
 func (server) list(
-	_ context.Context, request *connect.Request[text], stream *connect.ServerStream[text],
+	ctx context.Context, request *connect.Request[text], stream *connect.ServerStream[text],
 ) error {
+	if request.Msg.Value == "empty" {
+		return nil
+	}
 	for i := 0; i < 3; i++ {
 		if err := stream.Send(&text{Value: request.Msg.Value}); err != nil {
 			return err
 		}
+	}
+	if err := linger(ctx, request.Msg.Value); err != nil {
+		return err
 	}
 	if err := failure(request.Msg.Value); err != nil {
 		return fmt.Errorf("after all: %w", err)
@@ -100,13 +106,27 @@ func makeCall(ctx context.Context, c call) error {
 		_, err := client.CallUnary(ctx, connect.NewRequest(message))
 		return err
 	case "list":
+		if c.say == "leave" {
+			// What asks for the call would end it.
+			ctx = context.Background()
+		}
+		ctx, cancel := context.WithCancel(ctx)
 		client := connect.NewClient[text, text](c.client, c.backend+procedureList, options...)
 		stream, err := client.CallServerStream(ctx, connect.NewRequest(message))
 		if err != nil {
 			return err
 		}
 		for stream.Receive() {
+			switch c.say {
+			case "stop":
+				return stream.Close()
+			case "wait":
+				cancel()
+			case "leave":
+				return nil
+			}
 		}
+		cancel()
 		return stream.Err()
 	}
 	client := connect.NewClient[text, text](c.client, c.backend+procedureChat, options...)

@@ -7,10 +7,13 @@
 // gotap.v1.Shop. A GET of /call/PROTOCOL/TRANSPORT/METHOD makes a call of the backend: PROTOCOL is
 // connect, grpc or grpcweb, TRANSPORT h1 or h2c, and METHOD buy, list, chat or, with the library's
 // later name, look, which is sent by GET. With ?say=error:N a Buy, or a List after its messages, fails
-// with the code of that number. It is answered with 200 and "ok" or "error: TEXT".
+// with the code of that number. A List with ?say=empty has no messages, with slow it takes a fifth of a
+// second, with wait the client cancels it, with stop it closes it after the first message, and with
+// leave it neither closes it nor reads on. It is answered with 200 and "ok" or "error: TEXT".
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"flag"
 	"fmt"
@@ -19,6 +22,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/h2c"
@@ -79,4 +83,16 @@ func codeOf(text string) uint32 {
 		return 0
 	}
 	return uint32(code)
+}
+
+// linger does what a text asks of a stream before it ends.
+func linger(ctx context.Context, text string) error {
+	switch text {
+	case "wait":
+		<-ctx.Done()
+		return ctx.Err()
+	case "slow":
+		time.Sleep(200 * time.Millisecond)
+	}
+	return nil
 }

@@ -9,6 +9,7 @@ pub(crate) mod amd64;
 pub(crate) mod arm64;
 pub(crate) mod calls;
 pub(crate) mod errors;
+pub(crate) mod returns;
 pub(crate) mod rows;
 
 /// How the kernel will run the probed instruction.

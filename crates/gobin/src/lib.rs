@@ -38,7 +38,7 @@ pub use moduledata::Moduledata;
 pub use pclntab::{Function, Pclntab};
 pub use rtype::{Field, Kind, MapShape, Shape, ShapeField, Shapes, SwissMap, Type, Types};
 
-use code::{Found, amd64, arm64, calls, errors, rows};
+use code::{Found, amd64, arm64, calls, errors, returns, rows};
 
 /// A function larger than this is not disassembled for anchors or sites.
 const MAX_CODE: u64 = 1 << 20;
@@ -313,6 +313,51 @@ impl<'d> Binary<'d> {
         let code = self.amd64_code(function)?;
         let call = self.first_call(function, callee)?;
         self.site(function, rows::emulated_after(code, function.entry, call, words)?)
+    }
+
+    /// In `function`, all calls of `callee`, where it returns after each at once with the second word of
+    /// its result from a stack slot: the calls, and the slots' distances from the stack pointer; empty
+    /// if that is not so. x86-64 only.
+    pub fn returning_sites(
+        &self,
+        function: &Function<'_>,
+        callee: &Function<'_>,
+    ) -> Vec<(Site, u32)> {
+        let found = self
+            .amd64_code(function)
+            .and_then(|code| returns::calls_before_return(code, function.entry, callee.entry));
+        let site = |(call, slot)| Some((self.site(function, (call, SiteKind::Call))?, slot));
+        found.and_then(|calls| calls.into_iter().map(site).collect()).unwrap_or_default()
+    }
+
+    /// In `function`, where it returns, as the second word of its result, what one of `slots` holds or what
+    /// is in the first result register, and has called nothing just before; and which of these. Off hot
+    /// paths only: such a site may be single-stepped. x86-64 only.
+    pub fn plain_return_sites(&self, function: &Function<'_>, slots: &[u32]) -> Vec<(Site, Place)> {
+        let Some(code) = self.amd64_code(function) else { return Vec::new() };
+        let found = returns::plain_returns(code, function.entry, slots).into_iter();
+        found.filter_map(|(at, place)| Some((self.site(function, at)?, place))).collect()
+    }
+
+    /// In `function`, the branch that tests what `callee` returned when its argument word number
+    /// `word` was what stands at `field` of some structure. x86-64 only.
+    pub fn branch_after_field(
+        &self,
+        function: &Function<'_>,
+        callee: &Function<'_>,
+        word: usize,
+        field: u64,
+    ) -> Option<Site> {
+        let code = self.amd64_code(function)?;
+        let call = returns::call_with_field(code, function.entry, callee.entry, word, field)?;
+        self.site(function, errors::branch_after(code, function.entry, Some(call), 1)?)
+    }
+
+    /// In `function`, all instructions that call `callee`. x86-64 only.
+    pub fn call_sites(&self, function: &Function<'_>, callee: &Function<'_>) -> Vec<Site> {
+        let Some(code) = self.amd64_code(function) else { return Vec::new() };
+        let calls = amd64::calls_to(code, function.entry, callee.entry).into_iter();
+        calls.filter_map(|call| self.site(function, (call, SiteKind::Call))).collect()
     }
 
     /// Offsets in a closure of its two variables: the one that points to a structure of which it

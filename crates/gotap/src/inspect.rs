@@ -242,6 +242,7 @@ impl Target {
         });
         let (resource, type_names) = (self.resource.clone(), Arc::new(type_names));
         let procedures = self.program.plan.procedures.clone();
-        ProcessInfo { resource, type_names, routes, databases, procedures }
+        let call_ends = self.program.plan.call_ends;
+        ProcessInfo { resource, type_names, routes, databases, procedures, call_ends }
     }
 }

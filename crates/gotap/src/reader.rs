@@ -118,8 +118,19 @@ impl State<'_> {
     /// Forgets the processes that ended long enough ago.
     fn forget(&mut self) {
         let now = Instant::now();
-        for (_, instance) in self.leaving.extract_if(.., |(until, _)| *until <= now) {
-            self.assembler.remove_process(instance);
+        let left: Vec<_> = self.leaving.extract_if(.., |(until, _)| *until <= now).collect();
+        for (_, instance) in left {
+            let open = self.assembler.remove_process(instance);
+            self.hand_over(open);
+        }
+    }
+
+    fn hand_over(&mut self, spans: impl IntoIterator<Item = Span>) {
+        for span in spans {
+            if self.failed.is_none() {
+                self.counts.spans += 1;
+                self.failed = self.sink.span(&span).err();
+            }
         }
     }
 
@@ -131,12 +142,8 @@ impl State<'_> {
             Ok(Event::Exec { pid, time_ns }) => self.tell(News::Exec(pid, time_ns)),
             Ok(Event::Exit { pid, time_ns }) => self.tell(News::Exit(pid, time_ns)),
             Ok(event) => {
-                if let Some(span) = self.assembler.on_event(event, self.clock_offset)
-                    && self.failed.is_none()
-                {
-                    self.counts.spans += 1;
-                    self.failed = self.sink.span(&span).err();
-                }
+                let span = self.assembler.on_event(event, self.clock_offset);
+                self.hand_over(span);
             }
             Err(_) => self.counts.undecodable += 1,
         }
@@ -176,6 +183,10 @@ fn read(
         let mut state = state.borrow_mut();
         // The real-time clock may be set while we run.
         state.clock_offset = clock_offset();
+        if last {
+            let open = state.assembler.finish();
+            state.hand_over(open);
+        }
         state.sink.tick()?;
         state.forget();
         state.counts.unknown_process = state.assembler.unknown_process();

@@ -124,6 +124,8 @@ pub struct Plan {
     pub databases: Option<DatabaseLayout>,
     /// Remote procedures that connect may serve or call: each starts with `/package.Service/Method`.
     pub procedures: Arc<BTreeSet<String>>,
+    /// Whether it is seen where calls by connect end that the program makes.
+    pub call_ends: bool,
     types: Vec<(u64, raw::Type)>,
     described: Vec<(u64, raw::Site)>,
     constants: raw::Process,
@@ -143,6 +145,7 @@ impl Plan {
             routes: None,
             databases: None,
             procedures: Arc::default(),
+            call_ends: false,
             types: Vec::new(),
             described: Vec::new(),
             constants: raw::Process::ABSENT,
@@ -209,6 +212,8 @@ impl Plan {
             &mut out.fasthttp.workers,
             &mut out.fasthttp.counted,
             &mut out.fasthttp.counted_tls,
+            &mut out.connect.error,
+            &mut out.connect.eof,
         ] {
             *address = moved(*address);
         }
@@ -246,7 +251,7 @@ impl Plan {
 
     fn add(&mut self, probe: Probe, function: &str, site: Site, hot: bool) {
         if site.kind == SiteKind::StackCheck {
-            self.constants.guards |= 1 << probe as u32;
+            self.constants.guards |= 1 << probe as u64;
         }
         self.sites.push(PlannedSite { probe, function: function.to_owned(), site, hot });
     }

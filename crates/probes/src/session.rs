@@ -408,5 +408,6 @@ fn single_program(probe: Probe) -> &'static str {
         Probe::FasthttpServerHijack => "probe_fasthttp_hijack",
         Probe::FasthttpConnClose => "probe_fasthttp_close",
         Probe::ConnectServerEnd => "probe_connect_end",
+        Probe::ConnectClientEnd => "probe_connect_client",
     }
 }

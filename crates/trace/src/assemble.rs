@@ -6,6 +6,8 @@ use std::sync::Arc;
 use compact_str::{CompactString, format_compact};
 use wire::{Event, SqlLibrary};
 
+use crate::connect;
+use crate::held::Held;
 use crate::http;
 use crate::http2;
 use crate::paths::Clusters;
@@ -63,6 +65,8 @@ pub struct ProcessInfo {
     pub databases: Option<Arc<dyn Databases>>,
     /// Remote procedures that it knows: each starts with `/package.Service/Method`.
     pub procedures: Arc<BTreeSet<String>>,
+    /// Whether it tells where calls by connect end that it makes, so that their spans wait for it.
+    pub call_ends: bool,
 }
 
 /// Turns events into spans.
@@ -71,6 +75,8 @@ pub struct Assembler {
     processes: HashMap<u32, ProcessInfo>,
     tracestates: Waiting<CompactString>,
     rpc: Waiting<rpc::Addition>,
+    /// Spans of calls that were answered and go on.
+    held: Held,
     /// Clusters of paths by service, where they are wanted.
     clusters: Option<HashMap<String, Clusters>>,
     unknown_process: u64,
@@ -121,9 +127,15 @@ impl Assembler {
         self.processes.insert(instance, info);
     }
 
-    /// Forgets process `instance`, after its last event.
-    pub fn remove_process(&mut self, instance: u32) {
+    /// Forgets process `instance`, after its last event; gives the spans of calls that it left open.
+    pub fn remove_process(&mut self, instance: u32) -> Vec<Span> {
         self.processes.remove(&instance);
+        self.held.remove_all(Some(instance))
+    }
+
+    /// The spans of all calls that are open still, as nothing more will be told of them.
+    pub fn finish(&mut self) -> Vec<Span> {
+        self.held.remove_all(None)
     }
 
     /// Spans that were dropped because nothing is known of their process.
@@ -131,7 +143,7 @@ impl Assembler {
         self.unknown_process
     }
 
-    /// Takes one event; gives the span that it completes. `clock_offset` is real time less the
+    /// Takes one event; gives the span that it completes, or that waits no longer. `clock_offset` is real time less the
     /// kernel's monotonic clock, in nanoseconds.
     pub fn on_event(&mut self, event: Event, clock_offset: i64) -> Option<Span> {
         match event {
@@ -139,12 +151,26 @@ impl Assembler {
             Event::Http(event) => {
                 let process = self.process(event.instance)?;
                 let mut span = http::span(&event, process, clock_offset);
+                let call_goes_on = process.call_ends && connect::goes_on(&event, &span);
                 if let Some(call) = self.rpc.take(span.span_id) {
                     call.add_to(&mut span);
                 } else if let Some(clusters) = &mut self.clusters {
                     guess_route(clusters, &mut span);
                 }
-                Some(self.with_tracestate(span))
+                let span = self.with_tracestate(span);
+                if call_goes_on {
+                    let key = (event.instance, event.response);
+                    return self.held.insert(key, span);
+                }
+                Some(span)
+            }
+            Event::CallEnd(event) => {
+                let key = (event.instance, event.response);
+                let ended = event.code.is_some();
+                let mut span = if ended { self.held.end(key) } else { self.held.remove(key) }?;
+                let process = self.processes.get(&event.instance);
+                connect::end(&mut span, &event, process, clock_offset);
+                Some(span)
             }
             Event::Rpc(event) => {
                 let process = self.process(event.instance)?;

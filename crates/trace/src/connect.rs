@@ -3,16 +3,19 @@
 //!
 //! A request is a call if its path ends in a procedure that the program has among its constants, and
 //! its method and Content-Type are those of a protocol that connect speaks. How a call ended stands
-//! in the response's body or trailers, which nobody reads here. A server is told it by its handler;
-//! else a code is told where the status of HTTP leaves but one.
+//! in the response's body or trailers, which nobody reads here: connect itself tells it, a server's
+//! before the request ends, a client's some time after. Else a code is told where the status of HTTP
+//! leaves but one.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use wire::{Content, HttpEvent};
+use wire::{CallEndEvent, Content, HttpEvent, Role};
 
+use crate::assemble::ProcessInfo;
 use crate::rpc;
-use crate::span::{Span, Status, Value};
+use crate::span::{Kind, Span, Status, Value};
+use crate::text::error_message;
 
 type Attributes = Vec<(&'static str, Value)>;
 
@@ -45,7 +48,40 @@ const NAMES: [&str; 17] = [
     "unauthenticated",
 ];
 
-/// Adds to the span of a call that was served how it ended. What is no call stays a request.
+/// Whether a request that was made is a call that goes on behind the answer: in its body. Of a single
+/// message that is only so where it failed. Others were never told to connect as answers.
+pub(crate) fn goes_on(event: &HttpEvent, span: &Span) -> bool {
+    let in_body = match event.content {
+        Content::Connect | Content::Grpc | Content::GrpcWeb => event.status == Some(200),
+        Content::Message | Content::Other => false,
+    };
+    let failed = event.status.is_some_and(|status| status >= 400);
+    let is_call = event.role == Role::Client && span.get("rpc.method").is_some();
+    is_call && event.response != 0 && (in_body || failed)
+}
+
+/// Completes the span of a call that was made.
+pub(crate) fn end(
+    span: &mut Span,
+    event: &CallEndEvent,
+    process: Option<&ProcessInfo>,
+    clock_offset: i64,
+) {
+    let end = event.end_ns.saturating_add_signed(clock_offset);
+    span.end_unix_nano = end.max(span.start_unix_nano);
+    let Some(code) = event.code else { return };
+    let name = process.and_then(|process| process.type_names.get(&event.error_type));
+    let message = error_message(None, name, &event.message);
+    // What connect makes of errors that have no code, after it has told of them.
+    let code = match message.as_str() {
+        "context canceled" if event.error_type != 0 => 1,
+        "context deadline exceeded" if event.error_type != 0 => 4,
+        _ => code,
+    };
+    add_outcome(span, code, message);
+}
+
+/// Adds to the span of a call how it ended. What is no call stays a request.
 pub(crate) fn add_outcome(span: &mut Span, code: u32, message: String) {
     let is_grpc = match span.get("rpc.system.name").and_then(Value::as_str) {
         Some("grpc") => true,
@@ -58,7 +94,11 @@ pub(crate) fn add_outcome(span: &mut Span, code: u32, message: String) {
     }
     let label = rpc::label(code, if is_grpc { &rpc::CODES } else { &NAMES });
     span.attributes.push(("rpc.response.status_code", label.clone()));
-    if !rpc::is_servers_fault(code) {
+    let failed = match span.kind {
+        Kind::Server => rpc::is_servers_fault(code),
+        Kind::Client => code != 0,
+    };
+    if !failed {
         return;
     }
     span.attributes.retain(|(key, _)| *key != "error.type");

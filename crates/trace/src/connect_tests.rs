@@ -22,6 +22,7 @@ fn event(method: &str, content: Content, status: u16) -> HttpEvent {
         tracestate: false,
         content,
         error_type: 0,
+        response: 0,
         server: 0,
         errno: 0,
         method: text(method),

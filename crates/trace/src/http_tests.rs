@@ -20,6 +20,7 @@ fn event(role: Role) -> HttpEvent {
         tracestate: false,
         content: wire::Content::Other,
         error_type: 0,
+        response: 0,
         server: 0,
         errno: 0,
         method: text("GET"),

@@ -6,6 +6,7 @@
 
 mod assemble;
 mod connect;
+mod held;
 mod http;
 mod http2;
 pub mod paths;

@@ -6,9 +6,10 @@ use compact_str::{CompactString, ToCompactString};
 use zerocopy::FromBytes;
 
 use crate::event::{
-    Event, HttpEvent, RedisEvent, Role, RpcEvent, SpanCore, SqlEvent, SqlLibrary, Text,
+    CallEndEvent, Event, HttpEvent, RedisEvent, Role, RpcEvent, SpanCore, SqlEvent, SqlLibrary,
+    Text,
 };
-use crate::names::{Content, Outcome, Parent, RedisSite, SqlOperation};
+use crate::names::{CallSite, Content, Outcome, Parent, RedisSite, SqlOperation};
 use crate::raw;
 
 const EXEC: u16 = 1;
@@ -23,6 +24,7 @@ const RPC_CLIENT: u16 = 9;
 const RPC_STATUS: u16 = 10;
 const SQL: u16 = 11;
 const REDIS: u16 = 12;
+const CALL_END: u16 = 13;
 
 const FLAG_TLS: u16 = 1;
 const FLAG_RAW_PATH: u16 = 2;
@@ -73,6 +75,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         RPC_CLIENT => Ok(Event::Rpc(Box::new(rpc(view(bytes)?, Role::Client)?))),
         REDIS => Ok(Event::Redis(Box::new(redis(view(bytes)?)?))),
         SQL => Ok(Event::Sql(Box::new(sql(bytes)?))),
+        CALL_END => Ok(Event::CallEnd(Box::new(call_end(view(bytes)?)?))),
         RPC_STATUS => Ok(Event::RpcStatus(Box::new(rpc(view(bytes)?, Role::Server)?))),
         TRACESTATE => {
             let event: &raw::Tracestate = view(bytes)?;
@@ -130,6 +133,8 @@ impl<'a> Slots<'a> {
 
 fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
     let event = slots.head;
+    let span = core(&event.span)?;
+    let answered = span.outcome == Outcome::Done;
     let has = |flag| event.flags & flag != 0;
     let (method, target) = if has(FLAG_LINE) {
         request_line(slots)
@@ -139,7 +144,7 @@ fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
     Ok(Event::Http(Box::new(HttpEvent {
         instance: event.header.process,
         role,
-        span: core(&event.span)?,
+        span,
         request_size: u64::try_from(event.request_size).ok(),
         response_size: u64::try_from(event.response_size).ok(),
         status: (event.status != 0).then_some(event.status),
@@ -149,7 +154,8 @@ fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
         tracestate: has(FLAG_TRACESTATE),
         content: Content::from_number(u32::from(event.flags / FLAG_CONTENT % 8))
             .unwrap_or(Content::Other),
-        error_type: if role == Role::Client { event.subject } else { 0 },
+        error_type: if role == Role::Client && !answered { event.subject } else { 0 },
+        response: if role == Role::Client && answered { event.subject } else { 0 },
         server: if role == Role::Server { event.subject } else { 0 },
         errno: event.errno,
         method,
@@ -190,6 +196,18 @@ fn rpc(event: &raw::Rpc, role: Role) -> Result<RpcEvent, DecodeError> {
         local: address(&event.local, event.local_len, event.local_port),
         method: text(&event.method, event.method_len),
         target: text(&event.target, event.target_len),
+        message: text(&event.message, event.message_len),
+    })
+}
+
+fn call_end(event: &raw::CallEnd) -> Result<CallEndEvent, DecodeError> {
+    let site = CallSite::from_number(event.site.into()).ok_or(DecodeError::Field("site"))?;
+    Ok(CallEndEvent {
+        instance: event.header.process,
+        end_ns: event.end_ns,
+        response: event.response,
+        code: (site == CallSite::Ended).then_some(event.code),
+        error_type: event.subject,
         message: text(&event.message, event.message_len),
     })
 }

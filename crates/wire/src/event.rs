@@ -71,6 +71,8 @@ pub struct HttpEvent {
     pub content: Content,
     /// Address of the error's type descriptor, 0 without an error.
     pub error_type: u64,
+    /// Address of the `http.Response`, 0 without one (client).
+    pub response: u64,
     /// Address of the `http.Server` that served the request, 0 unknown (server).
     pub server: u64,
     /// Operating system error that the error wraps, 0 for none.
@@ -115,6 +117,23 @@ pub struct RpcEvent {
     /// What the client dialled, as it was written.
     pub target: Text,
     /// Message of the status.
+    pub message: Text,
+}
+
+/// How a call by connect ended that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallEndEvent {
+    /// Process instance, as numbered by the agent.
+    pub instance: u32,
+    /// `CLOCK_MONOTONIC`, nanoseconds.
+    pub end_ns: u64,
+    /// Address of the `http.Response` that answered its request.
+    pub response: u64,
+    /// Code, 0 for success; `None` where the caller wants no more, and the end may have been told.
+    pub code: Option<u32>,
+    /// Address of the type descriptor of an error that has no code, else 0.
+    pub error_type: u64,
+    /// Text of the error.
     pub message: Text,
 }
 
@@ -226,6 +245,8 @@ pub enum Event {
     Sql(Box<SqlEvent>),
     /// An operation of a client of Redis ended.
     Redis(Box<RedisEvent>),
+    /// A call by connect ended, whose HTTP request was told of before.
+    CallEnd(Box<CallEndEvent>),
     /// The gRPC side of an HTTP request, whose own event follows.
     RpcStatus(Box<RpcEvent>),
     /// The inbound tracestate of a span that will follow.

@@ -10,6 +10,7 @@ pub mod raw;
 
 pub use decode::{DecodeError, decode};
 pub use event::{
-    Event, HttpEvent, RedisEvent, Role, RpcEvent, SpanCore, SqlEvent, SqlLibrary, Text,
+    CallEndEvent, Event, HttpEvent, RedisEvent, Role, RpcEvent, SpanCore, SqlEvent, SqlLibrary,
+    Text,
 };
-pub use names::{Content, Drop, Outcome, Parent, Probe, RedisSite, SqlOperation};
+pub use names::{CallSite, Content, Drop, Outcome, Parent, Probe, RedisSite, SqlOperation};

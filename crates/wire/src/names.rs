@@ -91,6 +91,8 @@ numbered! {
         FasthttpConnClose = 30, "fasthttp_conn_close";
         /// connect: where a handler's connection is given what the call ended with.
         ConnectServerEnd = 31, "connect_server_end";
+        /// Where a call ends that was made.
+        ConnectClientEnd = 32, "connect_client_end";
     }
 }
 
@@ -182,6 +184,16 @@ numbered! {
 }
 
 numbered! {
+    /// What a site of a client of connect stands for.
+    CallSite {
+        /// A call ended.
+        Ended = 0, "ended";
+        /// The caller wants no more of a stream, whose end may have been seen.
+        Closed = 1, "closed";
+    }
+}
+
+numbered! {
     /// How the parent of a span was found.
     Parent {
         /// It has none.
@@ -263,6 +275,9 @@ mod tests {
         for content in Content::ALL {
             let name = format!("GT_CONTENT_{}", screaming(content.label()));
             assert_eq!(number(&name), *content as u32);
+        }
+        for site in CallSite::ALL {
+            assert_eq!(number(&format!("GT_CALL_{}", screaming(site.label()))), *site as u32);
         }
         for site in RedisSite::ALL {
             assert_eq!(number(&format!("GT_REDIS_{}", screaming(site.label()))), *site as u32);

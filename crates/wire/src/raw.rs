@@ -7,8 +7,8 @@ mod libraries;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub use constants::{
-    Grpc, Http2, Learned, NO_REGISTER, Process, Redis, Request, SITE_ERRORS, SITE_QUIET, Site,
-    SiteKey,
+    Connect, Grpc, Http2, Learned, NO_REGISTER, Process, Redis, Request, SITE_ERRORS,
+    SITE_OWN_ERROR, SITE_QUIET, Site, SiteKey,
 };
 pub use libraries::{FastHttp, Redigo};
 
@@ -123,6 +123,19 @@ pub(crate) struct Rpc {
     pub(crate) local: [u8; 16],
     pub(crate) method: [u8; 128],
     pub(crate) target: [u8; 96],
+    pub(crate) message: [u8; 128],
+}
+
+#[derive(FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub(crate) struct CallEnd {
+    pub(crate) header: Header,
+    pub(crate) end_ns: u64,
+    pub(crate) response: u64,
+    pub(crate) subject: u64,
+    pub(crate) code: u32,
+    pub(crate) site: u16,
+    pub(crate) message_len: u16,
     pub(crate) message: [u8; 128],
 }
 
@@ -253,5 +266,6 @@ const _: () = assert!(size_of::<Tracestate>() == 536);
 const _: () = assert!(size_of::<Key>() == 16);
 const _: () = assert!(size_of::<Type>() == 8);
 const _: () = assert!(size_of::<Rpc>() == 488);
+const _: () = assert!(size_of::<CallEnd>() == 168);
 const _: () = assert!(size_of::<Sql>() + SQL_TEXT == 1192);
 const _: () = assert!(size_of::<RedisCall>() == 280);

@@ -70,12 +70,16 @@ fn code(binary: &Binary<'_>) -> usize {
         sites.extend(binary.store_site(function, 152).map(|(site, ..)| site));
         sites.extend(binary.branch_site(function, None, 2));
         answers += usize::from(binary.closure_variables(function, 8).is_some());
+        sites.extend(binary.plain_return_sites(function, &[8, 16]).iter().map(|(site, _)| *site));
         for callee in &functions {
             sites.extend(binary.result_site(function, callee));
             sites.extend(binary.branch_site(function, Some(callee), 4));
             sites.extend(binary.slot_site(function, callee, 0).map(|(site, _)| site));
             sites.extend(binary.next_call_site(function, callee, function));
             sites.extend(binary.call_site(function, callee));
+            sites.extend(binary.call_sites(function, callee));
+            sites.extend(binary.returning_sites(function, callee).iter().map(|(site, _)| *site));
+            sites.extend(binary.branch_after_field(function, callee, 2, 8));
             sites.extend(binary.sentinel_site(function, callee).map(|(site, ..)| site));
             if let Some((site, [place, _])) = binary.nonzero_site(function, callee, 1) {
                 sites.push(site);

@@ -13,14 +13,18 @@ pub const NO_REGISTER: u8 = 0xff;
 pub const SITE_QUIET: u8 = 2;
 /// An end only if there is an error (`GT_SITE_ERRORS`).
 pub const SITE_ERRORS: u8 = 4;
+/// The error is connect's own: its second word says all (`GT_SITE_OWN_ERROR`).
+pub const SITE_OWN_ERROR: u8 = 8;
 
 /// Where a site finds what it needs (`struct gt_site`): x86 numbers of registers, and offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Site {
-    /// A [`SqlOperation`](crate::SqlOperation) or [`RedisSite`](crate::RedisSite).
+    /// A [`SqlOperation`](crate::SqlOperation), [`RedisSite`](crate::RedisSite) or
+    /// [`CallSite`](crate::CallSite).
     pub operation: u8,
-    /// 1: the site is the branch of a stack check; [`SITE_QUIET`], [`SITE_ERRORS`].
+    /// 1: the site is the branch of a stack check; [`SITE_QUIET`], [`SITE_ERRORS`],
+    /// [`SITE_OWN_ERROR`].
     pub flags: u8,
     /// Register of the receiver.
     pub base: u8,
@@ -38,7 +42,7 @@ pub struct Site {
     pub context_field: u16,
     /// The text is.
     pub text_field: u16,
-    /// The `sql.DB` is; else it is the receiver.
+    /// The `sql.DB` is; else it is the receiver. Of connect's calls, the response is.
     pub db_field: u16,
     /// The error is at this distance from the stack pointer.
     pub error_slot: u16,
@@ -46,7 +50,7 @@ pub struct Site {
     pub error_closure: u16,
     /// The error is in this field of the receiver.
     pub error_field: u16,
-    /// What the operation is known by is.
+    /// What the operation is known by is. With connect the call is; else it is the receiver.
     pub key_field: u16,
     /// A slice of statements is, of what the fourth argument points to.
     pub batch_field: u16,
@@ -263,6 +267,21 @@ impl Redis {
     };
 }
 
+/// What is known of connectrpc.com/connect (`struct gt_connect`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Connect {
+    /// Address of the type descriptor of `*Error`, 0 unknown.
+    pub error: u64,
+    /// Address of `io.EOF`, 0 unknown.
+    pub eof: u64,
+}
+
+impl Connect {
+    /// Nothing.
+    pub const ABSENT: Self = Self { error: 0, eof: 0 };
+}
+
 /// Tables of interface values that the programs have met (`struct gt_learned`); theirs to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[expect(missing_docs, reason = "each is the Go type of its name")]
@@ -287,7 +306,8 @@ impl Learned {
 #[repr(C)]
 pub struct Process {
     pub instance: u32,
-    pub guards: u32,
+    pub dial_conn_size: u32,
+    pub guards: u64,
     pub allgptr: u64,
     pub allglen: u64,
     pub allp: u64,
@@ -297,8 +317,6 @@ pub struct Process {
     pub skip_alternate: u64,
     pub bad_conn: u64,
     pub dial_conn: u64,
-    pub dial_conn_size: u32,
-    pub pad0: u32,
     pub g_goid: u16,
     pub g_parent_goid: u16,
     pub g_gopc: u16,
@@ -337,6 +355,7 @@ pub struct Process {
     pub redis: [Redis; 2],
     pub redigo: Redigo,
     pub fasthttp: FastHttp,
+    pub connect: Connect,
     pub learned: Learned,
 }
 
@@ -344,6 +363,7 @@ impl Process {
     /// Constants that say that nothing is known.
     pub const ABSENT: Self = Self {
         instance: 0,
+        dial_conn_size: 0,
         guards: 0,
         allgptr: 0,
         allglen: 0,
@@ -354,8 +374,6 @@ impl Process {
         skip_alternate: 0,
         bad_conn: 0,
         dial_conn: 0,
-        dial_conn_size: 0,
-        pad0: 0,
         g_goid: NONE,
         g_parent_goid: NONE,
         g_gopc: NONE,
@@ -390,6 +408,7 @@ impl Process {
         redis: [Redis::ABSENT; 2],
         redigo: Redigo::ABSENT,
         fasthttp: FastHttp::ABSENT,
+        connect: Connect::ABSENT,
         learned: Learned::NOTHING,
     };
 }
@@ -400,4 +419,5 @@ const _: () = assert!(size_of::<Site>() == 32);
 const _: () = assert!(size_of::<Grpc>() == 88);
 const _: () = assert!(size_of::<Redis>() == 32);
 const _: () = assert!(size_of::<Learned>() == 40);
-const _: () = assert!(size_of::<Process>() == 560);
+const _: () = assert!(size_of::<Connect>() == 16);
+const _: () = assert!(size_of::<Process>() == 576);

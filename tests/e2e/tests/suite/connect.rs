@@ -104,8 +104,8 @@ fn calls_by_connect_are_told_in_each_protocol() -> Result<()> {
                 for span in observed.call(&path, "ok")? {
                     check_call(&span, system, method).with_context(|| path.clone())?;
                     ensure!(span.status == "unset", "{path}: {span:#?}");
-                    // Connect has no code for success, and clients are not asked.
-                    let code = (span.is_server() && system == "grpc").then_some("OK");
+                    // Connect has no code for success.
+                    let code = (system == "grpc").then_some("OK");
                     let told = span.text("rpc.response.status_code");
                     ensure!(told == code, "{path}: {span:#?}");
                     let version = if transport == "h1" { "1.1" } else { "2" };
@@ -124,44 +124,49 @@ fn calls_by_connect_are_told_in_each_protocol() -> Result<()> {
     })
 }
 
-/// Codes, their names in connect and in gRPC, whether the status of HTTP stands for no other one, and
-/// whether they are the server's fault.
-const CODES: [(u32, &str, &str, bool, bool); 9] = [
-    (1, "canceled", "CANCELLED", false, false),
-    (2, "unknown", "UNKNOWN", false, true),
-    (3, "invalid_argument", "INVALID_ARGUMENT", false, false),
-    (5, "not_found", "NOT_FOUND", false, false),
-    (7, "permission_denied", "PERMISSION_DENIED", true, false),
-    (8, "resource_exhausted", "RESOURCE_EXHAUSTED", false, false),
-    (13, "internal", "INTERNAL", false, true),
-    (14, "unavailable", "UNAVAILABLE", true, true),
-    (16, "unauthenticated", "UNAUTHENTICATED", true, false),
+/// Codes, their names in connect and in gRPC, and whether they are the server's fault.
+const CODES: [(u32, &str, &str, bool); 9] = [
+    (1, "canceled", "CANCELLED", false),
+    (2, "unknown", "UNKNOWN", true),
+    (3, "invalid_argument", "INVALID_ARGUMENT", false),
+    (5, "not_found", "NOT_FOUND", false),
+    (7, "permission_denied", "PERMISSION_DENIED", false),
+    (8, "resource_exhausted", "RESOURCE_EXHAUSTED", false),
+    (13, "internal", "INTERNAL", true),
+    (14, "unavailable", "UNAVAILABLE", true),
+    (16, "unauthenticated", "UNAUTHENTICATED", false),
 ];
 
-/// Checks what a span tells of a call that failed in a handler.
+/// Checks what a span tells of a call that failed in a handler: a server's is to blame for some codes
+/// only, a client's failed in any case.
 fn check_failure(span: &Span, name: &str, fault: bool) -> Result<()> {
+    let failed = fault || span.is_client();
     ensure!(span.text("rpc.response.status_code") == Some(name), "{span:#?}");
-    ensure!(span.text("error.type") == fault.then_some(name), "{span:#?}");
-    ensure!((span.status == "error") == fault, "{span:#?}");
+    ensure!(span.text("error.type") == failed.then_some(name), "{span:#?}");
+    ensure!((span.status == "error") == failed, "{span:#?}");
+    ensure!(!failed || span.message.contains("as the client asked"), "{span:#?}");
     Ok(())
 }
 
 #[test]
-fn handlers_tell_how_their_calls_ended() -> Result<()> {
-    if !can_trace("handlers_tell_how_their_calls_ended") {
+fn both_sides_tell_how_calls_ended() -> Result<()> {
+    if !can_trace("both_sides_tell_how_calls_ended") {
         return Ok(());
     }
     with_each(|observed, _| {
-        for (code, connect, grpc, _, fault) in CODES {
+        for (code, connect, grpc, fault) in CODES {
             for (protocol, system) in PROTOCOLS {
-                for (which, method) in
-                    [("buy", "gotap.v1.Shop/Buy"), ("list", "gotap.v1.Shop/List")]
-                {
-                    let path = format!("/call/{protocol}/h2c/{which}?say=error:{code}");
-                    let [_, served] = observed.call(&path, &format!("error: {connect}"))?;
-                    check_call(&served, system, method).with_context(|| path.clone())?;
-                    let name = if system == "grpc" { grpc } else { connect };
-                    check_failure(&served, name, fault).with_context(|| path.clone())?;
+                for (transport, which, method) in [
+                    ("h1", "buy", "gotap.v1.Shop/Buy"),
+                    ("h2c", "buy", "gotap.v1.Shop/Buy"),
+                    ("h2c", "list", "gotap.v1.Shop/List"),
+                ] {
+                    let path = format!("/call/{protocol}/{transport}/{which}?say=error:{code}");
+                    for span in observed.call(&path, &format!("error: {connect}"))? {
+                        check_call(&span, system, method).with_context(|| path.clone())?;
+                        let name = if system == "grpc" { grpc } else { connect };
+                        check_failure(&span, name, fault).with_context(|| path.clone())?;
+                    }
                 }
             }
         }
@@ -170,29 +175,60 @@ fn handlers_tell_how_their_calls_ended() -> Result<()> {
 }
 
 #[test]
-fn clients_of_connect_tell_codes_where_they_are_certain() -> Result<()> {
-    if !can_trace("clients_of_connect_tell_codes_where_they_are_certain") {
+fn the_span_of_a_stream_lasts_until_it_ends() -> Result<()> {
+    if !can_trace("the_span_of_a_stream_lasts_until_it_ends") {
         return Ok(());
     }
     with_each(|observed, _| {
-        for (code, name, _, certain, _) in CODES {
-            let answer = format!("error: {name}");
-            let path = format!("/call/connect/h1/buy?say=error:{code}");
-            let [client, _] = observed.call(&path, &answer)?;
-            check_call(&client, "connectrpc", "gotap.v1.Shop/Buy")?;
+        for (protocol, system) in PROTOCOLS {
+            let list = |say, answer| {
+                observed.call(&format!("/call/{protocol}/h2c/list?say={say}"), answer)
+            };
+            let ok = (system == "grpc").then_some("OK");
+            for span in list("slow", "ok")? {
+                ensure!(span.end - span.start >= 200_000_000, "{protocol}: {span:#?}");
+                ensure!(span.text("rpc.response.status_code") == ok, "{protocol}: {span:#?}");
+            }
+            // All that gRPC says of a stream without messages may stand in the headers.
+            for span in list("empty", "ok")? {
+                ensure!(span.text("rpc.response.status_code") == ok, "{protocol}: {span:#?}");
+                ensure!(span.status == "unset", "{protocol}: {span:#?}");
+            }
+            let canceled = if system == "grpc" { "CANCELLED" } else { "canceled" };
+            let [client, _] = list("wait", "error: canceled")?;
             let told = client.text("rpc.response.status_code");
-            ensure!(told == certain.then_some(name), "{path}: {client:#?}");
-            ensure!(client.status == "error", "{path}: {client:#?}");
-            let kind = client.text("error.type");
-            ensure!(kind.is_some() && (!certain || kind == Some(name)), "{path}: {client:#?}");
-            // gRPC's are in trailers, which are not read.
-            let path = format!("/call/grpc/h2c/buy?say=error:{code}");
-            let [client, _] = observed.call(&path, &answer)?;
-            check_call(&client, "grpc", "gotap.v1.Shop/Buy")?;
-            ensure!(client.text("rpc.response.status_code").is_none(), "{path}: {client:#?}");
+            ensure!(told == Some(canceled) && client.status == "error", "{protocol}: {client:#?}");
+            // Who closes a stream does not ask how it ended.
+            let [client, _] = list("stop", "ok")?;
+            check_call(&client, system, "gotap.v1.Shop/List")?;
+            ensure!(client.text("rpc.response.status_code").is_none(), "{protocol}: {client:#?}");
+            ensure!(client.status == "unset", "{protocol}: {client:#?}");
         }
         Ok(())
     })
+}
+
+#[test]
+fn streams_that_nobody_ends_are_told_when_gotap_stops() -> Result<()> {
+    if !can_trace("streams_that_nobody_ends_are_told_when_gotap_stops") {
+        return Ok(());
+    }
+    let program = go::build("connectapp", Version::of(27), Mode::Plain)?;
+    let (app, _backend) = App::start_pair(&program)?;
+    let gotap = Gotap::trace_what("all", &["--pid", &app.pid().to_string()])?;
+    for (n, (protocol, _)) in PROTOCOLS.iter().enumerate() {
+        app.get(&format!("/call/{protocol}/h2c/list?say=leave"), &[])?;
+        let spans = gotap.wait_for_spans(n + 1)?;
+        ensure!(spans.iter().all(Span::is_server), "{}", Span::list(&spans));
+    }
+    let spans = gotap.stop()?.spans;
+    let clients: Vec<_> = spans.iter().filter(|span| span.is_client()).collect();
+    ensure!(clients.len() == PROTOCOLS.len(), "{}", Span::list(&spans));
+    for (client, (_, system)) in clients.into_iter().zip(PROTOCOLS) {
+        check_call(client, system, "gotap.v1.Shop/List")?;
+        ensure!(client.text("rpc.response.status_code").is_none(), "{client:#?}");
+    }
+    Ok(())
 }
 
 #[test]
