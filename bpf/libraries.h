@@ -3,6 +3,36 @@
 #ifndef GOTAP_LIBRARIES_H
 #define GOTAP_LIBRARIES_H
 
+/* google.golang.org/grpc: type descriptors, and offsets in structures of its own. */
+struct gt_grpc {
+	__u64 incoming_key; /* metadata.mdIncomingKey */
+	__u64 handler_transport; /* *transport.serverHandlerTransport */
+	__u64 tcp_addr; /* *net.TCPAddr */
+	__u16 server_workers; /* Server.opts.numServerWorkers */
+	__u16 stream_method, stream_ctx, stream_state;
+	__u16 transport_peer, transport_local; /* net.Addr in a server's transport */
+	__u16 status_code, status_message;
+	__u16 attempt_call, attempt_transport, attempt_stream, attempt_transparent;
+	__u16 call_ctx, call_hdr, call_cc, call_finished;
+	__u16 hdr_method, cc_target;
+	__u16 client_peer; /* net.Addr in a client's transport */
+	__u16 starts_attempt; /* a client's start has the attempt, and not the call, as receiver */
+	__u16 tcp_ip; /* net.TCPAddr.IP, which Port follows */
+	__u16 stream_inner; /* *Stream in a ServerStream, from 1.69 to 1.76 */
+	__u16 server_number, client_number; /* of a connection, in a transport */
+	__u64 data; /* variables that were there at the start, and are never freed; 0 unknown */
+	__u32 data_size;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct gt_grpc) == 88, "wire");
+
+/* connectrpc.com/connect */
+struct gt_connect {
+	__u64 error; /* type descriptor of *Error, 0 unknown */
+	__u64 eof; /* address of io.EOF, 0 unknown */
+};
+_Static_assert(sizeof(struct gt_connect) == 16, "wire");
+
 /* Two libraries of the same authors: github.com/go-redis/redis/v8, github.com/redis/go-redis/v9. */
 #define GT_REDIS_LIBRARIES 2
 struct gt_redis {

@@ -15,6 +15,8 @@ const SPAWNING: u64 = 100;
 /// Connections that call meanwhile, and how often.
 const CALLERS: usize = 8;
 const CALLS: usize = 100;
+/// Connections that serve one request each.
+const CONNECTIONS: usize = 400;
 /// Each kind of call, and whether it is its request's.
 const CASES: [(&str, bool); 5] = [
     ("go", true),
@@ -48,6 +50,39 @@ fn exact_lineage_misses_no_parent_among_a_million_goroutines() -> Result<()> {
         let (spans, lost) = observe(program, &["--exact-lineage"])?;
         let missing = check(&spans)?;
         ensure!(missing == 0 && lost == 0, "{missing} parents missing, {lost} lost");
+        Ok(())
+    })
+}
+
+/// Handlers derive contexts that may lie where earlier requests' did, as may what those were derived from:
+/// each request has a connection, and so a context of that, of its own.
+#[test]
+fn contexts_that_lie_where_others_did_are_told_apart() -> Result<()> {
+    if !can_trace("contexts_that_lie_where_others_did_are_told_apart") {
+        return Ok(());
+    }
+    with_each(|program| {
+        let (app, _backend) = App::start_pair(program)?;
+        let gotap = Gotap::trace(&["--pid", &app.pid().to_string()])?;
+        // Lets the garbage collector run.
+        let load = Load::limited(&app.address, "/call/spawn", 1, SPAWNING);
+        for id in 0..CONNECTIONS {
+            let parent = format!("00-{}-00f067aa0ba902b7-01", trace_of(&id.to_string())?);
+            let headers = [("X-Id", id.to_string()), ("traceparent", parent)];
+            let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+            let response = app.connect()?.get("/call/ctx-cancel", &headers)?;
+            ensure!(response.status == 200, "{}", response.status);
+        }
+        load.join()?;
+        let expected = 2 * CONNECTIONS + usize::try_from(SPAWNING)?;
+        let spans = gotap.finish(expected)?;
+        let calls: Vec<_> = spans.iter().filter(|span| span.is_client()).collect();
+        let wrong = calls.iter().filter(|call| {
+            let id = call.target().rsplit_once("/id/").map_or("", |(_, id)| id);
+            trace_of(id).ok().as_ref() != Some(&call.trace_id)
+        });
+        let wrong = wrong.count();
+        ensure!(calls.len() == CONNECTIONS && wrong == 0, "{wrong} of {} calls", calls.len());
         Ok(())
     })
 }
