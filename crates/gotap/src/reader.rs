@@ -183,10 +183,8 @@ fn read(
         let mut state = state.borrow_mut();
         // The real-time clock may be set while we run.
         state.clock_offset = clock_offset();
-        if last {
-            let open = state.assembler.finish();
-            state.hand_over(open);
-        }
+        let open = if last { state.assembler.finish() } else { state.assembler.tick() };
+        state.hand_over(open);
         state.sink.tick()?;
         state.forget();
         state.counts.unknown_process = state.assembler.unknown_process();

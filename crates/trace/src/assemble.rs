@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use compact_str::{CompactString, format_compact};
-use wire::{Event, SqlLibrary};
+use wire::{CallEndEvent, Event, HttpEvent, SqlLibrary};
 
-use crate::connect;
+use crate::connect::{self, GoesOn};
 use crate::held::Held;
 use crate::http;
 use crate::http2;
@@ -18,6 +19,10 @@ use crate::sql::{self, Database};
 
 /// What waits for its span, of each sort; the request may still run for long.
 const MAX_WAITING: usize = 8192;
+
+/// How long the span of a call that failed waits for how it ended, which connect's clients tell at once:
+/// it may be the request of another client.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A request whose route is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -133,6 +138,11 @@ impl Assembler {
         self.held.remove_all(Some(instance))
     }
 
+    /// The spans of calls that have waited for long enough.
+    pub fn tick(&mut self) -> Vec<Span> {
+        self.held.expired(Instant::now())
+    }
+
     /// The spans of all calls that are open still, as nothing more will be told of them.
     pub fn finish(&mut self) -> Vec<Span> {
         self.held.remove_all(None)
@@ -143,35 +153,13 @@ impl Assembler {
         self.unknown_process
     }
 
-    /// Takes one event; gives the span that it completes, or that waits no longer. `clock_offset` is real time less the
-    /// kernel's monotonic clock, in nanoseconds.
+    /// Takes one event; gives the span that it completes, or that waits no longer. `clock_offset` is
+    /// real time less the kernel's monotonic clock, in nanoseconds.
     pub fn on_event(&mut self, event: Event, clock_offset: i64) -> Option<Span> {
         match event {
             Event::Http(event) if http2::is_nothing_sent(&event) => None,
-            Event::Http(event) => {
-                let process = self.process(event.instance)?;
-                let mut span = http::span(&event, process, clock_offset);
-                let call_goes_on = process.call_ends && connect::goes_on(&event, &span);
-                if let Some(call) = self.rpc.take(span.span_id) {
-                    call.add_to(&mut span);
-                } else if let Some(clusters) = &mut self.clusters {
-                    guess_route(clusters, &mut span);
-                }
-                let span = self.with_tracestate(span);
-                if call_goes_on {
-                    let key = (event.instance, event.response);
-                    return self.held.insert(key, span);
-                }
-                Some(span)
-            }
-            Event::CallEnd(event) => {
-                let key = (event.instance, event.response);
-                let ended = event.code.is_some();
-                let mut span = if ended { self.held.end(key) } else { self.held.remove(key) }?;
-                let process = self.processes.get(&event.instance);
-                connect::end(&mut span, &event, process, clock_offset);
-                Some(span)
-            }
+            Event::Http(event) => self.on_http(&event, clock_offset),
+            Event::CallEnd(event) => self.on_call_end(&event, clock_offset),
             Event::Rpc(event) => {
                 let process = self.process(event.instance)?;
                 let span = rpc::span(*event, process, clock_offset);
@@ -200,6 +188,33 @@ impl Assembler {
             }
             Event::Exec { .. } | Event::Exit { .. } => None,
         }
+    }
+
+    fn on_http(&mut self, event: &HttpEvent, clock_offset: i64) -> Option<Span> {
+        let process = self.process(event.instance)?;
+        let mut span = http::span(event, process, clock_offset);
+        let goes_on = connect::goes_on(event, &span).filter(|_| process.call_ends);
+        if let Some(call) = self.rpc.take(span.span_id) {
+            call.add_to(&mut span);
+        } else if let Some(clusters) = &mut self.clusters {
+            guess_route(clusters, &mut span);
+        }
+        let span = self.with_tracestate(span);
+        let until = match goes_on {
+            None => return Some(span),
+            Some(GoesOn::Open) => None,
+            Some(GoesOn::Failed) => Some(Instant::now() + PATIENCE),
+        };
+        self.held.insert((event.instance, event.response), span, until)
+    }
+
+    fn on_call_end(&mut self, event: &CallEndEvent, clock_offset: i64) -> Option<Span> {
+        let key = (event.instance, event.response);
+        // A stream that is closed may have ended before, and its span be told.
+        let ended = event.code.is_some();
+        let mut span = if ended { self.held.end(key) } else { self.held.remove(key) }?;
+        connect::end(&mut span, event, self.processes.get(&event.instance), clock_offset);
+        Some(span)
     }
 
     /// What is known of a process; counts the event if that is nothing.

@@ -48,16 +48,25 @@ const NAMES: [&str; 17] = [
     "unauthenticated",
 ];
 
-/// Whether a request that was made is a call that goes on behind the answer: in its body. Of a single
-/// message that is only so where it failed. Others were never told to connect as answers.
-pub(crate) fn goes_on(event: &HttpEvent, span: &Span) -> bool {
-    let in_body = match event.content {
-        Content::Connect | Content::Grpc | Content::GrpcWeb => event.status == Some(200),
-        Content::Message | Content::Other => false,
-    };
-    let failed = event.status.is_some_and(|status| status >= 400);
+/// How a call goes on whose request was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GoesOn {
+    /// In the answer's body, for as long as it may take.
+    Open,
+    /// It failed, and what is said of that is read at once.
+    Failed,
+}
+
+/// Whether a request that was made is a call that goes on behind the answer. Redirects are no answers to
+/// connect.
+pub(crate) fn goes_on(event: &HttpEvent, span: &Span) -> Option<GoesOn> {
     let is_call = event.role == Role::Client && span.get("rpc.method").is_some();
-    is_call && event.response != 0 && (in_body || failed)
+    let is_stream = matches!(event.content, Content::Connect | Content::Grpc | Content::GrpcWeb);
+    match event.status {
+        _ if !is_call || event.response == 0 => None,
+        Some(200) => is_stream.then_some(GoesOn::Open),
+        status => status.is_some_and(|status| status >= 400).then_some(GoesOn::Failed),
+    }
 }
 
 /// Completes the span of a call that was made.

@@ -86,3 +86,73 @@ fn a_code_is_told_where_there_is_no_other() {
     assert_eq!(code(Content::Message, 404), None);
     assert_eq!(code(Content::Message, 200), None);
 }
+
+/// A span of a request that was made, as a call or not.
+fn made(event: &HttpEvent, calls: bool) -> Span {
+    let method = calls.then_some(("rpc.method", Value::Static("a.Shop/Sell")));
+    let system = calls.then_some(("rpc.system.name", Value::Static("connectrpc")));
+    let attributes = method.into_iter().chain(system).collect();
+    let process = ProcessInfo::default();
+    Span::new(&event.span, "call", Kind::Client, Status::Unset, attributes, &process, 0)
+}
+
+#[test]
+fn calls_go_on_in_bodies() {
+    for (content, status, calls, expected) in [
+        (Content::Grpc, 200, true, Some(GoesOn::Open)),
+        (Content::GrpcWeb, 200, true, Some(GoesOn::Open)),
+        (Content::Connect, 200, true, Some(GoesOn::Open)),
+        (Content::Message, 200, true, None),
+        (Content::Message, 404, true, Some(GoesOn::Failed)),
+        (Content::Grpc, 404, true, Some(GoesOn::Failed)),
+        (Content::Grpc, 307, true, None),
+        (Content::Grpc, 200, false, None),
+    ] {
+        let mut event = event("POST", content, status);
+        let span = made(&event, calls);
+        assert_eq!(goes_on(&event, &span), None, "nothing to know its end by");
+        event.response = 0x7000;
+        assert_eq!(goes_on(&event, &span), None, "a request that was served");
+        event.role = Role::Client;
+        assert_eq!(goes_on(&event, &span), expected, "{content:?} {status}");
+    }
+}
+
+#[test]
+fn an_end_tells_code_message_and_time() {
+    let mut end_event = CallEndEvent {
+        instance: 1,
+        end_ns: 9_000,
+        response: 0x7000,
+        code: Some(5),
+        error_type: 0,
+        message: Text { value: "no such thing".into(), truncated: false },
+    };
+    let names = [(0x40, "context.deadlineExceededError".to_owned())].into();
+    let process = ProcessInfo { type_names: std::sync::Arc::new(names), ..ProcessInfo::default() };
+    let ended = |event: &CallEndEvent| {
+        let mut span = made(&self::event("POST", Content::Connect, 200), true);
+        end(&mut span, event, Some(&process), 100);
+        let code = span.get("rpc.response.status_code").and_then(Value::as_str);
+        (code.map(str::to_owned), span.status, span.end_unix_nano)
+    };
+    let failed = |code: &str, message: &str| {
+        (Some(code.to_owned()), Status::Error(message.to_owned()), 9_100)
+    };
+    assert_eq!(ended(&end_event), failed("not_found", "no such thing"));
+    // Errors without a code, of which connect makes one.
+    (end_event.code, end_event.error_type) = (Some(2), 0x30);
+    assert_eq!(ended(&end_event), failed("unknown", "no such thing"));
+    end_event.message.value = "context canceled".into();
+    assert_eq!(ended(&end_event), failed("canceled", "context canceled"));
+    end_event.error_type = 0x40;
+    assert_eq!(ended(&end_event), failed("deadline_exceeded", "context deadline exceeded"));
+    // With a code that the server chose, the text means nothing.
+    end_event.error_type = 0;
+    assert_eq!(ended(&end_event), failed("unknown", "context canceled"));
+    end_event.code = Some(0);
+    assert_eq!(ended(&end_event), (None, Status::Unset, 9_100));
+    // Who closes a stream tells when.
+    end_event.code = None;
+    assert_eq!(ended(&end_event), (None, Status::Unset, 9_100));
+}

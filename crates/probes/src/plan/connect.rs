@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use gobin::{Function, Place, Site, Type};
+use gobin::{Arch, Function, Place, Site, Type};
 use wire::raw::{self, NO_REGISTER, NONE};
 use wire::{CallSite, Probe};
 
@@ -62,8 +62,8 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
 
 /// Clients' connections of those protocols that have streams.
 const CLIENTS: [&str; 2] = ["grpcClientConn", "connectStreamingClientConn"];
-/// What makes errors of gRPC's trailers, which may stand among the headers; by its names, and which
-/// word of its arguments has them.
+/// What makes errors of gRPC's trailers, which may stand among the headers, and which word of its
+/// arguments has them.
 const FOR_TRAILERS: (&str, usize) = ("grpcErrorForTrailer", 2);
 
 /// The stack pointer's number among x86's registers.
@@ -78,14 +78,17 @@ fn clients(context: &Context<'_, '_>, plan: &mut Plan, module: &str) {
         return;
     }
     let clients = Clients { context, module, response };
-    let Some(mut ends) = clients.told().or_else(|| clients.returned()) else {
+    // Registers have their numbers on x86-64 alone.
+    let known = (context.binary.image().arch() == Arch::Amd64)
+        .then(|| clients.told().or_else(|| clients.returned()));
+    let Some((ends, failures)) = known.flatten() else {
         return plan.miss(Ability::HttpClient, "codes of calls by connect: no site found");
     };
-    ends.extend(CLIENTS.iter().filter_map(|conn| clients.closed(conn)));
-    for (name, site, found) in ends {
+    let closed = CLIENTS.iter().filter_map(|conn| clients.closed(conn));
+    for (name, site, found) in ends.into_iter().chain(closed) {
         plan.add_described(Probe::ConnectClientEnd, &name, site, found);
     }
-    for (name, site, found) in clients.without_body() {
+    for (name, site, found) in failures.into_iter().chain(clients.without_body()) {
         plan.add_rare(Probe::ConnectClientEnd, &name, site, found);
     }
     plan.call_ends = true;
@@ -133,19 +136,19 @@ impl Clients<'_, '_, '_> {
     }
 
     /// Before 1.13 the call is told each error.
-    fn told(&self) -> Option<Vec<End>> {
+    fn told(&self) -> Option<(Vec<End>, Vec<End>)> {
         let name = self.name("(*duplexHTTPCall).SetError");
         let site = self.context.entry(&name).ok()?;
         let found = raw::Site { error: [WORDS[1], WORDS[2]], ..self.site(CallSite::Ended) };
-        Some(vec![(name, site, found)])
+        Some((vec![(name, site, found)], Vec::new()))
     }
 
-    /// Since then it closes its request's body where it fails, with the error in it, and where a
-    /// connection returns an error, the end of a stream among them.
-    fn returned(&self) -> Option<Vec<End>> {
+    /// Since then its request's body is closed where a connection returns an error, the end of a stream
+    /// among them, and where it fails itself.
+    fn returned(&self) -> Option<(Vec<End>, Vec<End>)> {
         let binary = self.context.binary;
         let close = binary.function(&self.name("(*duplexHTTPCall).CloseWrite"))?;
-        let mut ends = self.failures(&close)?;
+        let (mut ends, failures) = (Vec::new(), self.failures(&close)?);
         for conn in CLIENTS {
             let receive = self.name(&format!("(*{conn}).Receive"));
             // A program without calls of that sort has not got it.
@@ -159,10 +162,11 @@ impl Clients<'_, '_, '_> {
                 ends.push((receive.clone(), site, found));
             }
         }
-        Some(ends)
+        Some((ends, failures))
     }
 
-    /// Where a request fails, or its answer does not please, before anything is received.
+    /// Where a request fails, or its answer does not please, before anything is received. The error is in
+    /// the call.
     fn failures(&self, close: &Function<'_>) -> Option<Vec<End>> {
         let binary = self.context.binary;
         let name = self.name("(*duplexHTTPCall).makeRequest");

@@ -1,6 +1,8 @@
 //! Calls by connect: each is the one span of its HTTP request, on both sides, in each of its protocols,
 //! with the library's oldest and newest versions.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, ensure};
 use gotap_e2e::{App, Gotap, Span, can_trace};
 use gotap_testkit::go::{self, Mode, Version};
@@ -56,15 +58,18 @@ impl Observed {
     }
 }
 
+fn build(dependencies: Option<&str>, version: Version) -> Result<PathBuf> {
+    match dependencies {
+        Some(name) => go::build_with("connectapp", name, version, Mode::Plain),
+        None => go::build("connectapp", version, Mode::Plain),
+    }
+}
+
 fn with_each(test: impl Fn(&Observed, Option<&str>) -> Result<()>) -> Result<()> {
     let mut failures = Vec::new();
     for (dependencies, minor) in BUILDS {
         let version = Version::of(minor);
-        let program = match dependencies {
-            Some(name) => go::build_with("connectapp", name, version, Mode::Plain),
-            None => go::build("connectapp", version, Mode::Plain),
-        };
-        let result = program.and_then(|program| {
+        let result = build(dependencies, version).and_then(|program| {
             let (app, backend) = App::start_pair(&program)?;
             let pids = [app.pid().to_string(), backend.pid().to_string()];
             let gotap = Gotap::trace_what("all", &["--pid", &pids[0], "--pid", &pids[1]])?;
@@ -213,7 +218,7 @@ fn streams_that_nobody_ends_are_told_when_gotap_stops() -> Result<()> {
     if !can_trace("streams_that_nobody_ends_are_told_when_gotap_stops") {
         return Ok(());
     }
-    let program = go::build("connectapp", Version::of(27), Mode::Plain)?;
+    let program = build(None, Version::of(27))?;
     let (app, _backend) = App::start_pair(&program)?;
     let gotap = Gotap::trace_what("all", &["--pid", &app.pid().to_string()])?;
     for (n, (protocol, _)) in PROTOCOLS.iter().enumerate() {
@@ -227,6 +232,34 @@ fn streams_that_nobody_ends_are_told_when_gotap_stops() -> Result<()> {
     for (client, (_, system)) in clients.into_iter().zip(PROTOCOLS) {
         check_call(client, system, "gotap.v1.Shop/List")?;
         ensure!(client.text("rpc.response.status_code").is_none(), "{client:#?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_call_has_four_traps_at_most_on_each_side() -> Result<()> {
+    if !can_trace("a_call_has_four_traps_at_most_on_each_side") {
+        return Ok(());
+    }
+    const CALLS: u64 = 20;
+    for (dependencies, minor) in BUILDS {
+        let program = build(dependencies, Version::of(minor))?;
+        for ((protocol, _), client) in PROTOCOLS.into_iter().zip([2, 4, 4]) {
+            let (app, backend) = App::start_pair(&program)?;
+            let pids = [app.pid().to_string(), backend.pid().to_string()];
+            let of_client = Gotap::trace_what("all", &["--pid", &pids[0]])?;
+            let of_server = Gotap::trace_what("all", &["--pid", &pids[1]])?;
+            for _ in 0..CALLS {
+                app.get(&format!("/call/{protocol}/h2c/buy"), &[])?;
+            }
+            of_client.wait_for_spans(2 * usize::try_from(CALLS)?)?;
+            of_server.wait_for_spans(usize::try_from(CALLS)?)?;
+            let (made, served) = (of_client.stop()?.summary, of_server.stop()?.summary);
+            let made_traps = made.trapped(&["client"]);
+            ensure!(made_traps == client * CALLS, "{minor}, {protocol}: {:?}", made.traps);
+            let served_traps = served.trapped(&["server"]);
+            ensure!(served_traps <= 4 * CALLS, "{minor}, {protocol}: {:?}", served.traps);
+        }
     }
     Ok(())
 }
