@@ -183,7 +183,8 @@ fn read(
         let mut state = state.borrow_mut();
         // The real-time clock may be set while we run.
         state.clock_offset = clock_offset();
-        let open = if last { state.assembler.finish() } else { state.assembler.tick() };
+        let now_ns = u64::try_from(nanos(ClockId::Monotonic)).unwrap_or_default();
+        let open = if last { state.assembler.finish() } else { state.assembler.tick(now_ns) };
         state.hand_over(open);
         state.sink.tick()?;
         state.forget();
@@ -201,10 +202,6 @@ fn read(
 /// Real time less the clock that the kernel side reads, in nanoseconds. The two can't be read at
 /// once: of a few attempts the one that was interrupted the least is the best.
 fn clock_offset() -> i64 {
-    let nanos = |clock| {
-        let time = clock_gettime(clock);
-        time.tv_sec * 1_000_000_000 + time.tv_nsec
-    };
     let attempt = |_| {
         let before = nanos(ClockId::Monotonic);
         let real = nanos(ClockId::Realtime);
@@ -212,4 +209,9 @@ fn clock_offset() -> i64 {
         (after - before, real - (before + (after - before) / 2))
     };
     (0..3).map(attempt).min_by_key(|(width, _)| *width).map_or(0, |(_, offset)| offset)
+}
+
+fn nanos(clock: ClockId) -> i64 {
+    let time = clock_gettime(clock);
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use compact_str::{CompactString, format_compact};
 use wire::{CallEndEvent, Event, HttpEvent, SqlLibrary};
@@ -20,9 +19,9 @@ use crate::sql::{self, Database};
 /// What waits for its span, of each sort; the request may still run for long.
 const MAX_WAITING: usize = 8192;
 
-/// How long the span of a call that failed waits for how it ended, which connect's clients tell at once:
-/// it may be the request of another client.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the span of a call that failed waits for how it ended, in nanoseconds, which connect's
+/// clients tell at once: it may be the request of another client.
+const PATIENCE: u64 = 1_000_000_000;
 
 /// A request whose route is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -138,9 +137,9 @@ impl Assembler {
         self.held.remove_all(Some(instance))
     }
 
-    /// The spans of calls that have waited for long enough.
-    pub fn tick(&mut self) -> Vec<Span> {
-        self.held.expired(Instant::now())
+    /// The spans of calls that have waited for long enough. `now_ns` is by the kernel's monotonic clock.
+    pub fn tick(&mut self, now_ns: u64) -> Vec<Span> {
+        self.held.expired(now_ns)
     }
 
     /// The spans of all calls that are open still, as nothing more will be told of them.
@@ -203,7 +202,7 @@ impl Assembler {
         let until = match goes_on {
             None => return Some(span),
             Some(GoesOn::Open) => None,
-            Some(GoesOn::Failed) => Some(Instant::now() + PATIENCE),
+            Some(GoesOn::Failed) => Some(event.span.end_ns.saturating_add(PATIENCE)),
         };
         self.held.insert((event.instance, event.response), span, until)
     }

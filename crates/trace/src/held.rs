@@ -2,7 +2,6 @@
 //! protocols, whose code comes behind the body.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::time::Instant;
 
 use crate::span::Span;
 
@@ -21,8 +20,8 @@ pub(crate) struct Held {
     spans: HashMap<Key, (u64, Span)>,
     order: BTreeMap<u64, Key>,
     next: u64,
-    /// Until when some wait at most, with their places in `order`.
-    brief: VecDeque<(Instant, u64)>,
+    /// Until when some wait at most, by the clock of the events, with their places in `order`.
+    brief: VecDeque<(u64, u64)>,
     /// By process.
     strangers: HashMap<u32, u32>,
 }
@@ -30,7 +29,7 @@ pub(crate) struct Held {
 impl Held {
     /// Keeps the span of a call until it ends, or until this time; gives the one that must be told now
     /// instead.
-    pub(crate) fn insert(&mut self, key: Key, span: Span, until: Option<Instant>) -> Option<Span> {
+    pub(crate) fn insert(&mut self, key: Key, span: Span, until: Option<u64>) -> Option<Span> {
         if self.strangers.get(&key.0).is_some_and(|n| *n >= MAX_STRANGERS) {
             return Some(span);
         }
@@ -63,9 +62,9 @@ impl Held {
     }
 
     /// Spans that have waited until their time.
-    pub(crate) fn expired(&mut self, now: Instant) -> Vec<Span> {
+    pub(crate) fn expired(&mut self, now_ns: u64) -> Vec<Span> {
         let mut expired = Vec::new();
-        while let Some((_, place)) = self.brief.pop_front_if(|(until, _)| *until <= now) {
+        while let Some((_, place)) = self.brief.pop_front_if(|(until, _)| *until <= now_ns) {
             let key = self.order.get(&place).copied();
             expired.extend(key.and_then(|key| self.remove(key)));
         }
@@ -130,8 +129,7 @@ mod tests {
 
     #[test]
     fn some_wait_for_a_while_only() {
-        let (mut held, now) = (Held::default(), Instant::now());
-        let later = now + std::time::Duration::from_secs(1);
+        let (mut held, now, later) = (Held::default(), 1_000, 2_000);
         held.insert((1, 1), span(1), Some(later));
         held.insert((1, 2), span(2), None);
         held.insert((1, 3), span(3), Some(later));
