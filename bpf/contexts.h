@@ -204,7 +204,7 @@ static __always_inline struct incoming read_incoming(const struct gt_process *pr
 	u64 words[6] = {};
 	struct incoming out = {};
 
-	if (bpf_probe_read_user(words, sizeof(words), (void *)data))
+	if (read_object(words, sizeof(words), data))
 		return out;
 	out.up.tab = words[0];
 	out.up.data = words[1];

@@ -52,6 +52,24 @@ static __always_inline u64 read_field(u64 base, u16 offset)
 	return offset == GT_NONE ? 0 : read_u64(base + offset);
 }
 
+/* The smallest page there is. */
+#define PAGE_BYTES 4096
+
+/*
+ * Reads `size` bytes of an object, less than a page, 0 where nothing was written. Go takes fresh memory
+ * from the kernel as it is, so that an object's end may lie in a page that the program has not touched
+ * and that can't be read; its start has been written. Gives 0, or an error.
+ */
+static __always_inline long read_object(void *to, const u32 size, u64 from)
+{
+	u64 head = -from & (PAGE_BYTES - 1);
+
+	if (!bpf_probe_read_user(to, size, (void *)from))
+		return 0;
+	asm volatile("" : "+r"(head));
+	return head < size ? bpf_probe_read_user(to, head, (void *)from) : -1;
+}
+
 static __always_inline struct go_iface read_iface(u64 address)
 {
 	struct go_iface value = {};
@@ -133,14 +151,20 @@ static __always_inline struct go_string copied_string(const u64 *copy, const u32
 				   copied_u64(copy, size, offset + 8) };
 }
 
-/* Copies the first `size` bytes at `from`, at most those of `to`; gives whether it could. */
+/* Copies the first `size` bytes of an object, at most those of `to`; gives whether it could. */
 static __always_inline bool copy_struct(u64 *to, const u32 capacity, u64 from, u32 size)
 {
+	u64 head = -from & (PAGE_BYTES - 1);
+
 	/* Keeps clang from comparing a copy of the register that the verifier does not follow. */
 	asm volatile("" : "+r"(size));
 	if (size > capacity)
 		size = capacity;
-	return !bpf_probe_read_user(to, size, (void *)from);
+	if (!bpf_probe_read_user(to, size, (void *)from))
+		return true;
+	/* As in read_object. */
+	asm volatile("" : "+r"(head));
+	return head < size && head <= capacity && !bpf_probe_read_user(to, head, (void *)from);
 }
 
 #endif

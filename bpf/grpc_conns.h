@@ -26,7 +26,7 @@ static __always_inline void copy_ends(const struct gt_process *proc, u64 transpo
 {
 	struct go_iface ends[2] = {};
 
-	if (bpf_probe_read_user(ends, sizeof(ends), (void *)(transport + proc->grpc.transport_peer)))
+	if (read_object(ends, sizeof(ends), transport + proc->grpc.transport_peer))
 		return;
 	event->peer_len = copy_address(proc, ends[0], event->peer, &event->peer_port);
 	if (!event->peer_len || proc->grpc.transport_local == GT_NONE)

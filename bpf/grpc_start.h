@@ -77,8 +77,7 @@ static __noinline int accept_stream(struct pt_regs *ctx, const struct gt_process
 
 	/* In newer versions they are neighbours. */
 	if (proc->grpc.stream_method == proc->grpc.stream_ctx + 16) {
-		bpf_probe_read_user(context, sizeof(context),
-				    (void *)(common + proc->grpc.stream_ctx));
+		read_object(context, sizeof(context), common + proc->grpc.stream_ctx);
 	} else {
 		bpf_probe_read_user(context, 16, (void *)(common + proc->grpc.stream_ctx));
 		bpf_probe_read_user(context + 2, 16, (void *)(common + proc->grpc.stream_method));

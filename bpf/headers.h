@@ -85,7 +85,7 @@ static __always_inline u64 look_at_slots(u64 group, u32 layout, const bool type)
 	u64 words[18], values = 0;
 	u32 found = 0, used;
 
-	if (bpf_probe_read_user(words, sizeof(words), (void *)group))
+	if (read_object(words, sizeof(words), group))
 		return 0;
 	used = used_slots(words[0], layout);
 	if (layout != SLOTS_PAIRS) {
@@ -104,7 +104,7 @@ static __always_inline u64 look_at_slots(u64 group, u32 layout, const bool type)
 		if (!type && i < 3 && (found & 15) == i + 1)
 			values = words[3 + 5 * i] << 12;
 	}
-	if (!(used >> 4) || bpf_probe_read_user(words, sizeof(words), (void *)(group + 160)))
+	if (!(used >> 4) || read_object(words, sizeof(words), group + 160))
 		return values | found;
 #pragma unroll
 	for (u32 i = 0; i < 4; i++) {
@@ -138,7 +138,7 @@ __noinline u64 may_have_parent(u64 group, u32 layout)
 	u32 found = 0, used;
 	u64 words[18];
 
-	if (bpf_probe_read_user(words, sizeof(words), (void *)group))
+	if (read_object(words, sizeof(words), group))
 		return 0;
 	used = used_slots(words[0], layout);
 	if (layout != SLOTS_PAIRS) {
@@ -150,7 +150,7 @@ __noinline u64 may_have_parent(u64 group, u32 layout)
 #pragma unroll
 	for (u32 i = 0; i < 4; i++)
 		found |= is_parents_length(words[2 + 5 * i]) << i;
-	if (!(used >> 4) || bpf_probe_read_user(words, sizeof(words), (void *)(group + 160)))
+	if (!(used >> 4) || read_object(words, sizeof(words), group + 160))
 		return found & used & 15;
 #pragma unroll
 	for (u32 i = 0; i < 4; i++)
@@ -243,7 +243,7 @@ static __always_inline void scan_headers(const struct gt_process *proc, u64 map,
 	 */
 	u64 head[4] = {};
 
-	if (!map || bpf_probe_read_user(head, sizeof(head), (void *)map) || !head[0])
+	if (!map || read_object(head, sizeof(head), map) || !head[0])
 		return;
 	/* Where there is but one group, a state would be found beside the parent. */
 	if (metadata && !head[3] && (proc->is_swiss || !(head[1] >> 8 & 31)) &&
@@ -311,7 +311,7 @@ __noinline u32 content_of(u64 map, u32 layout, u32 group_size)
 	bool swiss = layout != SLOTS_BUCKET;
 	struct go_string value;
 
-	if (!map || bpf_probe_read_user(head, sizeof(head), (void *)map) || !head[0])
+	if (!map || read_object(head, sizeof(head), map) || !head[0])
 		return 0;
 	group = head[2];
 	if (!swiss) {

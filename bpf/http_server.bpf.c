@@ -236,7 +236,7 @@ static __always_inline void fill_response(const struct gt_process *proc, u64 res
 	u64 fields[3] = {};
 
 	if (proc->resp_status == proc->resp_written + 16) {
-		bpf_probe_read_user(fields, sizeof(fields), (void *)(resp + proc->resp_written));
+		read_object(fields, sizeof(fields), resp + proc->resp_written);
 	} else {
 		fields[0] = read_field(resp, proc->resp_written);
 		fields[2] = read_field(resp, proc->resp_status);

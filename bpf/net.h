@@ -10,7 +10,7 @@ static __always_inline u8 copy_tcp_address(const struct gt_process *proc, u64 ad
 	u64 fields[4] = {}, address[2] = {};
 	u8 len;
 
-	if (bpf_probe_read_user(fields, sizeof(fields), (void *)(addr + proc->grpc.tcp_ip)))
+	if (read_object(fields, sizeof(fields), addr + proc->grpc.tcp_ip))
 		return 0;
 	*port = fields[3];
 	/* By way of the stack, see copy_small. */

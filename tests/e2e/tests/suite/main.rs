@@ -11,6 +11,7 @@ mod export;
 mod fasthttp;
 mod fasthttp_parents;
 mod fiber;
+mod fresh;
 mod grpc;
 mod grpc_client;
 mod http2;
