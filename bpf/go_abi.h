@@ -163,8 +163,10 @@ static __always_inline bool copy_struct(u64 *to, const u32 capacity, u64 from, u
 	if (!bpf_probe_read_user(to, size, (void *)from))
 		return true;
 	/* As in read_object. */
+	if (head >= size)
+		return false;
 	asm volatile("" : "+r"(head));
-	return head < size && head <= capacity && !bpf_probe_read_user(to, head, (void *)from);
+	return head < capacity && !bpf_probe_read_user(to, head, (void *)from);
 }
 
 #endif
