@@ -88,9 +88,10 @@ static __noinline int send_rpc_server(const struct gt_process *proc,
 /* (*http2Server).writeStatus(t, s *ServerStream, st *status.Status), and the like for ServeHTTP. */
 static __noinline int grpc_server_end(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
 {
-	u64 g = GO_G(ctx);
-	struct server_state *state = server_at(proc, g, goid_of(proc, g));
 	u64 stream = GO_ARG1(ctx), status = GO_ARG2(ctx);
+	struct gt_key key = key_of(proc, GO_G(ctx));
+	/* Whose it is needs no reading: no other goroutine serves this stream. */
+	struct server_state *state = bpf_map_lookup_elem(&servers, &key);
 
 	if (!state || !state->active || !state->rpc || state->resp != stream) {
 		/* A stream may get a status more than once; only the first one counts. */

@@ -68,11 +68,24 @@ static __always_inline bool is_handler(const struct gt_process *proc, u64 tab)
 	return false;
 }
 
+/* Whether each stream of a server has a goroutine of its own, as without a pool of workers. */
+static __always_inline bool has_no_pool(const struct gt_process *proc, u64 server)
+{
+	struct gt_learned *learned = learned_of(proc);
+
+	if (server == learned->server)
+		return true;
+	if ((u32)read_field(server, proc->grpc.server_workers))
+		return false;
+	learned->server = server;
+	return true;
+}
+
 /* (*Server).handleStream(s, t transport.ServerTransport, stream *transport.ServerStream) */
 static __noinline int accept_stream(struct pt_regs *ctx, const struct gt_process *proc,
 					  struct server_state *state)
 {
-	u64 server = GO_ARG0(ctx), tab = GO_ARG1(ctx), stream = GO_ARG3(ctx);
+	u64 tab = GO_ARG1(ctx), stream = GO_ARG3(ctx);
 	u64 common = common_stream(proc, stream), context[4] = {};
 
 	/* In newer versions they are neighbours. */
@@ -88,8 +101,7 @@ static __noinline int accept_stream(struct pt_regs *ctx, const struct gt_process
 	state->resp = stream;
 	state->http2 = 0;
 	state->rpc = RPC_STREAM;
-	/* Without a pool of workers, each stream has a goroutine of its own. */
-	state->alone = !(u32)read_field(server, proc->grpc.server_workers);
+	state->alone = has_no_pool(proc, GO_ARG0(ctx));
 	find_stream_context(proc, context[0], context[1], state);
 	if (is_handler(proc, tab) && is_in_http(proc, context[0], context[1], state))
 		state->rpc = RPC_IN_HTTP;

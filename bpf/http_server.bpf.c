@@ -30,16 +30,20 @@ static __always_inline u64 mixed(u64 number)
 }
 
 /*
- * The ids of a request that begins, should it be the first of its trace: 64 random bits, and those
- * mixed with the time and with the goroutine. Each random number is a call.
+ * The ids of a request that begins, should it be the first of its trace: a random number of the
+ * process, mixed with the time and with the goroutine. A random number for each would be a call.
  */
-static __always_inline void new_ids(struct server_state *state)
+static __always_inline void new_ids(const struct gt_process *proc, struct server_state *state)
 {
-	u64 random = random_u64();
-	u64 halves[2] = { random, mixed(random + state->start_ns * 0x9e3779b97f4a7c15ULL) };
+	struct gt_learned *learned = learned_of(proc);
+	u64 seed = learned->seed, halves[2];
 
+	if (!seed)
+		learned->seed = seed = random_u64();
+	halves[0] = mixed(seed + state->start_ns * 0x9e3779b97f4a7c15ULL);
+	halves[1] = mixed(halves[0] + state->goid * 0x9e3779b97f4a7c15ULL);
 	__builtin_memcpy(state->trace_id, halves, 16);
-	state->span_id = mixed(halves[1] ^ state->goid);
+	state->span_id = mixed(halves[1] ^ seed);
 	state->trace_flags = 1;
 }
 
@@ -115,7 +119,7 @@ static __noinline int begin_request(const struct gt_process *proc, struct server
 	state->parent = GT_PARENT_NONE;
 	state->flags = 0;
 	if (state->rpc != RPC_IN_HTTP) {
-		new_ids(state);
+		new_ids(proc, state);
 		read_request_headers(proc, state);
 	}
 	/* Not in there: functions that call each other have 512 bytes of stack in all. */

@@ -448,8 +448,10 @@ struct gt_learned {
 	__u64 tcp_addr; /* of a net.Addr that is a *net.TCPAddr */
 	__u64 transport; /* of a gRPC server's transport of its own, not net/http's */
 	__u64 status_ok; /* no table, but gRPC's own status of success */
+	__u64 server; /* a gRPC server that has no pool of workers */
+	__u64 seed; /* random, of ids */
 };
-_Static_assert(sizeof(struct gt_learned) == 40, "wire");
+_Static_assert(sizeof(struct gt_learned) == 56, "wire");
 
 /* Constants of one process, by tgid. Offsets are in bytes, GT_NONE where there is no such field. */
 struct gt_process {
@@ -492,6 +494,6 @@ struct gt_process {
 	struct gt_connect connect;
 	struct gt_learned learned;
 };
-_Static_assert(sizeof(struct gt_process) == 576, "wire");
+_Static_assert(sizeof(struct gt_process) == 592, "wire");
 
 #endif

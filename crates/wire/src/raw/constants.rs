@@ -292,12 +292,21 @@ pub struct Learned {
     pub tcp_addr: u64,
     pub transport: u64,
     pub status_ok: u64,
+    pub server: u64,
+    pub seed: u64,
 }
 
 impl Learned {
     /// Before any was met.
-    pub const NOTHING: Self =
-        Self { cancel_ctx: 0, value_ctx: 0, tcp_addr: 0, transport: 0, status_ok: 0 };
+    pub const NOTHING: Self = Self {
+        cancel_ctx: 0,
+        value_ctx: 0,
+        tcp_addr: 0,
+        transport: 0,
+        status_ok: 0,
+        server: 0,
+        seed: 0,
+    };
 }
 
 /// Constants of one process (`struct gt_process`). Offsets are in bytes, [`NONE`] where absent.
@@ -418,6 +427,6 @@ const _: () = assert!(size_of::<Http2>() == 16);
 const _: () = assert!(size_of::<Site>() == 32);
 const _: () = assert!(size_of::<Grpc>() == 88);
 const _: () = assert!(size_of::<Redis>() == 32);
-const _: () = assert!(size_of::<Learned>() == 40);
+const _: () = assert!(size_of::<Learned>() == 56);
 const _: () = assert!(size_of::<Connect>() == 16);
-const _: () = assert!(size_of::<Process>() == 576);
+const _: () = assert!(size_of::<Process>() == 592);
