@@ -2,7 +2,8 @@
 /*
  * connectrpc.com/connect, whose calls are requests of net/http: how they ended, which stands in bodies
  * and trailers. The request says everything else. What ends a call that was made may run on another
- * goroutine than its request, long after that was answered: the two have the http.Response in common.
+ * goroutine than its request, long after that was answered: the two have the response's http.Header in
+ * common, also where something makes a copy of the http.Response.
  */
 
 /* Errors around the one that has a code. */
@@ -119,6 +120,7 @@ static __noinline int connect_client_end(struct pt_regs *ctx, const struct gt_pr
 	/* Without one, the request says all. */
 	if (!response)
 		return 0;
+	response = read_field(response, proc->response_header);
 	if (site->operation == GT_CALL_ENDED)
 		find_call_error(ctx, proc, site, call, &error);
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);

@@ -101,7 +101,10 @@ static __always_inline void remember_context(const struct gt_process *proc, u64 
  */
 static __always_inline u64 mark_of_context(u64 up)
 {
-	return up + read_u64(up + 8) * 0x9e3779b97f4a7c15ULL;
+	u64 above = read_u64(up + 8);
+
+	/* What could not be read is read again for the next request. */
+	return above ? up + above * 0x9e3779b97f4a7c15ULL : 0;
 }
 
 /*
@@ -128,7 +131,7 @@ __noinline u32 way_of_context(u64 context, u64 up, u64 mark, u32 instance)
 		return 0;
 	if (!mark)
 		mark = mark_of_context(up);
-	return set->ways[(way - 1) & (CONTEXT_WAYS - 1)].mark == mark ? way : 0;
+	return mark && set->ways[(way - 1) & (CONTEXT_WAYS - 1)].mark == mark ? way : 0;
 }
 
 /* Takes the request whose context is remembered there as the parent; gives whether it could. */

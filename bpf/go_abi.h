@@ -58,7 +58,8 @@ static __always_inline u64 read_field(u64 base, u16 offset)
 /*
  * Reads `size` bytes of an object, less than a page, 0 where nothing was written. Go takes fresh memory
  * from the kernel as it is, so that an object's end may lie in a page that the program has not touched
- * and that can't be read; its start has been written. Gives 0, or an error.
+ * and that can't be read; its start has been written. Pages that the kernel has taken away for a while
+ * can't be told from those. Gives 0, or an error.
  */
 static __always_inline long read_object(void *to, const u32 size, u64 from)
 {
@@ -67,7 +68,7 @@ static __always_inline long read_object(void *to, const u32 size, u64 from)
 	if (!bpf_probe_read_user(to, size, (void *)from))
 		return 0;
 	asm volatile("" : "+r"(head));
-	return head < size ? bpf_probe_read_user(to, head, (void *)from) : -1;
+	return head && head < size ? bpf_probe_read_user(to, head, (void *)from) : -1;
 }
 
 static __always_inline struct go_iface read_iface(u64 address)
@@ -163,7 +164,7 @@ static __always_inline bool copy_struct(u64 *to, const u32 capacity, u64 from, u
 	if (!bpf_probe_read_user(to, size, (void *)from))
 		return true;
 	/* As in read_object. */
-	if (head >= size)
+	if (!head || head >= size)
 		return false;
 	asm volatile("" : "+r"(head));
 	return head < capacity && !bpf_probe_read_user(to, head, (void *)from);

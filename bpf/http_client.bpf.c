@@ -146,7 +146,7 @@ static __always_inline void fill_answer(const struct gt_process *proc,
 {
 	const u32 size = sizeof(state->response);
 
-	head->subject = response;
+	head->subject = copied_u64(state->response, size, proc->response_header);
 	head->status = copied_u64(state->response, size, proc->response_status);
 	head->proto_major = copied_u64(state->response, size, proc->response_proto_major);
 	head->proto_minor = copied_u64(state->response, size, proc->response_proto_minor);

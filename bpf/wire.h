@@ -156,7 +156,7 @@ struct gt_http_head {
 	struct gt_span span;
 	__s64 request_size; /* Content-Length, -1 unknown */
 	__s64 response_size; /* server: bytes written; client: Content-Length, -1 unknown */
-	__u64 subject; /* client: its http.Response, or the error's type; server: its http.Server; 0 none */
+	__u64 subject; /* client: its response's http.Header, or the error's type; server: its http.Server; 0 none */
 	__u32 errno_value; /* when the error wraps a syscall.Errno */
 	__u16 status;
 	__u8 proto_major;
@@ -237,7 +237,7 @@ _Static_assert(sizeof(struct gt_rpc_event) == 488, "wire");
 struct gt_call_end_event {
 	struct gt_event_header header;
 	__u64 end_ns; /* CLOCK_MONOTONIC */
-	__u64 response; /* address of its http.Response */
+	__u64 response; /* address of its response's http.Header */
 	__u64 subject; /* type descriptor of an error that has no code, else 0 */
 	__u32 code;
 	__u16 site; /* enum gt_call_site */
@@ -484,7 +484,7 @@ struct gt_process {
 	__u16 alternate_response; /* stack offset of the response, GT_NONE: in its register */
 	__u16 g_panic;
 	__u16 typed; /* whether content types are told */
-	__u16 pad[1];
+	__u16 response_header;
 	struct gt_request requests[GT_REQUEST_KINDS];
 	struct gt_http2 http2[GT_HTTP2_KINDS];
 	struct gt_grpc grpc;

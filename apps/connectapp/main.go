@@ -5,8 +5,8 @@
 //
 // serves over HTTP/1 and HTTP/2 without TLS; the first line is "listening HOST:PORT". Its service is
 // gotap.v1.Shop. A GET of /call/PROTOCOL/TRANSPORT/METHOD makes a call of the backend: PROTOCOL is
-// connect, grpc or grpcweb, TRANSPORT h1 or h2c, and METHOD buy, list, chat or, with the library's
-// later name, look, which is sent by GET. With ?say=error:N a Buy, or a List after its messages, fails
+// connect, grpc or grpcweb, TRANSPORT h1, h2c or copied, which is h2c with responses that were copied, and
+// METHOD buy, list, chat or, with the library's later name, look, which is sent by GET. With ?say=error:N a Buy, or a List after its messages, fails
 // with the code of that number. A List with ?say=empty has no messages, with slow it takes a fifth of a
 // second, with wait the client cancels it, with stop it closes it after the first message, and with
 // leave it neither closes it nor reads on. It is answered with 200 and "ok" or "error: TEXT".
@@ -43,14 +43,16 @@ func main() {
 	flag.StringVar(&backend, "backend", "", "base URL of the service that is called")
 	flag.Parse()
 
+	transport := &http2.Transport{
+		AllowHTTP: true,
+		DialTLS: func(network, addr string, _ *tls.Config) (net.Conn, error) {
+			return net.Dial(network, addr)
+		},
+	}
 	clients := map[string]*http.Client{
-		"h1": {Transport: &http.Transport{}},
-		"h2c": {Transport: &http2.Transport{
-			AllowHTTP: true,
-			DialTLS: func(network, addr string, _ *tls.Config) (net.Conn, error) {
-				return net.Dial(network, addr)
-			},
-		}},
+		"h1":     {Transport: &http.Transport{}},
+		"h2c":    {Transport: transport},
+		"copied": {Transport: copying{transport}},
 	}
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -74,6 +76,18 @@ func main() {
 	})
 	server := &http.Server{Handler: h2c.NewHandler(mux, &http2.Server{})}
 	log.Fatal(server.Serve(listener))
+}
+
+// copying gives copies of the responses that it gets.
+type copying struct{ http.RoundTripper }
+
+func (c copying) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := c.RoundTripper.RoundTrip(request)
+	if err != nil {
+		return nil, err
+	}
+	copied := *response
+	return &copied, nil
 }
 
 // codeOf is the code of the error that a text asks for, 0 for none.

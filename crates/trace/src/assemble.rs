@@ -6,8 +6,8 @@ use std::sync::Arc;
 use compact_str::{CompactString, format_compact};
 use wire::{CallEndEvent, Event, HttpEvent, SqlLibrary};
 
-use crate::connect::{self, GoesOn};
-use crate::held::Held;
+use crate::connect;
+use crate::held::{Call, Held};
 use crate::http;
 use crate::http2;
 use crate::paths::Clusters;
@@ -18,10 +18,6 @@ use crate::sql::{self, Database};
 
 /// What waits for its span, of each sort; the request may still run for long.
 const MAX_WAITING: usize = 8192;
-
-/// How long the span of a call that failed waits for how it ended, in nanoseconds, which connect's
-/// clients tell at once: it may be the request of another client.
-const PATIENCE: u64 = 1_000_000_000;
 
 /// A request whose route is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +77,8 @@ pub struct Assembler {
     rpc: Waiting<rpc::Addition>,
     /// Spans of calls that were answered and go on.
     held: Held,
+    /// Those of them of which nothing more can come.
+    ousted: Vec<Span>,
     /// Clusters of paths by service, where they are wanted.
     clusters: Option<HashMap<String, Clusters>>,
     unknown_process: u64,
@@ -139,12 +137,16 @@ impl Assembler {
 
     /// The spans of calls that have waited for long enough. `now_ns` is by the kernel's monotonic clock.
     pub fn tick(&mut self, now_ns: u64) -> Vec<Span> {
-        self.held.expired(now_ns)
+        let mut out = std::mem::take(&mut self.ousted);
+        out.extend(self.held.expired(now_ns));
+        out
     }
 
     /// The spans of all calls that are open still, as nothing more will be told of them.
     pub fn finish(&mut self) -> Vec<Span> {
-        self.held.remove_all(None)
+        let mut out = std::mem::take(&mut self.ousted);
+        out.extend(self.held.remove_all(None));
+        out
     }
 
     /// Spans that were dropped because nothing is known of their process.
@@ -158,7 +160,7 @@ impl Assembler {
         match event {
             Event::Http(event) if http2::is_nothing_sent(&event) => None,
             Event::Http(event) => self.on_http(&event, clock_offset),
-            Event::CallEnd(event) => self.on_call_end(&event, clock_offset),
+            Event::CallEnd(event) => self.on_call_end(&event),
             Event::Rpc(event) => {
                 let process = self.process(event.instance)?;
                 let span = rpc::span(*event, process, clock_offset);
@@ -192,28 +194,30 @@ impl Assembler {
     fn on_http(&mut self, event: &HttpEvent, clock_offset: i64) -> Option<Span> {
         let process = self.process(event.instance)?;
         let mut span = http::span(event, process, clock_offset);
-        let goes_on = connect::goes_on(event, &span).filter(|_| process.call_ends);
+        let (key, call_ends) = ((event.instance, event.response), process.call_ends);
+        let goes_on = connect::goes_on(event, &span).filter(|_| call_ends);
         if let Some(call) = self.rpc.take(span.span_id) {
             call.add_to(&mut span);
         } else if let Some(clusters) = &mut self.clusters {
             guess_route(clusters, &mut span);
         }
         let span = self.with_tracestate(span);
-        let until = match goes_on {
-            None => return Some(span),
-            Some(GoesOn::Open) => None,
-            Some(GoesOn::Failed) => Some(event.span.end_ns.saturating_add(PATIENCE)),
+        let Some(how) = goes_on else {
+            // Where it lies no other response does any more.
+            if call_ends && event.response != 0 {
+                self.ousted.extend(self.held.remove(key).map(|call| call.span));
+            }
+            return Some(span);
         };
-        self.held.insert((event.instance, event.response), span, until)
+        let call = Call { span, answered_ns: event.span.end_ns };
+        self.held.insert(key, call, how).map(|call| call.span)
     }
 
-    fn on_call_end(&mut self, event: &CallEndEvent, clock_offset: i64) -> Option<Span> {
+    fn on_call_end(&mut self, event: &CallEndEvent) -> Option<Span> {
         let key = (event.instance, event.response);
-        // A stream that is closed may have ended before, and its span be told.
-        let ended = event.code.is_some();
-        let mut span = if ended { self.held.end(key) } else { self.held.remove(key) }?;
-        connect::end(&mut span, event, self.processes.get(&event.instance), clock_offset);
-        Some(span)
+        let process = self.processes.get(&event.instance)?;
+        let call = self.held.end(key, event.code.is_some())?;
+        Some(connect::end(call, event, process))
     }
 
     /// What is known of a process; counts the event if that is nothing.

@@ -13,6 +13,7 @@ use std::ops::Bound;
 use wire::{CallEndEvent, Content, HttpEvent, Role};
 
 use crate::assemble::ProcessInfo;
+use crate::held::{Call, GoesOn};
 use crate::rpc;
 use crate::span::{Kind, Span, Status, Value};
 use crate::text::error_message;
@@ -48,15 +49,6 @@ const NAMES: [&str; 17] = [
     "unauthenticated",
 ];
 
-/// How a call goes on whose request was answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum GoesOn {
-    /// In the answer's body, for as long as it may take.
-    Open,
-    /// It failed, and what is said of that is read at once.
-    Failed,
-}
-
 /// Whether a request that was made is a call that goes on behind the answer. Redirects are no answers to
 /// connect.
 pub(crate) fn goes_on(event: &HttpEvent, span: &Span) -> Option<GoesOn> {
@@ -65,21 +57,18 @@ pub(crate) fn goes_on(event: &HttpEvent, span: &Span) -> Option<GoesOn> {
     match event.status {
         _ if !is_call || event.response == 0 => None,
         Some(200) => is_stream.then_some(GoesOn::Open),
-        status => status.is_some_and(|status| status >= 400).then_some(GoesOn::Failed),
+        // connect takes nothing else for an answer.
+        status => status.filter(|status| status / 100 != 3).map(|_| GoesOn::Failed),
     }
 }
 
-/// Completes the span of a call that was made.
-pub(crate) fn end(
-    span: &mut Span,
-    event: &CallEndEvent,
-    process: Option<&ProcessInfo>,
-    clock_offset: i64,
-) {
-    let end = event.end_ns.saturating_add_signed(clock_offset);
-    span.end_unix_nano = end.max(span.start_unix_nano);
-    let Some(code) = event.code else { return };
-    let name = process.and_then(|process| process.type_names.get(&event.error_type));
+/// The span of a call that was made, completed. It lasts for as long as by the kernel's clock: the
+/// real time may have been set meanwhile.
+pub(crate) fn end(call: Call, event: &CallEndEvent, process: &ProcessInfo) -> Span {
+    let Call { mut span, answered_ns } = call;
+    span.end_unix_nano += event.end_ns.saturating_sub(answered_ns);
+    let Some(code) = event.code else { return span };
+    let name = process.type_names.get(&event.error_type);
     let message = error_message(None, name, &event.message);
     // What connect makes of errors that have no code, after it has told of them.
     let code = match message.as_str() {
@@ -87,7 +76,8 @@ pub(crate) fn end(
         "context deadline exceeded" if event.error_type != 0 => 4,
         _ => code,
     };
-    add_outcome(span, code, message);
+    add_outcome(&mut span, code, message);
+    span
 }
 
 /// Adds to the span of a call how it ended. What is no call stays a request.

@@ -1,5 +1,7 @@
 //! Tests of which requests are calls, and what is told of them.
 
+use std::sync::Arc;
+
 use wire::{Outcome, Parent, Role, Text};
 
 use super::*;
@@ -105,6 +107,7 @@ fn calls_go_on_in_bodies() {
         (Content::Message, 200, true, None),
         (Content::Message, 404, true, Some(GoesOn::Failed)),
         (Content::Grpc, 404, true, Some(GoesOn::Failed)),
+        (Content::Grpc, 204, true, Some(GoesOn::Failed)),
         (Content::Grpc, 307, true, None),
         (Content::Grpc, 200, false, None),
     ] {
@@ -131,13 +134,15 @@ fn an_end_tells_code_message_and_time() {
     let names = [(0x40, "context.deadlineExceededError".to_owned())].into();
     let process = ProcessInfo { type_names: std::sync::Arc::new(names), ..ProcessInfo::default() };
     let ended = |event: &CallEndEvent| {
-        let mut span = made(&self::event("POST", Content::Connect, 200), true);
-        end(&mut span, event, Some(&process), 100);
+        let span = made(&self::event("POST", Content::Connect, 200), true);
+        // The real time was another one when the call was answered: what counts is how long it took.
+        assert_eq!(span.end_unix_nano, 3_500);
+        let span = end(Call { span, answered_ns: 8_500 }, event, &process);
         let code = span.get("rpc.response.status_code").and_then(Value::as_str);
         (code.map(str::to_owned), span.status, span.end_unix_nano)
     };
     let failed = |code: &str, message: &str| {
-        (Some(code.to_owned()), Status::Error(message.to_owned()), 9_100)
+        (Some(code.to_owned()), Status::Error(message.to_owned()), 4_000)
     };
     assert_eq!(ended(&end_event), failed("not_found", "no such thing"));
     // Errors without a code, of which connect makes one.
@@ -151,8 +156,26 @@ fn an_end_tells_code_message_and_time() {
     end_event.error_type = 0;
     assert_eq!(ended(&end_event), failed("unknown", "context canceled"));
     end_event.code = Some(0);
-    assert_eq!(ended(&end_event), (None, Status::Unset, 9_100));
+    assert_eq!(ended(&end_event), (None, Status::Unset, 4_000));
     // Who closes a stream tells when.
     end_event.code = None;
-    assert_eq!(ended(&end_event), (None, Status::Unset, 9_100));
+    assert_eq!(ended(&end_event), (None, Status::Unset, 4_000));
+}
+
+#[test]
+fn a_newer_response_at_its_address_ends_a_call() {
+    let mut assembler = crate::Assembler::new();
+    let procedures = Arc::new(["/a.Shop/Sell".to_owned()].into());
+    let info = ProcessInfo { procedures, call_ends: true, ..ProcessInfo::default() };
+    assembler.add_process(1, info);
+    let mut answered = |path: &str| {
+        let mut event = event("POST", Content::Grpc, 200);
+        (event.role, event.response) = (Role::Client, 0x7000);
+        event.target.value = path.into();
+        assembler.on_event(wire::Event::Http(Box::new(event)), 0).map(|span| span.name)
+    };
+    assert_eq!(answered("/a.Shop/Sell"), None, "it goes on");
+    assert_eq!(answered("/else").as_deref(), Some("POST"));
+    let ended: Vec<_> = assembler.tick(0).into_iter().map(|span| span.name).collect();
+    assert_eq!(ended, ["a.Shop/Sell"]);
 }

@@ -1,72 +1,127 @@
 //! Spans of calls that were answered and have not ended yet: connect's of streams and of gRPC's
-//! protocols, whose code comes behind the body.
+//! protocols, whose code comes behind the body. Whether a request is one that connect made is known only
+//! when it ends, so that none waits for ever.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::span::Span;
 
 /// As many calls may be open at once; the oldest make room, and are told as they are known.
 const MAX_HELD: usize = 8192;
-/// After so many ends in a row that belong to no span of a process, its spans wait no longer: its
-/// requests are then not answered by the responses that connect gets, which something has replaced.
+/// After so many ends in a row that belong to no span of a process, its spans are not waited for but for
+/// every other one, until one of those ends: something has then replaced what its responses are known by.
 const MAX_STRANGERS: u32 = 1024;
+/// For how long calls are waited for that have failed, in nanoseconds.
+const FAILED: u64 = 1_000_000_000;
+/// The same of those that go on, in a process of which ends have come, and of which none has yet.
+const OPEN: u64 = 3600 * 1_000_000_000;
+const UNKNOWN: u64 = 60 * 1_000_000_000;
 
-/// Process instance, and address of the `http.Response`.
+/// Process instance, and address of the response's `http.Header`.
 type Key = (u32, u64);
+
+/// How a call goes on whose request was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GoesOn {
+    /// In the answer's body, for as long as it may take.
+    Open,
+    /// It failed, and what is said of that is read at once.
+    Failed,
+}
+
+/// A call that was answered.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Call {
+    /// As it is if nothing more comes.
+    pub(crate) span: Span,
+    /// When the answer came, by the clock of the events.
+    pub(crate) answered_ns: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    call: Call,
+    place: u64,
+    until: u64,
+}
+
+/// What is known of the ends of a process.
+#[derive(Debug, Default)]
+struct Ends {
+    seen: bool,
+    /// That belonged to no span, since the last one that did.
+    strangers: u32,
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct Held {
-    /// With their places in `order`.
-    spans: HashMap<Key, (u64, Span)>,
+    calls: HashMap<Key, Waiting>,
+    /// By when they came.
     order: BTreeMap<u64, Key>,
+    /// By until when they wait, with their places in `order`.
+    until: BTreeSet<(u64, u64)>,
     next: u64,
-    /// Until when some wait at most, by the clock of the events, with their places in `order`.
-    brief: VecDeque<(u64, u64)>,
-    /// By process.
-    strangers: HashMap<u32, u32>,
+    ends: HashMap<u32, Ends>,
 }
 
 impl Held {
-    /// Keeps the span of a call until it ends, or until this time; gives the one that must be told now
-    /// instead.
-    pub(crate) fn insert(&mut self, key: Key, span: Span, until: Option<u64>) -> Option<Span> {
-        if self.strangers.get(&key.0).is_some_and(|n| *n >= MAX_STRANGERS) {
-            return Some(span);
+    /// Keeps a call until it ends, or for a while; gives the one that must be told now instead.
+    pub(crate) fn insert(&mut self, key: Key, call: Call, how: GoesOn) -> Option<Call> {
+        let ends = self.ends.get_mut(&key.0);
+        let patience = match how {
+            GoesOn::Failed => FAILED,
+            GoesOn::Open if ends.as_ref().is_some_and(|ends| ends.seen) => OPEN,
+            GoesOn::Open => UNKNOWN,
+        };
+        if let Some(ends) = ends.filter(|ends| ends.strangers >= MAX_STRANGERS) {
+            ends.strangers -= 1;
+            return Some(call);
         }
-        // A response at the same address: the last one is gone, and its call was never ended.
+        // Another response at the same address: the last one is gone, and its call was never ended.
         let mut ousted = self.remove(key);
-        if self.spans.len() >= MAX_HELD {
+        if self.calls.len() >= MAX_HELD {
             let oldest = self.order.first_key_value().map(|(_, key)| *key);
             ousted = oldest.and_then(|key| self.remove(key));
         }
-        self.brief.extend(until.map(|until| (until, self.next)));
-        self.order.insert(self.next, key);
-        self.spans.insert(key, (self.next, span));
+        let (place, until) = (self.next, call.answered_ns.saturating_add(patience));
         self.next += 1;
+        self.order.insert(place, key);
+        self.until.insert((until, place));
+        self.calls.insert(key, Waiting { call, place, until });
         ousted
     }
 
-    /// The span of a call that has ended.
-    pub(crate) fn end(&mut self, key: Key) -> Option<Span> {
+    /// The call that has ended, of which that is told for the first time unless it is closed.
+    pub(crate) fn end(&mut self, key: Key, first: bool) -> Option<Call> {
         let found = self.remove(key);
-        let strangers = self.strangers.entry(key.0).or_default();
-        *strangers = if found.is_some() { 0 } else { strangers.saturating_add(1) };
+        let ends = self.ends.entry(key.0).or_default();
+        ends.seen = true;
+        if found.is_some() {
+            ends.strangers = 0;
+        } else if first {
+            ends.strangers = (ends.strangers + 1).min(MAX_STRANGERS);
+        }
         found
     }
 
-    /// The span of a call, which may have ended before.
-    pub(crate) fn remove(&mut self, key: Key) -> Option<Span> {
-        let (place, span) = self.spans.remove(&key)?;
+    /// The call of which nothing more can come.
+    pub(crate) fn remove(&mut self, key: Key) -> Option<Call> {
+        let Waiting { call, place, until } = self.calls.remove(&key)?;
         self.order.remove(&place);
-        Some(span)
+        self.until.remove(&(until, place));
+        Some(call)
     }
 
     /// Spans that have waited until their time.
     pub(crate) fn expired(&mut self, now_ns: u64) -> Vec<Span> {
         let mut expired = Vec::new();
-        while let Some((_, place)) = self.brief.pop_front_if(|(until, _)| *until <= now_ns) {
+        while let Some((until, place)) = self.until.first().copied() {
+            if until > now_ns {
+                break;
+            }
+            self.until.remove(&(until, place));
             let key = self.order.get(&place).copied();
-            expired.extend(key.and_then(|key| self.remove(key)));
+            expired.extend(key.and_then(|key| self.remove(key)).map(|call| call.span));
         }
         expired
     }
@@ -74,84 +129,14 @@ impl Held {
     /// All spans of a process, or of all, in the order in which they came.
     pub(crate) fn remove_all(&mut self, instance: Option<u32>) -> Vec<Span> {
         if let Some(instance) = instance {
-            self.strangers.remove(&instance);
+            self.ends.remove(&instance);
         }
         let wanted = |key: &&Key| instance.is_none_or(|instance| key.0 == instance);
         let keys: Vec<Key> = self.order.values().filter(wanted).copied().collect();
-        keys.into_iter().filter_map(|key| self.remove(key)).collect()
+        keys.into_iter().filter_map(|key| self.remove(key)).map(|call| call.span).collect()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use wire::Parent;
-
-    use super::*;
-    use crate::assemble::ProcessInfo;
-    use crate::span::{Kind, Status};
-    use crate::test_support::core;
-
-    fn span(n: u64) -> Span {
-        let (kind, process) = (Kind::Client, ProcessInfo::default());
-        let name = n.to_string();
-        Span::new(&core(Parent::None), name, kind, Status::Unset, Vec::new(), &process, 0)
-    }
-
-    fn names(spans: impl IntoIterator<Item = Span>) -> Vec<String> {
-        spans.into_iter().map(|span| span.name.into()).collect()
-    }
-
-    #[test]
-    fn the_oldest_that_is_still_open_makes_room() {
-        let mut held = Held::default();
-        for n in 0..MAX_HELD as u64 + 1 {
-            assert_eq!(held.insert((1, n), span(n), None), (n == MAX_HELD as u64).then(|| span(0)));
-        }
-        // Calls that come and go oust nobody.
-        assert!(held.end((1, 5)).is_some());
-        for n in 0..3 * MAX_HELD as u64 {
-            assert_eq!(held.insert((2, n), span(n), None), None);
-            assert_eq!(held.end((2, n)), Some(span(n)));
-        }
-        assert_eq!(names(held.insert((1, 0), span(0), None)), [""; 0]);
-        assert_eq!(names(held.insert((1, 5), span(5), None)), ["1"]);
-    }
-
-    #[test]
-    fn a_response_at_the_same_address_ends_the_call_before() {
-        let mut held = Held::default();
-        held.insert((1, 7), span(1), None);
-        assert_eq!(held.insert((1, 7), span(2), None), Some(span(1)));
-        assert_eq!(held.insert((2, 7), span(3), None), None);
-        assert_eq!(names(held.remove_all(Some(1))), ["2"]);
-        assert_eq!(names(held.remove_all(None)), ["3"]);
-    }
-
-    #[test]
-    fn some_wait_for_a_while_only() {
-        let (mut held, now, later) = (Held::default(), 1_000, 2_000);
-        held.insert((1, 1), span(1), Some(later));
-        held.insert((1, 2), span(2), None);
-        held.insert((1, 3), span(3), Some(later));
-        assert_eq!(held.end((1, 3)), Some(span(3)));
-        assert_eq!(held.insert((1, 3), span(4), None), None);
-        assert_eq!(names(held.expired(now)), [""; 0]);
-        assert_eq!(names(held.expired(later)), ["1"]);
-        assert_eq!(names(held.remove_all(None)), ["2", "4"]);
-    }
-
-    #[test]
-    fn a_process_whose_ends_fit_no_span_is_not_waited_for() {
-        let mut held = Held::default();
-        for n in 0..u64::from(MAX_STRANGERS) {
-            assert_eq!(held.insert((1, n), span(n), None), None);
-            assert_eq!(held.end((1, n)), Some(span(n)));
-            assert_eq!(held.end((1, n)), None);
-        }
-        for n in 1..u64::from(MAX_STRANGERS) {
-            assert_eq!(held.end((1, n)), None);
-        }
-        assert_eq!(held.insert((1, 1), span(1), None), Some(span(1)));
-        assert_eq!(held.insert((2, 1), span(1), None), None);
-    }
-}
+#[path = "held_tests.rs"]
+mod tests;

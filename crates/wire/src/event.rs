@@ -71,7 +71,7 @@ pub struct HttpEvent {
     pub content: Content,
     /// Address of the error's type descriptor, 0 without an error.
     pub error_type: u64,
-    /// Address of the `http.Response`, 0 without one (client).
+    /// Address of the `http.Header` of the response, which copies of that share; 0 without one (client).
     pub response: u64,
     /// Address of the `http.Server` that served the request, 0 unknown (server).
     pub server: u64,
@@ -127,7 +127,7 @@ pub struct CallEndEvent {
     pub instance: u32,
     /// `CLOCK_MONOTONIC`, nanoseconds.
     pub end_ns: u64,
-    /// Address of the `http.Response` that answered its request.
+    /// Address of the `http.Header` of the response that answered its request.
     pub response: u64,
     /// Code, 0 for success; `None` where the caller wants no more, and the end may have been told.
     pub code: Option<u32>,

@@ -84,6 +84,11 @@ fn clients(context: &Context<'_, '_>, plan: &mut Plan, module: &str) {
     let Some((ends, failures)) = known.flatten() else {
         return plan.miss(Ability::HttpClient, "codes of calls by connect: no site found");
     };
+    let error = context.pointer_to(&format!("{module}.Error"));
+    let eof = context.binary.first_reference("io.(*LimitedReader).Read");
+    let (true, Some(eof)) = (error != 0, eof) else {
+        return plan.miss(Ability::HttpClient, "codes of calls by connect: no error found");
+    };
     let closed = CLIENTS.iter().filter_map(|conn| clients.closed(conn));
     for (name, site, found) in ends.into_iter().chain(closed) {
         plan.add_described(Probe::ConnectClientEnd, &name, site, found);
@@ -94,10 +99,8 @@ fn clients(context: &Context<'_, '_>, plan: &mut Plan, module: &str) {
     plan.call_ends = true;
     let connect = &mut plan.constants.connect;
     if connect.error == 0 {
-        connect.error = context.pointer_to(&format!("{module}.Error"));
+        *connect = raw::Connect { error, eof };
     }
-    let eof = context.binary.first_reference("io.(*LimitedReader).Read");
-    connect.eof = eof.unwrap_or_default();
 }
 
 /// A site with connect's own error in a slot: of the error's two words only the second is.
@@ -199,7 +202,7 @@ impl Clients<'_, '_, '_> {
                 ..self.site(CallSite::Ended)
             };
             let header = self.context.offset(&conn, &["responseHeader"]);
-            Some(match self.tested(&function, header) {
+            (of_conn.key_field != NONE).then(|| match self.tested(&function, header) {
                 Some(site) => vec![(site, in_register(of_conn))],
                 None => self.kept(&function, of_conn),
             })

@@ -152,6 +152,7 @@ fn client_offsets(context: &Context<'_, '_>, plan: &mut Plan) {
     constants.url_path = context.offset(URL, &["Path"]);
     constants.url_raw_path = context.offset(URL, &["RawPath"]);
     constants.response_status = context.offset(RESPONSE, &["StatusCode"]);
+    constants.response_header = context.offset(RESPONSE, &["Header"]);
     constants.response_content_length = context.offset(RESPONSE, &["ContentLength"]);
     constants.response_proto_major = context.offset(RESPONSE, &["ProtoMajor"]);
     constants.response_proto_minor = context.offset(RESPONSE, &["ProtoMinor"]);

@@ -354,7 +354,7 @@ pub struct Process {
     pub g_panic: u16,
     /// 1 where the content types of requests are told.
     pub typed: u16,
-    pub pad: [u16; 1],
+    pub response_header: u16,
     /// `net/http.Request`, and `ServerRequest` of Go 1.27's HTTP/2.
     pub requests: [Request; 2],
     /// net/http's own HTTP/2, and that of `golang.org/x/net`.
@@ -410,7 +410,7 @@ impl Process {
         alternate_response: NONE,
         g_panic: NONE,
         typed: 0,
-        pad: [0; 1],
+        response_header: NONE,
         requests: [Request::ABSENT; 2],
         http2: [Http2::ABSENT; 2],
         grpc: Grpc::ABSENT,

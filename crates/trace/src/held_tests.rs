@@ -1,0 +1,94 @@
+//! Tests of which calls are waited for, and for how long.
+
+use wire::Parent;
+
+use super::*;
+use crate::assemble::ProcessInfo;
+use crate::span::{Kind, Status};
+use crate::test_support::core;
+
+const SECOND: u64 = 1_000_000_000;
+
+fn call(n: u64) -> Call {
+    let (kind, process) = (Kind::Client, ProcessInfo::default());
+    let name = n.to_string();
+    let span = Span::new(&core(Parent::None), name, kind, Status::Unset, Vec::new(), &process, 0);
+    Call { span, answered_ns: 0 }
+}
+
+fn open(held: &mut Held, key: Key, n: u64) -> Option<Call> {
+    held.insert(key, call(n), GoesOn::Open)
+}
+
+fn names(spans: Vec<Span>) -> Vec<String> {
+    spans.into_iter().map(|span| span.name.into()).collect()
+}
+
+#[test]
+fn the_oldest_that_is_still_open_makes_room() {
+    let mut held = Held::default();
+    for n in 0..MAX_HELD as u64 + 1 {
+        assert_eq!(open(&mut held, (1, n), n), (n == MAX_HELD as u64).then(|| call(0)));
+    }
+    // Calls that come and go oust nobody.
+    assert!(held.end((1, 5), true).is_some());
+    for n in 0..3 * MAX_HELD as u64 {
+        assert_eq!(open(&mut held, (2, n), n), None);
+        assert_eq!(held.end((2, n), true), Some(call(n)));
+    }
+    assert_eq!(open(&mut held, (1, 0), 0), None);
+    assert_eq!(open(&mut held, (1, 5), 5), Some(call(1)));
+    assert_eq!((held.order.len(), held.until.len()), (MAX_HELD, MAX_HELD));
+}
+
+#[test]
+fn a_response_at_the_same_address_ends_the_call_before() {
+    let mut held = Held::default();
+    open(&mut held, (1, 7), 1);
+    assert_eq!(open(&mut held, (1, 7), 2), Some(call(1)));
+    assert_eq!(open(&mut held, (2, 7), 3), None);
+    assert_eq!(names(held.remove_all(Some(1))), ["2"]);
+    assert_eq!(names(held.remove_all(None)), ["3"]);
+}
+
+#[test]
+fn none_waits_for_ever() {
+    let mut held = Held::default();
+    for n in [1, 2] {
+        assert_eq!(held.insert((1, n), call(n), GoesOn::Failed), None);
+    }
+    open(&mut held, (1, 3), 3);
+    assert_eq!(held.end((1, 2), true), Some(call(2)));
+    // Ends have come by now, so that those who go on may do so for longer.
+    open(&mut held, (1, 2), 4);
+    assert_eq!(names(held.expired(SECOND - 1)), [""; 0]);
+    assert_eq!(names(held.expired(SECOND)), ["1"]);
+    assert_eq!(names(held.expired(60 * SECOND - 1)), [""; 0]);
+    assert_eq!(names(held.expired(60 * SECOND)), ["3"]);
+    assert_eq!(names(held.expired(3600 * SECOND - 1)), [""; 0]);
+    assert_eq!(names(held.expired(3600 * SECOND)), ["4"]);
+}
+
+#[test]
+fn a_process_whose_ends_fit_no_span_is_waited_for_now_and_then() {
+    let mut held = Held::default();
+    for n in 0..u64::from(MAX_STRANGERS) {
+        assert_eq!(open(&mut held, (1, n), n), None);
+        assert_eq!(held.end((1, n), true), Some(call(n)));
+        assert_eq!(held.end((1, n), true), None);
+    }
+    for _ in 0..2 * MAX_STRANGERS {
+        assert_eq!(held.end((1, 0), true), None);
+    }
+    for n in 0..10 {
+        assert_eq!(open(&mut held, (1, 2 * n), 1), Some(call(1)), "not waited for");
+        assert_eq!(open(&mut held, (1, 2 * n + 1), 2), None);
+        assert_eq!(held.end((1, 0), true), None);
+    }
+    assert_eq!(open(&mut held, (2, 1), 1), None, "of another process");
+    // One that fits is enough: there were streams that began before they were observed.
+    assert_eq!(held.end((1, 19), true), Some(call(2)));
+    for n in 0..10 {
+        assert_eq!(open(&mut held, (1, 100 + n), n), None);
+    }
+}
