@@ -67,8 +67,11 @@ static __always_inline long read_object(void *to, const u32 size, u64 from)
 
 	if (!bpf_probe_read_user(to, size, (void *)from))
 		return 0;
+	if (!head)
+		return -1;
+	/* Keeps clang from making one comparison of two, which the verifier does not follow. */
 	asm volatile("" : "+r"(head));
-	return head && head < size ? bpf_probe_read_user(to, head, (void *)from) : -1;
+	return head < size ? bpf_probe_read_user(to, head, (void *)from) : -1;
 }
 
 static __always_inline struct go_iface read_iface(u64 address)
