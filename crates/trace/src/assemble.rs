@@ -202,13 +202,11 @@ impl Assembler {
             guess_route(clusters, &mut span);
         }
         let span = self.with_tracestate(span);
-        let Some(how) = goes_on else {
-            // Where it lies no other response does any more.
-            if call_ends && event.response != 0 {
-                self.ousted.extend(self.held.remove(key).map(|call| call.span));
-            }
-            return Some(span);
-        };
+        if call_ends && event.response != 0 {
+            // Where it lies no other response does any more: that call was never ended.
+            self.ousted.extend(self.held.remove(key).map(|call| call.span));
+        }
+        let Some(how) = goes_on else { return Some(span) };
         let call = Call { span, answered_ns: event.span.end_ns };
         self.held.insert(key, call, how).map(|call| call.span)
     }

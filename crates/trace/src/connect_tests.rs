@@ -175,7 +175,8 @@ fn a_newer_response_at_its_address_ends_a_call() {
         assembler.on_event(wire::Event::Http(Box::new(event)), 0).map(|span| span.name)
     };
     assert_eq!(answered("/a.Shop/Sell"), None, "it goes on");
+    assert_eq!(answered("/a.Shop/Sell"), None, "so does this one");
     assert_eq!(answered("/else").as_deref(), Some("POST"));
     let ended: Vec<_> = assembler.tick(0).into_iter().map(|span| span.name).collect();
-    assert_eq!(ended, ["a.Shop/Sell"]);
+    assert_eq!(ended, ["a.Shop/Sell", "a.Shop/Sell"]);
 }

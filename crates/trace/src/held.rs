@@ -65,7 +65,8 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Keeps a call until it ends, or for a while; gives the one that must be told now instead.
+    /// Keeps a call, the first with its key, until it ends, or for a while; gives the one that must be
+    /// told now instead.
     pub(crate) fn insert(&mut self, key: Key, call: Call, how: GoesOn) -> Option<Call> {
         let ends = self.ends.get_mut(&key.0);
         let patience = match how {
@@ -74,15 +75,13 @@ impl Held {
             GoesOn::Open => UNKNOWN,
         };
         if let Some(ends) = ends.filter(|ends| ends.strangers >= MAX_STRANGERS) {
-            ends.strangers -= 1;
+            // One for its own end, which will be a stranger's, and one for the next call's sake.
+            ends.strangers -= 2;
             return Some(call);
         }
-        // Another response at the same address: the last one is gone, and its call was never ended.
-        let mut ousted = self.remove(key);
-        if self.calls.len() >= MAX_HELD {
-            let oldest = self.order.first_key_value().map(|(_, key)| *key);
-            ousted = oldest.and_then(|key| self.remove(key));
-        }
+        let full = self.calls.len() >= MAX_HELD;
+        let oldest = self.order.first_key_value().map(|(_, key)| *key).filter(|_| full);
+        let ousted = oldest.and_then(|key| self.remove(key));
         let (place, until) = (self.next, call.answered_ns.saturating_add(patience));
         self.next += 1;
         self.order.insert(place, key);

@@ -42,13 +42,13 @@ fn the_oldest_that_is_still_open_makes_room() {
 }
 
 #[test]
-fn a_response_at_the_same_address_ends_the_call_before() {
+fn what_a_process_leaves_open_is_told() {
     let mut held = Held::default();
-    open(&mut held, (1, 7), 1);
-    assert_eq!(open(&mut held, (1, 7), 2), Some(call(1)));
-    assert_eq!(open(&mut held, (2, 7), 3), None);
-    assert_eq!(names(held.remove_all(Some(1))), ["2"]);
-    assert_eq!(names(held.remove_all(None)), ["3"]);
+    for (key, n) in [((1, 7), 1), ((2, 7), 2), ((1, 6), 3)] {
+        assert_eq!(open(&mut held, key, n), None);
+    }
+    assert_eq!(names(held.remove_all(Some(1))), ["1", "3"]);
+    assert_eq!(names(held.remove_all(None)), ["2"]);
 }
 
 #[test]
@@ -82,6 +82,7 @@ fn a_process_whose_ends_fit_no_span_is_waited_for_now_and_then() {
     }
     for n in 0..10 {
         assert_eq!(open(&mut held, (1, 2 * n), 1), Some(call(1)), "not waited for");
+        assert_eq!(held.end((1, 2 * n), true), None);
         assert_eq!(open(&mut held, (1, 2 * n + 1), 2), None);
         assert_eq!(held.end((1, 0), true), None);
     }
