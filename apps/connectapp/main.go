@@ -5,11 +5,12 @@
 //
 // serves over HTTP/1 and HTTP/2 without TLS; the first line is "listening HOST:PORT". Its service is
 // gotap.v1.Shop. A GET of /call/PROTOCOL/TRANSPORT/METHOD makes a call of the backend: PROTOCOL is
-// connect, grpc or grpcweb, TRANSPORT h1, h2c or copied, which is h2c with responses that were copied, and
-// METHOD buy, list, chat or, with the library's later name, look, which is sent by GET. With ?say=error:N a Buy, or a List after its messages, fails
-// with the code of that number. A List with ?say=empty has no messages, with slow it takes a fifth of a
-// second, with wait the client cancels it, with stop it closes it after the first message, and with
-// leave it neither closes it nor reads on. It is answered with 200 and "ok" or "error: TEXT".
+// connect, grpc or grpcweb, TRANSPORT h1, h2c or copied, which is h2c with responses that were copied,
+// and METHOD buy, list, chat or, with the library's later name, look, which is sent by GET. With
+// ?say=error:N a Buy, or a List after its messages, fails with the code of that number. A List with
+// ?say=empty has no messages, with slow it takes a fifth of a second, with wait the client cancels it,
+// with stop it closes it after the first message, and with leave it neither closes it nor reads on. It
+// is answered with 200 and "ok" or "error: TEXT".
 package main
 
 import (

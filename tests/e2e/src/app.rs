@@ -54,9 +54,14 @@ impl App {
 
     /// Starts two: one, and its backend.
     pub fn start_pair(program: &Path) -> Result<(Self, Self)> {
+        Self::start_pair_with(program, &[])
+    }
+
+    /// The same, the first with these variables.
+    pub fn start_pair_with(program: &Path, environment: &[(&str, &str)]) -> Result<(Self, Self)> {
         let backend = Self::start(program)?;
         let url = format!("http://{}", backend.address);
-        Ok((Self::start_with(program, &["-backend", &url], &[])?, backend))
+        Ok((Self::start_with(program, &["-backend", &url], environment)?, backend))
     }
 
     /// Starts an executable with these arguments and variables.

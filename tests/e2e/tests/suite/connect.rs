@@ -1,7 +1,7 @@
 //! Calls by connect: each is the one span of its HTTP request, on both sides, in each of its protocols,
 //! with the library's oldest and newest versions.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use gotap_e2e::{App, Gotap, Span, can_trace};
@@ -31,6 +31,14 @@ struct Observed {
 }
 
 impl Observed {
+    /// Starts a service and its backend, and observes both.
+    fn start(program: &Path) -> Result<Self> {
+        let (app, backend) = App::start_pair(program)?;
+        let pids = [app.pid().to_string(), backend.pid().to_string()];
+        let gotap = Gotap::trace_what("all", &["--pid", &pids[0], "--pid", &pids[1]])?;
+        Ok(Self { app, backend, gotap })
+    }
+
     /// Lets the service make a call; gives the client's span and the backend's.
     fn call(&self, path: &str, answer: &str) -> Result<[Span; 2]> {
         let before = self.gotap.spans()?.len();
@@ -70,10 +78,7 @@ fn with_each(test: impl Fn(&Observed, Option<&str>) -> Result<()>) -> Result<()>
     for (dependencies, minor) in BUILDS {
         let version = Version::of(minor);
         let result = build(dependencies, version).and_then(|program| {
-            let (app, backend) = App::start_pair(&program)?;
-            let pids = [app.pid().to_string(), backend.pid().to_string()];
-            let gotap = Gotap::trace_what("all", &["--pid", &pids[0], "--pid", &pids[1]])?;
-            let observed = Observed { app, backend, gotap };
+            let observed = Observed::start(&program)?;
             test(&observed, dependencies)?;
             let ended = observed.gotap.stop()?;
             ensure!(ended.summary.dropped.is_empty(), "{:?}", ended.summary);
@@ -247,9 +252,7 @@ fn open_streams_are_told_when_their_process_ends() -> Result<()> {
         return Ok(());
     }
     let program = build(None, Version::of(27))?;
-    let (app, backend) = App::start_pair(&program)?;
-    let pids = [app.pid().to_string(), backend.pid().to_string()];
-    let gotap = Gotap::trace_what("all", &["--pid", &pids[0], "--pid", &pids[1]])?;
+    let Observed { app, backend: _backend, gotap } = Observed::start(&program)?;
     app.get("/call/grpc/h2c/list?say=leave", &[])?;
     gotap.wait_for_spans(1)?;
     drop(app);

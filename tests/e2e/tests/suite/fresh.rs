@@ -19,9 +19,7 @@ fn objects_that_end_in_untouched_memory_are_read() -> Result<()> {
     }
     for version in [Version::NEWEST, Version::of(24), Version::of(21)] {
         let program = App::build(version, Mode::Plain)?;
-        let backend = App::start(&program)?;
-        let url = format!("http://{}", backend.address);
-        let app = App::start_with(&program, &["-backend", &url], &[("GOGC", "off")])?;
+        let (app, _backend) = App::start_pair_with(&program, &[("GOGC", "off")])?;
         let gotap = Gotap::trace_pid(app.pid())?;
         send(&app)?;
         gotap.wait_for_spans(2 * REQUESTS)?;

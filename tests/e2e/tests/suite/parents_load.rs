@@ -70,9 +70,7 @@ fn many_processors_hide_no_parent() -> Result<()> {
 }
 
 pub fn observe(program: &Path, environment: &[(&str, &str)]) -> Result<()> {
-    let backend = App::start(program)?;
-    let url = format!("http://{}", backend.address);
-    let app = App::start_with(program, &["-backend", &url], environment)?;
+    let (app, _backend) = App::start_pair_with(program, environment)?;
     let gotap = Gotap::trace_pid(app.pid())?;
     // Distinguishes runs, should spans of another one ever show up.
     let run = now();
