@@ -70,19 +70,6 @@ static __always_inline u32 way_to_write(struct context_tags *tags, u64 context)
 	return way;
 }
 
-/*
- * Asks for what remember_context will find in no cache, so that it comes while other things are done:
- * a value that is read and not used is not waited for.
- */
-static __always_inline void expect_context(u64 context)
-{
-	u32 index = context_index(context);
-	struct context_tags *tags = bpf_map_lookup_elem(&context_tags, &index);
-
-	if (tags)
-		(void)*(volatile u32 *)&tags->order;
-}
-
 /* Remembers the context of a request that starts. */
 static __always_inline void remember_context(const struct gt_process *proc, u64 context, u64 mark,
 					     const struct server_state *state)

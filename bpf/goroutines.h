@@ -69,10 +69,8 @@ static __always_inline struct server_state *server_of(const struct gt_process *p
 static __always_inline struct server_state *serve(const struct gt_process *proc, u64 g, u64 goid)
 {
 	struct gt_key key = key_of(proc, g);
-	struct goroutine *noted = goroutine_slot(proc, goid);
-	/* Read first, as it is in no cache and comes while the entry is looked up. */
-	u64 before = noted ? *(volatile u64 *)&noted->goid : 0;
 	struct server_state *state = bpf_map_lookup_elem(&servers, &key);
+	struct goroutine *noted = goroutine_slot(proc, goid);
 
 	if (!goid) {
 		count_drop(GT_DROP_READ_FAULT);
@@ -88,7 +86,7 @@ static __always_inline struct server_state *serve(const struct gt_process *proc,
 		if (!state)
 			return NULL;
 	}
-	if (noted && before != goid) {
+	if (noted && noted->goid != goid) {
 		noted->goid = goid;
 		noted->g = g;
 	}

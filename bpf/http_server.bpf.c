@@ -118,7 +118,6 @@ static __noinline int begin_request(const struct gt_process *proc, struct server
 	state->parent_span_id = 0;
 	state->parent = GT_PARENT_NONE;
 	state->flags = 0;
-	expect_context(state->context);
 	if (state->rpc != RPC_IN_HTTP) {
 		new_ids(proc, state);
 		read_request_headers(proc, state);
