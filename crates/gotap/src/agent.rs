@@ -230,7 +230,7 @@ impl Agent {
     fn on_exit(&mut self, pid: u32) {
         self.waiting.remove(&pid);
         if let Some(observed) = self.observed.remove(&pid) {
-            self.session.bury(pid);
+            self.session.reap(pid);
             self.ended(pid, &observed, "ended");
         }
     }

@@ -7,11 +7,13 @@
 mod events;
 mod features;
 mod known;
+mod object;
 mod plan;
+mod reaper;
 mod session;
+mod singles;
 #[cfg(test)]
 mod stack_tests;
-mod undertaker;
 mod verifier;
 
 pub use events::{EventSource, Events};

@@ -7,27 +7,16 @@ use std::sync::Arc;
 
 use gobin::Site;
 use libbpf_rs::{
-    ErrorKind, Link, MapCore, MapFlags, MapHandle, Object, ObjectBuilder, OpenObject, ProgramMut,
-    UprobeMultiOpts,
+    ErrorKind, Link, MapCore, MapFlags, MapHandle, Object, ProgramMut, UprobeMultiOpts,
 };
 use wire::{Drop as DropReason, Probe};
 use zerocopy::IntoBytes;
 
 use crate::known::{Known, Maps};
-use crate::undertaker::{Entries, Remains, Undertaker};
-use crate::{Error, EventSource, Features, KernelVersion, Plan};
-
-pub(crate) static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gotap.bpf.o"));
-
-/// The one program that serves all sites of a process through uprobe_multi.
-const MULTI: &str = "go_site";
-/// The same that does nothing.
-const EMPTY: &str = "go_site_empty";
-
-/// Connections with a request that can be open at once, over all processes.
-const MAX_CONNECTIONS: u32 = 131_072;
-/// Types that are known over all processes, some hundreds in each.
-const MAX_TYPES: u32 = 524_288;
+use crate::object::{self, Programs};
+use crate::reaper::{Entries, Reaper, Remains, Sweep};
+use crate::singles::Singles;
+use crate::{Error, EventSource, Features, Plan};
 
 /// What the user can choose about probes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,11 +59,12 @@ impl Counters {
 /// nothing is pinned, and links go with their file descriptors.
 pub struct Session {
     object: Object,
+    singles: Singles,
     features: Features,
     multi: &'static str,
     attached: HashMap<u32, (Attached, Vec<Link>, Known)>,
     next_instance: u32,
-    undertaker: Undertaker,
+    reaper: Reaper,
     entries: Arc<Entries>,
     _tracepoints: Vec<Link>,
 }
@@ -92,8 +82,8 @@ impl Session {
             return Err(Error::NoBtf);
         }
         quiet_libbpf();
-        let multi = multi_program(options);
-        let open = open(features, options)?;
+        let multi = object::multi_program(options);
+        let open = object::open(features, &Programs::at_start(features, options))?;
         let mut object = open.load().map_err(Error::bpf("load BPF programs"))?;
         let mut tracepoints = Vec::new();
         for (name, point) in
@@ -110,15 +100,18 @@ impl Session {
             MapHandle::try_from(&map).map_err(Error::bpf(format!("open map {name}")))
         };
         let entries = Arc::new(Entries::new(handle("servers")?, handle("server_entries")?));
-        let undertaker = Undertaker::start(Arc::clone(&entries)).map_err(Error::Thread)?;
+        let swept = Arc::clone(&entries);
+        let sweep: Sweep = Arc::new(move |instances| swept.sweep(instances));
+        let reaper = Reaper::start(sweep).map_err(Error::Thread)?;
         let (attached, next_instance) = (HashMap::new(), 1);
         Ok(Self {
             object,
+            singles: Singles::default(),
             features,
             multi,
             attached,
             next_instance,
-            undertaker,
+            reaper,
             entries,
             _tracepoints: tracepoints,
         })
@@ -194,10 +187,14 @@ impl Session {
                 .map_err(Error::bpf(format!("attach to process {pid}")))?;
             return Ok(vec![link]);
         }
+        let probes: Vec<Probe> = plan.sites.iter().map(|planned| planned.probe).collect();
+        self.singles.load(&self.object, self.features, &probes)?;
         let mut links = Vec::new();
         for planned in &plan.sites {
             let what = format!("attach to {} in process {pid}", planned.function);
-            let link = program(&mut self.object, single_program(planned.probe))?
+            let link = self
+                .singles
+                .program(planned.probe)?
                 .attach_uprobe(false, signed, &path, offset(&planned.site))
                 .map_err(Error::bpf(what))?;
             links.push(link);
@@ -215,10 +212,10 @@ impl Session {
     }
 
     /// Forgets a process that has ended, without waiting for the kernel.
-    pub fn bury(&mut self, pid: u32) {
+    pub fn reap(&mut self, pid: u32) {
         if let Some((attached, links, known)) = self.attached.remove(&pid) {
             self.forget(pid, attached.instance, &known);
-            self.undertaker.bury(Remains { instance: attached.instance, links });
+            self.reaper.reap(Remains { instance: attached.instance, links });
         }
     }
 
@@ -233,7 +230,7 @@ impl Session {
                 scope.spawn(|| drop(links));
             }
         });
-        self.undertaker.finish();
+        self.reaper.finish();
     }
 
     /// Lets the programs look anew at what may change while a process runs: its processors. Gives
@@ -308,55 +305,6 @@ impl Session {
     }
 }
 
-/// The program for uprobe_multi that was asked for.
-fn multi_program(options: Options) -> &'static str {
-    if options.empty_probes { EMPTY } else { MULTI }
-}
-
-/// Opens the embedded object, with the programs and the map sizes that suit this kernel.
-pub(crate) fn open(features: Features, options: Options) -> Result<OpenObject, Error> {
-    let mut open = ObjectBuilder::default()
-        .name("gotap")
-        .and_then(|b| b.open_memory(OBJECT))
-        .map_err(Error::bpf("open BPF object"))?;
-    choose_programs(&mut open, features, multi_program(options));
-    size_maps(&mut open, features).map_err(Error::bpf("size maps"))?;
-    Ok(open)
-}
-
-/// Loads the programs that this kernel can attach, and no others.
-fn choose_programs(open: &mut OpenObject, features: Features, multi: &str) {
-    for mut program in open.progs_mut() {
-        let name = program.name().to_string_lossy().into_owned();
-        let wanted = match name.as_str() {
-            MULTI | EMPTY => features.uprobe_multi && name == multi,
-            single if single.starts_with("probe_") => !features.uprobe_multi,
-            _ => true,
-        };
-        program.set_autoload(wanted);
-    }
-}
-
-/// Where the kernel can allocate entries as they come, maps can be larger. Older
-/// ones warn of it in programs of this kind, so there the map stays preallocated.
-fn size_maps(open: &mut OpenObject, features: Features) -> libbpf_rs::Result<()> {
-    const BPF_F_NO_PREALLOC: u32 = 1;
-    if features.kernel < KernelVersion(6, 1, 0) {
-        return Ok(());
-    }
-    for mut map in open.maps_mut() {
-        let entries = match map.name().to_str() {
-            Some("servers") => MAX_CONNECTIONS,
-            Some("go_types") => MAX_TYPES,
-            Some("marks" | "sites") => map.max_entries(),
-            _ => continue,
-        };
-        map.set_map_flags(BPF_F_NO_PREALLOC)?;
-        map.set_max_entries(entries)?;
-    }
-    Ok(())
-}
-
 /// libbpf prints the verifier's whole log when a program is refused: only for whoever asks.
 fn quiet_libbpf() {
     if std::env::var_os("GOTAP_DEBUG").is_none() {
@@ -364,50 +312,11 @@ fn quiet_libbpf() {
     }
 }
 
-fn program<'o>(object: &'o mut Object, name: &str) -> Result<ProgramMut<'o>, Error> {
+pub(crate) fn program<'o>(object: &'o mut Object, name: &str) -> Result<ProgramMut<'o>, Error> {
     object.progs_mut().find(|p| p.name() == name).ok_or_else(|| missing("program", name))
 }
 
-fn missing(what: &str, name: &str) -> Error {
+pub(crate) fn missing(what: &str, name: &str) -> Error {
     let source = libbpf_rs::Error::from_raw_os_error(2);
     Error::Bpf { what: format!("{what} {name} in the embedded object"), source }
-}
-
-/// The program of one probe, where there is no uprobe_multi.
-fn single_program(probe: Probe) -> &'static str {
-    match probe {
-        Probe::HttpServerStart => "probe_server_start",
-        Probe::HttpServerFinish => "probe_server_finish",
-        Probe::HttpServerHijack => "probe_server_hijack",
-        Probe::HttpConnClose => "probe_conn_close",
-        Probe::HttpClientStart => "probe_client_start",
-        Probe::HttpClientDone => "probe_client_done",
-        Probe::HttpClientNoConn => "probe_client_no_conn",
-        Probe::HttpClientCtxDone => "probe_client_ctx_done",
-        Probe::NewGoroutine => "probe_new_goroutine",
-        Probe::HttpClientAlternate => "probe_client_alternate",
-        Probe::Http2ServerFinish => "probe_http2_finish",
-        Probe::Http2ServerPanic => "probe_http2_panic",
-        Probe::Http2StreamStart => "probe_http2_stream",
-        Probe::XnetServerStart => "probe_xnet_start",
-        Probe::XnetServerFinish => "probe_xnet_finish",
-        Probe::XnetServerPanic => "probe_xnet_panic",
-        Probe::XnetClientStart => "probe_xnet_client",
-        Probe::XnetClientDone => "probe_xnet_done",
-        Probe::GrpcServerStart => "probe_grpc_start",
-        Probe::GrpcServerStatus => "probe_grpc_status",
-        Probe::GrpcHandlerStatus => "probe_grpc_handler",
-        Probe::GrpcClientStart => "probe_grpc_client",
-        Probe::GrpcClientFinish => "probe_grpc_finish",
-        Probe::SqlStart => "probe_sql_start",
-        Probe::SqlEnd => "probe_sql_end",
-        Probe::RedisStart => "probe_redis_start",
-        Probe::RedisEnd => "probe_redis_end",
-        Probe::FasthttpServerStart => "probe_fasthttp_start",
-        Probe::FasthttpServerFinish => "probe_fasthttp_finish",
-        Probe::FasthttpServerHijack => "probe_fasthttp_hijack",
-        Probe::FasthttpConnClose => "probe_fasthttp_close",
-        Probe::ConnectServerEnd => "probe_connect_end",
-        Probe::ConnectClientEnd => "probe_connect_client",
-    }
 }

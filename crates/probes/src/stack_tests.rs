@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionIndex, SymbolKind};
 
-use crate::session::OBJECT;
+use crate::object::OBJECT;
 
 const STACK: u64 = 512;
 const STEP: u64 = 32;

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use libbpf_rs::PrintLevel;
 
-use crate::session::open;
-use crate::{Error, Features, Options};
+use crate::object::{Programs, open};
+use crate::{Error, Features};
 
 /// One program that the kernel accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub fn verify(features: Features) -> Result<Vec<Verified>, Refused> {
 
 fn load(features: Features, log_level: u32) -> Result<(), Error> {
     SAID.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    let mut open = open(features, Options::default())?;
+    let mut open = open(features, &Programs::all(features))?;
     open.progs_mut().for_each(|mut program| program.set_log_level(log_level));
     open.load().map(drop).map_err(Error::bpf("load BPF programs"))
 }
@@ -119,7 +119,7 @@ mod tests {
         // BPF_JMP | BPF_CALL, and the helper's number.
         const TAIL_CALL: (u8, i32) = (0x85, 12);
         let features = Features { btf: true, ..Features::probe() };
-        let open = open(features, Options::default()).unwrap();
+        let open = open(features, &Programs::all(features)).unwrap();
         // The empty program of the benchmark has no stack to speak of.
         let is_uprobe = |program: &OpenProgram<'_>| {
             let section = program.section().to_string_lossy();

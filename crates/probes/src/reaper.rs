@@ -18,27 +18,33 @@ pub(crate) struct Remains {
     pub(crate) links: Vec<Link>,
 }
 
+/// Forgets what the processes with these instance numbers served.
+pub(crate) type Sweep = Arc<dyn Fn(&[u32]) + Send + Sync>;
+
 /// A running thread.
-pub(crate) struct Undertaker {
+pub(crate) struct Reaper {
     remains: Option<SyncSender<Remains>>,
     thread: Option<JoinHandle<()>>,
+    sweep: Sweep,
 }
 
-impl Undertaker {
+impl Reaper {
     /// Starts the thread.
-    pub(crate) fn start(entries: Arc<Entries>) -> std::io::Result<Self> {
+    pub(crate) fn start(sweep: Sweep) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(WAITING);
+        let in_thread = Arc::clone(&sweep);
         let thread = std::thread::Builder::new()
             .name("gotap-detach".into())
-            .spawn(move || work(&receiver, &entries))?;
-        Ok(Self { remains: Some(sender), thread: Some(thread) })
+            .spawn(move || work(&receiver, &in_thread))?;
+        Ok(Self { remains: Some(sender), thread: Some(thread), sweep })
     }
 
-    /// Closes the links and forgets what the process served, soon.
-    pub(crate) fn bury(&self, remains: Remains) {
+    /// Closes the links and forgets what the process served: soon, or at once if the queue is full.
+    pub(crate) fn reap(&self, remains: Remains) {
         let sent = self.remains.as_ref().map(|sender| sender.try_send(remains));
         if let Some(Err(TrySendError::Full(remains) | TrySendError::Disconnected(remains))) = sent {
             drop(remains.links);
+            (self.sweep)(&[remains.instance]);
         }
     }
 
@@ -52,19 +58,19 @@ impl Undertaker {
     }
 }
 
-impl Drop for Undertaker {
+impl Drop for Reaper {
     fn drop(&mut self) {
         self.finish();
     }
 }
 
-fn work(remains: &Receiver<Remains>, entries: &Entries) {
+fn work(remains: &Receiver<Remains>, sweep: &Sweep) {
     while let Ok(first) = remains.recv() {
         // Going through the map is the same effort for one and for many.
         let all: Vec<Remains> = std::iter::once(first).chain(remains.try_iter()).collect();
         let instances: Vec<u32> = all.iter().map(|one| one.instance).collect();
         drop(all);
-        entries.sweep(&instances);
+        sweep(&instances);
     }
 }
 
@@ -101,5 +107,43 @@ impl Entries {
         let after = i64::from_ne_bytes(before).saturating_add_unsigned(removed as u64);
         // The index is within the array.
         let _ = counts.update(&key, &after.to_ne_bytes(), MapFlags::ANY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    /// Each process is swept once, also those that come while the queue is full.
+    #[test]
+    fn a_full_queue_loses_no_process() {
+        let (started, has_started) = channel();
+        let gate = Arc::new(Mutex::new(()));
+        let swept = Arc::new(Mutex::new(Vec::new()));
+        let sweep: Sweep = {
+            let (gate, swept) = (Arc::clone(&gate), Arc::clone(&swept));
+            Arc::new(move |instances: &[u32]| {
+                if std::thread::current().name() == Some("gotap-detach") {
+                    started.send(()).unwrap();
+                    drop(gate.lock().unwrap());
+                }
+                swept.lock().unwrap().extend_from_slice(instances);
+            })
+        };
+        let mut reaper = Reaper::start(sweep).unwrap();
+        let closed = gate.lock().unwrap();
+        let remains = |instance| Remains { instance, links: Vec::new() };
+        reaper.reap(remains(0));
+        has_started.recv().unwrap();
+        let last = u32::try_from(WAITING).unwrap() + 1;
+        (1..=last).for_each(|instance| reaper.reap(remains(instance)));
+        assert_eq!(*swept.lock().unwrap(), [last], "it found no room, and was swept at once");
+        drop(closed);
+        reaper.finish();
+        let mut swept = std::mem::take(&mut *swept.lock().unwrap());
+        swept.sort_unstable();
+        assert!(swept.iter().copied().eq(0..=last), "{swept:?}");
     }
 }
