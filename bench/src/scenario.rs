@@ -140,8 +140,8 @@ pub(crate) struct Run {
     pub(crate) expected_spans: u64,
     /// Traps per request, by probe.
     pub(crate) traps: BTreeMap<String, f64>,
-    /// What gotap said that it dropped.
-    pub(crate) dropped: String,
+    /// What gotap said that it lost, and how much of it was delivered.
+    pub(crate) lost: String,
 }
 
 /// What came of the load of one slice.
@@ -216,7 +216,7 @@ impl Contestant {
             spans: self.sink.settled(total * spans_each)?,
             expected_spans: total * spans_each,
             traps: traps(&said, (total * scenario.times) as f64),
-            dropped: said
+            lost: said
                 .iter()
                 .find_map(|l| Some(l.split("spans, ").nth(1)?.to_owned()))
                 .unwrap_or_default(),

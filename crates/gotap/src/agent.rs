@@ -1,6 +1,7 @@
 //! The verbs that observe until they are stopped: find processes, attach, follow starts and ends.
 
 mod sinks;
+mod summary;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -17,8 +18,9 @@ use trace::Assembler;
 use crate::cli::{Format, ProbeArgs, RunArgs, TraceCommand};
 use crate::config;
 use crate::inspect::{Inspector, NotATarget, Target};
-use crate::reader::{News, Order, Reader, ReaderCounts, Sink};
+use crate::reader::{News, Order, Reader, Sink};
 use crate::select::{self, Selection};
+use summary::Summary;
 
 /// How long after its start a process is asked whether it listens on a wanted port.
 const PORT_PATIENCE: Duration = Duration::from_secs(60);
@@ -41,13 +43,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let exporter = export::Exporter::start(&export, |sentence| say(&sentence))
         .map_err(|e| config::Invalid(e.to_string()))?;
     say(&format!("sending traces to {}", export.endpoint));
-    let (stats, sink) = sinks::Otlp::new(exporter);
+    let (delivery, sink) = sinks::Otlp::new(exporter);
     let features = features(!config.probes.uprobe_multi);
     let (name, assembler) = (config.service_name, assembler(config.http.cluster_paths));
     let agent = Agent::start(selection, options, features, name, assembler, Box::new(sink))?;
-    let summary = agent.observe()?;
-    say(&summary.traps);
-    say(&format!("{}; {}", summary.text, stats.text()));
+    let mut summary = agent.observe()?;
+    summary.delivery = Some(delivery.counts());
+    summary.lines(Format::Text).iter().for_each(|line| say(line));
     Ok(())
 }
 
@@ -73,9 +75,7 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
     let options = Options { exact_lineage, empty_probes };
     let (features, assembler) = (features(no_uprobe_multi), assembler(args.http.cluster_paths));
     let agent = Agent::start(selection, options, features, None, assembler, sink)?;
-    let summary = agent.observe()?;
-    say(&summary.traps);
-    say(&summary.text);
+    agent.observe()?.lines(args.format).iter().for_each(|line| say(line));
     Ok(())
 }
 
@@ -101,12 +101,6 @@ fn features(no_uprobe_multi: bool) -> Features {
 /// One line to the user, beside the output.
 fn say(sentence: &str) {
     eprintln!("gotap: {sentence}");
-}
-
-/// What is said at the end.
-struct Summary {
-    text: String,
-    traps: String,
 }
 
 /// An observed process.
@@ -340,32 +334,8 @@ impl Agent {
         self.session.detach_all();
         let counters = self.session.counters().unwrap_or_default();
         let counts = self.reader.stop();
-        Summary { text: summary(counts, &counters), traps: traps(&counters) }
+        Summary::new(counts, &counters)
     }
-}
-
-/// What was seen and what was lost, by reason.
-fn summary(counts: ReaderCounts, counters: &probes::Counters) -> String {
-    let kernel = counters.drops.iter().map(|(reason, n)| (reason.label(), *n));
-    let reader = [("undecodable", counts.undecodable), ("unknown_process", counts.unknown_process)];
-    let lost: Vec<String> = kernel
-        .chain(reader)
-        .filter(|(_, n)| *n > 0)
-        .map(|(reason, n)| format!("{reason} {n}"))
-        .collect();
-    let seen = count(usize::try_from(counts.spans).unwrap_or(usize::MAX), "span", "spans");
-    if lost.is_empty() {
-        format!("{seen}, none dropped")
-    } else {
-        format!("{seen}, dropped: {}", lost.join(", "))
-    }
-}
-
-/// How often the targets were trapped, by probe.
-fn traps(counters: &probes::Counters) -> String {
-    let hits = counters.hits.iter().filter(|(_, n)| *n > 0);
-    let hits: Vec<String> = hits.map(|(probe, n)| format!("{} {n}", probe.label())).collect();
-    if hits.is_empty() { "no traps".into() } else { format!("traps: {}", hits.join(", ")) }
 }
 
 fn count(n: usize, one: &str, many: &str) -> String {

@@ -8,6 +8,7 @@ use anyhow::Result;
 use export::Exporter;
 use trace::{Span, Value};
 
+use super::summary::Delivery;
 use crate::output::{json_line, text};
 use crate::reader::Sink;
 
@@ -112,10 +113,10 @@ impl Sink for Only {
 
 /// Final counts of the exporter, once it has stopped.
 #[derive(Clone, Default)]
-pub(super) struct Delivered(Arc<Mutex<String>>);
+pub(super) struct Delivered(Arc<Mutex<Delivery>>);
 
 impl Delivered {
-    pub(super) fn text(&self) -> String {
+    pub(super) fn counts(&self) -> Delivery {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -146,9 +147,8 @@ impl Sink for Otlp {
 
     fn finish(self: Box<Self>, patience: Duration) {
         let stats = self.exporter.shutdown(patience);
-        let lost = stats.lost().into_iter().filter(|(_, n)| *n > 0);
-        let lost: String = lost.map(|(reason, n)| format!(", {reason} {n}")).collect();
-        let text = format!("{} delivered{lost}", stats.exported());
-        *self.delivered.0.lock().unwrap_or_else(PoisonError::into_inner) = text;
+        let not = stats.lost().into_iter().filter(|(_, n)| *n > 0).collect();
+        let delivery = Delivery { delivered: stats.exported(), not };
+        *self.delivered.0.lock().unwrap_or_else(PoisonError::into_inner) = delivery;
     }
 }

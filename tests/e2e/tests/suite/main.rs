@@ -41,3 +41,4 @@ mod routes;
 mod sql;
 mod torn;
 mod versions;
+mod words;

@@ -117,6 +117,8 @@ fn goroutines_too_deep_to_be_followed_are_counted() -> Result<()> {
     ensure!(clients.len() == 1 && clients[0].parent == "none", "{clients:#?}");
     let dropped = ended.summary.dropped;
     ensure!(dropped.get("lineage_lost") == Some(&1) && dropped.len() == 1, "{dropped:?}");
+    // The span is there: it is not lost.
+    ensure!(ended.summary.incomplete == dropped, "{:?}", ended.stderr);
     Ok(())
 }
 

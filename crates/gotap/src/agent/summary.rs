@@ -1,0 +1,248 @@
+//! What is said at the end: how often the programs were trapped, how many spans there are, and what
+//! was counted beside them, grouped by what it means to whoever reads the spans. Text for people, in
+//! which each count has its name, or one line of JSON for programs. Not here: counting.
+
+use probes::Counters;
+use serde_json::{Map, Value, json};
+use wire::Drop;
+
+use super::count;
+use crate::cli::Format;
+use crate::reader::ReaderCounts;
+
+/// What a count means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Group {
+    /// Something happened and has no span.
+    Lost,
+    /// There is a span, which may lack something.
+    Incomplete,
+    /// It began before the probes were in: no span could be made of it.
+    AtAttach,
+    /// Starts and ends of processes that were found later, in `/proc`.
+    Processes,
+}
+
+impl Group {
+    const ALL: [Group; 4] = [Group::Incomplete, Group::AtAttach, Group::Processes, Group::Lost];
+
+    /// What stands before its counts.
+    fn heading(self) -> &'static str {
+        match self {
+            Group::Lost => "lost",
+            Group::Incomplete => "incomplete spans",
+            Group::AtAttach => "under way at attach",
+            Group::Processes => "starts and ends of processes seen late",
+        }
+    }
+
+    /// Its key in JSON.
+    fn key(self) -> &'static str {
+        match self {
+            Group::Lost => "lost",
+            Group::Incomplete => "incomplete",
+            Group::AtAttach => "at_attach",
+            Group::Processes => "processes",
+        }
+    }
+}
+
+/// The group of a reason, and its words, which have neither commas nor parentheses nor semicolons:
+/// the line stays readable for programs.
+fn meaning(reason: Drop) -> (Group, &'static str) {
+    match reason {
+        Drop::RingFull => (Group::Lost, "the event buffer was full"),
+        Drop::ServerMapFull => (Group::Lost, "too many requests were served at once"),
+        Drop::ClientMapFull => (Group::Lost, "too many calls were made at once"),
+        Drop::StartUnseen => (Group::AtAttach, "had begun before gotap attached: no span"),
+        Drop::ServerUnfinished => (Group::Lost, "the end of a served request was not seen"),
+        Drop::ClientUnfinished => (Group::Lost, "the end of a call was not seen"),
+        Drop::ProtocolUnsupported => (Group::Lost, "gotap does not know the protocol"),
+        Drop::LifecycleFull => (Group::Processes, "the event buffer was full"),
+        Drop::ReadFault => (Group::Lost, "the program's memory could not be read"),
+        Drop::LineageLost => (Group::Incomplete, "may lack a parent"),
+        Drop::TraceparentInvalid => (Group::Incomplete, "came with a malformed traceparent"),
+        Drop::HeadersUnseen => (Group::Incomplete, "had too many headers: may lack a parent"),
+        Drop::ProcessorsUnseen => (Group::Incomplete, "GOMAXPROCS is too high: may lack a parent"),
+    }
+}
+
+/// What was counted for one reason.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    group: Group,
+    label: &'static str,
+    words: &'static str,
+    n: u64,
+}
+
+impl Counted {
+    fn text(&self) -> String {
+        format!("{} {} ({})", self.label, self.n, self.words)
+    }
+}
+
+/// What became of the spans that were to be sent.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Delivery {
+    pub(super) delivered: u64,
+    /// The others, by reason.
+    pub(super) not: Vec<(&'static str, u64)>,
+}
+
+/// All counts at the end.
+#[derive(Debug, Clone)]
+pub(super) struct Summary {
+    spans: u64,
+    counted: Vec<Counted>,
+    traps: Vec<(&'static str, u64)>,
+    /// `None` where nothing is sent.
+    pub(super) delivery: Option<Delivery>,
+}
+
+impl Summary {
+    pub(super) fn new(reader: ReaderCounts, counters: &Counters) -> Self {
+        let kernel = counters.drops.iter().map(|(reason, n)| {
+            let (group, words) = meaning(*reason);
+            Counted { group, label: reason.label(), words, n: *n }
+        });
+        let lost = |label, words, n| Counted { group: Group::Lost, label, words, n };
+        let reader_losses = [
+            lost("undecodable", "the event could not be read", reader.undecodable),
+            lost("unknown_process", "nothing is known of the process", reader.unknown_process),
+        ];
+        let traps = counters.hits.iter().filter(|(_, n)| *n > 0);
+        Self {
+            spans: reader.spans,
+            counted: kernel.chain(reader_losses).filter(|counted| counted.n > 0).collect(),
+            traps: traps.map(|(probe, n)| (probe.label(), *n)).collect(),
+            delivery: None,
+        }
+    }
+
+    /// The lines to print.
+    pub(super) fn lines(&self, format: Format) -> Vec<String> {
+        match format {
+            Format::Text => self.text(),
+            Format::Json => vec![format!("summary {}", self.json())],
+        }
+    }
+
+    fn of(&self, group: Group) -> impl Iterator<Item = &Counted> {
+        self.counted.iter().filter(move |counted| counted.group == group)
+    }
+
+    /// A line for each group that has counts; the spans and the losses are the last one.
+    fn text(&self) -> Vec<String> {
+        let mut lines = vec![match self.traps.as_slice() {
+            [] => "no traps".to_owned(),
+            traps => format!("traps: {}", pairs(traps)),
+        }];
+        let mut last = count(usize::try_from(self.spans).unwrap_or(usize::MAX), "span", "spans");
+        for group in Group::ALL {
+            let list: Vec<String> = self.of(group).map(Counted::text).collect();
+            let (heading, list) = (group.heading(), list.join(", "));
+            match (group, list.is_empty()) {
+                (Group::Lost, true) => last.push_str(", none lost"),
+                (Group::Lost, false) => last.push_str(&format!(", {heading}: {list}")),
+                (_, true) => {}
+                (_, false) => lines.push(format!("{heading}: {list}")),
+            }
+        }
+        if let Some(Delivery { delivered, not }) = &self.delivery {
+            last.push_str(&format!("; {delivered} delivered"));
+            if !not.is_empty() {
+                last.push_str(&format!(", not delivered: {}", pairs(not)));
+            }
+        }
+        lines.push(last);
+        lines
+    }
+
+    fn json(&self) -> Value {
+        let object = |pairs: &[(&str, u64)]| {
+            let pairs = pairs.iter().map(|(label, n)| ((*label).to_owned(), json!(n)));
+            Value::Object(pairs.collect::<Map<_, _>>())
+        };
+        let mut all = Map::new();
+        all.insert("spans".into(), json!(self.spans));
+        for group in Group::ALL {
+            let counts: Vec<_> = self.of(group).map(|c| (c.label, c.n)).collect();
+            all.insert(group.key().into(), object(&counts));
+        }
+        all.insert("traps".into(), object(&self.traps));
+        if let Some(Delivery { delivered, not }) = &self.delivery {
+            all.insert("delivered".into(), json!(delivered));
+            all.insert("not_delivered".into(), object(not));
+        }
+        Value::Object(all)
+    }
+}
+
+fn pairs(list: &[(&'static str, u64)]) -> String {
+    list.iter().map(|(label, n)| format!("{label} {n}")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::Probe;
+
+    use super::*;
+
+    fn summary(drops: &[(Drop, u64)]) -> Summary {
+        let hits = vec![(Probe::HttpServerStart, 7), (Probe::HttpServerFinish, 0)];
+        let counters = Counters { hits, drops: drops.to_vec() };
+        Summary::new(ReaderCounts { spans: 5279, ..ReaderCounts::default() }, &counters)
+    }
+
+    #[test]
+    fn only_what_is_lost_is_called_lost() {
+        let said = summary(&[(Drop::StartUnseen, 38), (Drop::LineageLost, 238)]);
+        let lines = said.lines(Format::Text);
+        assert_eq!(
+            lines,
+            [
+                "traps: http_server_start 7",
+                "incomplete spans: lineage_lost 238 (may lack a parent)",
+                "under way at attach: start_unseen 38 (had begun before gotap attached: no span)",
+                "5279 spans, none lost",
+            ]
+        );
+        let mut said = summary(&[(Drop::RingFull, 2), (Drop::ReadFault, 0)]);
+        said.delivery = Some(Delivery { delivered: 9, not: vec![("export_rejected", 1)] });
+        let last = said.lines(Format::Text).pop().unwrap();
+        assert_eq!(
+            last,
+            "5279 spans, lost: ring_full 2 (the event buffer was full); \
+             9 delivered, not delivered: export_rejected 1"
+        );
+    }
+
+    #[test]
+    fn programs_get_the_groups_as_json() {
+        let mut said = summary(&[(Drop::RingFull, 2), (Drop::LineageLost, 1)]);
+        said.delivery = Some(Delivery { delivered: 9, not: vec![("export_rejected", 1)] });
+        let lines = said.lines(Format::Json);
+        let [line] = lines.as_slice() else { panic!("{lines:?}") };
+        let value: Value = serde_json::from_str(line.strip_prefix("summary ").unwrap()).unwrap();
+        let expected = json!({
+            "spans": 5279,
+            "lost": {"ring_full": 2},
+            "incomplete": {"lineage_lost": 1},
+            "at_attach": {},
+            "processes": {},
+            "traps": {"http_server_start": 7},
+            "delivered": 9,
+            "not_delivered": {"export_rejected": 1},
+        });
+        assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn words_do_not_look_like_separators() {
+        for reason in Drop::ALL {
+            let (_, words) = meaning(*reason);
+            assert!(!words.contains([',', '(', ')', ';']), "{words}");
+        }
+    }
+}
