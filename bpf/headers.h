@@ -27,6 +27,7 @@ enum slots {
 	SLOTS_PAIRS = 0, /* control word, then key and element by turns: Go 1.24 to 1.26 */
 	SLOTS_SPLIT = 1, /* control word, eight keys, eight elements: Go 1.27 */
 	SLOTS_BUCKET = 2, /* the same with eight top hashes ahead: before Go 1.24 */
+	SLOTS_UNKNOWN = 3, /* no entry can be found */
 };
 
 /*
@@ -224,11 +225,6 @@ static __always_inline struct go_string first_value(u64 elem)
 	return values ? read_string(values, 0) : (struct go_string){};
 }
 
-static __always_inline u32 header_slots(const struct gt_process *proc)
-{
-	return proc->is_swiss ? proc->map_slots : SLOTS_BUCKET;
-}
-
 /*
  * Finds the headers that matter in `map`, an http.Header, or gRPC's metadata, whose user agent is not
  * told. Large maps are looked at in part.
@@ -236,6 +232,7 @@ static __always_inline u32 header_slots(const struct gt_process *proc)
 static __always_inline void scan_headers(const struct gt_process *proc, u64 map, bool metadata,
 					 struct found_headers *out)
 {
+	bool is_swiss = proc->map_slots != SLOTS_BUCKET;
 	struct header_elems elems = {};
 	/*
 	 * Both kinds of map start with their number of entries and have four words that matter:
@@ -245,11 +242,15 @@ static __always_inline void scan_headers(const struct gt_process *proc, u64 map,
 
 	if (!map || read_object(head, sizeof(head), map) || !head[0])
 		return;
-	/* Where there is but one group, a state would be found beside the parent. */
-	if (metadata && !head[3] && (proc->is_swiss || !(head[1] >> 8 & 31)) &&
-	    !may_have_parent(head[2], header_slots(proc)))
+	if (proc->map_slots == SLOTS_UNKNOWN) {
+		count_drop(GT_DROP_MAP_LAYOUT_UNKNOWN);
 		return;
-	if (proc->is_swiss) {
+	}
+	/* Where there is but one group, a state would be found beside the parent. */
+	if (metadata && !head[3] && (is_swiss || !(head[1] >> 8 & 31)) &&
+	    !may_have_parent(head[2], proc->map_slots))
+		return;
+	if (is_swiss) {
 		scan_swiss(proc, head[2], head[3], &elems);
 	} else {
 		u64 buckets = 1ULL << ((head[1] >> 8) & 31);

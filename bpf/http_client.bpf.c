@@ -85,7 +85,7 @@ static __noinline int http_call_join(const struct gt_process *proc, u64 goid,
 	state->flags = 0;
 	if (proc->typed)
 		state->flags = content_of(call_u64(state, proc->requests[0].header),
-					  header_slots(proc), proc->map_group_size);
+					  proc->map_slots, proc->map_group_size);
 	state->phase = CLIENT_ACTIVE;
 	return 0;
 }

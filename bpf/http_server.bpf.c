@@ -124,7 +124,7 @@ static __noinline int begin_request(const struct gt_process *proc, struct server
 	}
 	/* Not in there: functions that call each other have 512 bytes of stack in all. */
 	if (proc->typed && state->rpc == RPC_NONE && !state->fast)
-		state->flags |= content_of(state->headers, header_slots(proc),
+		state->flags |= content_of(state->headers, proc->map_slots,
 					   proc->map_group_size);
 	note_goids(proc, state);
 	if (state->context)

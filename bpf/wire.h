@@ -67,7 +67,8 @@ enum gt_drop {
 	GT_DROP_TRACEPARENT_INVALID = 10,
 	GT_DROP_HEADERS_UNSEEN = 11,
 	GT_DROP_PROCESSORS_UNSEEN = 12,
-	GT_DROP_COUNT = 13,
+	GT_DROP_MAP_LAYOUT_UNKNOWN = 13,
+	GT_DROP_COUNT = 14,
 };
 
 enum gt_event_kind {
@@ -472,9 +473,9 @@ struct gt_process {
 	__u16 new_g_register; /* x86 register number that holds the new g */
 	__u16 no_conn_error; /* stack offset of the error, GT_NONE: in its register */
 	__u16 no_conn_error_data; /* the same for the error's data word */
-	__u16 is_swiss; /* maps are Swiss tables */
-	__u16 map_group_size;
 	__u16 map_slots; /* how eight entries of a header map lie together: headers.h */
+	__u16 map_group_size; /* bytes of a group of a Swiss table */
+	__u16 pad;
 	__u16 pattern_str;
 	__u16 resp_written, resp_status;
 	__u16 url_scheme, url_host, url_path, url_raw_path;

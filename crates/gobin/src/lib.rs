@@ -36,7 +36,7 @@ pub use error::Error;
 pub use lines::{Frame, Lines};
 pub use moduledata::Moduledata;
 pub use pclntab::{Function, Pclntab};
-pub use rtype::{Field, Kind, MapShape, Shape, ShapeField, Shapes, SwissMap, Type, Types};
+pub use rtype::{Field, Kind, MapShape, MapType, Shape, ShapeField, Shapes, SwissMap, Type, Types};
 
 use code::{Found, amd64, arm64, calls, errors, returns, rows};
 

@@ -5,6 +5,7 @@
 //! never listed all. Source of the layouts: Go's `internal/abi/type.go` (before 1.20
 //! `runtime/type.go`), 1.18 to 1.27.
 
+mod maps;
 mod pointers;
 mod shapes;
 
@@ -16,6 +17,7 @@ use crate::bytes::{i32_at, u32_at, u64_at, varint_at};
 use crate::elf::Image;
 use crate::moduledata::Moduledata;
 
+pub use maps::{MapType, SwissMap};
 pub use shapes::{MapShape, Shape, ShapeField, Shapes};
 
 /// Size of the common part of every descriptor.
@@ -27,6 +29,7 @@ const MAX_NAME: usize = 4096;
 
 const TFLAG_UNCOMMON: u8 = 1;
 const TFLAG_EXTRA_STAR: u8 = 2;
+const TFLAG_NAMED: u8 = 4;
 
 /// Go's `abi.Kind`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,21 +140,6 @@ pub struct Field<'d> {
     pub embedded: bool,
 }
 
-/// Geometry of a `map[K]V` with Go 1.24's Swiss tables, from the map's own descriptor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SwissMap {
-    /// Bytes of a group: 8 control bytes, then 8 slots.
-    pub group_size: u64,
-    /// Offset of the first key in a group.
-    pub keys_offset: u64,
-    /// Distance between keys.
-    pub key_stride: u64,
-    /// Offset of the first element in a group.
-    pub elems_offset: u64,
-    /// Distance between elements.
-    pub elem_stride: u64,
-}
-
 /// All types of a binary, by name.
 pub struct Types<'a, 'd> {
     image: &'a Image<'d>,
@@ -160,6 +148,8 @@ pub struct Types<'a, 'd> {
     minor: GoMinor,
     /// Named structs by import path and name.
     structs: HashMap<String, u64>,
+    /// Maps, named or not.
+    maps: Vec<u64>,
     /// Pointers that have methods, by what they point to; filled when first asked for.
     pointers: OnceCell<HashMap<u64, u64>>,
 }
@@ -174,28 +164,34 @@ impl<'a, 'd> Types<'a, 'd> {
             region: &tail[..len.min(tail.len())],
             minor: minor.unwrap_or(GoMinor::NEWEST_KNOWN),
             structs: HashMap::new(),
+            maps: Vec::new(),
             pointers: OnceCell::new(),
         };
-        types.structs = types.index_structs();
+        (types.structs, types.maps) = types.index();
         types
     }
 
-    fn index_structs(&self) -> HashMap<String, u64> {
-        let mut out = HashMap::new();
+    fn index(&self) -> (HashMap<String, u64>, Vec<u64>) {
+        let (mut out, mut maps) = (HashMap::new(), Vec::new());
         // Names cannot be longer than the region, unless damaged descriptors share them.
         let mut room = self.region.len();
         for at in (0..self.region.len().saturating_sub(80)).step_by(8) {
             // Cheap look at the kind byte before anything is decoded.
-            if self.region[at + 23] & 31 != Kind::Struct as u8 {
+            let kind = self.region[at + 23] & 31;
+            if kind != Kind::Struct as u8 && kind != Kind::Map as u8 {
                 continue;
             }
             let Some(typ) = self.at(self.base + at as u64) else { continue };
+            if typ.kind == Kind::Map {
+                maps.push(typ.vaddr);
+                continue;
+            }
             let Some(package) = self.package(&typ) else { continue };
             let Some(left) = room.checked_sub(typ.name.len() + package.len()) else { break };
             room = left;
             out.entry(qualified(package, typ.name)).or_insert(typ.vaddr);
         }
-        out
+        (out, maps)
     }
 
     /// The descriptor at `vaddr`, when what stands there can be one.
@@ -283,32 +279,6 @@ impl<'a, 'd> Types<'a, 'd> {
         self.at(self.fields(&typ).into_iter().find(|f| f.name == field)?.typ)
     }
 
-    /// Geometry of a Swiss map type; `None` before Go 1.24 or for other kinds.
-    pub fn swiss_map(&self, typ: &Type<'_>) -> Option<SwissMap> {
-        if typ.kind != Kind::Map || self.minor < GoMinor(24) {
-            return None;
-        }
-        let data = self.image.tail(typ.vaddr.checked_add(COMMON + 32)?)?;
-        let word = |i: usize| u64_at(data, 8 * i);
-        if self.minor >= GoMinor(27) {
-            return Some(SwissMap {
-                group_size: word(0)?,
-                keys_offset: word(1)?,
-                key_stride: word(2)?,
-                elems_offset: word(3)?,
-                elem_stride: word(4)?,
-            });
-        }
-        let (group_size, slot, elem) = (word(0)?, word(1)?, word(2)?);
-        Some(SwissMap {
-            group_size,
-            keys_offset: 8,
-            key_stride: slot,
-            elems_offset: 8u64.checked_add(elem)?,
-            elem_stride: slot,
-        })
-    }
-
     /// All types that have methods called `names`, pointer types included. Scans the region.
     pub fn with_methods(&self, names: &[&str]) -> Vec<Type<'d>> {
         // Each method takes 16 bytes of the region, unless damaged descriptors share many.
@@ -323,7 +293,7 @@ impl<'a, 'd> Types<'a, 'd> {
 
     fn has_methods(&self, typ: &Type<'_>, names: &[&str], room: &mut usize) -> Option<bool> {
         let at = usize::try_from(typ.vaddr - self.base + COMMON).ok()?
-            + usize::try_from(typ.kind.extra(self.minor)).ok()?;
+            + usize::try_from(self.extra(typ)).ok()?;
         let count = u32_at(self.region, at + 4)? & 0xffff;
         let first = at.checked_add(u32_at(self.region, at + 8)? as usize)?;
         let mut found = 0;
@@ -334,6 +304,13 @@ impl<'a, 'd> Types<'a, 'd> {
             found += usize::from(names.contains(&name));
         }
         Some(found == names.len())
+    }
+
+    /// Bytes between the common part of a descriptor and the uncommon one.
+    fn extra(&self, typ: &Type<'_>) -> u64 {
+        let has_buckets = typ.kind == Kind::Map && self.has_buckets(typ.vaddr);
+        // Such a descriptor is the same with all versions.
+        typ.kind.extra(if has_buckets { GoMinor::OLDEST } else { self.minor })
     }
 
     /// What a pointer type points to.
@@ -349,7 +326,7 @@ impl<'a, 'd> Types<'a, 'd> {
         if typ.tflag & TFLAG_UNCOMMON == 0 {
             return None;
         }
-        let at = typ.vaddr - self.base + COMMON + typ.kind.extra(self.minor);
+        let at = typ.vaddr - self.base + COMMON + self.extra(typ);
         let offset = i32_at(self.region, usize::try_from(at).ok()?)?;
         Some(self.name_at(usize::try_from(offset).ok()?)?.0)
     }

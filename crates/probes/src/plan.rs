@@ -10,6 +10,7 @@ mod fasthttp;
 mod grpc;
 mod http;
 mod http2;
+mod maps;
 mod others;
 mod pgx;
 mod redis;
@@ -154,6 +155,7 @@ impl Plan {
         };
         let context = Context { binary, types: &types };
         runtime::plan(&context, &mut plan, options);
+        maps::plan(&context, &mut plan);
         // What they say comes first: it explains best why nothing is seen.
         others::plan(&context, &mut plan);
         fasthttp::plan(&context, &mut plan);

@@ -126,6 +126,9 @@ numbered! {
         /// A program with more processors (GOMAXPROCS) than are looked at, so that parents of work
         /// in goroutines may be missing; counted each time that they are looked up.
         ProcessorsUnseen = 12, "processors_unseen";
+        /// A request's headers were in a map of a layout that is not known, so that a traceparent may
+        /// be missed.
+        MapLayoutUnknown = 13, "map_layout_unknown";
     }
 }
 

@@ -206,6 +206,10 @@ pub enum Slots {
     Pairs = 0,
     /// All keys, then all elements: Go 1.27.
     Split = 1,
+    /// The same in buckets: before Go 1.24.
+    Bucket = 2,
+    /// It is not known how.
+    Unknown = 3,
 }
 
 /// Roles of [`Type`] (`enum gt_type_role`).

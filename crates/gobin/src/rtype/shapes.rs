@@ -6,15 +6,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{COMMON, Kind, SwissMap, Type, Types};
-use crate::buildinfo::GoMinor;
-use crate::bytes::u32_at;
 
 /// More types than this are not kept.
 const MAX_SHAPES: usize = 8192;
 /// Bytes of fields and their names that are kept; damaged descriptors may share them.
 const MAX_BYTES: usize = 1 << 22;
-/// Flags of a map before Go 1.24 whose keys or elements lie elsewhere.
-const INDIRECT: u32 = 3;
 
 /// The shapes of types, by the address of their descriptor in the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -151,11 +147,9 @@ impl Types<'_, '_> {
     }
 
     fn map_shape(&self, typ: &Type<'_>, key: u64, elem: u64) -> Option<MapShape> {
-        if self.minor >= GoMinor(24) {
+        if !self.has_buckets(typ.vaddr) {
             return Some(MapShape { key, elem, swiss: Some(self.swiss_map(typ)?) });
         }
-        // Key, element, bucket, hash function, then sizes and flags in two words of four bytes.
-        let flags = u32_at(self.image.tail(typ.vaddr.checked_add(COMMON + 36)?)?, 0)?;
-        (flags & INDIRECT == 0).then_some(MapShape { key, elem, swiss: None })
+        self.is_direct_map(typ).then_some(MapShape { key, elem, swiss: None })
     }
 }

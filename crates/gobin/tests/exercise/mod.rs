@@ -95,6 +95,9 @@ fn code(binary: &Binary<'_>) -> usize {
 fn types(binary: &Binary<'_>) -> usize {
     let types = binary.types();
     let mut answers = types.with_methods(&["Error"]).len() + binary.procedures().len();
+    for map in types.maps().take(SAMPLE) {
+        answers += usize::from(types.swiss_map(&map.map).is_some_and(|swiss| swiss.is_split()));
+    }
     for (name, typ) in types.structs().take(SAMPLE) {
         let fields = types.fields(&typ);
         answers += fields.len() + usize::from(types.find_struct(name) == Some(typ));

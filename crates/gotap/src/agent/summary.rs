@@ -64,6 +64,9 @@ fn meaning(reason: Drop) -> (Group, &'static str) {
         Drop::TraceparentInvalid => (Group::Incomplete, "came with a malformed traceparent"),
         Drop::HeadersUnseen => (Group::Incomplete, "had too many headers: may lack a parent"),
         Drop::ProcessorsUnseen => (Group::Incomplete, "GOMAXPROCS is too high: may lack a parent"),
+        Drop::MapLayoutUnknown => {
+            (Group::Incomplete, "maps of this Go are not known: may lack a parent")
+        }
     }
 }
 

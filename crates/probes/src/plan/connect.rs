@@ -10,7 +10,7 @@ use wire::raw::{self, NO_REGISTER, NONE};
 use wire::{CallSite, Probe};
 
 use super::sql::WORDS;
-use super::{Ability, Context, Plan};
+use super::{Ability, Context, Plan, maps};
 
 /// By its names, the newest first.
 const MODULES: [&str; 2] = ["connectrpc.com/connect", "github.com/bufbuild/connect-go"];
@@ -42,6 +42,10 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     let has_requests =
         [Ability::HttpServer, Ability::HttpClient].iter().any(|a| plan.abilities.contains(a));
     if has_calls && has_requests {
+        if !maps::are_known(plan) {
+            return plan
+                .miss(Ability::HttpServer, "calls by connect: the layout of maps was not found");
+        }
         plan.constants.typed = 1;
         plan.procedures = Arc::new(context.binary.procedures());
     }

@@ -5,7 +5,7 @@ use gobin::{GoMinor, Type};
 use wire::Probe;
 use wire::raw::NONE;
 
-use super::{Ability, Context, Plan};
+use super::{Ability, Context, Plan, maps};
 
 const HANDLE: &str = "google.golang.org/grpc.(*Server).handleStream";
 const FINISH: &str = "google.golang.org/grpc.(*csAttempt).finish";
@@ -132,6 +132,7 @@ fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
         plan.constants.grpc.handler_transport = context.pointer_to(&name);
         plan.add(Probe::GrpcHandlerStatus, &end, site, true);
     }
+    maps::tell(plan, Ability::GrpcServer);
     plan.abilities.push(Ability::GrpcServer);
 }
 

@@ -2,9 +2,9 @@
 
 use gobin::{Place, SiteKind};
 use wire::Probe;
-use wire::raw::{self, NONE, Slots};
+use wire::raw::{self, NONE};
 
-use super::{Ability, Context, Plan};
+use super::{Ability, Context, Plan, maps};
 
 pub(super) const SERVE: &str = "net/http.serverHandler.ServeHTTP";
 const FINISH: &str = "net/http.(*response).finishRequest";
@@ -47,6 +47,7 @@ pub(super) fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
             plan.add(probe, function, site, false);
         }
     }
+    maps::tell(plan, Ability::HttpServer);
     plan.abilities.push(Ability::HttpServer);
 }
 
@@ -55,7 +56,6 @@ fn request_offsets(context: &Context<'_, '_>, plan: &mut Plan) {
     plan.constants.requests[0] = request_fields(context, REQUEST, "ctx");
     plan.constants.pattern_str = context.offset("net/http.pattern", &["str"]);
     plan.constants.response_request = context.offset(RESPONSE, &["Request"]);
-    header_layout(context, plan);
 }
 
 /// Offsets of a structure with the fields of `http.Request`, whose context is in `ctx`.
@@ -80,22 +80,6 @@ pub(super) fn request_fields(context: &Context<'_, '_>, name: &str, ctx: &str) -
         pat: field("pat"),
         response: field("Response"),
         body: field("Body"),
-    }
-}
-
-/// How the entries of an `http.Header` lie in memory, for the layouts that the programs know.
-fn header_layout(context: &Context<'_, '_>, plan: &mut Plan) {
-    let header = context.types.field_type(REQUEST, "Header");
-    let Some(map) = header.and_then(|t| context.types.swiss_map(&t)) else { return };
-    let constants = &mut plan.constants;
-    constants.is_swiss = 1;
-    constants.map_group_size = u16::try_from(map.group_size).unwrap_or(0);
-    let strides = (map.keys_offset, map.key_stride, map.elems_offset, map.elem_stride);
-    match strides {
-        (8, 40, 24, 40) => constants.map_slots = Slots::Pairs as u16,
-        (8, 16, 136, 24) => constants.map_slots = Slots::Split as u16,
-        // Requests are seen all the same, without what their headers say.
-        _ => constants.requests[0].header = NONE,
     }
 }
 

@@ -3,8 +3,8 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::NONE;
 use super::libraries::{FastHttp, Redigo};
+use super::{NONE, Slots};
 
 /// No register (`GT_NO_REGISTER`).
 pub const NO_REGISTER: u8 = 0xff;
@@ -335,9 +335,10 @@ pub struct Process {
     pub new_g_register: u16,
     pub no_conn_error: u16,
     pub no_conn_error_data: u16,
-    pub is_swiss: u16,
-    pub map_group_size: u16,
+    /// A [`Slots`].
     pub map_slots: u16,
+    pub map_group_size: u16,
+    pub pad: u16,
     pub pattern_str: u16,
     pub resp_written: u16,
     pub resp_status: u16,
@@ -392,9 +393,9 @@ impl Process {
         new_g_register: NONE,
         no_conn_error: NONE,
         no_conn_error_data: NONE,
-        is_swiss: 0,
+        map_slots: Slots::Unknown as u16,
         map_group_size: 0,
-        map_slots: 0,
+        pad: 0,
         pattern_str: NONE,
         resp_written: NONE,
         resp_status: NONE,

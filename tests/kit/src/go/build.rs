@@ -19,10 +19,12 @@ pub fn build(app: &str, version: Version, mode: Mode) -> Result<PathBuf> {
     build_arguments(app, app, version, arguments(mode), mode)
 }
 
-/// The same with the dependencies that `go.DEPENDENCIES.mod` lists instead of `go.mod`.
+/// The same with the dependencies that `go.DEPENDENCIES.mod` of its module lists instead of `go.mod`.
 pub fn build_with(app: &str, dependencies: &str, version: Version, mode: Mode) -> Result<PathBuf> {
     let mut arguments = arguments(mode);
-    arguments.flags.push(format!("-modfile=go.{dependencies}.mod"));
+    let package = repo_root().join("apps").join(app);
+    let inside = package.strip_prefix(module_of(&package)?).map_or(0, |path| path.iter().count());
+    arguments.flags.push(format!("-modfile={}go.{dependencies}.mod", "../".repeat(inside)));
     build_arguments(app, &format!("{app}-{dependencies}"), version, arguments, mode)
 }
 
