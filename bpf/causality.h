@@ -8,10 +8,7 @@
 #define GOTAP_CAUSALITY_H
 
 /* Ancestors that are followed. */
-#define MAX_ANCESTORS 12
-/* Goroutine structures that are searched for an ancestor, and how many pointers are read at once. */
-#define MAX_GOROUTINES 4096
-#define GOROUTINES_AT_ONCE 8
+#define MAX_ANCESTORS 20
 /* A root that is none: the search found no end. */
 #define LINEAGE_UNKNOWN (~0ULL)
 
@@ -49,32 +46,6 @@ static __always_inline bool is_connection(const struct gt_process *proc, u64 g)
 static __always_inline u64 creator_of(const struct gt_process *proc, u64 g)
 {
 	return is_connection(proc, g) ? 0 : read_field(g, proc->g_parent_goid);
-}
-
-/*
- * The structure of goroutine `goid` among the `len` ones at `list`: one that is over keeps its ids
- * until it is reused. 0 when it is not there any more. A global function, so that it is verified
- * once.
- */
-__noinline u64 g_of(u64 list, u64 len, u64 goid, u32 at_goid)
-{
-	u64 gs[GOROUTINES_AT_ONCE], at = list & ~(u64)(sizeof(gs) - 1), end = list + 8 * len;
-
-	/* Blocks that are aligned do not reach into a page that may never have been touched. */
-	for (u32 i = 0; i < MAX_GOROUTINES && at < end; i += GOROUTINES_AT_ONCE) {
-		if (bpf_probe_read_user(gs, sizeof(gs), (void *)at))
-			break;
-#pragma unroll
-		for (u32 k = 0; k < GOROUTINES_AT_ONCE; k++) {
-			u64 place = at + 8 * k;
-
-			/* What was read beside the list is not used. */
-			if (read_u64(gs[k] + at_goid) == goid)
-				return place >= list && place < end ? gs[k] : 0;
-		}
-		at += sizeof(gs);
-	}
-	return 0;
 }
 
 /* Whether the goroutine of `g` serves connections of fasthttp, one after the other. */
@@ -123,6 +94,8 @@ static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid
 	struct gt_key key = key_of(proc, goid);
 	struct lineage *known = bpf_map_lookup_elem(&lineages, &key);
 
+	if (!known)
+		note_g(proc, g);
 	for (int i = 0; i < MAX_ANCESTORS; i++) {
 		struct server_state *state;
 
@@ -141,8 +114,7 @@ static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid
 			known = bpf_map_lookup_elem(&lineages, &key);
 			if (known)
 				continue;
-			g = g_of(read_u64(proc->allgptr), read_u64(proc->allglen), creator,
-				 proc->g_goid);
+			g = find_g(creator, bpf_get_current_pid_tgid() >> 32);
 			if (!g)
 				break;
 			state = server_at(proc, g, creator);
@@ -185,13 +157,16 @@ static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid
 static __always_inline int find_parent(const struct gt_process *proc, u64 goid, u64 g,
 				       struct go_iface context, struct parent *out)
 {
-	u32 carried = unrelated(parent_by_context(proc, context.tab, context.data, out));
-	u32 sure = unrelated(carried & ~out->reused);
-	u64 span_id = out->span_id;
+	u32 carried = unrelated(parent_by_context(proc, context.tab, context.data, out)), sure;
 	struct gt_key key = key_of(proc, goid);
 	struct server_state *state;
 	struct lineage *known;
+	u64 span_id;
 
+	if (carried == WALKED_ON)
+		carried = unrelated(walk_on(out));
+	sure = unrelated(carried & ~out->reused);
+	span_id = out->span_id;
 	asm volatile("" : "+r"(span_id));
 	out->reused = 0;
 	if (sure)
@@ -216,6 +191,8 @@ static __noinline int join_trace(const struct gt_process *proc, u64 goid, u64 g,
 {
 	if (find_parent(proc, goid, g, *context, out))
 		return 1;
+	if (out->lost)
+		count_drop(out->lost);
 	new_trace(out->trace_id);
 	out->span_id = 0;
 	out->trace_flags = 1;

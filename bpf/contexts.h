@@ -1,22 +1,13 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
  * The contexts of requests: remembered when one starts, and found again by who carries one or what is
- * derived from it.
+ * derived from it. Walks that are long, or fork, are in context_walk.h.
  */
 #ifndef GOTAP_CONTEXTS_H
 #define GOTAP_CONTEXTS_H
 
-/* Contexts that a chain is followed through. */
-#define MAX_CONTEXTS 32
-
-struct parent {
-	u8 trace_id[16];
-	u64 span_id;
-	u8 trace_flags;
-	u8 how; /* enum gt_parent */
-	u8 reused; /* found by a context that serves one request after the other */
-	u8 pad[5];
-};
+/* Contexts that a chain is followed through before context_walk.h goes on. */
+#define NEAR_CONTEXTS 16
 
 static __always_inline void adopt(struct parent *out, const u8 *trace_id, u64 span_id,
 				  u8 trace_flags, u8 how)
@@ -172,42 +163,45 @@ static __always_inline u64 context_type(const struct gt_process *proc, u64 tab)
 	return type_at;
 }
 
-/*
- * The context that one of type `type_at` is derived from; no context has none. What stands for a
- * RequestCtx of fasthttp has no table, and that as its data.
- */
-static __always_inline struct go_iface context_above(const struct gt_process *proc, u64 type_at,
-						     u64 data)
-{
-	struct gt_key key = key_of(proc, type_at);
-	struct gt_type *type = bpf_map_lookup_elem(&go_types, &key);
-
-	if (type && type->role == GT_TYPE_REQUEST_CONTEXT)
-		return (struct go_iface){
-			0, type->first == GT_NONE ? data : read_u64(data + type->first)
-		};
-	if (!type || (type->role != GT_TYPE_CONTEXT && type->role != GT_TYPE_CONTEXT_VIA))
-		return (struct go_iface){};
-	if (type->role == GT_TYPE_CONTEXT_VIA)
-		return read_iface(read_u64(data + type->first) + type->second);
-	return read_iface(data + type->first);
-}
-
 /* What a context is derived from, and whether it may be a request's. */
 struct incoming {
 	struct go_iface up;
 	u64 headers; /* gRPC's, whose mark is the map of what came along */
 	u8 cancels; /* net/http's, whose mark is mark_of_context */
+	u8 unusual; /* it is not followed here, but in context_walk.h */
 };
 
+/*
+ * Where the context stands that one of type `type_at` is derived from, 0: it is none. What stands for a
+ * RequestCtx of fasthttp has no table, and that as its data.
+ */
+static __always_inline u64 place_above(const struct gt_process *proc, u64 type_at, u64 data,
+				       struct incoming *out)
+{
+	struct gt_key key = key_of(proc, type_at);
+	struct gt_type *type = bpf_map_lookup_elem(&go_types, &key);
+	u16 role = type ? type->role : 0;
+
+	if (type && role == GT_TYPE_REQUEST_CONTEXT)
+		out->up.data = type->first == GT_NONE ? data : read_u64(data + type->first);
+	else if (type && role == GT_TYPE_CONTEXT_VIA)
+		return read_u64(data + type->first) + type->second;
+	else if (type && role == GT_TYPE_CONTEXT)
+		return data + type->first;
+	else
+		out->unusual = role != GT_TYPE_CONTEXT_ROOT;
+	return 0;
+}
+
 /* The same of a context.valueCtx. */
-static __always_inline struct incoming read_incoming(const struct gt_process *proc, u64 data)
+static __always_inline struct incoming read_incoming(const struct gt_process *proc, u64 data,
+						     u64 *words)
 {
 	/* valueCtx{Context; key, val any}: the data of a value that is a map is the pointer to it. */
-	u64 words[6] = {};
 	struct incoming out = {};
 
-	if (read_object(words, sizeof(words), data))
+	__builtin_memset(words, 0, 8 * VALUE_WORDS);
+	if (read_object(words, 8 * VALUE_WORDS, data))
 		return out;
 	out.up.tab = words[0];
 	out.up.data = words[1];
@@ -225,52 +219,107 @@ static __always_inline u64 mark_of_request(const struct gt_process *proc, u64 re
 
 /*
  * The context that one is derived from, and whether it may be a request's: a cancelCtx net/http's, a
- * valueCtx with a map of what the client sent along gRPC's.
+ * valueCtx with a map of what the client sent along gRPC's. `words` is where a valueCtx is copied to.
  */
-static __always_inline struct incoming read_context(const struct gt_process *proc, u64 tab, u64 data)
+static __always_inline struct incoming read_context(const struct gt_process *proc, u64 tab,
+						    u64 data, u64 *words)
 {
-	u64 type_at = context_type(proc, tab);
+	u64 type_at = context_type(proc, tab), place = data;
 	struct incoming out = {};
 
+	/* Without a type it could not be read, as that of one which is over. */
 	if (!type_at)
 		return out;
 	if (type_at == proc->value_ctx)
-		return read_incoming(proc, data);
-	if (type_at != proc->cancel_ctx) {
-		out.up = context_above(proc, type_at, data);
-		return out;
-	}
-	/* It embeds its parent first. */
-	out.up = read_iface(data);
-	out.cancels = 1;
+		return read_incoming(proc, data, words);
+	/* A cancelCtx embeds its parent first. */
+	if (type_at == proc->cancel_ctx)
+		out.cancels = 1;
+	else
+		place = place_above(proc, type_at, data, &out);
+	if (place)
+		out.up = read_iface(place);
 	return out;
 }
+
+/* The same as way_of_context of what a walk has come to. */
+static __always_inline u32 way_of_incoming(const struct gt_process *proc, u64 data,
+					   const struct incoming *read)
+{
+	if (!read->cancels && !read->headers)
+		return 0;
+	return way_of_context(data, read->up.data, read->headers, proc->instance);
+}
+
+/* The same of a RequestCtx, in which a walk has ended. */
+static __always_inline u32 way_of_request(const struct gt_process *proc, u64 data)
+{
+	u64 mark = data ? mark_of_request(proc, data) : 0;
+
+	return mark ? way_of_context(data, 0, mark, proc->instance) : 0;
+}
+
+static const struct context_walk new_walk;
+
+/* Notes where a walk is that context_walk.h shall go on with. */
+static __always_inline void leave_walk(u64 tab, u64 data)
+{
+	u64 thread = bpf_get_current_pid_tgid();
+	struct context_walk *walk = bpf_map_lookup_elem(&context_walks, &thread);
+
+	if (!walk) {
+		bpf_map_update_elem(&context_walks, &thread, &new_walk, BPF_ANY);
+		walk = bpf_map_lookup_elem(&context_walks, &thread);
+	}
+	if (!walk) {
+		count_drop(GT_DROP_CONTEXT_UNFOLLOWED);
+		return;
+	}
+	walk->tab = tab;
+	walk->data = data;
+	walk->waits = 0;
+	walk->parent.span_id = 0;
+	walk->parent.reused = 0;
+	walk->parent.lost = 0;
+}
+
+/* What a walk has come to. */
+enum walked {
+	WALKED_TO_NONE = 0,
+	WALKED_TO_REQUEST = 1,
+	WALKED_ON = 2, /* walk_on() goes on */
+};
 
 /* Walks from a context to its parents until one is that of a request. */
 static __noinline int parent_by_context(const struct gt_process *proc, u64 tab, u64 data,
 					struct parent *out)
 {
+	u64 words[VALUE_WORDS];
 	u32 way = 0;
-	u64 mark;
+	int i = 0;
 
-	for (int i = 0; i < MAX_CONTEXTS && tab && data; i++) {
-		struct incoming read = read_context(proc, tab, data);
+	for (; i < NEAR_CONTEXTS && tab && data; i++) {
+		struct incoming read = read_context(proc, tab, data, words);
 
-		if (read.cancels || read.headers)
-			way = way_of_context(data, read.up.data, read.headers, proc->instance);
+		way = way_of_incoming(proc, data, &read);
 		if (way)
 			break;
+		if (read.unusual) {
+			i = NEAR_CONTEXTS;
+			break;
+		}
 		tab = read.up.tab;
 		data = read.up.data;
 	}
+	if (!way && tab && data && i == NEAR_CONTEXTS) {
+		leave_walk(tab, data);
+		return WALKED_ON;
+	}
 	if (!way && !tab && data) {
-		/* It ended in a RequestCtx. */
-		mark = mark_of_request(proc, data);
-		if (mark)
-			way = way_of_context(data, 0, mark, proc->instance);
+		way = way_of_request(proc, data);
 		out->reused = 1;
 	}
-	return way ? adopt_context(data, way, out) : 0;
+	return way && adopt_context(data, way, out) ? WALKED_TO_REQUEST : WALKED_TO_NONE;
 }
 
 #endif

@@ -14,6 +14,8 @@
 #include "goroutines.h"
 #include "goids.h"
 #include "contexts.h"
+#include "context_walk.h"
+#include "allgs.h"
 #include "causality.h"
 #include "errors.h"
 #include "http.h"

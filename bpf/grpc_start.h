@@ -23,10 +23,12 @@ static __always_inline u64 common_stream(const struct gt_process *proc, u64 stre
 static __noinline int find_stream_context(const struct gt_process *proc, u64 tab, u64 data,
 					  struct server_state *state)
 {
+	u64 words[VALUE_WORDS];
+
 	state->context = 0;
 	state->context_mark = 0;
 	for (u32 i = 0; i < MAX_STREAM_CONTEXTS && tab && data; i++) {
-		struct incoming read = read_context(proc, tab, data);
+		struct incoming read = read_context(proc, tab, data, words);
 
 		if (read.headers) {
 			state->context_mark = read.headers;
@@ -46,7 +48,7 @@ static __noinline int is_in_http(const struct gt_process *proc, u64 tab, u64 dat
 {
 	struct parent request = {};
 
-	if (!parent_by_context(proc, tab, data, &request))
+	if (parent_by_context(proc, tab, data, &request) != WALKED_TO_REQUEST)
 		return 0;
 	__builtin_memcpy(state->trace_id, request.trace_id, 16);
 	state->span_id = request.span_id;

@@ -207,10 +207,47 @@ struct context_tags {
 	u32 pad;
 };
 
+/* Who a call's parent is, as far as it is known. */
+struct parent {
+	u8 trace_id[16] GT_WORDS;
+	u64 span_id;
+	u8 trace_flags;
+	u8 how; /* enum gt_parent */
+	u8 reused; /* found by a context that serves one request after the other */
+	u8 lost; /* enum gt_drop of what may have cost the parent, 0 none */
+	u8 pad[4];
+};
+
+/* Words of a context.valueCtx. */
+#define VALUE_WORDS 6
+
+/* Contexts that wait until a walk has gone to the end of another one, a power of two. */
+#define WALK_WAITING 4
+
+/* A walk through contexts that is long, or forks: see context_walk.h. */
+struct context_walk {
+	struct parent parent; /* of the request that was found, by `span_id` */
+	struct parent next; /* of one that is found now */
+	u64 tab; /* the context that comes next */
+	u64 data;
+	u64 waiting[WALK_WAITING][2];
+	u64 words[VALUE_WORDS]; /* a copy of a valueCtx */
+	u32 waits; /* how many of those that wait */
+	u32 pad;
+};
+
 /* Where a goroutine's structure is that has served. */
 struct goroutine {
 	u64 goid;
 	u64 g;
+};
+
+/* Structures of goroutines that were used lately, in processes with many of them: see allgs.h. */
+#define YOUNG_GS_BITS 8
+#define YOUNG_GS (1 << YOUNG_GS_BITS)
+struct young_gs {
+	u64 gs[YOUNG_GS];
+	u64 next; /* the index in the list of all at which a search goes on */
 };
 
 /* What is known of a goroutine's descent; root 0 means that no request began it. */
@@ -346,6 +383,22 @@ struct {
 	__type(key, u32);
 	__type(value, struct context_tags);
 } context_tags SEC(".maps");
+
+/* By instance. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 256);
+	__type(key, u32);
+	__type(value, struct young_gs);
+} young_gs SEC(".maps");
+
+/* By thread, for as long as a program runs: the oldest make room. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, u64);
+	__type(value, struct context_walk);
+} context_walks SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

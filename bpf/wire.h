@@ -68,7 +68,9 @@ enum gt_drop {
 	GT_DROP_HEADERS_UNSEEN = 11,
 	GT_DROP_PROCESSORS_UNSEEN = 12,
 	GT_DROP_MAP_LAYOUT_UNKNOWN = 13,
-	GT_DROP_COUNT = 14,
+	GT_DROP_CONTEXT_UNFOLLOWED = 14,
+	GT_DROP_CONTEXT_AMBIGUOUS = 15,
+	GT_DROP_COUNT = 16,
 };
 
 enum gt_event_kind {
@@ -378,31 +380,7 @@ struct gt_key {
 };
 _Static_assert(sizeof(struct gt_key) == 16, "wire");
 
-enum gt_type_role {
-	GT_TYPE_CONTEXT = 1, /* a context whose parent interface is at `first` */
-	GT_TYPE_CONTEXT_VIA = 2, /* the pointer at `first`, then the interface at `second` */
-	GT_TYPE_ERROR_WRAP = 3, /* an error that holds another one at `first` */
-	GT_TYPE_ERROR_STRING = 4, /* an error whose text is the string at `first` */
-	GT_TYPE_ERRNO = 5, /* syscall.Errno */
-	GT_TYPE_HTTP2_CODE = 6, /* an error whose HTTP/2 error code is at `first` */
-	GT_TYPE_NOTHING_SENT = 7, /* HTTP/2's: there was no connection to use, another is dialled */
-	GT_TYPE_NO_BODY = 8, /* a request's body that is none */
-	GT_TYPE_SQLSTATE = 10, /* an error whose SQLSTATE is the string at `first` */
-	GT_TYPE_SQL_NUMBER = 11, /* an error whose number is at `first`, of `second` bytes */
-	GT_TYPE_GRPC_STATUS = 9, /* an error that holds a pointer to a gRPC status at `first` */
-	GT_TYPE_REDIS_ERROR = 12, /* what a Redis server answered, as the string at `first` */
-	GT_TYPE_CONNECT_ERROR = 14, /* connect's: code at `first`, the error that it holds at `second` */
-	GT_TYPE_REQUEST_CONTEXT = 13, /* of fasthttp: the pointer at `first`; GT_NONE: itself */
-};
-
-/* What is known of a type that interface values hold. */
-struct gt_type {
-	__u16 role; /* enum gt_type_role */
-	__u16 first;
-	__u16 second;
-	__u16 pad;
-};
-_Static_assert(sizeof(struct gt_type) == 8, "wire");
+#include "types.h"
 
 /* Which structure a server's request is. */
 enum gt_request_kind {

@@ -19,6 +19,7 @@ func registerBasic(mux *http.ServeMux) {
 	mux.HandleFunc("/status/", status)
 	mux.HandleFunc("/echo", echo)
 	mux.HandleFunc("/chunked", chunked)
+	mux.HandleFunc("/crowd", crowd)
 	mux.HandleFunc("/panic", panicBefore)
 	mux.HandleFunc("/panic-after-write", panicAfter)
 	mux.HandleFunc("/abort", abort)

@@ -321,6 +321,16 @@ impl<'a, 'd> Types<'a, 'd> {
         self.at(self.image.pointer(typ.vaddr.checked_add(COMMON)?)?)
     }
 
+    /// What a pointer points to, or a slice, an array or a channel has as its elements.
+    pub fn element(&self, typ: &Type<'_>) -> Option<Type<'d>> {
+        match typ.kind {
+            Kind::Pointer | Kind::Slice | Kind::Array | Kind::Chan => {
+                self.at(self.image.pointer(typ.vaddr.checked_add(COMMON)?)?)
+            }
+            _ => None,
+        }
+    }
+
     /// Import path of the package that defines `typ`.
     pub fn package(&self, typ: &Type<'_>) -> Option<&'d str> {
         if typ.tflag & TFLAG_UNCOMMON == 0 {

@@ -5,6 +5,7 @@
 //! loaded. An instrument adds its sites and offsets in a file of its own below `plan/`.
 
 mod connect;
+mod contexts;
 mod databases;
 mod fasthttp;
 mod grpc;

@@ -129,6 +129,11 @@ numbered! {
         /// A request's headers were in a map of a layout that is not known, so that a traceparent may
         /// be missed.
         MapLayoutUnknown = 13, "map_layout_unknown";
+        /// A call without a parent whose context is, or is derived from, one that cannot be followed:
+        /// a function, a type that hides its context, or more contexts than are followed.
+        ContextUnfollowed = 14, "context_unfollowed";
+        /// A call without a parent whose context leads to several requests.
+        ContextAmbiguous = 15, "context_ambiguous";
     }
 }
 

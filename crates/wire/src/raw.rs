@@ -244,6 +244,12 @@ pub enum TypeRole {
     RequestContext = 13,
     /// connect's error: its code is at `first`, the error that it holds at `second`.
     ConnectError = 14,
+    /// A context with several others, at `first`, `second` and `third`.
+    ContextFork = 15,
+    /// The same, and it holds contexts that are not followed.
+    ContextForkMore = 16,
+    /// A context that can hold no other one.
+    ContextRoot = 17,
 }
 
 /// What is known of a Go type that interface values hold.
@@ -256,8 +262,8 @@ pub struct Type {
     pub first: u16,
     /// Offset behind a pointer.
     pub second: u16,
-    /// Zero.
-    pub pad: u16,
+    /// Offset of a third field.
+    pub third: u16,
 }
 
 const _: () = assert!(size_of::<Header>() == 8);

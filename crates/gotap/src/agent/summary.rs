@@ -67,6 +67,8 @@ fn meaning(reason: Drop) -> (Group, &'static str) {
         Drop::MapLayoutUnknown => {
             (Group::Incomplete, "maps of this Go are not known: may lack a parent")
         }
+        Drop::ContextUnfollowed => (Group::Incomplete, "context not followed: may lack a parent"),
+        Drop::ContextAmbiguous => (Group::Incomplete, "context of several requests: no parent"),
     }
 }
 

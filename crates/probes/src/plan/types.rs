@@ -4,10 +4,8 @@
 use gobin::{Kind, Type};
 use wire::raw::{self, TypeRole};
 
-use super::{Context, Plan, connect, fasthttp, grpc, redis};
+use super::{Context, Plan, connect, contexts, grpc, redis};
 
-/// Structs nested deeper than this are not looked into.
-const MAX_NESTING: usize = 4;
 /// More types of one sort than this are not passed to the programs.
 const MAX_TYPES: usize = 512;
 
@@ -22,7 +20,7 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
         } else if typ.name == "*context.valueCtx" {
             plan.constants.value_ctx = typ.vaddr;
         }
-        plan.types.extend(parent_of(context, typ).map(|role| (typ.vaddr, role)));
+        plan.types.extend(contexts::role_of(context, typ).map(|role| (typ.vaddr, role)));
     }
     let none = context.types.find_struct("net/http.noBody");
     let none = none.and_then(|typ| Some((typ.vaddr, role(TypeRole::NoBody, 0, 0)?)));
@@ -35,69 +33,18 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     }
 }
 
-fn role(role: TypeRole, first: u64, second: u64) -> Option<raw::Type> {
+pub(super) fn role(role: TypeRole, first: u64, second: u64) -> Option<raw::Type> {
     Some(raw::Type {
         role: role as u16,
         first: u16::try_from(first).ok()?,
         second: u16::try_from(second).ok()?,
-        pad: 0,
+        third: 0,
     })
-}
-
-/// Where a context keeps the context that it was derived from.
-fn parent_of<'d>(context: &Context<'_, 'd>, typ: &Type<'d>) -> Option<raw::Type> {
-    let target = behind(context, typ);
-    if let Some(found) = fasthttp::request_context(context, &target) {
-        return role(TypeRole::RequestContext, found.into(), 0);
-    }
-    if let Some(offset) = context_in(context, &target, MAX_NESTING) {
-        return role(TypeRole::Context, offset, 0);
-    }
-    // A struct that embeds a pointer to a context, or holds a request as gin's context does; else
-    // one that holds a pointer to a struct with a context among its own fields.
-    let fields = context.types.fields(&target);
-    let via = |is_wanted: fn(&gobin::Field<'_>, &Type<'_>) -> bool, nesting| {
-        fields.iter().find_map(|field| {
-            let pointee = context.types.pointee(&context.types.at(field.typ)?)?;
-            let inner = context_in(context, &pointee, nesting)?;
-            is_wanted(field, &pointee).then_some((field.offset, inner))
-        })
-    };
-    let (pointer, inner) =
-        via(|field, pointee| field.embedded || pointee.name == "http.Request", MAX_NESTING)
-            .or_else(|| via(|_, _| true, 0))?;
-    if target.vaddr == typ.vaddr && fields.len() == 1 {
-        // An interface holds such a value as the pointer that it is.
-        return role(TypeRole::Context, inner, 0);
-    }
-    role(TypeRole::ContextVia, pointer, inner)
 }
 
 /// The struct behind a pointer type; other types are themselves.
-fn behind<'d>(context: &Context<'_, 'd>, typ: &Type<'d>) -> Type<'d> {
+pub(super) fn behind<'d>(context: &Context<'_, 'd>, typ: &Type<'d>) -> Type<'d> {
     context.types.pointee(typ).unwrap_or(*typ)
-}
-
-/// Offset of a `context.Context` in a struct, directly or in what it embeds by value.
-fn context_in(context: &Context<'_, '_>, typ: &Type<'_>, depth: usize) -> Option<u64> {
-    let fields = context.types.fields(typ);
-    let typed = |f: &gobin::Field<'_>| context.types.at(f.typ);
-    let direct = fields.iter().find(|f| {
-        typed(f).is_some_and(|t| t.kind == Kind::Interface && t.name == "context.Context")
-    });
-    if let Some(field) = direct {
-        return Some(field.offset);
-    }
-    let depth = depth.checked_sub(1)?;
-    fields.iter().filter(|f| f.embedded).find_map(|field| {
-        let inner = typed(field)?;
-        match inner.kind {
-            // An interface that embeds context.Context has the same shape.
-            Kind::Interface => Some(field.offset),
-            Kind::Struct => Some(field.offset + context_in(context, &inner, depth)?),
-            _ => None,
-        }
-    })
 }
 
 fn error_role<'d>(context: &Context<'_, 'd>, typ: &Type<'d>) -> Option<raw::Type> {

@@ -30,6 +30,7 @@ mod lifecycle;
 mod nested;
 mod newer_go;
 mod parents;
+mod parents_contexts;
 mod parents_load;
 mod parents_reuse;
 mod parents_roads;
