@@ -6,17 +6,21 @@
 #ifndef GOTAP_HEADERS_H
 #define GOTAP_HEADERS_H
 
-/* The headers that are looked for, as pointers into the target. */
+/*
+ * Where the headers are that are looked for, 0 while not found: their map elements, and the values of
+ * User-Agent where known. When all was looked at, the fields themselves, and how many there are: Go
+ * strings, or of tracestate fasthttp's entries, which have others between them.
+ */
 struct found_headers {
-	struct go_string user_agent;
-	struct go_string traceparent;
-	struct go_string tracestate;
-};
-
-/* Addresses of the map elements of those headers, 0 while not found; the values' where known. */
-struct header_elems {
-	u64 user_agent, traceparent, tracestate;
-	u64 agent_values;
+	u64 traceparent, tracestate;
+	union {
+		u64 user_agent;
+		u64 parents;
+	};
+	union {
+		u64 agent_values;
+		u64 states;
+	};
 };
 
 /* Groups or buckets of a header map that are looked at: 8 headers each. */
@@ -159,7 +163,7 @@ __noinline u64 may_have_parent(u64 group, u32 layout)
 	return found & used;
 }
 
-static __always_inline void scan_slots(u64 group, u32 layout, struct header_elems *out)
+static __always_inline void scan_slots(u64 group, u32 layout, struct found_headers *out)
 {
 	u64 found = match_slots(group, layout);
 	u64 elems = group + (layout == SLOTS_PAIRS ? 24 : 136);
@@ -180,7 +184,7 @@ static __always_inline void scan_slots(u64 group, u32 layout, struct header_elem
  * map has more than one table only from about 900 headers on; the first is looked at.
  */
 static __always_inline void scan_swiss(const struct gt_process *proc, u64 dir, u64 dir_len,
-				       struct header_elems *out)
+				       struct found_headers *out)
 {
 	struct {
 		u64 groups, mask;
@@ -200,7 +204,7 @@ static __always_inline void scan_swiss(const struct gt_process *proc, u64 dir, u
 }
 
 /* Walks an array of `left` buckets: 8 top hashes, 8 keys, 8 elements, pointer to an overflow. */
-static __noinline int scan_buckets(u64 bucket, u64 left, struct header_elems *out)
+static __noinline int scan_buckets(u64 bucket, u64 left, struct found_headers *out)
 {
 	u64 next = bucket + 336;
 
@@ -218,22 +222,46 @@ static __noinline int scan_buckets(u64 bucket, u64 left, struct header_elems *ou
 	return 0;
 }
 
+/* The values of a header, which has one for each of its fields: an array of strings, and how many. */
+static __always_inline struct go_string values_of(u64 elem)
+{
+	return elem ? read_string(elem, 0) : (struct go_string){};
+}
+
 static __always_inline struct go_string first_value(u64 elem)
 {
-	u64 values = elem ? read_u64(elem) : 0;
+	struct go_string values = values_of(elem);
 
-	return values ? read_string(values, 0) : (struct go_string){};
+	return values.ptr && values.len ? read_string(values.ptr, 0) : (struct go_string){};
+}
+
+/* From where headers are to their fields. A function of its own, for the stack's sake. */
+static __noinline int read_found(struct server_state *state, struct found_headers *found)
+{
+	struct go_string values = found->agent_values ? read_string(found->agent_values, 0) :
+							first_value(found->user_agent);
+
+	state->user_agent = values.ptr;
+	state->user_agent_len = values.len;
+	values = values_of(found->traceparent);
+	found->traceparent = values.ptr;
+	found->parents = values.len;
+	values = values_of(found->tracestate);
+	found->tracestate = values.ptr;
+	found->states = values.len;
+	return 0;
 }
 
 /*
- * Finds the headers that matter in `map`, an http.Header, or gRPC's metadata, whose user agent is not
- * told. Large maps are looked at in part.
+ * Finds the headers that matter in those of the request in `state`, an http.Header, or gRPC's metadata,
+ * whose user agent is not told; notes the user agent in the state. Large maps are looked at in part.
  */
-static __always_inline void scan_headers(const struct gt_process *proc, u64 map, bool metadata,
+static __always_inline void scan_headers(const struct gt_process *proc, struct server_state *state,
 					 struct found_headers *out)
 {
 	bool is_swiss = proc->map_slots != SLOTS_BUCKET;
-	struct header_elems elems = {};
+	bool metadata = state->rpc != RPC_NONE;
+	u64 map = state->headers;
 	/*
 	 * Both kinds of map start with their number of entries and have four words that matter:
 	 * Map{used, seed, dirPtr, dirLen} or hmap{count, flags and B, buckets, oldbuckets}.
@@ -251,23 +279,20 @@ static __always_inline void scan_headers(const struct gt_process *proc, u64 map,
 	    !may_have_parent(head[2], proc->map_slots))
 		return;
 	if (is_swiss) {
-		scan_swiss(proc, head[2], head[3], &elems);
+		scan_swiss(proc, head[2], head[3], out);
 	} else {
 		u64 buckets = 1ULL << ((head[1] >> 8) & 31);
 
-		scan_buckets(head[2], buckets, &elems);
+		scan_buckets(head[2], buckets, out);
 		/*
 		 * A map that has grown moves its entries later, a few at each write: those not moved
 		 * yet are in the old array, half as large unless it grew only to get rid of
 		 * overflow buckets (flag 8).
 		 */
 		if (head[3])
-			scan_buckets(head[3], head[1] & 8 ? buckets : buckets / 2, &elems);
+			scan_buckets(head[3], head[1] & 8 ? buckets : buckets / 2, out);
 	}
-	out->user_agent = elems.agent_values ? read_string(elems.agent_values, 0) :
-					       first_value(elems.user_agent);
-	out->traceparent = first_value(elems.traceparent);
-	out->tracestate = first_value(elems.tracestate);
+	read_found(state, out);
 }
 
 /*

@@ -53,23 +53,27 @@ static __noinline int read_request_headers(const struct gt_process *proc,
 {
 	struct found_headers found = {};
 
+	state->user_agent = 0;
+	state->user_agent_len = 0;
 	if (state->fast)
 		scan_pairs(proc, state, &found);
 	else
-		scan_headers(proc, state->headers, state->rpc != RPC_NONE, &found);
-	state->user_agent = found.user_agent.ptr;
-	state->user_agent_len = found.user_agent.len;
-	if (found.traceparent.ptr) {
-		if (!parse_traceparent(found.traceparent.ptr, found.traceparent.len, state)) {
-			state->parent = GT_PARENT_NONE;
-			state->parent_span_id = 0;
-			count_drop(GT_DROP_TRACEPARENT_INVALID);
-		}
+		scan_headers(proc, state, &found);
+	if (!found.traceparent)
+		return 0;
+	/* Two fields are one that is no traceparent. */
+	if (found.parents != 1 || !parse_traceparent(found.traceparent, state)) {
+		count_drop(GT_DROP_TRACEPARENT_INVALID);
+		return 0;
 	}
-	if (state->parent == GT_PARENT_REMOTE && found.tracestate.len) {
-		if (send_tracestate(state->span_id, found.tracestate.ptr, found.tracestate.len))
-			state->flags |= GT_HTTP_TRACESTATE;
-	}
+	if (!found.states)
+		return 0;
+	state->flags |= GT_HTTP_TRACESTATE;
+	if (state->fast)
+		send_pair_states(state->span_id, found.tracestate, proc->fasthttp.pair_value,
+				 proc->fasthttp.pair_size, found.states);
+	else
+		send_tracestates(state->span_id, found.tracestate, found.states);
 	return 0;
 }
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* W3C trace context that a served request brings: traceparent and tracestate. */
+/*
+ * W3C trace context that a served request brings: traceparent and tracestate. Whether a tracestate is
+ * valid, user space checks.
+ */
 #ifndef GOTAP_TRACECONTEXT_H
 #define GOTAP_TRACECONTEXT_H
 
@@ -24,14 +27,16 @@ static __always_inline u64 parse_hex(u64 text, u64 *bad)
 	((words)[(at) / 8] >> (at) % 8 * 8 | (words)[(at) / 8 + 1] << (64 - (at) % 8 * 8))
 
 /*
- * W3C trace context: version-traceid-parentid-flags. Gives whether it is valid. A function of its
- * own, whose stack is not that of the search for the header.
+ * W3C trace context: version-traceid-parentid-flags, as the Go string at `at`. Gives whether it is
+ * valid. A function of its own, whose stack is not that of the search for the header.
  */
-static __noinline int parse_traceparent(u64 ptr, u64 len, struct server_state *state)
+static __noinline int parse_traceparent(u64 at, struct server_state *state)
 {
+	struct go_string value = read_string(at, 0);
 	u64 text[7] = {}, bad = 0, ids[3], ends;
+	u32 more = value.len > 55;
 
-	if (len < 55 || bpf_probe_read_user(text, 55, (void *)ptr))
+	if (value.len < 55 || bpf_probe_read_user(text, 55 + (more & 1), (void *)value.ptr))
 		return 0;
 	/* The first two and the last two digits. */
 	ends = parse_hex((text[0] & 0xffff) | (text[6] >> 40 & 0xffff) << 16 |
@@ -43,20 +48,28 @@ static __noinline int parse_traceparent(u64 ptr, u64 len, struct server_state *s
 	       ((text[6] >> 32 & 0xff) ^ '-');
 	if (bad || !(ids[0] | ids[1]) || !ids[2])
 		return 0;
-	if ((ends & 0xff) == 0xff || (!(ends & 0xff) && len != 55))
+	/* Versions to come may say more, behind another dash. */
+	if ((ends & 0xff) == 0xff || (more && (!(ends & 0xff) || text[6] >> 56 != '-')))
 		return 0;
 	__builtin_memcpy(state->trace_id, ids, 16);
 	state->parent_span_id = ids[2];
-	state->trace_flags = ends >> 8;
+	/* Sampled, and of the version that is known that the trace id is random. */
+	state->trace_flags = ends >> 8 & (ends & 0xff ? 1 : 3);
 	state->parent = GT_PARENT_REMOTE;
 	return 1;
 }
 
-/* Sends the tracestate ahead of its span. */
-static __noinline int send_tracestate(u64 span_id, u64 ptr, u64 len)
+/* As many fields as there may be members; what has more is no list that is valid. */
+#define MAX_STATE_FIELDS 32
+
+/*
+ * Sends a field of a tracestate ahead of its span: the Go string at `at`, which is the field of that
+ * number among so many. A global function, so that it is verified once.
+ */
+__noinline int send_tracestate(u64 span_id, u64 at, u32 field, u32 fields)
 {
+	struct go_string text = read_string(at, 0);
 	struct gt_tracestate_event *event;
-	struct go_string text = { .ptr = ptr, .len = len };
 
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
@@ -67,9 +80,19 @@ static __noinline int send_tracestate(u64 span_id, u64 ptr, u64 len)
 	event->header.size = sizeof(*event);
 	event->header.process = 0;
 	__builtin_memcpy(event->span_id, &span_id, 8);
+	event->field = field;
+	event->fields = fields > MAX_STATE_FIELDS ? MAX_STATE_FIELDS + 1 : fields;
 	event->len = copy_bytes(event->text, sizeof(event->text), text);
 	bpf_ringbuf_submit(event, wakeup_flags());
 	return 1;
+}
+
+/* Sends all fields of a tracestate, an array of Go strings. Global for the same reason. */
+__noinline int send_tracestates(u64 span_id, u64 values, u32 fields)
+{
+	for (u32 i = 0; i < MAX_STATE_FIELDS && i < fields; i++)
+		send_tracestate(span_id, values + 16 * i, i, fields);
+	return 0;
 }
 
 /* A word, or a string, of the request as it was at its start. */

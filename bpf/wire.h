@@ -200,11 +200,14 @@ struct gt_http_small_event {
 };
 _Static_assert(sizeof(struct gt_http_small_event) == 384, "wire");
 
+/* A field of a tracestate: a request may have several, which are one list. */
 struct gt_tracestate_event {
 	struct gt_event_header header;
 	__u8 span_id[8];
 	__u16 len;
-	__u8 pad[6];
+	__u8 pad[2];
+	__u16 field; /* its number, from 0 on */
+	__u16 fields; /* how many there are: the first 32 are sent, and 33 says more */
 	char text[512];
 };
 _Static_assert(sizeof(struct gt_tracestate_event) == 536, "wire");

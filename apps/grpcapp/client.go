@@ -86,11 +86,14 @@ func runClient(o options, names []string) {
 // run makes one call.
 func (c *client) run(name string) codes.Code {
 	ctx := context.Background()
-	if c.traceparent != "" {
-		ctx = metadata.AppendToOutgoingContext(ctx, "traceparent", c.traceparent)
-	}
-	if c.tracestate != "" {
-		ctx = metadata.AppendToOutgoingContext(ctx, "tracestate", c.tracestate)
+	for name, values := range map[string]string{"traceparent": c.traceparent, "tracestate": c.tracestate} {
+		if values == "" {
+			continue
+		}
+		// One after the other: several that are separated so have a field each.
+		for _, value := range strings.Split(values, "|") {
+			ctx = metadata.AppendToOutgoingContext(ctx, name, value)
+		}
 	}
 	if c.deadline > 0 {
 		limited, cancel := context.WithTimeout(ctx, c.deadline)

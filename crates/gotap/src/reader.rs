@@ -53,6 +53,7 @@ pub(crate) struct ReaderCounts {
     pub(crate) spans: u64,
     pub(crate) undecodable: u64,
     pub(crate) unknown_process: u64,
+    pub(crate) tracestate_invalid: u64,
 }
 
 /// A running reader.
@@ -189,6 +190,7 @@ fn read(
         state.sink.tick()?;
         state.forget();
         state.counts.unknown_process = state.assembler.unknown_process();
+        state.counts.tracestate_invalid = state.assembler.invalid_tracestate();
         *counts.lock().unwrap_or_else(PoisonError::into_inner) = state.counts;
         if let Some(error) = state.failed.take() {
             return Err(error);

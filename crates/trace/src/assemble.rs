@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use compact_str::{CompactString, format_compact};
+use compact_str::format_compact;
 use wire::{CallEndEvent, Event, HttpEvent, SqlLibrary};
 
 use crate::connect;
@@ -15,6 +15,7 @@ use crate::redis;
 use crate::rpc;
 use crate::span::{Kind, Resource, Span, Value};
 use crate::sql::{self, Database};
+use crate::tracestate::Fields;
 
 /// What waits for its span, of each sort; the request may still run for long.
 const MAX_WAITING: usize = 8192;
@@ -73,7 +74,7 @@ pub struct ProcessInfo {
 #[derive(Debug, Default)]
 pub struct Assembler {
     processes: HashMap<u32, ProcessInfo>,
-    tracestates: Waiting<CompactString>,
+    tracestates: Waiting<Fields>,
     rpc: Waiting<rpc::Addition>,
     /// Spans of calls that were answered and go on.
     held: Held,
@@ -82,6 +83,7 @@ pub struct Assembler {
     /// Clusters of paths by service, where they are wanted.
     clusters: Option<HashMap<String, Clusters>>,
     unknown_process: u64,
+    invalid_tracestate: u64,
 }
 
 /// What came ahead of a span, by the span's id. The oldest make room.
@@ -154,6 +156,11 @@ impl Assembler {
         self.unknown_process
     }
 
+    /// Inbound tracestates that were dropped, as they are no valid lists.
+    pub fn invalid_tracestate(&self) -> u64 {
+        self.invalid_tracestate
+    }
+
     /// Takes one event; gives the span that it completes, or that waits no longer. `clock_offset` is
     /// real time less the kernel's monotonic clock, in nanoseconds.
     pub fn on_event(&mut self, event: Event, clock_offset: i64) -> Option<Span> {
@@ -178,13 +185,11 @@ impl Assembler {
                 self.rpc.insert(event.span.span_id, rpc::Addition::of(&event));
                 None
             }
-            Event::Tracestate { span_id, text } => {
-                // A cut list is not a valid one; the members before the cut are.
-                let mut value = text.value;
-                if text.truncated {
-                    value.truncate(value.rfind(',').unwrap_or(0));
+            Event::Tracestate { span_id, field, fields, text } => {
+                match self.tracestates.values.get_mut(&span_id) {
+                    Some(known) => known.add(field, &text),
+                    None => self.tracestates.insert(span_id, Fields::first(field, fields, &text)),
                 }
-                self.tracestates.insert(span_id, value);
                 None
             }
             Event::Exec { .. } | Event::Exit { .. } => None,
@@ -228,8 +233,11 @@ impl Assembler {
     }
 
     fn with_tracestate(&mut self, mut span: Span) -> Span {
-        if let Some(text) = self.tracestates.take(span.span_id) {
-            span.trace_state = text.into();
+        if let Some(fields) = self.tracestates.take(span.span_id) {
+            match fields.list() {
+                Some(list) => span.trace_state = list,
+                None => self.invalid_tracestate += 1,
+            }
         }
         span
     }

@@ -20,6 +20,7 @@ pub mod sql_text;
 #[cfg(test)]
 mod test_support;
 mod text;
+mod tracestate;
 
 pub use assemble::{Assembler, Databases, ProcessInfo, Routed, Routes};
 pub use span::{Kind, Resource, Span, Status, Value};

@@ -79,7 +79,12 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         RPC_STATUS => Ok(Event::RpcStatus(Box::new(rpc(view(bytes)?, Role::Server)?))),
         TRACESTATE => {
             let event: &raw::Tracestate = view(bytes)?;
-            Ok(Event::Tracestate { span_id: event.span_id, text: text(&event.text, event.len) })
+            Ok(Event::Tracestate {
+                span_id: event.span_id,
+                field: event.field,
+                fields: event.fields,
+                text: text(&event.text, event.len),
+            })
         }
         other => Err(DecodeError::Kind(other)),
     }

@@ -249,11 +249,15 @@ pub enum Event {
     CallEnd(Box<CallEndEvent>),
     /// The gRPC side of an HTTP request, whose own event follows.
     RpcStatus(Box<RpcEvent>),
-    /// The inbound tracestate of a span that will follow.
+    /// A field of the inbound tracestate of a span that will follow.
     Tracestate {
         /// The span it belongs to.
         span_id: [u8; 8],
-        /// Header value.
+        /// Its number among the request's fields, from 0 on.
+        field: u16,
+        /// How many there are.
+        fields: u16,
+        /// The field's value.
         text: Text,
     },
 }

@@ -99,7 +99,9 @@ pub(crate) struct Tracestate {
     pub(crate) header: Header,
     pub(crate) span_id: [u8; 8],
     pub(crate) len: u16,
-    pub(crate) pad: [u8; 6],
+    pub(crate) pad: [u8; 2],
+    pub(crate) field: u16,
+    pub(crate) fields: u16,
     pub(crate) text: [u8; 512],
 }
 

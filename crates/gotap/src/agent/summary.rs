@@ -116,10 +116,20 @@ impl Summary {
             lost("undecodable", "the event could not be read", reader.undecodable),
             lost("unknown_process", "nothing is known of the process", reader.unknown_process),
         ];
+        let tracestate = Counted {
+            group: Group::Incomplete,
+            label: "tracestate_invalid",
+            words: "came with a tracestate that is no list",
+            n: reader.tracestate_invalid,
+        };
         let traps = counters.hits.iter().filter(|(_, n)| *n > 0);
         Self {
             spans: reader.spans,
-            counted: kernel.chain(reader_losses).filter(|counted| counted.n > 0).collect(),
+            counted: kernel
+                .chain(reader_losses)
+                .chain([tracestate])
+                .filter(|counted| counted.n > 0)
+                .collect(),
             traps: traps.map(|(probe, n)| (probe.label(), *n)).collect(),
             delivery: None,
         }

@@ -42,5 +42,6 @@ mod replaced;
 mod routes;
 mod sql;
 mod torn;
+mod trace_context;
 mod versions;
 mod words;
