@@ -54,6 +54,8 @@ pub(crate) struct ReaderCounts {
     pub(crate) undecodable: u64,
     pub(crate) unknown_process: u64,
     pub(crate) tracestate_invalid: u64,
+    /// Of traces that their callers decided against: such spans go nowhere.
+    pub(crate) unsampled: u64,
 }
 
 /// A running reader.
@@ -128,7 +130,9 @@ impl State<'_> {
 
     fn hand_over(&mut self, spans: impl IntoIterator<Item = Span>) {
         for span in spans {
-            if self.failed.is_none() {
+            if !span.is_sampled() {
+                self.counts.unsampled += 1;
+            } else if self.failed.is_none() {
                 self.counts.spans += 1;
                 self.failed = self.sink.span(&span).err();
             }

@@ -141,4 +141,9 @@ impl Span {
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.attributes.iter().find(|(k, _)| *k == key).map(|(_, v)| v)
     }
+
+    /// Whether the trace is to be recorded, as who began it decided.
+    pub fn is_sampled(&self) -> bool {
+        self.trace_flags & 1 == 1
+    }
 }

@@ -16,6 +16,8 @@ pub struct Span {
     pub parent_span_id: String,
     /// The W3C trace state, or empty.
     pub trace_state: String,
+    /// The W3C trace flags.
+    pub flags: u64,
     /// The name of the operation.
     pub name: String,
     /// `server` or `client`.
@@ -56,6 +58,7 @@ impl Span {
             span_id: text("spanId")?,
             parent_span_id: text("parentSpanId")?,
             trace_state: text("traceState")?,
+            flags: value["flags"].as_u64().with_context(|| format!("flags in {line}"))?,
             name: text("name")?,
             kind: text("kind")?,
             start: number("startTimeUnixNano")?,
@@ -70,6 +73,7 @@ impl Span {
         ensure!(is_id(trace, 32) && is_id(own, 16), "bad ids in {line}");
         ensure!(parent.is_empty() || is_id(parent, 16), "bad parent in {line}");
         ensure!(parent.is_empty() == (span.parent == "none"), "parent without a reason in {line}");
+        ensure!(span.flags & 1 == 1, "a span of a trace that is not sampled: {line}");
         ensure!(span.start <= span.end, "it ends before it starts: {line}");
         Ok(span)
     }

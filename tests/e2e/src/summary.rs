@@ -4,6 +4,7 @@
 //! gotap: traps: http_server_start 4
 //! gotap: incomplete spans: lineage_lost 1 (may lack a parent)
 //! gotap: under way at attach: start_unseen 1 (had begun before gotap attached: no span)
+//! gotap: not recorded: unsampled 2 (the caller does not sample the trace)
 //! gotap: 3 spans, lost: ring_full 1 (the event buffer was full); 2 delivered, not delivered: export_queue_full 1
 //! ```
 
@@ -30,6 +31,8 @@ pub struct Summary {
     pub at_attach: Counts,
     /// Starts and ends of processes that were seen late.
     pub processes: Counts,
+    /// What was seen and has no span because somebody decided so; not part of `dropped`.
+    pub not_recorded: Counts,
     /// Spans that the collector took; `None` when there was none to send to.
     pub delivered: Option<u64>,
     /// Spans that the collector did not get, by reason.
@@ -55,6 +58,7 @@ impl Summary {
                     summary.traps = list("traps")?;
                     summary.incomplete = list("incomplete spans")?;
                     summary.at_attach = list("under way at attach")?;
+                    summary.not_recorded = list("not recorded")?;
                     summary.processes = list("starts and ends of processes seen late")?;
                 }
                 summary.with_context(|| format!("no summary in {lines:#?}"))?
@@ -116,6 +120,7 @@ impl Summary {
             incomplete: list("incomplete")?,
             at_attach: list("at_attach")?,
             processes: list("processes")?,
+            not_recorded: list("not_recorded")?,
             delivered,
             lost: if delivered.is_some() { list("not_delivered")? } else { Counts::new() },
             traps: list("traps")?,
@@ -161,12 +166,14 @@ mod tests {
             "gotap: traps: a_start 3, b_start 4, b_end 1",
             "gotap: incomplete spans: lineage_lost 7 (may lack a parent)",
             "gotap: under way at attach: start_unseen 1 (had begun before: no span)",
+            "gotap: not recorded: unsampled 6 (the caller does not sample the trace)",
             "gotap: 9 spans, lost: ring_full 2 (full), read_fault 4; 5 delivered, not delivered: a 3, b 1",
         ]);
         let all = all.unwrap();
         assert_eq!((all.spans, all.drops("ring_full"), all.drops("read_fault")), (9, 2, 4));
         assert_eq!((all.no_span.len(), all.incomplete["lineage_lost"]), (2, 7));
         assert_eq!((all.at_attach["start_unseen"], all.dropped.len()), (1, 4));
+        assert_eq!(all.not_recorded["unsampled"], 6);
         assert_eq!((all.delivered, all.lost_spans()), (Some(5), 4));
         assert_eq!((all.trapped(&["start"]), all.trapped(&["b_"])), (7, 5));
     }
@@ -174,11 +181,12 @@ mod tests {
     #[test]
     fn reads_json() {
         let all = find(&[
-            r#"gotap: summary {"spans":9,"lost":{"ring_full":2},"incomplete":{"lineage_lost":7},"at_attach":{},"processes":{},"traps":{"a":1}}"#,
+            r#"gotap: summary {"spans":9,"lost":{"ring_full":2},"incomplete":{"lineage_lost":7},"at_attach":{},"processes":{},"not_recorded":{"unsampled":3},"traps":{"a":1}}"#,
         ]);
         let all = all.unwrap();
         assert_eq!((all.spans, all.delivered, all.no_span["ring_full"]), (9, None, 2));
         assert_eq!((all.dropped.len(), all.traps["a"]), (2, 1));
+        assert_eq!(all.not_recorded["unsampled"], 3);
         assert!(find(&[r#"gotap: summary {"spans":9}"#]).is_err());
     }
 

@@ -17,6 +17,8 @@ enum Group {
     Lost,
     /// There is a span, which may lack something.
     Incomplete,
+    /// It was seen, and its span goes nowhere, as somebody decided.
+    LeftOut,
     /// It began before the probes were in: no span could be made of it.
     AtAttach,
     /// Starts and ends of processes that were found later, in `/proc`.
@@ -24,13 +26,15 @@ enum Group {
 }
 
 impl Group {
-    const ALL: [Group; 4] = [Group::Incomplete, Group::AtAttach, Group::Processes, Group::Lost];
+    const ALL: [Group; 5] =
+        [Group::Incomplete, Group::AtAttach, Group::Processes, Group::LeftOut, Group::Lost];
 
     /// What stands before its counts.
     fn heading(self) -> &'static str {
         match self {
             Group::Lost => "lost",
             Group::Incomplete => "incomplete spans",
+            Group::LeftOut => "not recorded",
             Group::AtAttach => "under way at attach",
             Group::Processes => "starts and ends of processes seen late",
         }
@@ -41,6 +45,7 @@ impl Group {
         match self {
             Group::Lost => "lost",
             Group::Incomplete => "incomplete",
+            Group::LeftOut => "not_recorded",
             Group::AtAttach => "at_attach",
             Group::Processes => "processes",
         }
@@ -122,12 +127,18 @@ impl Summary {
             words: "came with a tracestate that is no list",
             n: reader.tracestate_invalid,
         };
+        let unsampled = Counted {
+            group: Group::LeftOut,
+            label: "unsampled",
+            words: "the caller does not sample the trace",
+            n: reader.unsampled,
+        };
         let traps = counters.hits.iter().filter(|(_, n)| *n > 0);
         Self {
             spans: reader.spans,
             counted: kernel
                 .chain(reader_losses)
-                .chain([tracestate])
+                .chain([tracestate, unsampled])
                 .filter(|counted| counted.n > 0)
                 .collect(),
             traps: traps.map(|(probe, n)| (probe.label(), *n)).collect(),
@@ -234,6 +245,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_recorded_is_not_lost() {
+        let counts = ReaderCounts { spans: 1, unsampled: 3, ..ReaderCounts::default() };
+        let said = Summary::new(counts, &Counters::default());
+        let expected = [
+            "no traps",
+            "not recorded: unsampled 3 (the caller does not sample the trace)",
+            "1 span, none lost",
+        ];
+        assert_eq!(said.lines(Format::Text), expected);
+        assert_eq!(said.json()["not_recorded"], json!({"unsampled": 3}));
+    }
+
+    #[test]
     fn programs_get_the_groups_as_json() {
         let mut said = summary(&[(Drop::RingFull, 2), (Drop::LineageLost, 1)]);
         said.delivery = Some(Delivery { delivered: 9, not: vec![("export_rejected", 1)] });
@@ -246,6 +270,7 @@ mod tests {
             "incomplete": {"lineage_lost": 1},
             "at_attach": {},
             "processes": {},
+            "not_recorded": {},
             "traps": {"http_server_start": 7},
             "delivered": 9,
             "not_delivered": {"export_rejected": 1},

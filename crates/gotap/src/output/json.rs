@@ -18,6 +18,7 @@ pub(crate) fn json_line(span: &Span) -> String {
         "spanId": hex(&span.span_id),
         "parentSpanId": span.parent_span_id.map(|id| hex(&id)).unwrap_or_default(),
         "traceState": span.trace_state,
+        "flags": span.trace_flags,
         "name": span.name.as_str(),
         "kind": span.kind.label(),
         "startTimeUnixNano": span.start_unix_nano.to_string(),

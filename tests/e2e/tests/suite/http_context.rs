@@ -52,12 +52,13 @@ fn a_valid_traceparent_is_adopted_in_every_form() -> Result<()> {
     let app = App::start(&App::newest()?)?;
     let gotap = Gotap::trace_pid(app.pid())?;
     let mut connection = app.connect()?;
-    // Sampled, not sampled, and a version of the future that says more.
-    for text in ["00-T-C-01", "00-T-C-00", "cc-T-C-01-what-comes-later"] {
+    // Sampled, with a random trace id, and a version of the future that says more.
+    for text in ["00-T-C-01", "00-T-C-03", "cc-T-C-03-what-comes-later"] {
         let text = text.replace('T', TRACE).replace('C', CALLER);
         connection.get("/hello", &[("TraceParent", &text)])?;
     }
-    for span in gotap.finish(3)? {
+    for (span, flags) in gotap.finish(3)?.iter().zip([1, 3, 1]) {
+        ensure!(span.flags == flags, "{span:#?}");
         ensure!(span.trace_id == TRACE && span.parent_span_id == CALLER, "{span:#?}");
         ensure!(span.parent == "remote" && span.trace_state.is_empty(), "{span:#?}");
     }

@@ -40,6 +40,7 @@ mod redis;
 mod redis_cluster;
 mod replaced;
 mod routes;
+mod sampling;
 mod sql;
 mod torn;
 mod trace_context;
