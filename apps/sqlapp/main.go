@@ -1,7 +1,7 @@
 // Command sqlapp is an ordinary web service with a database, through database/sql. It is built with
 // several versions of the drivers: go.mod and go.old.mod name them.
 //
-//	sqlapp -driver postgres|pgx|mysql|sqlite|sqlite3 -dsn DSN [-addr HOST:PORT]
+//	sqlapp -driver [wrapped-]postgres|pgx|[wrapped-]mysql|sqlite|sqlite3 -dsn DSN [-addr HOST:PORT]
 //
 // postgres is github.com/lib/pq, pgx github.com/jackc/pgx/v5/stdlib, mysql
 // github.com/go-sql-driver/mysql, sqlite modernc.org/sqlite and sqlite3, in builds with cgo only,
@@ -24,14 +24,14 @@ import (
 
 	_ "github.com/go-sql-driver/mysql"
 	_ "github.com/jackc/pgx/v5/stdlib"
-	_ "github.com/lib/pq"
 	_ "modernc.org/sqlite"
 )
 
 // app is the service.
 type app struct {
 	db     *sql.DB
-	driver string
+	opened string // the name of the driver, maybe wrapped
+	driver string // the same if it were not
 	dsn    string
 	ids    int64 // the last id that a case inserted
 
@@ -44,10 +44,11 @@ type app struct {
 func main() {
 	a := &app{ids: 1000}
 	var addr string
-	flag.StringVar(&a.driver, "driver", "", "postgres, pgx, mysql, sqlite or sqlite3")
+	flag.StringVar(&a.opened, "driver", "", "postgres, pgx, mysql, sqlite, sqlite3, wrapped-postgres or wrapped-mysql")
 	flag.StringVar(&a.dsn, "dsn", "", "the database, as the driver wants it")
 	flag.StringVar(&addr, "addr", "127.0.0.1:0", "address to listen on")
 	flag.Parse()
+	a.driver = strings.TrimPrefix(a.opened, wrapped)
 
 	if err := a.open(); err != nil {
 		log.Fatal(err)
@@ -77,7 +78,7 @@ func (a *app) handler(name string, run func(*app, context.Context) error) http.H
 
 // open waits for the database and fills the table.
 func (a *app) open() error {
-	db, err := sql.Open(a.driver, a.dsn)
+	db, err := openDB(a.opened, a.dsn)
 	if err != nil {
 		return err
 	}

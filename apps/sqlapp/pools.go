@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -31,7 +30,7 @@ func (a *app) badConn(ctx context.Context) error {
 	case a.isSQLite():
 		return errors.New("sqlite has no server")
 	}
-	pool, err := sql.Open(a.driver, a.dsn)
+	pool, err := openDB(a.opened, a.dsn)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ use wire::SqlLibrary;
 
 /// Databases of a process that are kept; a program that makes more than this has names for some.
 const MAX_DATABASES: usize = 256;
+/// Drivers around a driver; a wrapper may hold itself.
+const MAX_WRAPPERS: usize = 4;
 /// Longer data source names are not read.
 const MAX_DSN: u64 = 4096;
 
@@ -49,18 +51,38 @@ impl DatabaseReader {
     }
 
     fn behind_db(&self, db: u64) -> Option<Database> {
-        let connector = db.checked_add(self.layout.connector)?;
-        let (typ, data) = self.interface(connector)?;
-        let (_, layout) = self.layout.connectors.iter().find(|(vaddr, _)| *vaddr == typ)?;
-        match *layout {
+        self.behind(db.checked_add(self.layout.connector)?, "", MAX_WRAPPERS)
+    }
+
+    /// What the connector or driver in an interface stands for, also behind what wraps it. `dsn` is
+    /// what a driver was given.
+    fn behind(&self, interface: u64, dsn: &str, wrappers: usize) -> Option<Database> {
+        let (typ, data) = self.interface(interface)?;
+        let known = |vaddr: u64| vaddr == typ;
+        if let Some((_, layout)) = self.layout.connectors.iter().find(|(t, _)| known(*t)) {
+            return self.connected(*layout, data, wrappers);
+        }
+        if let Some((_, system)) = self.layout.drivers.iter().find(|(t, _)| known(*t)) {
+            return Some(parse_dsn(system, dsn));
+        }
+        let (_, offsets) = self.layout.wrappers.iter().find(|(t, _)| known(*t))?;
+        let wrappers = wrappers.checked_sub(1)?;
+        offsets
+            .iter()
+            .take(MAX_WRAPPERS)
+            .find_map(|offset| self.behind(data.checked_add(*offset)?, dsn, wrappers))
+    }
+
+    /// What a connector says of itself.
+    fn connected(&self, layout: ConnectorLayout, data: u64, wrappers: usize) -> Option<Database> {
+        match layout {
             ConnectorLayout::Opaque { system } => Some(Database { system, ..Database::default() }),
             ConnectorLayout::Text { system, dsn } => {
                 Some(parse_dsn(system, &self.text(data.wrapping_add(dsn))?))
             }
             ConnectorLayout::Named { dsn, driver } => {
-                let (typ, _) = self.interface(data.wrapping_add(driver))?;
-                let (_, system) = self.layout.drivers.iter().find(|(vaddr, _)| *vaddr == typ)?;
-                Some(parse_dsn(system, &self.text(data.wrapping_add(dsn)).unwrap_or_default()))
+                let dsn = self.text(data.wrapping_add(dsn)).unwrap_or_default();
+                self.behind(data.wrapping_add(driver), &dsn, wrappers)
             }
             ConnectorLayout::MySql { config, address, name } => {
                 let config = self.word(data.wrapping_add(config))?;

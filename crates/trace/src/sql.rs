@@ -1,5 +1,9 @@
 //! Operations on databases as spans: the semantic conventions for database clients. Statements lose
 //! their literals here (`sql_text`), before anybody sees them.
+//!
+//! By the conventions, `db.operation.name` and `db.collection.name` are not taken out of a text of SQL,
+//! which may have several of each: the summary has them all. An operation has a name where the program
+//! called for it by other means than a text.
 
 use compact_str::ToCompactString;
 use wire::{Outcome, SqlEvent, SqlLibrary, SqlOperation};
@@ -53,8 +57,18 @@ pub(crate) fn span(event: SqlEvent, process: &ProcessInfo, clock_offset: i64) ->
         out.push(("server.port", Value::Int(port.into())));
     }
     let status = outcome(&event, process, &mut out);
-    let name = if name.is_empty() { system.to_owned() } else { name };
+    let name = if name.is_empty() { target(&database, system) } else { name };
     Span::new(&event.span, name, Kind::Client, status, out, process, clock_offset)
+}
+
+/// What a span is named for whose text tells no operation.
+fn target(database: &Database, system: &str) -> String {
+    match (&database.namespace, &database.address, database.port) {
+        (Some(namespace), ..) => namespace.clone(),
+        (None, Some(address), Some(port)) => format!("{address}:{port}"),
+        (None, Some(address), None) => address.clone(),
+        _ => system.to_owned(),
+    }
 }
 
 /// Adds what was asked for; gives its summary.
@@ -90,18 +104,23 @@ fn is_name(event: &SqlEvent) -> bool {
         && !COMMANDS.iter().any(|command| command.eq_ignore_ascii_case(text))
 }
 
-fn statement(event: &SqlEvent, statement: Statement, out: &mut Attributes) -> String {
+fn statement(event: &SqlEvent, mut statement: Statement, out: &mut Attributes) -> String {
     let prepares = event.operation == SqlOperation::Prepare;
     if !statement.text.is_empty() {
         out.push(("db.query.text", Value::Text(statement.text.into())));
     }
-    if prepares {
+    if event.operation == SqlOperation::Copy {
+        // pgx has written the text itself, for the one table that it was called with.
+        out.push(("db.operation.name", Value::Static("COPY")));
+        let table = statement.summary.split_once(' ').map_or("", |(_, table)| table).to_owned();
+        statement.summary = format!("COPY {table}").trim_end().to_owned();
+        if !table.is_empty() {
+            out.push(("db.collection.name", Value::Text(table.into())));
+        }
+    } else if prepares {
         out.push(("db.operation.name", Value::Static("PREPARE")));
-    } else if let Some(operation) = statement.operation {
-        out.push(("db.operation.name", Value::Text(operation.into())));
-    }
-    if let Some(collection) = statement.collection {
-        out.push(("db.collection.name", Value::Text(collection.into())));
+    } else if let Some(procedure) = statement.procedure {
+        out.push(("db.stored_procedure.name", Value::Text(procedure.into())));
     }
     let summary = match (prepares, statement.summary.as_str()) {
         (true, "") => "PREPARE".to_owned(),

@@ -50,10 +50,34 @@ fn a_query_is_told_without_its_literals() {
     assert_eq!((span.name.as_str(), span.kind), ("SELECT users", Kind::Client));
     assert_eq!(get(&span, "db.query.text"), "SELECT name FROM users WHERE mail = ?");
     let keys = ["db.operation.name", "db.collection.name", "db.query.summary", "db.namespace"];
-    assert_eq!(keys.map(|k| get(&span, k)), ["SELECT", "users", "SELECT users", "shop"]);
+    assert_eq!(keys.map(|k| get(&span, k)), ["-", "-", "SELECT users", "shop"]);
     let keys = ["db.system.name", "server.address", "server.port"];
     assert_eq!(keys.map(|k| get(&span, k)), ["postgresql", "db.example", "5432"]);
     assert_eq!(span.status, Status::Unset);
+}
+
+#[test]
+fn what_is_copied_to_one_table_has_its_name() {
+    let span = made(event(SqlOperation::Copy, "copy \"things\" ( \"a\" ) from stdin binary;"));
+    let keys = ["db.operation.name", "db.collection.name", "db.query.summary"];
+    assert_eq!(keys.map(|k| get(&span, k)), ["COPY", "things", "COPY things"]);
+    assert_eq!(span.name, "COPY things");
+}
+
+#[test]
+fn a_stored_procedure_has_a_name() {
+    let span = made(event(SqlOperation::Exec, "CALL pay(5)"));
+    let keys = ["db.stored_procedure.name", "db.query.summary", "db.operation.name"];
+    assert_eq!(keys.map(|k| get(&span, k)), ["pay", "CALL pay", "-"]);
+    assert_eq!(span.name, "CALL pay");
+}
+
+#[test]
+fn a_text_that_is_no_sql_is_named_for_what_it_was_sent_to() {
+    let span = made(event(SqlOperation::Query, "selec 1"));
+    let keys = ["db.operation.name", "db.query.summary", "db.query.text"];
+    assert_eq!(keys.map(|k| get(&span, k)), ["-", "-", "selec ?"]);
+    assert_eq!(span.name, "shop");
 }
 
 #[test]
@@ -97,7 +121,7 @@ fn a_name_is_no_statement() {
     let span = made(named.clone());
     assert_eq!((span.name.as_str(), get(&span, "db.query.text").as_str()), ("EXECUTE", "-"));
     named.text.value = "commit".into();
-    assert_eq!(made(named).name, "COMMIT");
+    assert_eq!(made(named).name, "commit");
 }
 
 #[test]

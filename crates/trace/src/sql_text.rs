@@ -1,19 +1,24 @@
 //! What a SQL statement may show: its text without literals, and what it is about.
 //!
-//! One pass: `Lexer` makes tokens, `Output` writes them, `Subject` notes operations and tables. By
-//! hand, because SQL parsers refuse what stands here: text that is cut, of any vendor, of a dialect
-//! that is only guessed. This never fails; where the reading is doubtful it removes too much rather
-//! than too little, and writes one `?` for all that follows.
+//! One pass: `Lexer` makes tokens, `Bare` finds the words among them that are values, `Output` writes
+//! them, `Subject` notes operations and tables. By hand, because SQL parsers refuse what stands here:
+//! text that is cut, of any vendor, of a dialect that is only guessed. This never fails; where the
+//! reading is doubtful it removes too much rather than too little, and writes one `?` for all that
+//! follows. Where the dialect is not known, what any dialect takes for a literal is removed.
 //!
 //! Not here: which dialect a driver speaks, which attributes come of it, and whether the grammar is
-//! right. Words are kept, so a value that is written as a name (`SET ROLE alice`) stays.
+//! right.
 
+mod bare;
 mod bytes;
 mod lexer;
 mod names;
+mod readings;
 mod subject;
+mod summary;
 mod words;
 
+use bare::Bare;
 use lexer::{Lexer, Token};
 use subject::Subject;
 
@@ -22,12 +27,10 @@ use subject::Subject;
 pub struct Statement {
     /// The statement without comments, and with `?` for every literal.
     pub text: String,
-    /// `SELECT`, `CREATE TABLE`.
-    pub operation: Option<String>,
-    /// The first table that the operation names, as written.
-    pub collection: Option<String>,
-    /// All operations and their tables in order: `db.query.summary`.
+    /// All operations and their tables in order, as written: `db.query.summary`.
     pub summary: String,
+    /// The stored procedure that is called, if nothing else is done.
+    pub procedure: Option<String>,
 }
 
 /// How a statement is read.
@@ -39,7 +42,7 @@ pub enum Dialect {
     MySql,
     /// Names in brackets.
     Sqlite,
-    /// Unknown: a string that dialects end at different places is removed with all that follows.
+    /// Unknown: what is a literal in any dialect is one.
     Other,
 }
 
@@ -47,7 +50,7 @@ pub enum Dialect {
 pub fn parse(text: &str, dialect: Dialect, truncated: bool) -> Statement {
     let mut lexer = Lexer::new(text, dialect);
     let mut output = Output::new(text.len());
-    let mut subject = Subject::default();
+    let (mut subject, mut bare) = (Subject::default(), Bare::default());
     let mut before_doubt: Option<Subject<'_>> = None;
     while let Some(token) = lexer.next() {
         let (text, space) = (lexer.text(), lexer.space());
@@ -56,6 +59,13 @@ pub fn parse(text: &str, dialect: Dialect, truncated: bool) -> Statement {
             output.mark = output.text.len();
             before_doubt = Some(subject.clone());
         }
+        let is_name = || lexer.is_dotted() || subject.wants_name(dialect == Dialect::Sqlite);
+        let token = match token {
+            Token::Doubtful if is_name() => Token::Quoted,
+            Token::Doubtful => Token::Value,
+            token => token,
+        };
+        let token = bare.judge(token, text);
         if matches!(token, Token::Rest) {
             // A doubtful string was read wrongly, perhaps: what came since may be its content.
             output.rest(before_doubt.is_some());
@@ -68,8 +78,8 @@ pub fn parse(text: &str, dialect: Dialect, truncated: bool) -> Statement {
         let cut = truncated && lexer.at_end() && matches!(token, Token::Word(..));
         subject.push(if cut { Token::Value } else { token }, text, space);
     }
-    let (operation, collection, summary) = subject.end(truncated);
-    Statement { text: output.finish(truncated), operation, collection, summary }
+    let (summary, procedure) = subject.end(truncated);
+    Statement { text: output.finish(truncated), summary, procedure }
 }
 
 /// The statement as it is shown.
@@ -130,7 +140,7 @@ impl Output {
         }
         match token {
             Token::Sign(sign) => self.text.push(char::from(sign)),
-            Token::Value | Token::Rest => self.text.push('?'),
+            Token::Value | Token::Doubtful | Token::Rest => self.text.push('?'),
             Token::Word(_) | Token::Quoted | Token::Placeholder => self.text.push_str(text),
         }
     }
@@ -184,6 +194,8 @@ impl Output {
 #[path = "sql_text_tests.rs"]
 mod tests;
 
+#[cfg(test)]
+mod places;
 #[cfg(test)]
 #[path = "sql_text/secret_tests.rs"]
 mod secret_tests;

@@ -1,6 +1,8 @@
 //! Which database a `sql.DB` stands for, or a configuration of pgx: how the agent finds that in a
 //! process's memory, by the types that a connector can have. The programs only pass an address on.
 
+use gobin::{Kind, Type};
+
 use super::{Ability, Context, Plan};
 
 /// Packages of drivers, and what OpenTelemetry calls their databases.
@@ -18,6 +20,10 @@ const SYSTEMS: [(&str, &str); 11] = [
     ("github.com/ClickHouse/clickhouse-go/v2", "clickhouse"),
 ];
 const MYSQL: &str = "github.com/go-sql-driver/mysql";
+/// Interfaces by which a driver that wraps another one holds it.
+const WRAPPED: [&str; 3] = ["driver.Connector", "driver.Driver", "driver.DriverContext"];
+/// Structures nested deeper than this in a wrapper are not looked into.
+const MAX_NESTING: usize = 2;
 
 /// How to find what a `sql.DB` stands for, or pgx's configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +34,9 @@ pub struct DatabaseLayout {
     pub connectors: Vec<(u64, ConnectorLayout)>,
     /// Types of drivers, and their systems.
     pub drivers: Vec<(u64, &'static str)>,
+    /// Types of connectors and drivers that are none of these and may wrap one of them: where they
+    /// hold interfaces with it.
+    pub wrappers: Vec<(u64, Vec<u64>)>,
     /// Configurations of pgx 4 and 5, where they are linked in.
     pub pgx: [Option<PgxLayout>; 2],
 }
@@ -94,21 +103,41 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
         return;
     };
     let types = |methods: &[&str]| context.types.with_methods(methods);
-    let connectors = types(&["Connect", "Driver"]);
-    let connectors = connectors.iter().filter_map(|typ| {
-        let target = context.types.pointee(typ).unwrap_or(*typ);
-        let package = context.types.package(&target)?;
-        let layout = layout(context, package, target.name)?;
-        Some((typ.vaddr, layout))
-    });
-    let connectors = connectors.collect();
-    let drivers = types(&["Open"]).into_iter().filter_map(|typ| {
+    let (mut connectors, mut drivers, mut wrappers) = (Vec::new(), Vec::new(), Vec::new());
+    for typ in types(&["Connect", "Driver"]) {
         let target = context.types.pointee(&typ).unwrap_or(typ);
-        let system = system(context.types.package(&target)?)?;
-        Some((typ.vaddr, system))
-    });
-    let drivers = drivers.collect();
-    plan.databases = Some(DatabaseLayout { connector, connectors, drivers, pgx });
+        let package = context.types.package(&target).unwrap_or_default();
+        match layout(context, package, target.name) {
+            Some(layout) => connectors.push((typ.vaddr, layout)),
+            None => wrappers.push((typ.vaddr, wrapped(context, &target, MAX_NESTING))),
+        }
+    }
+    for typ in types(&["Open"]) {
+        let target = context.types.pointee(&typ).unwrap_or(typ);
+        match system(context.types.package(&target).unwrap_or_default()) {
+            Some(system) => drivers.push((typ.vaddr, system)),
+            None => wrappers.push((typ.vaddr, wrapped(context, &target, MAX_NESTING))),
+        }
+    }
+    wrappers.retain(|(_, offsets)| !offsets.is_empty());
+    plan.databases = Some(DatabaseLayout { connector, connectors, drivers, wrappers, pgx });
+}
+
+/// Offsets of the interfaces in a structure by which it may hold what it wraps.
+fn wrapped(context: &Context<'_, '_>, typ: &Type<'_>, depth: usize) -> Vec<u64> {
+    let mut offsets = Vec::new();
+    for field in context.types.fields(typ) {
+        let Some(inner) = context.types.at(field.typ) else { continue };
+        match inner.kind {
+            Kind::Interface if WRAPPED.contains(&inner.name) => offsets.push(field.offset),
+            Kind::Struct if depth > 0 => {
+                let within = wrapped(context, &inner, depth - 1);
+                offsets.extend(within.into_iter().filter_map(|at| at.checked_add(field.offset)));
+            }
+            _ => {}
+        }
+    }
+    offsets
 }
 
 fn system(package: &str) -> Option<&'static str> {

@@ -1,10 +1,12 @@
 //! A statement as words, names, values and signs, as each dialect reads them.
 //!
-//! Where dialects or settings of a server read a text differently, the reading is chosen that makes
-//! a literal of more. Not here: what the tokens mean together (`subject`).
+//! Where settings of a server read a text differently, the reading is chosen that makes a literal of
+//! more. Where the dialect is not known, `readings` says what is a literal in any. Not here: what the
+//! tokens mean together (`subject`, `bare`).
 
 use super::Dialect;
 use super::bytes::{may_be_blank, word_byte, word_start};
+use super::readings::Removed;
 use super::words::{Keyword, keyword};
 
 /// The kind of a token; what it reads is `Lexer::text`. So small that it stays in a register.
@@ -13,19 +15,13 @@ pub(super) enum Token {
     Word(Keyword),
     /// An identifier with its quotes.
     Quoted,
+    /// In double quotes: an identifier or a string, as the place says.
+    Doubtful,
     Value,
     Placeholder,
     Sign(u8),
     /// A literal that goes on to the end, as far as can be told.
     Rest,
-}
-
-/// Whether a name in double quotes would be a string here, where the server knows no such name.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Operand {
-    No,
-    Next,
-    List,
 }
 
 pub(super) struct Lexer<'a> {
@@ -36,14 +32,19 @@ pub(super) struct Lexer<'a> {
     /// Whether there is space before it.
     space: bool,
     dialect: Dialect,
-    operand: Operand,
+    /// What is a literal or comment to any dialect, if this one is not known.
+    removed: Removed,
     /// There was a string that ends elsewhere with another setting of the server.
     doubtful: bool,
 }
 
 impl<'a> Lexer<'a> {
     pub(super) fn new(text: &'a str, dialect: Dialect) -> Self {
-        Self { text, at: 0, start: 0, space: false, dialect, operand: Operand::No, doubtful: false }
+        let removed = match dialect {
+            Dialect::Other => Removed::of(text),
+            _ => Removed::default(),
+        };
+        Self { text, at: 0, start: 0, space: false, dialect, removed, doubtful: false }
     }
 
     pub(super) fn at_end(&self) -> bool {
@@ -95,23 +96,34 @@ impl<'a> Lexer<'a> {
         let start = self.at;
         (self.start, self.space) = (start, blank < start);
         let byte = self.peek(0)?;
-        let mut token = self.token(byte);
-        if doubtful && !self.is_string(byte, token) && self.odd_quotes(start) {
-            token = Token::Rest;
+        if let Some(end) = self.removed.end(start) {
+            self.at = end;
+            // Nobody writes a word here, so that was the beginning of a string and not its end.
+            let begins = matches!(self.before(), Some(b'\'' | b'"'))
+                && self.peek(0).is_some_and(|b| word_byte(b) || b == b'\\');
+            return Some(if begins { Token::Rest } else { Token::Value });
         }
-        if self.is(&[Dialect::Sqlite, Dialect::Other]) {
-            self.operand = match token {
-                Token::Word(Keyword::IN | Keyword::VALUES) => Operand::List,
-                Token::Word(Keyword::LIKE | Keyword::GLOB | Keyword::MATCH | Keyword::REGEXP) => {
-                    Operand::Next
-                }
-                Token::Sign(b'=' | b'<' | b'>' | b'|') => Operand::Next,
-                Token::Word(..) => Operand::No,
-                _ if self.operand == Operand::Next => Operand::No,
-                _ => self.operand,
-            };
+        let token = self.token(byte);
+        if doubtful && !self.is_string(byte, token) && self.odd_quotes(start) {
+            return Some(Token::Rest);
+        }
+        if self.removed.touches(start, self.at, token == Token::Doubtful) {
+            self.at = self.removed.end(self.at).unwrap_or(self.at);
+            return Some(Token::Value);
         }
         Some(token)
+    }
+
+    /// Whether the name in double quotes is a part of one with dots, which no string can be.
+    pub(super) fn is_dotted(&self) -> bool {
+        let byte = |at: usize| self.text.as_bytes().get(at).copied();
+        let may_end = |b: u8| word_byte(b) || matches!(b, b'"' | b'`' | b']');
+        let may_begin = |b: u8| word_start(b) || matches!(b, b'"' | b'`' | b'[' | b'*');
+        let after = byte(self.at) == Some(b'.') && byte(self.at + 1).is_some_and(may_begin);
+        let before = self.start >= 2
+            && byte(self.start - 1) == Some(b'.')
+            && byte(self.start - 2).is_some_and(may_end);
+        after || before
     }
 
     /// Whether the token, which begins with this byte, is a string or the like.
@@ -195,14 +207,11 @@ impl<'a> Lexer<'a> {
         match byte {
             b'\'' => self.string(byte, false),
             b'"' if self.dialect == MySql => self.string(byte, false),
-            b'"' => {
-                // SQLite takes an unknown name for a string, and its users write it so.
-                let operand = self.operand != Operand::No && self.before() != Some(b'.');
-                match self.quoted(byte) {
-                    Token::Quoted if operand && self.peek(0) != Some(b'.') => Token::Value,
-                    token => token,
-                }
-            }
+            // SQLite takes an unknown name for a string, and its users write it so.
+            b'"' => match self.quoted(byte) {
+                Token::Quoted if self.dialect != PostgreSql => Token::Doubtful,
+                token => token,
+            },
             b'`' if self.dialect != PostgreSql => self.quoted(byte),
             b'[' if self.is(&[Sqlite, Other]) && self.bracketed() => self.quoted(b']'),
             b'0'..=b'9' => self.number(),
@@ -229,12 +238,7 @@ impl<'a> Lexer<'a> {
                 continue;
             }
             let after_backslash = core::mem::take(&mut escaped);
-            if after_backslash && !escapes {
-                if self.dialect == Dialect::Other {
-                    return Token::Rest;
-                }
-                self.doubtful = true;
-            }
+            self.doubtful |= after_backslash && !escapes;
             if after_backslash && (escapes || self.dialect == Dialect::MySql) {
                 continue;
             }
@@ -252,9 +256,6 @@ impl<'a> Lexer<'a> {
         self.at += 1;
         while let Some(byte) = self.peek(0) {
             self.at += 1;
-            if byte == b'\'' && self.dialect == Dialect::Other {
-                return Token::Rest;
-            }
             if byte == end {
                 if end == b']' || self.peek(0) != Some(end) {
                     return Token::Quoted;
@@ -318,6 +319,8 @@ impl<'a> Lexer<'a> {
         // `a[1:2]` and `@ 1` have numbers.
         let may_be_numbered = first.is_some_and(|b| b.is_ascii_digit())
             && (sigil == b'$' || self.is(&[Dialect::Sqlite, Dialect::Other]) && !self.named());
+        // An amount of money to some.
+        let money = sigil == b'$' && self.dialect == Dialect::Other;
         self.at += 1;
         match sigil {
             b'%' if first == Some(b's') && !self.peek(1).is_some_and(word_byte) => self.at += 1,
@@ -326,6 +329,7 @@ impl<'a> Lexer<'a> {
             }
             b':' | b'@' if starts_word => self.skip_word(),
             b'$' if starts_word && self.dialect != Dialect::PostgreSql => self.skip_word(),
+            b'$' if money && may_be_numbered => return self.number(),
             b'$' | b':' | b'@' | b'?' if may_be_numbered && self.skip_number() => {}
             b'?' => {}
             _ => return Token::Sign(sigil),

@@ -1,6 +1,6 @@
 //! The names that a `WITH` gives to queries: no tables. Each table is looked for among them.
 
-/// How many are remembered.
+/// How many are remembered. With more of them, each name may be one.
 const NAMES: usize = 16;
 /// Slots of the table, half of which stay empty.
 const SLOTS: usize = 32;
@@ -15,20 +15,21 @@ pub(super) struct Names<'a> {
 impl<'a> Names<'a> {
     #[inline(never)]
     pub(super) fn insert(&mut self, name: &'a str) {
-        if self.count >= NAMES {
+        if self.count > NAMES || name.is_empty() || self.search(name) {
             return;
         }
+        self.count += 1;
         self.slots.resize(SLOTS, "");
         let mut slots = probe(name);
         let free = slots.find(|slot| self.slots.get(*slot).is_some_and(|taken| taken.is_empty()));
         if let Some(slot) = free.and_then(|slot| self.slots.get_mut(slot)) {
             *slot = name;
-            self.count += 1;
         }
     }
 
-    pub(super) fn contains(&self, name: &str) -> bool {
-        self.count > 0 && self.search(name)
+    /// Whether the name is one of them, as far as is remembered.
+    pub(super) fn may_contain(&self, name: &str) -> bool {
+        self.count > 0 && (self.count > NAMES || self.search(name))
     }
 
     #[inline(never)]

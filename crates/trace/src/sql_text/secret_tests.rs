@@ -1,62 +1,15 @@
-//! Whatever a literal holds is not shown, wherever the text is cut.
+//! Whatever a literal holds is not shown, wherever it stands and wherever the text is cut.
 
 use super::Dialect::{MySql, Other, PostgreSql, Sqlite};
+use super::places::{PLACES, WORDS, families, literals};
 use super::*;
 use proptest::prelude::*;
 
 const DIALECTS: [Dialect; 4] = [PostgreSql, MySql, Sqlite, Other];
 
-fn string(content: &str, quote: char, backslashes: bool) -> String {
-    let content = content.replace(quote, &format!("{quote}{quote}"));
-    let content = if backslashes { content.replace('\\', r"\\") } else { content };
-    format!("{quote}{content}{quote}")
-}
-
-fn escaped(content: &str) -> String {
-    format!("'{}'", content.replace('\\', r"\\").replace('\'', r"\'"))
-}
-
-/// The content, or the number, as each kind of literal and comment that the dialect knows.
-fn literals(dialect: Dialect, content: &str, n: u32) -> Vec<String> {
-    let mysql = dialect == MySql;
-    let comment = content.replace('*', "");
-    let mut all = vec![
-        string(content, '\'', mysql),
-        format!("N{}", string(content, '\'', mysql)),
-        format!("/* {comment} */"),
-        format!("-- {}\n", content.replace('\n', "")),
-        format!("{n}"),
-        format!("-{n}.{n}"),
-        format!(".{n}e-{n}"),
-        format!("0x{n}"),
-        format!("f({n},{n})"),
-    ];
-    all.extend(match dialect {
-        PostgreSql => vec![
-            format!("E{}", escaped(content)),
-            format!("e{}", string(content, '\'', true)),
-            format!("$${}$$", content.replace('$', "")),
-            format!("$é1${content}$é1$"),
-            format!("U&{}", string(content, '\'', false)),
-            format!("/* /* {comment} */ {comment} */"),
-            format!("$1+{n}::int, a[{n}:{n}]"),
-        ],
-        MySql => vec![
-            escaped(content),
-            string(content, '"', true),
-            format!("_utf8mb4{}", escaped(content)),
-            format!("# {}\n", content.replace('\n', "")),
-            format!("/*! {comment} */"),
-            format!("a--{n}"),
-        ],
-        Sqlite => vec![format!("= \"{}\"", content.replace('"', "")), format!("x'{n}'")],
-        Other => vec![format!("$${}$$", content.replace('$', "")), escaped(content)],
-    });
-    all
-}
-
 type Part = (usize, usize, String, String, u32);
 
+/// Several values, one after the other.
 fn statement(dialect: Dialect, parts: &[Part]) -> String {
     const BEFORE: [&str; 10] = [
         "SELECT a FROM t1 WHERE b =",
@@ -73,14 +26,24 @@ fn statement(dialect: Dialect, parts: &[Part]) -> String {
     let mut out = String::new();
     for (before, kind, left, right, number) in parts {
         let before = BEFORE[*before].to_owned();
-        // An unknown dialect may read a quote in a name as the beginning of a string.
         let names = matches!(dialect, MySql | Other);
         out += &if names { before.replace("\"it's\"", "`its`") } else { before };
         let content = format!("{left} zq{number} zq{number} {right}");
-        let literals = literals(dialect, &content, *number);
+        let literals = match dialect {
+            Other => {
+                // Of one dialect all of them, whichever it is.
+                let mut families = families(&content, *number);
+                families.swap_remove(parts[0].1 % families.len())
+            }
+            _ => literals(dialect, &content, *number),
+        };
         out += &format!(" {} ", literals[kind % literals.len()]);
     }
     out
+}
+
+fn shows_secret(shown: &str) -> bool {
+    shown.contains("zq") || shown.contains("44") || shown.to_uppercase().contains("TRUE")
 }
 
 /// Nothing of the secrets is in anything that is shown, wherever the text is cut.
@@ -89,14 +52,63 @@ fn assert_hidden(text: &str, dialect: Dialect) {
         let cut = &text[..end];
         for truncated in [true, false] {
             let shown = format!("{:?}", parse(cut, dialect, truncated));
-            assert!(!shown.contains("zq") && !shown.contains("44"), "{dialect:?} {cut:?}: {shown}");
+            assert!(!shows_secret(&shown), "{dialect:?} {cut:?}: {shown}");
         }
     }
 }
 
+#[test]
+fn no_place_shows_a_value() {
+    let contents = ["zq", "zq it''s zq", r"zq \ zq", "zq\n-- zq", "zq /* zq", "zq; zq ( zq"];
+    for dialect in DIALECTS {
+        // Brackets are SQLite's quotes of names.
+        let fit = |place: &&&str| dialect != Sqlite || !place.contains('[');
+        for place in PLACES.iter().filter(fit) {
+            for content in contents {
+                for literal in literals(dialect, content, 444_123_456) {
+                    let text = place.replace("{}", &literal);
+                    let shown = format!("{:?}", parse(&text, dialect, false));
+                    assert!(!shows_secret(&shown), "{dialect:?} {text:?}: {shown}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_word_that_is_a_value_is_shown() {
+    for dialect in DIALECTS {
+        for place in WORDS {
+            for word in ["zq", "zq_1$é", "\"zq\"", "[zq]", "`zq`", "a.zq"] {
+                let bare = !word.starts_with(['[', '`', '"']);
+                if bare || dialect == Other || word.starts_with('"') {
+                    let text = place.replace("{}", word);
+                    let shown = format!("{:?}", parse(&text, dialect, false));
+                    assert!(!shows_secret(&shown), "{dialect:?} {text:?}: {shown}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_value_stays() {
+    for (dialect, text) in [
+        (PostgreSql, r#"SELECT "a 1", t."b" FROM "t" WHERE "c" = $1 AND d IS NULL"#),
+        (MySql, "SELECT `a 1`, t.`b` FROM `t` WHERE `c` = ? AND d IS NULL"),
+        (Sqlite, "SELECT `a 1`, [b 1], t.\"c\" FROM \"t\" WHERE d = ?1"),
+        (Other, "SELECT `a 1`, [b], t.\"c\" FROM \"t\" JOIN [u] ON d = ? AND e = :f AND g = @h"),
+        (Other, "CREATE TABLE t (a int NOT NULL, password text)"),
+        (Other, "GRANT SELECT, INSERT ON t TO alice"),
+        (Other, "SELECT a FROM t WHERE b = @p1 ORDER BY c"),
+    ] {
+        assert_eq!(parse(text, dialect, false).text, text, "{dialect:?}");
+    }
+}
+
 /// Characters that open and close something, and some that do not.
-const NOISE: &str = r#"['"`$\\\[\]/*#a-c \n;,().é😀%@:?-]{0,6}"#;
-const MORE_NOISE: &str = r#"['"`$\\\[\]/*#a-c \n;,().é😀%@:?E-]{0,60}"#;
+const NOISE: &str = r#"['"`$\\\[\]/*#a-c \n;,().é😀%@:?{}!-]{0,6}"#;
+const MORE_NOISE: &str = r#"['"`$\\\[\]/*#a-c \n;,().é😀%@:?Eq{}!-]{0,60}"#;
 
 proptest! {
     #[test]
@@ -114,12 +126,24 @@ proptest! {
     #[test]
     fn no_literal_is_shown(
         parts in prop::collection::vec(
-            (0usize..10, 0usize..100, NOISE, NOISE, 444_000_000u32..444_999_999),
+            (0usize..10, 0usize..1000, NOISE, NOISE, 444_000_000u32..444_999_999),
             1..5,
         )
     ) {
         for dialect in DIALECTS {
             assert_hidden(&statement(dialect, &parts), dialect);
+        }
+    }
+
+    #[test]
+    fn no_place_shows_any_value(
+        place in 0..PLACES.len(), kind in 0usize..1000, left in NOISE, right in NOISE,
+    ) {
+        for dialect in DIALECTS {
+            let literals = literals(dialect, &format!("{left} zq {right}"), 444_123_456);
+            let place = if dialect == Sqlite { PLACES[place].replace('[', "(") } else { PLACES[place].into() };
+            let text = place.replace("{}", &literals[kind % literals.len()]);
+            assert_hidden(&text, dialect);
         }
     }
 
@@ -134,8 +158,8 @@ proptest! {
                 let content = format!("{left} zq {right}");
                 text += [", ", " AND b = ", " x, "][*before];
                 text += &match dialect {
-                    MySql => string(&content, '\'', false),
-                    _ => escaped(&content),
+                    MySql => format!("'{}'", content.replace('\'', "''")),
+                    _ => format!("'{}'", content.replace('\\', r"\\").replace('\'', r"\'")),
                 };
             }
             let shown = format!("{:?}", parse(&text, dialect, false));

@@ -1,18 +1,15 @@
 //! What a statement does, and to which tables: the names of spans.
 //!
 //! Follows the few words before which a table stands, without a grammar. A name is missing rather
-//! than wrong where it cannot be told. Not here: what a literal is (`lexer`), which words
-//! there are (`words`).
+//! than wrong where it cannot be told. Not here: what a literal is (`lexer`, `readings`), which words
+//! there are (`words`), how much of it is shown (`summary`).
 
 use super::lexer::Token;
-use super::names::Names;
+use super::summary::Summary;
 use super::words::{
-    Keyword as K, is_after_tables, is_before_object, is_before_table, is_object, is_operation,
-    unquoted,
+    Keyword as K, has_into, is_after_tables, is_before_object, is_before_table,
+    is_before_table_word, is_command, is_object, is_reserved, unquoted,
 };
-
-/// OpenTelemetry's limit for a summary.
-const SUMMARY_CHARACTERS: usize = 255;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Expect {
@@ -24,7 +21,11 @@ enum Expect {
     Source,
     /// A table, maybe with columns in parentheses.
     Target,
+    /// A stored procedure.
+    Procedure,
     Nothing,
+    /// The statement begins with no command that is known: nothing is told of it.
+    Unknown,
 }
 
 /// The token before, as far as it says what a word is.
@@ -35,11 +36,12 @@ enum Previous {
     /// A statement may begin here.
     Border,
     Distinct,
+    Array,
     #[default]
     Other,
 }
 
-/// What was read last of the name of a table.
+/// What was read last of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Reading {
     #[default]
@@ -50,26 +52,26 @@ enum Reading {
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Subject<'a> {
-    operation: Option<String>,
-    /// The inner is none where something else than a table comes first.
-    collection: Option<Option<String>>,
-    summary: String,
-    characters: usize,
-    full: bool,
+    summary: Summary<'a>,
+    /// The stored procedure that is called.
+    procedure: Option<String>,
+    /// What the statement begins with.
+    command: Option<K>,
     expect: Expect,
     previous: Previous,
     depth: usize,
-    /// The depth at which the operation stands.
-    base: usize,
-    /// By depth, one bit each: within a list of tables; within a query, where FROM is a clause.
+    /// By depth, one bit each: within a list of tables; before the FROM of a query; behind it, where
+    /// JOIN comes before a table; before an INTO; within the names of a WITH.
     lists: u64,
     queries: u64,
+    sources: u64,
+    intos: u64,
+    withs: u64,
     /// The name that is being read, as far as it is wanted.
     name: String,
     reading: Reading,
-    /// The names that WITH gives to queries, and whether it goes on at the base.
-    common: Names<'a>,
-    with: bool,
+    /// What a WITH may give a name to, and the depth.
+    candidate: Option<(&'a str, usize)>,
     /// The next ON names the table of an index or a trigger.
     on: bool,
     /// The words of a GRANT are no operations.
@@ -80,6 +82,14 @@ pub(super) struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
+    /// Whether nothing but a name can stand here; `listed` also where it is one of several.
+    pub(super) fn wants_name(&self, listed: bool) -> bool {
+        let table = matches!(self.expect, Expect::Source | Expect::Target);
+        table
+            && self.reading != Reading::Part
+            && (listed || self.previous != Previous::Comma || self.reading == Reading::Dot)
+    }
+
     pub(super) fn push(&mut self, token: Token, text: &'a str, space: bool) {
         if matches!(token, Token::Sign(b';')) {
             return self.end_of_statement();
@@ -87,25 +97,28 @@ impl<'a> Subject<'a> {
         self.begun = true;
         self.several |= self.ended;
         let reads = self.reading != Reading::Nothing
-            || matches!(self.expect, Expect::Source | Expect::Target);
+            || matches!(self.expect, Expect::Source | Expect::Target | Expect::Procedure);
         if reads && self.named(token, text, space) {
             return;
         }
+        self.with_name(token, text);
         self.previous = match token {
             Token::Word(keyword) => return self.word(text, keyword),
-            Token::Quoted => {
-                self.common_table(text);
-                Previous::Other
-            }
             Token::Sign(b'(') => {
                 self.depth = self.depth.saturating_add(1);
-                self.lists &= !self.bit();
-                self.queries &= !self.bit();
-                Previous::Border
+                let others = !self.bit();
+                self.lists &= others;
+                self.queries &= others;
+                self.sources &= others;
+                self.intos &= others;
+                self.withs &= others;
+                let begins = self.previous == Previous::Border || self.command == Some(K::COPY);
+                if begins { Previous::Border } else { Previous::Other }
             }
             Token::Sign(b')') => {
                 self.depth = self.depth.saturating_sub(1);
-                Previous::Border
+                // Behind the condition of an IF.
+                if self.command.is_none() { Previous::Border } else { Previous::Other }
             }
             Token::Sign(b',') => {
                 if self.lists & self.bit() != 0 {
@@ -117,82 +130,100 @@ impl<'a> Subject<'a> {
         };
     }
 
-    /// Operation, collection and summary.
-    pub(super) fn end(mut self, truncated: bool) -> (Option<String>, Option<String>, String) {
+    /// The summary, and the stored procedure that all of it is about.
+    pub(super) fn end(mut self, truncated: bool) -> (String, Option<String>) {
         // A name at the cut may go on.
         self.end_of_name(truncated);
-        let collection = if self.several { None } else { self.collection.flatten() };
-        (self.operation, collection, self.summary)
+        let procedure = if self.several { None } else { self.procedure };
+        (self.summary.finish(), procedure)
     }
 
-    /// Whether the token belongs to the name of a table.
+    /// Whether the token belongs to a name.
     fn named(&mut self, token: Token, text: &'a str, space: bool) -> bool {
         match (token, self.reading) {
-            (Token::Word(keyword), Reading::Nothing) if is_before_table(keyword) => {
+            (Token::Word(K::PROCEDURE | K::FUNCTION), Reading::Nothing)
+                if self.expect == Expect::Procedure => {}
+            (Token::Word(keyword), Reading::Nothing)
+                if self.expect != Expect::Procedure && is_before_table(keyword) =>
+            {
                 self.previous = Previous::Other;
+            }
+            (Token::Word(keyword), Reading::Nothing) if is_reserved(keyword) => {
+                self.no_table();
+                return false;
             }
             (Token::Word(_), Reading::Nothing | Reading::Dot) => self.part(text),
             (Token::Quoted, Reading::Nothing | Reading::Dot) => self.part(unquoted(text)),
+            // `@result = name`
+            (Token::Placeholder | Token::Sign(b'='), Reading::Nothing)
+                if self.expect == Expect::Procedure => {}
             (_, Reading::Nothing) => {
-                self.table("");
+                self.no_table();
                 return false;
             }
             (Token::Sign(b'.'), _) => {
-                if self.wanted() {
+                if self.summary.wants() {
                     self.name.push('.');
                 }
                 self.reading = Reading::Dot;
             }
             _ => {
-                let call = matches!(token, Token::Sign(b'(')) && !space;
-                self.end_of_name(call && self.expect == Expect::Source);
+                self.end_of_name(!self.may_follow(token, space));
                 return false;
             }
         }
         true
     }
 
+    /// Whether the token may stand behind the name of a table, and does not make it a function, a
+    /// setting, or a part of a name that is put together.
+    fn may_follow(&self, token: Token, space: bool) -> bool {
+        let source = self.expect == Expect::Source;
+        match token {
+            Token::Sign(b'(') => !source,
+            Token::Sign(b',' | b')' | b';' | b'*' | b'}') => true,
+            Token::Word(K::FROM | K::TABLE) => !source,
+            Token::Word(_) | Token::Quoted => true,
+            Token::Value | Token::Placeholder => space,
+            Token::Sign(_) | Token::Doubtful | Token::Rest => false,
+        }
+    }
+
     fn part(&mut self, part: &str) {
-        if self.wanted() {
+        if self.summary.wants() {
             self.name.push_str(part);
         }
         (self.reading, self.previous) = (Reading::Part, Previous::Other);
     }
 
-    /// Whether a name would be shown. There may be thousands after those.
-    fn wanted(&self) -> bool {
-        !self.full || self.collection.is_none() && self.depth == self.base
-    }
-
     fn end_of_name(&mut self, other: bool) {
         let reading = core::mem::take(&mut self.reading);
-        if reading != Reading::Nothing {
-            let mut name = core::mem::take(&mut self.name);
-            let table = !other && reading != Reading::Dot && self.wanted();
-            let shown = table && !self.common.contains(&name);
-            self.table(if shown { &name } else { "" });
-            name.clear();
-            self.name = name;
+        if reading == Reading::Nothing {
+            return;
         }
+        if !other && reading == Reading::Part {
+            self.summary.table(&self.name);
+            if self.expect == Expect::Procedure && self.procedure.is_none() && !self.several {
+                self.procedure = Some(self.name.clone());
+            }
+        }
+        self.name.clear();
+        self.expect = Expect::Nothing;
     }
 
-    /// A table was named, or something else stands in its place, which has no name.
-    fn table(&mut self, name: &str) {
+    /// Something else stands where a table could.
+    fn no_table(&mut self) {
         self.expect = Expect::Nothing;
-        if !name.is_empty() {
-            self.piece(name);
-        }
-        if self.depth == self.base && self.collection.is_none() {
-            self.collection = Some(Some(name.to_owned()).filter(|name| !name.is_empty()));
-        }
     }
 
     fn end_of_statement(&mut self) {
         self.end_of_name(false);
-        (self.depth, self.lists, self.queries) = (0, 0, 0);
+        self.summary.end_of_statement();
+        (self.depth, self.lists, self.queries, self.sources) = (0, 0, 0, 0);
+        (self.intos, self.withs) = (0, 0);
         (self.expect, self.previous) = (Expect::Operation, Previous::Other);
-        (self.with, self.on, self.rights) = (false, false, false);
-        self.common.clear();
+        (self.on, self.rights) = (false, false);
+        (self.candidate, self.command) = (None, None);
         self.ended |= self.begun;
     }
 
@@ -201,56 +232,66 @@ impl<'a> Subject<'a> {
         match self.expect {
             Expect::Operation => self.operation(word, keyword),
             Expect::Object => self.object(word, keyword),
-            _ if self.with && self.depth == self.base => match keyword {
-                K::SELECT
-                | K::INSERT
-                | K::UPDATE
-                | K::DELETE
-                | K::MERGE
-                | K::REPLACE
-                | K::VALUES => {
-                    self.operation(word, keyword);
-                }
-                K::RECURSIVE => {}
-                _ => self.common_table(word),
-            },
+            Expect::Unknown => {}
             _ => self.clause(word, keyword, previous),
         }
         self.previous = match keyword {
             K::WITH | K::RECURSIVE => Previous::With,
-            K::AS | K::EXPLAIN | K::ANALYZE | K::VERBOSE | K::PLAN | K::BEGIN => Previous::Border,
+            K::EXPLAIN | K::ANALYZE | K::VERBOSE | K::PLAN | K::BEGIN => Previous::Border,
+            K::AS if self.before_statement() => Previous::Border,
+            K::NOT | K::MATERIALIZED => previous,
             K::DISTINCT => Previous::Distinct,
+            K::ARRAY => Previous::Array,
             _ => Previous::Other,
         };
     }
 
+    /// Whether a statement may come behind this AS, and not only a name.
+    fn before_statement(&self) -> bool {
+        let first = self.depth == 0 && self.sources & 1 == 0;
+        let takes = matches!(self.command, Some(K::CREATE | K::PREPARE | K::DECLARE));
+        self.withs & self.bit() != 0 || first && takes
+    }
+
+    /// What a statement begins with.
     fn operation(&mut self, word: &str, keyword: K) {
-        self.base = self.depth;
-        self.with = keyword == K::WITH;
         self.expect = Expect::Nothing;
-        if self.with || !is_operation(word) {
+        if matches!(keyword, K::WITH | K::IF | K::WHILE) {
             return;
         }
-        if self.operation.is_none() && !self.several {
-            self.operation = Some(word.to_ascii_uppercase());
+        if !is_command(keyword) {
+            self.expect = Expect::Unknown;
+            return;
         }
+        self.command = Some(keyword);
         self.verb(word, keyword);
     }
 
     fn verb(&mut self, word: &str, keyword: K) {
-        self.capital_piece(word);
+        self.summary.operation(word);
         let bit = self.bit();
         self.lists &= !bit;
+        self.sources &= !bit;
+        self.queries &= !bit;
+        self.withs &= !bit;
+        self.intos = self.intos & !bit | if has_into(keyword) { bit } else { 0 };
         self.expect = match keyword {
             K::CREATE | K::ALTER | K::DROP => Expect::Object,
             K::UPDATE | K::TRUNCATE | K::COPY | K::TABLE => Expect::Target,
+            K::CALL | K::EXEC | K::EXECUTE => Expect::Procedure,
             _ => Expect::Nothing,
         };
         match keyword {
             K::SELECT | K::DELETE => self.queries |= bit,
-            K::UPDATE => (self.queries, self.lists) = (self.queries | bit, self.lists | bit),
+            K::UPDATE => {
+                self.queries |= bit;
+                self.sources |= bit;
+                self.lists |= bit;
+            }
             K::DROP | K::TRUNCATE => self.lists |= bit,
             K::GRANT | K::REVOKE => self.rights = true,
+            // It executes what was prepared, or a text, unless it says that it is a procedure.
+            K::EXECUTE => self.expect = Expect::Nothing,
             _ => {}
         }
     }
@@ -262,11 +303,7 @@ impl<'a> Subject<'a> {
         }
         self.expect = Expect::Nothing;
         if is_object(keyword) {
-            self.capital_piece(word);
-            if let Some(operation) = self.operation.as_mut().filter(|_| !self.several) {
-                operation.push(' ');
-                operation.push_str(&word.to_ascii_uppercase());
-            }
+            self.summary.operation(word);
             self.on = matches!(keyword, K::INDEX | K::TRIGGER | K::POLICY | K::RULE);
         }
         if matches!(keyword, K::TABLE | K::VIEW) {
@@ -278,60 +315,66 @@ impl<'a> Subject<'a> {
 
     fn clause(&mut self, word: &str, keyword: K, previous: Previous) {
         let bit = self.bit();
-        let query = self.queries & bit != 0;
         match keyword {
             _ if self.rights => {}
             K::SELECT => self.verb(word, keyword),
-            K::INSERT | K::DELETE | K::MERGE | K::UPDATE if previous == Previous::Border => {
+            K::INSERT | K::DELETE | K::MERGE | K::UPDATE
+                if previous == Previous::Border || self.withs & bit != 0 =>
+            {
                 self.verb(word, keyword);
             }
-            K::WITH if previous == Previous::Border && self.depth == self.base => {
-                self.with = true;
-            }
-            K::FROM if query && previous != Previous::Distinct => {
+            K::PROCEDURE if self.command == Some(K::EXECUTE) => self.expect = Expect::Procedure,
+            K::FROM if self.queries & bit != 0 && previous != Previous::Distinct => {
+                self.queries &= !bit;
+                self.sources |= bit;
                 self.lists |= bit;
                 self.expect = Expect::Source;
             }
-            K::JOIN | K::STRAIGHT_JOIN if query => self.expect = Expect::Source,
-            K::INTO => self.expect = Expect::Target,
-            K::TABLE if !query && self.depth == self.base && self.collection.is_none() => {
+            K::JOIN if previous == Previous::Array => self.lists &= !bit,
+            K::JOIN | K::STRAIGHT_JOIN if self.sources & bit != 0 => self.expect = Expect::Source,
+            K::INTO if self.intos & bit != 0 => {
+                self.intos &= !bit;
+                self.lists &= !bit;
+                self.expect = Expect::Target;
+            }
+            K::TABLE if self.command.is_some_and(is_before_table_word) && self.depth == 0 => {
                 self.expect = Expect::Target;
             }
             K::ON if self.on => (self.on, self.expect) = (false, Expect::Target),
-            _ if is_after_tables(keyword) => self.lists &= !bit,
+            _ if is_after_tables(keyword) => {
+                self.lists &= !bit;
+                if matches!(keyword, K::RETURNING) {
+                    self.intos &= !bit;
+                }
+                if matches!(keyword, K::FOR) {
+                    // `FOR PORTION OF a FROM b`
+                    self.queries &= !bit;
+                }
+            }
             _ => {}
         }
     }
 
-    fn common_table(&mut self, name: &'a str) {
-        let here = self.with && self.depth == self.base;
-        let first = matches!(self.previous, Previous::With | Previous::Comma);
-        if here && first {
-            self.common.insert(unquoted(name));
+    /// `WITH name [(columns)] AS …, name …`
+    fn with_name(&mut self, token: Token, text: &'a str) {
+        let bit = self.bit();
+        let listed = self.previous == Previous::Comma && self.withs & bit != 0;
+        match token {
+            Token::Word(K::RECURSIVE) if self.previous == Previous::With => {}
+            Token::Word(K::AS) => {
+                if let Some((name, _)) = self.candidate.take_if(|(_, depth)| *depth == self.depth) {
+                    self.summary.common_table(name);
+                    self.withs |= bit;
+                }
+            }
+            Token::Word(_) | Token::Quoted if self.previous == Previous::With || listed => {
+                self.candidate = Some((unquoted(text), self.depth));
+            }
+            Token::Word(_) | Token::Quoted => {
+                self.candidate.take_if(|(_, depth)| *depth >= self.depth);
+            }
+            _ => {}
         }
-    }
-
-    fn capital_piece(&mut self, word: &str) {
-        if !self.full {
-            self.piece(&word.to_ascii_uppercase());
-        }
-    }
-
-    fn piece(&mut self, piece: &str) {
-        if self.full {
-            return;
-        }
-        let space = usize::from(!self.summary.is_empty());
-        let characters = self.characters.saturating_add(piece.chars().count() + space);
-        self.full |= characters > SUMMARY_CHARACTERS;
-        if self.full {
-            return;
-        }
-        if space > 0 {
-            self.summary.push(' ');
-        }
-        self.summary.push_str(piece);
-        self.characters = characters;
     }
 
     fn bit(&self) -> u64 {

@@ -72,12 +72,7 @@ impl Observed {
     }
 
     /// The only span of a case, which succeeds and asks for this.
-    fn statement(
-        &self,
-        way: &str,
-        case: &str,
-        (name, operation, text): (&str, &str, &str),
-    ) -> Result<Span> {
+    fn statement(&self, way: &str, case: &str, (name, text): (&str, &str)) -> Result<Span> {
         let span = self.one(way, case)?;
         let told = (
             span.name.as_str(),
@@ -86,7 +81,8 @@ impl Observed {
             span.text("db.collection.name"),
             span.text("db.query.text"),
         );
-        let expected = (name, Some(name), Some(operation), Some("things"), Some(text));
+        // A text may have several operations and tables.
+        let expected = (name, Some(name), None, None, Some(text));
         ensure!(told == expected, "{way}/{case}: {span:#?}");
         succeeded(&span).with_context(|| format!("{way}/{case}"))?;
         Ok(span)
@@ -170,14 +166,14 @@ fn pgx_statements_are_told() -> Result<()> {
                 ("go", "ancestor"),
                 ("noctx", "goroutine"),
             ] {
-                let span = observed.statement(way, case, ("SELECT things", "SELECT", SELECT))?;
+                let span = observed.statement(way, case, ("SELECT things", SELECT))?;
                 ensure!(span.parent == how, "{way}/{case}: {span:#?}");
             }
             let text = "SELECT id, name FROM things WHERE id < $1";
-            observed.statement(way, "early", ("SELECT things", "SELECT", text))?;
+            observed.statement(way, "early", ("SELECT things", text))?;
             let text = "SELECT id, name FROM things WHERE name = ? AND id IN (?)";
-            observed.statement(way, "literal", ("SELECT things", "SELECT", text))?;
-            observed.statement(way, "exec", ("INSERT things", "INSERT", INSERT))?;
+            observed.statement(way, "literal", ("SELECT things", text))?;
+            observed.statement(way, "exec", ("INSERT things", INSERT))?;
             let large = observed.one(way, "large")?;
             let text = large.text("db.query.text").context("text")?;
             ensure!(text.ends_with('…') && text.len() < 1100, "{text}");
@@ -228,7 +224,7 @@ fn pgx_errors_are_told() -> Result<()> {
             ensure!(spans.is_empty(), "{}", Span::list(&spans));
             let span = observed.one(way, "timeout")?;
             ensure!(span.status == "error" && span.text("error.type").is_some(), "{span:#?}");
-            observed.statement(way, "query", ("SELECT things", "SELECT", SELECT))?;
+            observed.statement(way, "query", ("SELECT things", SELECT))?;
         }
         Ok(())
     })
@@ -242,7 +238,7 @@ fn pgx_batches_are_told() -> Result<()> {
             check_batch(&span, 3).with_context(|| format!("{way}: {span:#?}"))?;
             succeeded(&span)?;
             // One statement is no batch.
-            let span = observed.statement(way, "batchone", ("SELECT things", "SELECT", SELECT))?;
+            let span = observed.statement(way, "batchone", ("SELECT things", SELECT))?;
             ensure!(span.int("db.operation.batch.size").is_none(), "{span:#?}");
             let spans = observed.asked(way, "batchempty")?;
             ensure!(spans.is_empty(), "{}", Span::list(&spans));
@@ -326,7 +322,7 @@ fn pgx_asked_of_nobody_is_not_told() -> Result<()> {
     with_each_losing(&["client_unfinished"], "pgx_asked_of_nobody_is_not_told", |observed| {
         for way in NATIVE {
             for _ in 0..2 {
-                observed.statement(way, "nil", ("SELECT things", "SELECT", SELECT))?;
+                observed.statement(way, "nil", ("SELECT things", SELECT))?;
             }
         }
         Ok(())
@@ -356,16 +352,16 @@ fn pgx_beneath_database_sql_is_told_once() -> Result<()> {
     with_each("pgx_beneath_database_sql_is_told_once", |observed| {
         let way = "/v5/sql";
         for case in ["query", "query", "queryrow", "noctx", "go"] {
-            observed.statement(way, case, ("SELECT things", "SELECT", SELECT))?;
+            observed.statement(way, case, ("SELECT things", SELECT))?;
         }
-        observed.statement(way, "exec", ("INSERT things", "INSERT", INSERT))?;
+        observed.statement(way, "exec", ("INSERT things", INSERT))?;
         let names = observed.names(way, "tx")?;
         ensure!(names == ["BEGIN", "INSERT things", "SELECT things", "COMMIT"], "{names:?}");
         for (case, code) in [("duplicate", "23505"), ("syntax", "42601"), ("missing", "42P01")] {
             observed.failure(way, case, code)?;
         }
         // And what is native in the same program is told still.
-        observed.statement("/v5/pool", "query", ("SELECT things", "SELECT", SELECT))?;
+        observed.statement("/v5/pool", "query", ("SELECT things", SELECT))?;
         Ok(())
     })
 }

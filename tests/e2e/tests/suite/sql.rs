@@ -100,21 +100,20 @@ fn statements(database: &Database, app: &App, gotap: &Gotap) -> Result<()> {
     ] {
         let spans = asked(gotap, app, path)?;
         let [span] = &spans[..] else { anyhow::bail!("{path}: {}", Span::list(&spans)) };
-        let expected = ("SELECT things", "SELECT", select.as_str());
+        let expected = ("SELECT things", select.as_str());
         check_span(database, span, expected).with_context(|| format!("{path}: {span:#?}"))?;
         ensure!(span.parent == how, "{path}: {span:#?}");
-        ensure!(span.text("db.collection.name") == Some("things"), "{path}: {span:#?}");
     }
     for path in ["/exec", "/conn"] {
         let spans = asked(gotap, app, path)?;
         let [span] = &spans[..] else { anyhow::bail!("{path}: {}", Span::list(&spans)) };
         let text = "INSERT INTO things (id, name) VALUES (?)";
-        let checked = check_span(database, span, ("INSERT things", "INSERT", text));
+        let checked = check_span(database, span, ("INSERT things", text));
         checked.with_context(|| format!("{path}: {span:#?}"))?;
     }
     let spans = asked(gotap, app, "/literal")?;
     let text = "SELECT name FROM things WHERE name = ? AND id IN (?)";
-    check_span(database, &spans[0], ("SELECT things", "SELECT", text))?;
+    check_span(database, &spans[0], ("SELECT things", text))?;
     let spans = asked(gotap, app, "/large")?;
     let text = spans[0].text("db.query.text").context("text")?;
     ensure!(text.ends_with('…') && text.len() < 1100, "{text}");
@@ -128,14 +127,12 @@ fn statements(database: &Database, app: &App, gotap: &Gotap) -> Result<()> {
     Ok(())
 }
 
-fn check_span(
-    database: &Database,
-    span: &Span,
-    (name, operation, text): (&str, &str, &str),
-) -> Result<()> {
+fn check_span(database: &Database, span: &Span, (name, text): (&str, &str)) -> Result<()> {
     ensure!(span.name == name && span.text("db.query.summary") == Some(name), "name");
     ensure!(span.text("db.system.name") == Some(database.system), "system");
-    ensure!(span.text("db.operation.name") == Some(operation), "operation");
+    // A text may have several of each.
+    ensure!(span.text("db.operation.name").is_none(), "operation");
+    ensure!(span.text("db.collection.name").is_none(), "collection");
     ensure!(span.text("db.query.text") == Some(text), "text");
     ensure!(span.status == "unset" && span.text("error.type").is_none(), "outcome");
     check_place(database, span)
@@ -187,12 +184,12 @@ fn errors(database: &Database, app: &App, gotap: &Gotap, lazy: bool) -> Result<(
 }
 
 #[test]
-fn postgresql_is_told_through_both_drivers() -> Result<()> {
-    if !can_trace("postgresql_is_told_through_both_drivers") {
+fn postgresql_is_told_through_all_drivers() -> Result<()> {
+    if !can_trace("postgresql_is_told_through_all_drivers") {
         return Ok(());
     }
     let server = Postgres::start()?;
-    for driver in ["postgres", "pgx"] {
+    for driver in ["postgres", "pgx", "wrapped-postgres"] {
         check(&Database {
             driver,
             dsn: server.dsn(),
@@ -208,14 +205,19 @@ fn postgresql_is_told_through_both_drivers() -> Result<()> {
     Ok(())
 }
 
+/// By its connector, which another one may wrap.
 #[test]
 fn mariadb_is_told() -> Result<()> {
     if !can_trace("mariadb_is_told") {
         return Ok(());
     }
     let server = Mysql::start()?;
+    ["mysql", "wrapped-mysql"].into_iter().try_for_each(|driver| check_mariadb(&server, driver))
+}
+
+fn check_mariadb(server: &Mysql, driver: &'static str) -> Result<()> {
     check(&Database {
-        driver: "mysql",
+        driver,
         dsn: server.dsn(),
         system: "mysql",
         port: Some(server.port()),
