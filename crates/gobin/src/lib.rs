@@ -24,6 +24,7 @@ mod moduledata;
 mod pclntab;
 mod procedures;
 mod rtype;
+mod unwind;
 
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
@@ -37,6 +38,7 @@ pub use lines::{Frame, Lines};
 pub use moduledata::Moduledata;
 pub use pclntab::{Function, Pclntab};
 pub use rtype::{Field, Kind, MapShape, MapType, Shape, ShapeField, Shapes, SwissMap, Type, Types};
+pub use unwind::StackFrame;
 
 use code::{Found, amd64, arm64, calls, errors, returns, rows};
 
@@ -127,7 +129,10 @@ impl<'d> Binary<'d> {
 
     /// Source frames of program counters.
     pub fn lines(&self) -> Lines<'_, 'd> {
-        Lines::new(&self.image, &self.table, &self.module)
+        // The toolchain gives this one the id of wrappers, which differs between versions.
+        let wrapper = self.function("runtime.deferreturn").and_then(|f| self.table.id(&f));
+        let wrapper = wrapper.filter(|id| *id != 0);
+        Lines::new(&self.image, &self.table, &self.module, wrapper)
     }
 
     /// Scans the type descriptors. Costs some tens of milliseconds in a large binary: keep it.

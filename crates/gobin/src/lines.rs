@@ -26,6 +26,8 @@ pub struct Frame<'d> {
     pub line: u32,
     /// Whether the call was inlined into the next frame's function.
     pub inlined: bool,
+    /// Whether the compiler made the function to call another one.
+    pub wrapper: bool,
 }
 
 /// Resolves program counters of one binary.
@@ -34,6 +36,7 @@ pub struct Lines<'a, 'd> {
     image: &'a Image<'d>,
     table: &'a Pclntab<'d>,
     module: &'a Moduledata,
+    wrapper_id: Option<u8>,
 }
 
 impl<'a, 'd> Lines<'a, 'd> {
@@ -41,8 +44,17 @@ impl<'a, 'd> Lines<'a, 'd> {
         image: &'a Image<'d>,
         table: &'a Pclntab<'d>,
         module: &'a Moduledata,
+        wrapper_id: Option<u8>,
     ) -> Self {
-        Self { image, table, module }
+        Self { image, table, module, wrapper_id }
+    }
+
+    pub(crate) fn table(&self) -> &'a Pclntab<'d> {
+        self.table
+    }
+
+    pub(crate) fn wrapper_id(&self) -> Option<u8> {
+        self.wrapper_id
     }
 
     /// The frames at `pc`, innermost first. A return address (from a stack) stands after the call:
@@ -53,21 +65,24 @@ impl<'a, 'd> Lines<'a, 'd> {
         let mut at = pc;
         if let Some(tree) = self.inline_tree(&function) {
             while out.len() < MAX_DEPTH
-                && let Some((name, parent)) = self.inlined_call(&function, tree, at)
+                && let Some((name, parent, id)) = self.inlined_call(&function, tree, at)
             {
                 let (file, line) = self.position(&function, at);
-                out.push(Frame { function: name, file, line, inlined: true });
+                let wrapper = self.is_wrapper_id(id);
+                out.push(Frame { function: name, file, line, inlined: true, wrapper });
                 at = function.entry.wrapping_add(parent);
             }
         }
         let (file, line) = self.position(&function, at);
-        out.push(Frame { function: function.name, file, line, inlined: false });
+        let wrapper = self.is_wrapper(&function);
+        out.push(Frame { function: function.name, file, line, inlined: false, wrapper });
         out
     }
 
-    /// Entry size and where in it the name offset stands; the parent pc follows the name.
-    fn entry_layout(&self) -> (usize, usize) {
-        if self.table.since_120 { (16, 4) } else { (20, 12) }
+    /// Entry size and where in it the name offset and the function's id stand; the parent pc follows
+    /// the name.
+    fn entry_layout(&self) -> (usize, usize, usize) {
+        if self.table.since_120 { (16, 4, 0) } else { (20, 12, 2) }
     }
 
     fn inline_tree(&self, function: &Function<'_>) -> Option<u64> {
@@ -82,17 +97,24 @@ impl<'a, 'd> Lines<'a, 'd> {
         (offset != u32::MAX).then(|| self.module.gofunc.checked_add(u64::from(offset)))?
     }
 
-    fn inlined_call(&self, function: &Function<'_>, tree: u64, pc: u64) -> Option<(&'d str, u64)> {
+    /// The innermost inlined call at `pc`: its function, where it was called, and its id.
+    fn inlined_call(
+        &self,
+        function: &Function<'_>,
+        tree: u64,
+        pc: u64,
+    ) -> Option<(&'d str, u64, u8)> {
         let index_table = self
             .table
             .record_word(function, self.table.record_size() / 4 + PCDATA_INL_TREE_INDEX)?;
         let index = self.table.pc_value(index_table, function.entry, pc)?;
-        let (size, name_at) = self.entry_layout();
-        let at = usize::try_from(index).ok()?.checked_mul(size)?.checked_add(name_at)?;
+        let (size, name_at, id_at) = self.entry_layout();
+        let entry = usize::try_from(index).ok()?.checked_mul(size)?;
+        let at = entry.checked_add(name_at)?;
         let data = self.image.tail(tree)?;
         let name = self.table.name_at(i32_at(data, at)?)?;
         let parent = u64::try_from(i32_at(data, at + 4)?).ok()?;
-        Some((name, parent))
+        Some((name, parent, *data.get(entry + id_at)?))
     }
 
     fn position(&self, function: &Function<'_>, pc: u64) -> (&'d str, u32) {

@@ -1,6 +1,7 @@
 //! The command line. Help texts are written for somebody who sees gotap for the first time.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -29,6 +30,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: TraceCommand,
     },
+    /// Show what all goroutines of a Go process do, without stopping it
+    Goroutines(GoroutinesArgs),
     /// Say what works on this machine, what does not, and what to do about it
     Doctor(DoctorArgs),
     /// Check, explain or print the configuration
@@ -149,6 +152,56 @@ pub(crate) struct PsArgs {
     #[command(flatten)]
     pub(crate) select: SelectArgs,
 }
+
+/// Goroutines that are alike are shown together, the most numerous first. They are read from the
+/// process's memory: nothing is attached, and it is not stopped.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GoroutinesArgs {
+    /// Process id
+    #[arg(value_name = "PID")]
+    pub(crate) pid: u32,
+    /// How to print: text, or one JSON object
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// Write a profile for `go tool pprof` into this file, such as goroutines.pb.gz, and print nothing
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// List each goroutine
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Show those of Go's runtime, too
+    #[arg(long)]
+    pub(crate) system: bool,
+    /// Show those that may never end, and why they are suspected
+    #[arg(long)]
+    pub(crate) leaks: bool,
+    /// Look twice, so long apart, to see which grow in number
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, requires = "leaks")]
+    pub(crate) watch: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) filter: GoroutineFilter,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Which goroutines (default: all but those of Go's runtime)")]
+pub(crate) struct GoroutineFilter {
+    /// In this state, such as waiting or running; may be repeated
+    #[arg(long = "state", value_name = "STATE", value_parser = GOROUTINE_STATES)]
+    pub(crate) states: Vec<String>,
+    /// Waiting for this reason, such as "chan receive", with * and ?; may be repeated
+    #[arg(long = "reason", value_name = "GLOB")]
+    pub(crate) reasons: Vec<String>,
+    /// With this function in the stack, such as main.work, with * and ?; may be repeated
+    #[arg(long = "function", value_name = "GLOB")]
+    pub(crate) functions: Vec<String>,
+    /// Waiting for so long at least, such as 5m, where Go has noted since when
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(crate) min_age: Option<Duration>,
+}
+
+/// States of goroutines, in the runtime's own words.
+const GOROUTINE_STATES: [&str; 7] =
+    ["runnable", "running", "syscall", "waiting", "copystack", "preempted", "leaked"];
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DoctorArgs {

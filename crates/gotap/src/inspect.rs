@@ -94,9 +94,7 @@ impl Inspector {
         let service_name = self
             .service_name
             .clone()
-            .or_else(|| environment.get("OTEL_SERVICE_NAME").filter(|n| !n.is_empty()).cloned())
-            .or_else(|| declared.iter().find(|(k, _)| k == "service.name").map(|(_, v)| v.clone()))
-            .unwrap_or_else(|| default_name(&program, &executable));
+            .unwrap_or_else(|| service_of(process, &program.module, &executable));
         let resource = resource(process, &executable, &service_name, &program, declared);
         let resource = Arc::new(resource);
         let target = Target { process, executable, service_name, program, resource };
@@ -166,10 +164,20 @@ fn read(data: &[u8], options: &Options) -> Result<Program, gobin::Error> {
     })
 }
 
+/// What a process declares its service to be, or else what its module is called.
+pub(crate) fn service_of(process: Process, module: &str, executable: &std::path::Path) -> String {
+    let environment = process.environment_of(&["OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"]);
+    let named = environment.get("OTEL_SERVICE_NAME").filter(|name| !name.is_empty()).cloned();
+    let declared = || declared_attributes(&environment).into_iter();
+    named
+        .or_else(|| declared().find(|(key, _)| key == "service.name").map(|(_, value)| value))
+        .unwrap_or_else(|| default_name(module, executable))
+}
+
 /// The last element of the module's path that is no major version; else the file's name.
-fn default_name(program: &Program, executable: &std::path::Path) -> String {
+fn default_name(module: &str, executable: &std::path::Path) -> String {
     let is_major = |e: &str| e.strip_prefix('v').is_some_and(|n| n.parse::<u32>().is_ok());
-    let element = program.module.rsplit('/').find(|e| !e.is_empty() && !is_major(e));
+    let element = module.rsplit('/').find(|e| !e.is_empty() && !is_major(e));
     match element {
         Some(name) if name != "command-line-arguments" => name.to_owned(),
         _ => executable.file_name().unwrap_or_default().to_string_lossy().into_owned(),

@@ -8,8 +8,10 @@ mod cli;
 mod config;
 mod databases;
 mod doctor;
+mod goroutines;
 mod inspect;
 mod libraries;
+mod opened;
 mod output;
 mod ps;
 mod reader;
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Command::Run(args) => agent::run(&args),
         Command::Ps(args) => ps::run(&args),
         Command::Trace { what } => agent::trace(&what),
+        Command::Goroutines(args) => goroutines::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Config { what } => match what {
             ConfigCommand::Check(args) => config::check(&args),

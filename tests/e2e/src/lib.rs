@@ -3,6 +3,7 @@
 //! - [`binary()`] finds the gotap command, which is built first.
 //! - [`Gotap`] runs it and reads the spans that it prints and the counts that it ends with.
 //! - [`App`] runs one of the Go programs below `apps/`.
+//! - [`goroutines`] compares what gotap says of goroutines with what their program says.
 //! - [`Chain`] puts one between two others, and has them speak HTTP/2.
 //! - [`Load`] sends requests over many connections and counts exactly.
 //! - [`Proxy`] stands before a collector that comes and goes.
@@ -14,6 +15,7 @@
 mod app;
 mod binary;
 mod chain;
+pub mod goroutines;
 mod gotap;
 mod load;
 mod machine;

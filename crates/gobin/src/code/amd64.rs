@@ -107,6 +107,12 @@ pub(crate) fn calls_to(code: &[u8], start: u64, target: u64) -> Vec<u64> {
         .collect()
 }
 
+/// Targets of all direct calls.
+pub(crate) fn direct_calls(code: &[u8], start: u64) -> Vec<u64> {
+    let calls = decode(code, start).filter(Instruction::is_call_near);
+    calls.map(|i| i.near_branch_target()).filter(|target| *target != 0).collect()
+}
+
 /// The branch that tests the results of the call at `call`, while they are still in registers.
 pub(crate) fn test_after_call(code: &[u8], start: u64, call: u64) -> Option<Found> {
     let (at, _) = tested(code, start, call, 3)?;

@@ -13,6 +13,7 @@ mod fasthttp;
 mod fasthttp_parents;
 mod fiber;
 mod fresh;
+mod goroutines;
 mod grpc;
 mod grpc_client;
 mod http2;

@@ -14,6 +14,7 @@ mod fixture;
 mod functions;
 mod layouts;
 mod lines;
+mod offsets;
 mod sites;
 mod symbols;
 mod truth;

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+)
+
+// startCrowd starts goroutines that wait at several places, as those of a large server do.
+func startCrowd(n int) {
+	shared := make(chan item)
+	for i := 0; i < n; i++ {
+		switch i % 4 {
+		case 0:
+			go crowdReceive(shared)
+		case 1:
+			go crowdReceive(make(chan item))
+		case 2:
+			go crowdSelect(make(chan item), shared)
+		default:
+			go crowdNested(8, shared)
+		}
+	}
+}
+
+//go:noinline
+func crowdReceive(c chan item) { <-c }
+
+//go:noinline
+func crowdSelect(one, other chan item) {
+	select {
+	case <-one:
+	case <-other:
+	}
+}
+
+//go:noinline
+func crowdNested(n int, c chan item) int {
+	if n == 0 {
+		return (<-c).a
+	}
+	return crowdNested(n-1, c) + 1
+}
+
+// leakEvery starts goroutines that wait for somebody who never comes.
+func leakEvery(perSecond int) {
+	for {
+		time.Sleep(time.Second / time.Duration(perSecond))
+		answer := make(chan item)
+		go func() { answer <- item{1, 2} }()
+	}
+}
+
+// serve answers requests with a little text.
+func serve() {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("listening", listener.Addr())
+	hello := func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "hello") }
+	go http.Serve(listener, http.HandlerFunc(hello))
+}

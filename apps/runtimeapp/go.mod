@@ -1,0 +1,3 @@
+module gotap/apps/runtimeapp
+
+go 1.18

@@ -1,0 +1,122 @@
+// Command runtimeapp has goroutines that wait in every way there is, and tells the truth about them:
+// on SIGUSR1 it prints "report-N " and, as JSON in the same line, what runtime.Stack,
+// runtime.NumGoroutine and runtime/metrics say.
+//
+//	-goroutines N   N more goroutines that wait for channels (crowd.go)
+//	-leak N         N goroutines a second that never end
+//	-work           answers HTTP requests on a port that it prints, for benchmarks
+//	-quiet          none of the goroutines that wait in every way
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/metrics"
+	"syscall"
+)
+
+// report is what the runtime says of this program.
+type report struct {
+	Stack      string             `json:"stack"`
+	Goroutines int                `json:"goroutines"`
+	Numbers    map[string]uint64  `json:"numbers"`
+	Histograms map[string]buckets `json:"histograms"`
+	Memory     memory             `json:"memory"`
+	Facts      map[string]string  `json:"facts"`
+}
+
+// buckets has the counts of a histogram's buckets that are not empty, by their lower end.
+type buckets map[string]uint64
+
+// memory is a part of runtime.MemStats.
+type memory struct {
+	NumGC        uint32
+	NumForcedGC  uint32
+	PauseTotalNs uint64
+	LastGC       uint64
+	NextGC       uint64
+	Pauses       []uint64
+}
+
+func main() {
+	crowd := flag.Int("goroutines", 0, "further goroutines that wait")
+	leak := flag.Int("leak", 0, "goroutines a second that never end")
+	work := flag.Bool("work", false, "answer HTTP requests")
+	quiet := flag.Bool("quiet", false, "only what the other flags ask for")
+	flag.Parse()
+
+	asked := make(chan os.Signal, 8)
+	signal.Notify(asked, syscall.SIGUSR1)
+	facts := map[string]string{}
+	if !*quiet {
+		waitInEveryWay(facts)
+	}
+	startCrowd(*crowd)
+	if *leak > 0 {
+		go leakEvery(*leak)
+	}
+	if *work {
+		serve()
+	}
+	// So that the runtime has seen all that wait, and notes since when.
+	runtime.GC()
+	runtime.GC()
+	fmt.Println("ready")
+	for n := 1; ; n++ {
+		<-asked
+		text, err := json.Marshal(tell(facts))
+		if err != nil {
+			panic(err)
+		}
+		fmt.Printf("report-%d %s\n", n, text)
+	}
+}
+
+func tell(facts map[string]string) report {
+	stack := make([]byte, 16<<20)
+	stack = stack[:runtime.Stack(stack, true)]
+	out := report{
+		Stack:      string(stack),
+		Goroutines: runtime.NumGoroutine(),
+		Numbers:    map[string]uint64{},
+		Histograms: map[string]buckets{},
+		Facts:      facts,
+	}
+	var samples []metrics.Sample
+	for _, description := range metrics.All() {
+		samples = append(samples, metrics.Sample{Name: description.Name})
+	}
+	metrics.Read(samples)
+	for _, sample := range samples {
+		switch sample.Value.Kind() {
+		case metrics.KindUint64:
+			out.Numbers[sample.Name] = sample.Value.Uint64()
+		case metrics.KindFloat64Histogram:
+			histogram := sample.Value.Float64Histogram()
+			filled := buckets{}
+			for i, count := range histogram.Counts {
+				if count > 0 {
+					filled[fmt.Sprint(histogram.Buckets[i])] = count
+				}
+			}
+			out.Histograms[sample.Name] = filled
+		}
+	}
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	out.Memory = memory{
+		NumGC:        stats.NumGC,
+		NumForcedGC:  stats.NumForcedGC,
+		PauseTotalNs: stats.PauseTotalNs,
+		LastGC:       stats.LastGC,
+		NextGC:       stats.NextGC,
+	}
+	for i := uint32(0); i < stats.NumGC && i < 256; i++ {
+		out.Memory.Pauses = append(out.Memory.Pauses, stats.PauseNs[(stats.NumGC-1-i)%256])
+	}
+	return out
+}

@@ -1,0 +1,111 @@
+//! `gotap goroutines`: what all goroutines of a process do, read from its memory while it runs.
+//!
+//! Nothing is attached and nothing is stopped. What is known of goroutines is in `goruntime`; here it
+//! is chosen and printed.
+
+mod filter;
+mod json;
+mod pprof;
+mod text;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use gobin::Binary;
+use goruntime::group::{Group, group};
+use goruntime::leaks::{Suspect, suspects};
+use goruntime::{Goroutine, Missing, Snapshot, Symbols};
+
+use crate::cli::{Format, GoroutinesArgs};
+use crate::opened::{Opened, Target, monotonic, plain, unix_nanoseconds};
+use filter::Filter;
+
+/// What was read, and what is asked of it.
+struct View<'a, 'd> {
+    target: &'a Target<'a, 'd>,
+    symbols: &'a Symbols<'a, 'd>,
+    snapshot: &'a Snapshot,
+    /// The monotonic clock and the time of day when it was read.
+    now: u64,
+    unix_nanoseconds: u64,
+    groups: Vec<Group>,
+    /// Each goroutine, if they are asked for.
+    all: Option<Vec<&'a Goroutine>>,
+    suspects: Option<Vec<Suspect>>,
+    missing: Vec<Missing>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &GoroutinesArgs) -> Result<()> {
+    let filter = Filter::new(args)?;
+    let opened = Opened::new(args.pid)?;
+    let binary = opened.binary()?;
+    let types = binary.types();
+    let target = opened.target(&binary, &types)?;
+    let symbols = Symbols::new(&binary, &types);
+    let first = match args.watch {
+        Some(watch) if args.leaks => Some(watched(&target, watch)?),
+        _ => None,
+    };
+    let snapshot = take(&target)?;
+    target.check()?;
+    let now = monotonic();
+    let wanted = |g: &Goroutine| filter.matches(&snapshot, &symbols, g, now);
+    let earlier = first.as_ref().map(|(snapshot, at)| (snapshot, now.saturating_sub(*at)));
+    let view = View {
+        target: &target,
+        symbols: &symbols,
+        snapshot: &snapshot,
+        now,
+        unix_nanoseconds: unix_nanoseconds(),
+        groups: group(&snapshot, wanted),
+        all: args.all.then(|| snapshot.goroutines.iter().filter(|g| wanted(g)).collect()),
+        suspects: args.leaks.then(|| suspects(&snapshot, earlier, now)),
+        missing: missing(&target, &snapshot),
+    };
+    if let Some(path) = &args.output {
+        let bytes = pprof::encode(&view)?;
+        return std::fs::write(path, bytes).with_context(|| format!("write {}", path.display()));
+    }
+    match args.format {
+        Format::Text => text::print(&view),
+        Format::Json => json::print(&view),
+    }
+}
+
+fn take(target: &Target<'_, '_>) -> Result<Snapshot> {
+    Snapshot::take(&target.memory, &target.layout, target.binary, target.bias).map_err(plain)
+}
+
+/// A snapshot from which on goroutines are watched, and when it was taken; is back after that time.
+fn watched(target: &Target<'_, '_>, watch: Duration) -> Result<(Snapshot, u64)> {
+    let snapshot = take(target)?;
+    let at = monotonic();
+    std::thread::sleep(watch);
+    Ok((snapshot, at))
+}
+
+/// What can't be said of this process, and why.
+fn missing(target: &Target<'_, '_>, snapshot: &Snapshot) -> Vec<Missing> {
+    let mut out = target.layout.missing().to_vec();
+    let mut miss = |what, why: String| out.push(Missing { what, why });
+    if snapshot.further_modules {
+        miss(
+            "functions of plugins",
+            "only the main program's functions and types are read, so stacks end at a plugin's"
+                .to_owned(),
+        );
+    }
+    if snapshot.unreadable > 0 {
+        miss("some goroutines", format!("{} could not be read", snapshot.unreadable));
+    }
+    if is_without_names(target.binary) {
+        miss("names", "the program's own packages have none that can be read".to_owned());
+    }
+    out
+}
+
+/// Whether not even `main.main` has its name.
+fn is_without_names(binary: &Binary<'_>) -> bool {
+    binary.function("main.main").is_none()
+}

@@ -1,0 +1,113 @@
+//! A process that is looked into by reading its memory, without probes: its binary, and what the
+//! command needs to know of it.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use gobin::{Binary, Types};
+use gomem::Remote;
+use goproc::{Executable, FileId, Process};
+use goruntime::Layout;
+
+use crate::inspect::{self, NotATarget};
+
+/// The file that a process runs.
+pub(crate) struct Opened {
+    process: Process,
+    executable: Executable,
+    started: Option<u64>,
+}
+
+impl Opened {
+    /// Opens the executable of a process.
+    pub(crate) fn new(pid: u32) -> Result<Self> {
+        let process = Process { pid };
+        let started = process.start_time();
+        let executable = Executable::open(process)?;
+        Ok(Self { process, executable, started })
+    }
+
+    /// What its bytes say.
+    pub(crate) fn binary(&self) -> Result<Binary<'_>> {
+        Binary::parse(self.executable.data()).map_err(|why| {
+            let (pid, name) = (self.process.pid, self.process.name().unwrap_or_default());
+            NotATarget::Binary { pid, name, why }.into()
+        })
+    }
+
+    /// What is needed to read the process's memory.
+    pub(crate) fn target<'a, 'd>(
+        &'d self,
+        binary: &'a Binary<'d>,
+        types: &'a Types<'a, 'd>,
+    ) -> Result<Target<'a, 'd>> {
+        let layout = Layout::new(binary, types).map_err(plain)?;
+        let image = binary.image();
+        let bias = match self.process.executable_start() {
+            Some(start) if image.is_pie() => start.wrapping_sub(image.lowest_vaddr() & !0xfff),
+            Some(_) => 0,
+            None => bail!("process {}: its executable is not mapped", self.process.pid),
+        };
+        let path = self.process.executable_path()?;
+        let info = binary.build_info();
+        let module = info.main.as_ref().map(|main| main.path).or(info.path).unwrap_or_default();
+        Ok(Target {
+            process: self.process,
+            memory: Remote::new(self.process),
+            file: self.executable.id(),
+            started: self.started,
+            service: inspect::service_of(self.process, module, &path),
+            path,
+            binary,
+            layout,
+            bias,
+        })
+    }
+}
+
+/// A process whose memory can be read.
+pub(crate) struct Target<'a, 'd> {
+    pub(crate) process: Process,
+    pub(crate) memory: Remote,
+    pub(crate) service: String,
+    pub(crate) path: PathBuf,
+    pub(crate) binary: &'a Binary<'d>,
+    pub(crate) layout: Layout,
+    pub(crate) bias: u64,
+    file: FileId,
+    started: Option<u64>,
+}
+
+impl Target<'_, '_> {
+    /// Whether what was read is of the program whose binary is known: another one may run by now.
+    pub(crate) fn check(&self) -> Result<()> {
+        let pid = self.process.pid;
+        let is_same = Executable::open(self.process)?.id() == self.file
+            && self.process.start_time() == self.started;
+        if !is_same {
+            bail!("process {pid} runs another program by now");
+        }
+        Ok(())
+    }
+}
+
+/// An error of reading as what it is about: the rights, the process or its contents.
+pub(crate) fn plain(error: goruntime::Error) -> anyhow::Error {
+    match error {
+        goruntime::Error::Memory(gomem::Error::Process(error)) => error.into(),
+        other => other.into(),
+    }
+}
+
+/// The monotonic clock, in nanoseconds, by which Go notes when a goroutine began to wait.
+pub(crate) fn monotonic() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+/// Nanoseconds since 1970.
+pub(crate) fn unix_nanoseconds() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}

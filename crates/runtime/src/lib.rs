@@ -1,0 +1,48 @@
+//! The Go runtime from outside: goroutines and what they wait for, the scheduler, and the counters
+//! that the runtime keeps, all read from a process's memory while it runs.
+//!
+//! - [`Layout`] says where things are in one binary, and what can't be found in it.
+//! - [`Snapshot`] is what was read at one moment; nothing in the process was stopped for it, and a
+//!   goroutine that changed meanwhile is marked.
+//! - [`Symbols`] names functions and lines.
+//! - [`group`](mod@group) puts goroutines that are alike together; [`leaks`] compares two snapshots.
+//! - [`Scheduler`] and [`Counters`] are the runtime's own numbers.
+//!
+//! Memory is read through [`gomem::Memory`], so that all of this is tested with bytes that are made
+//! up. What a process says is hostile: lists are bounded, cycles end, and what can't be read is
+//! missing. Not here: processes, printing.
+
+mod counters;
+mod goroutine;
+pub mod group;
+mod layout;
+pub mod leaks;
+mod offsets;
+mod scheduler;
+mod snapshot;
+mod stacks;
+mod symbols;
+mod waiting;
+
+pub use counters::{Counters, Histogram};
+pub use goroutine::{Goroutine, StackState, State};
+pub use layout::{Layout, Missing};
+pub use scheduler::{Machine, Processor, Scheduler};
+pub use snapshot::Snapshot;
+pub use symbols::{Position, Symbols, printed};
+pub use waiting::{Channel, Lock, LockKind, WaitingOn};
+
+/// Why nothing can be read at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The process ended, or may not be read.
+    #[error(transparent)]
+    Memory(#[from] gomem::Error),
+    /// The binary lacks something that nothing goes without.
+    #[error("its goroutines can't be read: {0}")]
+    Layout(String),
+    /// What was read contradicts itself.
+    #[error("its goroutines can't be read: {0}")]
+    Contradiction(String),
+}

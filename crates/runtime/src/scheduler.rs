@@ -1,0 +1,184 @@
+//! Processors, threads and run queues of Go's scheduler.
+//!
+//! Source: `runtime/runtime2.go`, `runtime/proc.go`.
+
+use std::collections::HashSet;
+
+use gobin::Global;
+use gomem::{Memory, u8_at, u32_at, u64_at};
+
+use crate::Error;
+use crate::layout::{Layout, Workers};
+
+/// More processors than this are not read.
+const MAX_PROCESSORS: u64 = 4096;
+/// Threads that are read.
+const MAX_MACHINES: usize = 20_000;
+/// A processor's own queue has so many places.
+const QUEUE: u32 = 256;
+
+/// One processor (P): what a thread needs to run Go code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Processor {
+    /// Its number.
+    pub id: i32,
+    /// `idle`, `running`, `syscall`, `gcstop` or `dead`.
+    pub status: &'static str,
+    /// Goroutines in its own queue, the one that runs next included.
+    pub queued: u32,
+    /// How often it has switched to a goroutine.
+    pub switches: u32,
+    /// How many system calls it has seen.
+    pub syscalls: u32,
+    /// Whether a thread has it.
+    pub has_thread: bool,
+}
+
+/// One thread (M).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// Its number.
+    pub id: i64,
+    /// The kernel's id of it.
+    pub thread: u64,
+    /// Address of the goroutine that it runs, 0 for none.
+    pub goroutine: u64,
+    /// Whether it has a processor.
+    pub has_processor: bool,
+    /// Whether it looks for work.
+    pub spinning: bool,
+}
+
+/// What the scheduler has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scheduler {
+    /// `GOMAXPROCS`.
+    pub max_processors: Option<u32>,
+    /// All processors.
+    pub processors: Vec<Processor>,
+    /// All threads.
+    pub machines: Vec<Machine>,
+    /// Goroutines in the queue that all processors share.
+    pub queued: Option<u32>,
+    /// Processors that are idle.
+    pub idle_processors: Option<u32>,
+    /// Threads that look for work.
+    pub spinning: Option<u32>,
+    /// Goroutine numbers that were given to processors and not used yet.
+    pub(crate) unused_ids: Option<u64>,
+}
+
+impl Scheduler {
+    /// Reads it; what can't be read is `None` or empty.
+    ///
+    /// # Errors
+    /// When the process is gone, or may not be read.
+    pub fn read(memory: &impl Memory, layout: &Layout, bias: u64) -> Result<Self, Error> {
+        let mut out = Self::default();
+        let global = |g| layout.global(g).map(|address| address.wrapping_add(bias));
+        if let Some(address) = global(Global::Gomaxprocs) {
+            out.max_processors = memory.half(address)?;
+        }
+        if let Some(at) = &layout.workers {
+            if let Some(address) = global(Global::Allp) {
+                out.processors(memory, at, address)?;
+            }
+            if let Some(address) = global(Global::Allm) {
+                out.machines(memory, at, address)?;
+            }
+        }
+        // Numbers that contradict each other are not from where they are taken to be.
+        let max = out.max_processors;
+        out.max_processors = max.filter(|n| *n as usize == out.processors.len());
+        if let (Some(sched), Some(max)) = (global(Global::Sched), out.max_processors) {
+            let field = |name| layout.offsets.get(name).map(|at| sched.wrapping_add(at));
+            let read = |name| match field(name) {
+                Some(address) => memory.half(address),
+                None => Ok(None),
+            };
+            let queued = match read("schedt.runqsize")? {
+                Some(size) => Some(size),
+                None => read("schedt.runq.size")?,
+            };
+            out.idle_processors = read("schedt.npidle")?.filter(|n| *n <= max);
+            out.spinning = read("schedt.nmspinning")?.filter(|n| *n <= max);
+            out.queued = queued.filter(|_| out.idle_processors.is_some());
+        }
+        Ok(out)
+    }
+
+    fn processors(&mut self, memory: &impl Memory, at: &Workers, allp: u64) -> Result<(), Error> {
+        let Some(slice) = memory.bytes(allp, 16)? else { return Ok(()) };
+        let (Some(first), Some(len)) = (u64_at(&slice, 0), u64_at(&slice, 8)) else {
+            return Ok(());
+        };
+        if len > MAX_PROCESSORS {
+            return Ok(());
+        }
+        let Some(list) = memory.bytes(first, usize::try_from(8 * len).unwrap_or(0))? else {
+            return Ok(());
+        };
+        let places: Vec<_> =
+            list.as_chunks::<8>().0.iter().map(|p| (u64::from_le_bytes(*p), at.p_len)).collect();
+        let read = memory.gather(&places)?;
+        let mut unused = 0u64;
+        for i in 0..places.len() {
+            let Some((processor, ids)) = read.get(i).and_then(|bytes| processor(bytes, at)) else {
+                continue;
+            };
+            unused = unused.saturating_add(ids);
+            self.processors.push(processor);
+        }
+        if self.processors.len() == places.len() {
+            self.unused_ids = Some(unused);
+        }
+        Ok(())
+    }
+
+    fn machines(&mut self, memory: &impl Memory, at: &Workers, allm: u64) -> Result<(), Error> {
+        let mut next = memory.word(allm)?.unwrap_or(0);
+        let mut seen = HashSet::new();
+        while next != 0 && self.machines.len() < MAX_MACHINES && seen.insert(next) {
+            let Some(bytes) = memory.bytes(next, at.m_len)? else { break };
+            let Some((machine, link)) = machine(&bytes, at) else { break };
+            self.machines.push(machine);
+            next = link;
+        }
+        Ok(())
+    }
+}
+
+fn processor(bytes: &[u8], at: &Workers) -> Option<(Processor, u64)> {
+    let half = |offset| u32_at(bytes, offset);
+    let (head, tail) = (half(at.queue_head)?, half(at.queue_tail)?);
+    let next = u32::from(u64_at(bytes, at.queue_next)? != 0);
+    let ids = u64_at(bytes, at.ids_end)?.saturating_sub(u64_at(bytes, at.ids)?);
+    let processor = Processor {
+        id: half(at.p_id)?.cast_signed(),
+        status: match half(at.p_status)? {
+            0 => "idle",
+            1 => "running",
+            2 => "syscall",
+            3 => "gcstop",
+            4 => "dead",
+            _ => "unknown",
+        },
+        queued: tail.wrapping_sub(head).min(QUEUE) + next,
+        switches: half(at.p_tick)?,
+        syscalls: half(at.p_syscall_tick)?,
+        has_thread: u64_at(bytes, at.p_m)? != 0,
+    };
+    Some((processor, ids))
+}
+
+fn machine(bytes: &[u8], at: &Workers) -> Option<(Machine, u64)> {
+    let word = |offset| u64_at(bytes, offset);
+    let machine = Machine {
+        id: word(at.m_id)?.cast_signed(),
+        thread: word(at.m_thread)?,
+        goroutine: word(at.m_current)?,
+        has_processor: word(at.m_p)? != 0,
+        spinning: u8_at(bytes, at.m_spinning)? != 0,
+    };
+    Some((machine, word(at.m_next)?))
+}

@@ -1,0 +1,273 @@
+//! What goroutines wait for: channels, by the queues that their `runtime.sudog`s stand in, and locks,
+//! by the runtime's table of semaphores.
+//!
+//! Source: `runtime/chan.go`, `runtime/select.go`, `runtime/sema.go`. Not here: which lock of `sync` a
+//! semaphore belongs to, which the stack tells (`snapshot`).
+
+use std::collections::{HashMap, HashSet};
+
+use gobin::{Arch, Global};
+use gomem::{Memory, Pages, u32_at, u64_at};
+
+use crate::Error;
+use crate::layout::{Layout, Queues};
+
+/// Channels of one `select` that are looked at.
+const MAX_CASES: usize = 1024;
+/// Queue entries in all.
+const MAX_ENTRIES: usize = 1 << 22;
+/// Roots of the table of semaphores, and bytes between them (`semTabSize`, a cache line).
+const ROOTS: u64 = 251;
+const ROOT_LEN: usize = 64;
+
+/// What a goroutine waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum WaitingOn {
+    /// To send to, or receive from, a channel: its number in the snapshot.
+    Channel(u32),
+    /// The same of a channel that is nil, so that it waits for ever.
+    NilChannel,
+    /// One of several channels. More than 1024 are not listed.
+    Select(Box<[u32]>),
+    /// A lock: its number in the snapshot.
+    Lock(u32),
+}
+
+/// A channel that somebody waits for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Channel {
+    /// Where it is.
+    pub address: u64,
+    /// Address of its elements' type, in the file.
+    pub element_type: u64,
+    /// Elements in it; this and the others are `None` where it could not be read.
+    pub len: Option<u64>,
+    /// Elements that it has room for.
+    pub capacity: Option<u64>,
+    /// Whether it is closed.
+    pub closed: Option<bool>,
+    /// Goroutines that wait to send to it.
+    pub senders: Vec<u64>,
+    /// Goroutines that wait to receive from it.
+    pub receivers: Vec<u64>,
+}
+
+/// What kind of lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LockKind {
+    /// `sync.Mutex`.
+    Mutex,
+    /// `sync.RWMutex`.
+    RwMutex,
+    /// `sync.WaitGroup`.
+    WaitGroup,
+    /// Another semaphore.
+    Semaphore,
+}
+
+impl LockKind {
+    /// As it is printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            LockKind::Mutex => "mutex",
+            LockKind::RwMutex => "rwmutex",
+            LockKind::WaitGroup => "waitgroup",
+            LockKind::Semaphore => "semaphore",
+        }
+    }
+}
+
+/// A lock that somebody waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    /// What it is.
+    pub kind: LockKind,
+    /// Where it is; the address of its semaphore if it is no more than that.
+    pub address: u64,
+    /// Goroutines that wait for it.
+    pub waiters: Vec<u64>,
+}
+
+/// One `runtime.sudog`: a goroutine in a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    g: u64,
+    next: u64,
+    prev: u64,
+    link: u64,
+    element: u64,
+    channel: u64,
+}
+
+fn entry(bytes: &[u8], at: &Queues) -> Option<Entry> {
+    let pointer = |(offset, two): (usize, bool)| {
+        let first = u64_at(bytes, offset)?;
+        // Since Go 1.26 a pointer that the garbage collector shall not see stands in the second word.
+        if first != 0 || !two { Some(first) } else { u64_at(bytes, offset + 8) }
+    };
+    Some(Entry {
+        g: u64_at(bytes, at.g)?,
+        next: u64_at(bytes, at.next)?,
+        prev: u64_at(bytes, at.prev)?,
+        link: u64_at(bytes, at.wait_link)?,
+        element: pointer(at.element)?,
+        channel: pointer(at.channel)?,
+    })
+}
+
+/// Queue entries by their addresses.
+type Entries = HashMap<u64, Entry>;
+
+fn read_entries(
+    memory: &impl Memory,
+    at: &Queues,
+    addresses: &[u64],
+    into: &mut Entries,
+) -> Result<Vec<Option<Entry>>, Error> {
+    let places: Vec<_> = addresses.iter().map(|address| (*address, at.sudog_len)).collect();
+    let read = memory.gather(&places)?;
+    let found: Vec<_> =
+        (0..addresses.len()).map(|i| read.get(i).and_then(|bytes| entry(bytes, at))).collect();
+    for (address, entry) in addresses.iter().zip(&found) {
+        if let Some(entry) = entry {
+            into.insert(*address, *entry);
+        }
+    }
+    Ok(found)
+}
+
+/// A goroutine that waits for channels: its number, its address and its first queue entry.
+pub(crate) type Waiting = (u64, u64, u64);
+
+/// Collects the channels that goroutines wait for.
+#[derive(Debug, Default)]
+pub(crate) struct Channels {
+    entries: Entries,
+    numbers: HashMap<u64, u32>,
+    /// Channels by their numbers.
+    addresses: Vec<u64>,
+    goids: HashMap<u64, u64>,
+}
+
+impl Channels {
+    /// Adds those of some goroutines; gives the channels' numbers for each of them.
+    pub(crate) fn add(
+        &mut self,
+        memory: &impl Memory,
+        at: &Queues,
+        waiting: &[Waiting],
+    ) -> Result<Vec<Vec<u32>>, Error> {
+        let mut out: Vec<Vec<u32>> = vec![Vec::new(); waiting.len()];
+        // Each goroutine's entries hang on one another.
+        let mut open: Vec<(usize, u64)> =
+            waiting.iter().enumerate().map(|(i, (_, _, first))| (i, *first)).collect();
+        for _ in 0..MAX_CASES {
+            open.retain(|(_, address)| *address != 0);
+            if open.is_empty() || self.entries.len() >= MAX_ENTRIES {
+                break;
+            }
+            let addresses: Vec<u64> = open.iter().map(|(_, address)| *address).collect();
+            let found = read_entries(memory, at, &addresses, &mut self.entries)?;
+            for ((i, address), entry) in open.iter_mut().zip(found) {
+                // Another goroutine's entry: this one went on meanwhile.
+                let own = entry.filter(|entry| entry.g == waiting[*i].1 && entry.channel != 0);
+                if let Some(entry) = own {
+                    out[*i].push(self.number(entry.channel));
+                }
+                *address = own.map_or(0, |entry| entry.link);
+            }
+        }
+        for channels in &mut out {
+            channels.sort_unstable();
+            channels.dedup();
+        }
+        self.goids.extend(waiting.iter().map(|(goid, g, _)| (*g, *goid)));
+        Ok(out)
+    }
+
+    fn number(&mut self, address: u64) -> u32 {
+        let next = u32::try_from(self.addresses.len()).unwrap_or(u32::MAX);
+        let number = *self.numbers.entry(address).or_insert(next);
+        if number == next {
+            self.addresses.push(address);
+        }
+        number
+    }
+
+    /// Reads the channels.
+    pub(crate) fn finish(
+        &self,
+        memory: &impl Memory,
+        at: &Queues,
+        bias: u64,
+    ) -> Result<Vec<Channel>, Error> {
+        let places: Vec<_> = self.addresses.iter().map(|a| (*a, at.hchan_len)).collect();
+        let read = memory.gather(&places)?;
+        let channel = |i: usize| -> Option<Channel> {
+            let bytes = read.get(i)?;
+            let queue =
+                |first: usize| Some(waiters(u64_at(bytes, first)?, &self.entries, &self.goids));
+            Some(Channel {
+                address: self.addresses[i],
+                element_type: u64_at(bytes, at.element_type)?.wrapping_sub(bias),
+                len: Some(u64_at(bytes, at.count)?),
+                capacity: Some(u64_at(bytes, at.capacity)?),
+                closed: Some(u32_at(bytes, at.closed)? != 0),
+                senders: queue(at.senders)?,
+                receivers: queue(at.receivers)?,
+            })
+        };
+        let unread = |i: usize| Channel { address: self.addresses[i], ..Channel::default() };
+        let all = 0..self.addresses.len();
+        Ok(all.map(|i| channel(i).unwrap_or_else(|| unread(i))).collect())
+    }
+}
+
+/// The goroutines of a queue, as far as they were read.
+fn waiters(first: u64, entries: &Entries, goids: &HashMap<u64, u64>) -> Vec<u64> {
+    let (mut out, mut next, mut previous) = (Vec::new(), first, 0);
+    while let Some(entry) = entries.get(&next)
+        && entry.prev == previous
+        && out.len() < entries.len()
+    {
+        out.extend(goids.get(&entry.g));
+        (previous, next) = (next, entry.next);
+    }
+    out
+}
+
+/// Which semaphore each goroutine waits for, by the addresses of both.
+pub(crate) fn semaphores(
+    memory: &impl Memory,
+    layout: &Layout,
+    bias: u64,
+) -> Result<HashMap<u64, u64>, Error> {
+    let mut out = HashMap::new();
+    let found = layout.queues.as_ref().zip(layout.global(Global::Semtable));
+    let treap = layout.offsets.get("semaRoot.treap").and_then(|at| usize::try_from(at).ok());
+    let (Some((at, table)), Some(treap), Arch::Amd64) = (found, treap, layout.arch) else {
+        return Ok(out);
+    };
+    let len = ROOT_LEN * ROOTS as usize;
+    let Some(roots) = memory.bytes(table.wrapping_add(bias), len)? else { return Ok(out) };
+    let mut pages = Pages::new(memory);
+    let mut seen = HashSet::new();
+    let mut bytes = vec![0; at.sudog_len];
+    // Addresses of entries, and the semaphore that is known already of a waiter that hangs on another.
+    let mut open: Vec<(u64, Option<u64>)> =
+        roots.chunks(ROOT_LEN).filter_map(|root| Some((u64_at(root, treap)?, None))).collect();
+    while let Some((address, semaphore)) = open.pop() {
+        if address == 0 || seen.len() >= MAX_ENTRIES || !seen.insert(address) {
+            continue;
+        }
+        let is_there = pages.read(address, &mut bytes)?;
+        let Some(entry) = entry(&bytes, at).filter(|_| is_there) else { continue };
+        let semaphore_of = semaphore.unwrap_or(entry.element);
+        out.insert(entry.g, semaphore_of);
+        open.push((entry.link, Some(semaphore_of)));
+        if semaphore.is_none() {
+            open.extend([(entry.prev, None), (entry.next, None)]);
+        }
+    }
+    Ok(out)
+}
