@@ -62,3 +62,35 @@ func serve() {
 	hello := func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "hello") }
 	go http.Serve(listener, http.HandlerFunc(hello))
 }
+
+// workAllTheTime has goroutines that come and go, grow their stacks, and hand things to each other.
+func workAllTheTime() {
+	for i := 0; i < 4; i++ {
+		there, back := make(chan int), make(chan int, i)
+		go answer(there, back)
+		go func() {
+			for n := 0; ; n++ {
+				there <- n % 30
+				go crowdCompute(<-back, nil)
+			}
+		}()
+	}
+}
+
+func answer(questions <-chan int, answers chan<- int) {
+	for n := range questions {
+		answers <- crowdCompute(n, nil)
+	}
+}
+
+//go:noinline
+func crowdCompute(n int, before *[64]int) int {
+	var room [64]int
+	if before != nil {
+		room[n%64] = before[0]
+	}
+	if n <= 0 {
+		return room[0]
+	}
+	return crowdCompute(n-1, &room) + room[1]
+}

@@ -5,6 +5,7 @@
 //	-goroutines N   N more goroutines that wait for channels (crowd.go)
 //	-leak N         N goroutines a second that never end
 //	-work           answers HTTP requests on a port that it prints, for benchmarks
+//	-busy           goroutines that work and change all the time
 //	-quiet          none of the goroutines that wait in every way
 package main
 
@@ -46,6 +47,7 @@ func main() {
 	crowd := flag.Int("goroutines", 0, "further goroutines that wait")
 	leak := flag.Int("leak", 0, "goroutines a second that never end")
 	work := flag.Bool("work", false, "answer HTTP requests")
+	busy := flag.Bool("busy", false, "work all the time")
 	quiet := flag.Bool("quiet", false, "only what the other flags ask for")
 	flag.Parse()
 
@@ -61,6 +63,9 @@ func main() {
 	}
 	if *work {
 		serve()
+	}
+	if *busy {
+		workAllTheTime()
 	}
 	// So that the runtime has seen all that wait, and notes since when.
 	runtime.GC()

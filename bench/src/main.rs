@@ -8,6 +8,7 @@
 
 mod attach;
 mod backend;
+mod goroutines;
 mod load;
 mod measure;
 mod report;
@@ -45,7 +46,7 @@ struct Cli {
     /// Write the tables into the README between their markers
     #[arg(long)]
     readme: bool,
-    /// Only scenarios whose name contains one of these; "attach" is what attaching takes
+    /// Only scenarios whose name contains one of these; "attach" is what attaching takes, "goroutines" what reading those does
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }
@@ -82,6 +83,12 @@ fn main() -> Result<()> {
         let table = attach::run(&gotap, cli.rounds, &cli.out)?;
         if cli.readme {
             report::update_readme("attach", &table)?;
+        }
+    }
+    if cli.wants("goroutines") {
+        let table = goroutines::run(&gotap, cli.rounds, &cli.out)?;
+        if cli.readme {
+            report::update_readme("goroutines", &table)?;
         }
     }
     overhead(&cli, gotap)

@@ -113,8 +113,7 @@ fn a_process_that_lies_is_read_to_an_end() {
         let symbols = Symbols::new(binary, &types);
         let text = (binary.module().text, binary.module().etext);
         let global = |global| binary.global(global).unwrap();
-        let mut taken = 0;
-        for seed in 0..48u64 {
+        for seed in 0..21u64 {
             let len = [0, 1, 40, 300, 5000, u64::MAX, 1 << 40][(seed % 7) as usize];
             let list = ARENA + 0x10_0000;
             let mut fixed = HashMap::from([(global(Global::Allglen), len)]);
@@ -123,15 +122,12 @@ fn a_process_that_lies_is_read_to_an_end() {
             let chaos = Chaos { seed, text, fixed, changes: seed % 2 == 1, reads: Cell::new(0) };
             let begun = Instant::now();
             if let Ok(snapshot) = Snapshot::take(&chaos, &layout, binary, 0) {
-                taken += 1;
                 ask_all(&snapshot, &symbols);
             }
             let scheduler = Scheduler::read(&chaos, &layout, 0).unwrap();
             Counters::read(&chaos, &layout, 0, &scheduler).unwrap();
             assert!(begun.elapsed() < SLOW, "seed {seed} took {:?}", begun.elapsed());
         }
-        // Some are plausible enough to be read, or this tests nothing.
-        println!("{taken} of 48 were read");
     });
 }
 
@@ -145,7 +141,7 @@ fn plausible_goroutines_with_damaged_stacks_are_read_to_an_end() {
         let text = (binary.module().text, binary.module().etext);
         let global = |global| binary.global(global).unwrap();
         let g = |path: &[&str]| types.offset("runtime.g", path).unwrap();
-        for seed in 0..24u64 {
+        for seed in 0..4u64 {
             const COUNT: u64 = 200;
             let list = ARENA + 0x10_0000;
             let mut fixed = HashMap::from([(global(Global::Allglen), COUNT)]);

@@ -14,6 +14,7 @@ mod fasthttp_parents;
 mod fiber;
 mod fresh;
 mod goroutines;
+mod goroutines_command;
 mod grpc;
 mod grpc_client;
 mod http2;
