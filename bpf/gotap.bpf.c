@@ -66,6 +66,8 @@ static __always_inline struct gt_process *observed(struct pt_regs *ctx, u32 prob
 		return NULL;
 	}
 	count(&hits, probe);
+	if (!(proc->guards & GT_WAS_HIT))
+		proc->guards |= GT_WAS_HIT;
 	if ((proc->guards & (1ULL << probe)) && GO_STACK_GROWS(ctx))
 		return NULL;
 	return proc;

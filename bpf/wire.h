@@ -49,7 +49,7 @@ enum gt_probe {
 	GT_PROBE_FASTHTTP_CONN_CLOSE = 30,
 	GT_PROBE_CONNECT_SERVER_END = 31,
 	GT_PROBE_CONNECT_CLIENT_END = 32,
-	GT_PROBE_COUNT = 33, /* gt_process.guards has 64 bits */
+	GT_PROBE_COUNT = 33, /* gt_process.guards has 63 bits for them */
 };
 
 /* Why something seen was not reported; index of the drop counters. */
@@ -434,6 +434,9 @@ struct gt_learned {
 	__u64 seed; /* random, of ids */
 };
 _Static_assert(sizeof(struct gt_learned) == 56, "wire");
+
+/* In gt_process.guards, set by the programs: a probe of the process was hit. */
+#define GT_WAS_HIT (1ULL << 63)
 
 /* Constants of one process, by tgid. Offsets are in bytes, GT_NONE where there is no such field. */
 struct gt_process {

@@ -40,6 +40,10 @@ pub struct Config {
     pub compression: Compression,
     /// PEM file with the certificate authority to trust instead of the usual ones.
     pub ca_certificate: Option<PathBuf>,
+    /// PEM file with the certificates that the back end knows this client by.
+    pub client_certificate: Option<PathBuf>,
+    /// PEM file with the key of the first of them.
+    pub client_key: Option<PathBuf>,
     /// Bytes of encoded spans that are kept while the back end does not take them.
     pub queue_bytes: usize,
     /// Longest time that a span waits for a batch to fill.
@@ -56,6 +60,8 @@ impl Default for Config {
             timeout: Duration::from_secs(10),
             compression: Compression::None,
             ca_certificate: None,
+            client_certificate: None,
+            client_key: None,
             queue_bytes: 8 << 20,
             flush_interval: Duration::from_millis(500),
         }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use trace::Span;
 
 use crate::batch::{Batch, Batcher};
+use crate::endpoint::masked;
 use crate::transport::{Failure, Rejected, Transport};
 use crate::{Config, Error};
 
@@ -123,7 +124,7 @@ impl Exporter {
         let worker = Worker {
             shared: shared.clone(),
             transport,
-            endpoint: config.endpoint.clone(),
+            endpoint: masked(&config.endpoint),
             said: Said::default(),
         };
         let thread = std::thread::Builder::new().name("gotap-export".into()).spawn(move || {
@@ -194,6 +195,7 @@ impl Exporter {
 struct Worker {
     shared: Arc<Shared>,
     transport: Transport,
+    /// As it may be shown.
     endpoint: String,
     said: Said,
 }

@@ -6,10 +6,13 @@
 mod batch;
 mod config;
 mod encode;
+mod endpoint;
 mod exporter;
+mod tls;
 mod transport;
 
 pub use config::{Compression, Config, Protocol};
+pub use endpoint::masked;
 pub use exporter::{Exporter, FinalStats, Stats};
 
 /// Why an exporter can't be started.
@@ -17,7 +20,7 @@ pub use exporter::{Exporter, FinalStats, Stats};
 #[non_exhaustive]
 pub enum Error {
     /// The endpoint is no URL that can be used.
-    #[error("OTLP endpoint {0:?} is not an http:// or https:// URL")]
+    #[error("OTLP endpoint {:?} is not an http:// or https:// URL", masked(.0))]
     Endpoint(String),
     /// A header can't be sent.
     #[error("OTLP header {0:?} is not a valid header name and value")]
@@ -30,6 +33,9 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// Half of what a client identifies itself with.
+    #[error("a client certificate and its key are needed together, and one of them is not given")]
+    HalfIdentity,
     /// TLS can't be set up.
     #[error("TLS: {0}")]
     Tls(String),

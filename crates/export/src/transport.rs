@@ -1,6 +1,5 @@
 //! One request to the back end, over gRPC or HTTP, and whether its failure is worth a retry.
 
-use std::fs;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +9,11 @@ use prost::Message;
 use prost::bytes::{Buf, BufMut, Bytes};
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
+use crate::endpoint::{masked, without_credentials};
+use crate::tls;
 use crate::{Compression, Config, Error, Protocol};
 
 const GRPC_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -77,12 +78,6 @@ fn rejected(response: Response) -> Rejected {
     (u64::try_from(partial.rejected).unwrap_or(0), partial.message)
 }
 
-fn read_certificate(config: &Config) -> Result<Option<Vec<u8>>, Error> {
-    let Some(path) = &config.ca_certificate else { return Ok(None) };
-    let read = fs::read(path);
-    read.map(Some).map_err(|source| Error::Certificate { path: path.display().to_string(), source })
-}
-
 pub(crate) struct Grpc {
     client: tonic::client::Grpc<Channel>,
     metadata: MetadataMap,
@@ -92,15 +87,13 @@ pub(crate) struct Grpc {
 impl Grpc {
     fn new(config: &Config) -> Result<Self, Error> {
         let bad = || Error::Endpoint(config.endpoint.clone());
-        let mut endpoint = Endpoint::from_shared(config.endpoint.clone()).map_err(|_| bad())?;
+        let (url, credentials) = without_credentials(&config.endpoint);
+        let mut endpoint = Endpoint::from_shared(url).map_err(|_| bad())?;
         match endpoint.uri().scheme_str() {
             Some("http") => {}
             Some("https") => {
-                let mut tls = ClientTlsConfig::new().with_webpki_roots();
-                if let Some(pem) = read_certificate(config)? {
-                    tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
-                }
-                endpoint = endpoint.tls_config(tls).map_err(|e| Error::Tls(e.to_string()))?;
+                let tls = tls::Files::read(config)?.for_grpc();
+                endpoint = endpoint.tls_config(tls).map_err(|e| Error::Tls(causes(&e)))?;
             }
             _ => return Err(bad()),
         }
@@ -113,7 +106,7 @@ impl Grpc {
                 .accept_compressed(CompressionEncoding::Gzip);
         }
         let mut metadata = MetadataMap::new();
-        for (name, value) in &config.headers {
+        for (name, value) in &with_credentials(&config.headers, credentials) {
             let pair = MetadataKey::from_bytes(name.to_lowercase().as_bytes())
                 .ok()
                 .zip(MetadataValue::try_from(value).ok());
@@ -260,36 +253,30 @@ pub(crate) struct Http {
 impl Http {
     fn new(config: &Config) -> Result<Self, Error> {
         let bad = || Error::Endpoint(config.endpoint.clone());
-        let url = if config.exact_url {
-            config.endpoint.clone()
-        } else {
-            format!("{}{HTTP_PATH}", config.endpoint.trim_end_matches('/'))
-        };
+        let url =
+            if config.exact_url { config.endpoint.clone() } else { with_path(&config.endpoint) };
+        let (url, credentials) = without_credentials(&url);
         let uri: http::Uri = url.parse().map_err(|_| bad())?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
             return Err(bad());
         }
-        let mut tls = ureq::tls::TlsConfig::builder();
-        if let Some(pem) = read_certificate(config)? {
-            let root =
-                ureq::tls::Certificate::from_pem(&pem).map_err(|e| Error::Tls(e.to_string()))?;
-            tls = tls.root_certs(ureq::tls::RootCerts::new_with_certs(&[root]));
-        }
+        let tls = tls::Files::read(config)?.for_http()?;
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(config.timeout))
             .http_status_as_error(false)
-            .tls_config(tls.build())
+            .tls_config(tls)
             .build()
             .new_agent();
         let gzip = config.compression == Compression::Gzip;
-        for (name, value) in &config.headers {
+        let headers = with_credentials(&config.headers, credentials);
+        for (name, value) in &headers {
             let valid = name.parse::<http::HeaderName>().is_ok()
                 && value.parse::<http::HeaderValue>().is_ok();
             if !valid {
                 return Err(Error::Header(name.clone()));
             }
         }
-        Ok(Self { agent, url, headers: config.headers.clone(), gzip })
+        Ok(Self { agent, url, headers, gzip })
     }
 
     fn send(&self, body: &[u8]) -> Result<Rejected, Failure> {
@@ -303,7 +290,10 @@ impl Http {
         } else {
             request.send(body)
         };
-        let again = |why: String| Failure { why, retry: Some(None) };
+        let again = |why: String| Failure {
+            why: why.replace(&self.url, &masked(&self.url)),
+            retry: Some(None),
+        };
         let mut answer = answer.map_err(|e| again(e.to_string()))?;
         let status = answer.status().as_u16();
         if (200..300).contains(&status) {
@@ -320,9 +310,47 @@ impl Http {
     }
 }
 
+/// The base URL with the path of traces. What follows its own path stays behind.
+fn with_path(base: &str) -> String {
+    let end = base.find(['?', '#']).unwrap_or(base.len());
+    let (before, after) = base.split_at(end);
+    format!("{}{HTTP_PATH}{after}", before.trim_end_matches('/'))
+}
+
+/// The headers, and those of the URL's credentials unless they are among them.
+fn with_credentials(
+    headers: &[(String, String)],
+    credentials: Option<String>,
+) -> Vec<(String, String)> {
+    let mut headers = headers.to_vec();
+    let given = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    headers.extend(credentials.filter(|_| !given).map(|value| ("authorization".into(), value)));
+    headers
+}
+
 fn compressed(body: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     // Writing to a vector does not fail.
     let _ = encoder.write_all(body);
     encoder.finish().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_traces_comes_before_the_query() {
+        assert_eq!(with_path("http://h:1"), "http://h:1/v1/traces");
+        assert_eq!(with_path("http://h:1/a/"), "http://h:1/a/v1/traces");
+        assert_eq!(with_path("http://h:1/a?t=1"), "http://h:1/a/v1/traces?t=1");
+    }
+
+    #[test]
+    fn a_header_that_is_given_wins_over_the_url() {
+        let given = [("Authorization".to_owned(), "Bearer x".to_owned())];
+        assert_eq!(with_credentials(&given, Some("Basic y".into())), given);
+        let both = with_credentials(&[], Some("Basic y".into()));
+        assert_eq!(both, [("authorization".to_owned(), "Basic y".to_owned())]);
+    }
 }

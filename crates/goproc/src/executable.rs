@@ -36,7 +36,11 @@ impl Executable {
     /// See [`Error`].
     pub fn open(process: Process) -> Result<Self, Error> {
         process.executable_path()?;
-        let file = File::open(process.path("exe")).map_err(|e| process.error(e))?;
+        let file = File::open(process.path("exe")).map_err(|e| match process.error(e) {
+            // The link could be read: what is missing is the right to read the file.
+            Error::Denied(pid) => Error::Unreadable(pid),
+            error => error,
+        })?;
         let meta = file.metadata().map_err(|e| process.error(e))?;
         let id = FileId {
             device: meta.dev(),

@@ -6,13 +6,24 @@
 
 mod executable;
 mod memory;
+mod namespace;
 mod ports;
 mod process;
+mod traffic;
 
 pub use executable::{Executable, FileId};
 pub use memory::Memory;
+pub use namespace::{ForeignPids, check_pids, in_user_namespace};
 pub use ports::listening_ports;
 pub use process::{Process, pids};
+pub use traffic::{Received, received};
+
+impl Error {
+    /// Whether a right is missing.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Error::Denied(_) | Error::Unreadable(_))
+    }
+}
 
 /// Why something could not be learnt about a process.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +35,19 @@ pub enum Error {
     /// The kernel refused.
     #[error("not allowed to look into process {0}; run as root or with CAP_SYS_PTRACE")]
     Denied(u32),
+    /// Its executable may not be read.
+    #[error(
+        "not allowed to read the executable of process {0}; run as root or with CAP_DAC_READ_SEARCH"
+    )]
+    Unreadable(u32),
+    /// The id is a thread's.
+    #[error("{thread} is a thread of process {process}; use --pid {process}")]
+    Thread {
+        /// The id that was given.
+        thread: u32,
+        /// Its process.
+        process: u32,
+    },
     /// It has no executable: a kernel thread or a zombie.
     #[error("process {0} has no executable (a kernel thread, or about to end)")]
     NoExecutable(u32),

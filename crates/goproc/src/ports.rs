@@ -26,7 +26,7 @@ pub fn listening_ports(process: Process) -> Vec<u16> {
     ports
 }
 
-fn socket_inodes(process: Process) -> HashSet<u64> {
+pub(crate) fn socket_inodes(process: Process) -> HashSet<u64> {
     let Ok(entries) = fs::read_dir(process.path("fd")) else { return HashSet::new() };
     let targets = entries.filter_map(|e| fs::read_link(e.ok()?.path()).ok());
     targets

@@ -94,6 +94,22 @@ impl Process {
         Ok(String::from_utf8(bytes).ok())
     }
 
+    /// That this is the id of a process: threads have directories below `/proc`, too, which are not
+    /// listed.
+    ///
+    /// # Errors
+    /// [`Error::Thread`]. A process that is gone is no error here.
+    pub fn check_is_no_thread(self) -> Result<(), Error> {
+        let status = fs::read_to_string(self.path("status")).unwrap_or_default();
+        let group = status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok());
+        match group {
+            Some(process) if process != self.pid => {
+                Err(Error::Thread { thread: self.pid, process })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Start time in clock ticks since boot: with the pid it names a process for good.
     pub fn start_time(self) -> Option<u64> {
         let stat = fs::read_to_string(self.path("stat")).ok()?;
@@ -150,6 +166,18 @@ mod tests {
         assert!(me.start_time().is_some());
         assert!(me.is_alive());
         assert!(pids().unwrap().contains(&me.pid));
+    }
+
+    #[test]
+    fn a_thread_is_no_process() {
+        let me = Process { pid: std::process::id() };
+        assert!(me.check_is_no_thread().is_ok());
+        let threads = fs::read_dir(me.path("task")).unwrap();
+        let ids = threads.filter_map(|t| t.unwrap().file_name().to_str()?.parse::<u32>().ok());
+        // The test's own thread is another one than the first.
+        let thread = ids.into_iter().find(|id| *id != me.pid).unwrap();
+        let error = Process { pid: thread }.check_is_no_thread().unwrap_err().to_string();
+        assert!(error.contains(&format!("--pid {}", me.pid)), "{error}");
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The verbs that observe until they are stopped: find processes, attach, follow starts and ends.
 
+mod attach;
+mod silence;
 mod sinks;
 mod summary;
+mod tree;
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -15,9 +17,10 @@ use probes::{Features, Options, Session};
 use rustix::time::{ClockId, clock_gettime};
 use trace::Assembler;
 
-use crate::cli::{Format, ProbeArgs, RunArgs, TraceCommand};
+use crate::cli::{Format, ProbeArgs, RunArgs, TraceArgs, TraceCommand};
 use crate::config;
-use crate::inspect::{Inspector, NotATarget, Target};
+use crate::inspect::{Inspector, NotATarget};
+use crate::output::text;
 use crate::reader::{News, Order, Reader, Sink};
 use crate::select::{self, Selection};
 use summary::Summary;
@@ -34,6 +37,7 @@ const REFRESH: Duration = Duration::from_secs(5);
 /// `gotap run`.
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let config = config::load(args)?;
+    goproc::check_pids()?;
     let selection = Selection::new(&config.select)?;
     let options = Options {
         exact_lineage: config.probes.exact_lineage,
@@ -42,11 +46,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let export = config.otlp.to_export()?;
     let exporter = export::Exporter::start(&export, |sentence| say(&sentence))
         .map_err(|e| config::Invalid(e.to_string()))?;
-    say(&format!("sending traces to {}", export.endpoint));
+    say(&format!("sending traces to {}", export::masked(&export.endpoint)));
     let (delivery, sink) = sinks::Otlp::new(exporter);
     let features = features(!config.probes.uprobe_multi);
     let (name, assembler) = (config.service_name, assembler(config.http.cluster_paths));
-    let agent = Agent::start(selection, options, features, name, assembler, Box::new(sink))?;
+    let sink = Box::new(sink);
+    let mut agent = Agent::start(selection, options, features, name, assembler, sink)?;
+    agent.idle.aloud |= args.verbose;
     let mut summary = agent.observe()?;
     summary.delivery = Some(delivery.counts());
     summary.lines(Format::Text).iter().for_each(|line| say(line));
@@ -62,21 +68,32 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         TraceCommand::Redis(args) => (args, Some(sinks::Instrument::Redis)),
         TraceCommand::All(args) => (args, None),
     };
+    if args.tree && args.format == Format::Json {
+        return Err(config::Invalid("--tree is for text, not for --format json".into()).into());
+    }
     let selection = select::from_args(&args.select)?;
+    goproc::check_pids()?;
     let ProbeArgs { exact_lineage, no_uprobe_multi, empty_probes } = args.probes;
-    let sink: Box<dyn Sink + Send> = match args.format {
-        Format::Text => Box::new(sinks::TextLines::new()),
-        Format::Json => Box::new(sinks::JsonLines::new()),
-    };
-    let sink = match wanted {
-        Some(instrument) => Box::new(sinks::Only::new(instrument, sink)),
-        None => sink,
-    };
+    let sink = printer(args, wanted);
     let options = Options { exact_lineage, empty_probes };
     let (features, assembler) = (features(no_uprobe_multi), assembler(args.http.cluster_paths));
-    let agent = Agent::start(selection, options, features, None, assembler, sink)?;
+    let mut agent = Agent::start(selection, options, features, None, assembler, sink)?;
+    agent.idle.aloud |= args.verbose;
     agent.observe()?.lines(args.format).iter().for_each(|line| say(line));
     Ok(())
+}
+
+/// What prints the spans that are asked for.
+fn printer(args: &TraceArgs, instrument: Option<sinks::Instrument>) -> Box<dyn Sink + Send> {
+    let style = text::Style { colours: text::colours(), whole: args.verbose };
+    let slower_than = args.slower_than.map(Into::into);
+    let filter = sinks::Filter { instrument, errors: args.errors, slower_than };
+    let lines: Box<dyn Sink + Send> = match args.format {
+        Format::Text if args.tree => return Box::new(tree::Trees::new(style, filter)),
+        Format::Text => Box::new(sinks::TextLines::new(style)),
+        Format::Json => Box::new(sinks::JsonLines::new()),
+    };
+    Box::new(sinks::Only::new(filter, lines))
 }
 
 fn assembler(cluster_paths: bool) -> Assembler {
@@ -109,6 +126,8 @@ struct Observed {
     name: String,
     /// When it was looked at, by the clock of the events: what happened before is known.
     since: u64,
+    /// As long as no probe of it was hit.
+    silent: Option<silence::Silent>,
 }
 
 struct Agent {
@@ -122,6 +141,7 @@ struct Agent {
     waiting: HashMap<u32, Instant>,
     /// Starts and ends that the kernel could not tell of, as far as they are made up for.
     lost_news: u64,
+    idle: attach::Idle,
 }
 
 impl Agent {
@@ -139,7 +159,9 @@ impl Agent {
         let reader = Reader::start(session.event_source()?, assembler, sink, sender)?;
         let inspector = Inspector::new(options, service_name);
         let (observed, waiting) = (HashMap::new(), HashMap::new());
-        Ok(Self { selection, inspector, session, reader, news, observed, waiting, lost_news: 0 })
+        let idle = attach::Idle::new(!selection.is_everything());
+        let lost_news = 0;
+        Ok(Self { selection, inspector, session, reader, news, observed, waiting, lost_news, idle })
     }
 
     fn observe(mut self) -> Result<Summary> {
@@ -150,22 +172,27 @@ impl Agent {
 
     /// Attaches to what runs already. A process that was asked for by id must be usable.
     fn scan(&mut self) -> Result<()> {
+        self.selection.check_pids()?;
+        let mut denied = None;
         for process in select::candidates(&self.selection)? {
             let named = self.selection.pids.contains(&process.pid);
             let since = now();
             match self.inspector.inspect_file(process) {
                 Ok((target, file)) if self.selection.matches(&target) => {
-                    let result = self.attach(&target, &file, since);
                     if named {
-                        result?;
+                        self.attach(&target, &file, since)?;
+                    } else {
+                        self.try_attach(&target, &file, since);
                     }
                 }
                 Ok((target, _)) => self.wait_for_port(target.process.pid),
                 Err(NotATarget::Process(e)) if named => return Err(e.into()),
                 Err(why) if named => bail!(why),
+                Err(NotATarget::Process(e)) if e.is_denied() => denied = Some(e),
                 Err(_) => {}
             }
         }
+        self.check_denied(denied)?;
         // With everything selected, a pid that is gone was not listed either.
         for pid in self.selection.pids.clone() {
             if !self.observed.contains_key(&pid) {
@@ -175,16 +202,22 @@ impl Agent {
         if self.observed.is_empty() {
             say("no matching Go process runs yet; waiting for one to start");
         }
-        say(&format!("ready, observing {}", count(self.observed.len(), "process", "processes")));
+        let observing = count(self.observed.len(), "process", "processes");
+        say(&format!("ready, observing {observing}{}", self.idle.note()));
         Ok(())
     }
 
     fn follow(&mut self) -> Result<()> {
         let (mut refreshed, mut asked) = (Instant::now(), Instant::now());
+        let mut listened = Instant::now();
         loop {
             if refreshed.elapsed() > REFRESH {
                 refreshed = Instant::now();
                 self.refresh()?;
+            }
+            if listened.elapsed() > silence::PAUSE {
+                listened = Instant::now();
+                self.look_for_silence();
             }
             // Also where processes start and end all the time.
             if !self.waiting.is_empty() && asked.elapsed() > PORT_PAUSE {
@@ -242,8 +275,7 @@ impl Agent {
         let since = now();
         let Ok((target, file)) = self.inspector.inspect_file(Process { pid }) else { return };
         if self.selection.matches(&target) {
-            // It was said already; the others go on.
-            let _ = self.attach(&target, &file, since);
+            self.try_attach(&target, &file, since);
         } else {
             self.wait_for_port(pid);
         }
@@ -278,48 +310,9 @@ impl Agent {
             let since = now();
             let Ok((target, file)) = self.inspector.inspect_file(Process { pid }) else { continue };
             if self.selection.matches(&target) {
-                let _ = self.attach(&target, &file, since);
+                self.try_attach(&target, &file, since);
             } else if until > Instant::now() {
                 self.waiting.insert(pid, until);
-            }
-        }
-    }
-
-    fn attach(&mut self, target: &Target, file: &File, since: u64) -> Result<()> {
-        let pid = target.process.pid;
-        let plan = &target.program.plan;
-        let name = &target.service_name;
-        if !plan.is_useful() {
-            let why = plan.missing.first().map_or("", |m| m.why.as_str());
-            say(&format!("{name}[{pid}]: nothing to trace: {why}"));
-            return Ok(());
-        }
-        let bias = target.bias();
-        // Announced first, so that no span comes before its process is known.
-        let instance = self.session.next_instance();
-        self.order(Order::Add(instance, target.info(bias)));
-        match self.session.attach(pid, plan, file, bias) {
-            Ok(attached) => {
-                let sees: Vec<_> = plan.abilities.iter().map(|a| a.label()).collect();
-                let version = &target.program.go_version;
-                let unknown = if target.program.unknown_version { ", unknown" } else { "" };
-                let sees = sees.join(", ");
-                say(&format!("attached to {name}[{pid}] ({version}{unknown}): {sees}"));
-                let observed = Observed { instance: attached.instance, name: name.clone(), since };
-                self.observed.insert(pid, observed);
-                // The kernel may have told of the end before this process was looked at.
-                if !target.process.is_alive() {
-                    self.on_exit(pid);
-                }
-                Ok(())
-            }
-            Err(error) => {
-                self.order(Order::Remove(instance));
-                let error = anyhow::Error::from(error);
-                if target.process.is_alive() {
-                    say(&format!("{name}[{pid}]: {error:#}"));
-                }
-                Err(error)
             }
         }
     }

@@ -108,8 +108,8 @@ pub(crate) struct HttpArgs {
 
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RunArgs {
-    /// Configuration file (YAML); see `gotap config schema`
-    #[arg(short, long, value_name = "FILE", env = "GOTAP_CONFIG")]
+    /// Configuration file (YAML); see `gotap config schema`; also GOTAP_CONFIG
+    #[arg(short, long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Where to send traces, such as http://localhost:4317; also OTEL_EXPORTER_OTLP_ENDPOINT
     #[arg(long, value_name = "URL")]
@@ -123,6 +123,9 @@ pub(crate) struct RunArgs {
     /// service.name of everything observed, instead of each program's own
     #[arg(long, value_name = "NAME")]
     pub(crate) service_name: Option<String>,
+    /// Name Go programs in which there is nothing to trace, too
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
     #[command(flatten)]
@@ -136,6 +139,18 @@ pub(crate) struct TraceArgs {
     /// How to print: aligned text, or JSON with one span a line
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+    /// Print each trace as a tree when its root has ended; with a filter, traces with a span that passes
+    #[arg(long)]
+    pub(crate) tree: bool,
+    /// Print only what ended in an error
+    #[arg(long)]
+    pub(crate) errors: bool,
+    /// Print only what took longer than this, such as 200ms
+    #[arg(long, value_name = "TIME")]
+    pub(crate) slower_than: Option<humantime::Duration>,
+    /// Print long statements, paths and errors whole, and name programs with nothing to trace
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
     #[command(flatten)]
@@ -149,6 +164,9 @@ pub(crate) struct PsArgs {
     /// How to print: aligned text, or JSON with one process a line
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+    /// Print all that is known: modules, builds, libraries, and why something is not seen
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
 }

@@ -2,6 +2,7 @@
 //! and from which the JSON schema is made.
 
 mod layers;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -63,9 +64,11 @@ pub(crate) struct Select {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Otlp {
-    /// Base URL of the collector
-    pub(crate) endpoint: String,
-    /// Full URL for traces over HTTP, used instead of the base URL
+    /// Base URL of the collector; http://localhost:4317, or 4318 for http/protobuf, if not given.
+    /// Without a scheme it is http://
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) endpoint: Option<String>,
+    /// URL for traces, used as it is instead of the base URL
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) traces_endpoint: Option<String>,
     /// Wire protocol
@@ -79,6 +82,12 @@ pub(crate) struct Otlp {
     /// PEM file of the certificate authority to trust instead of the public ones
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ca_certificate: Option<PathBuf>,
+    /// PEM file of the certificate by which the collector knows gotap, with those that it needs
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client_certificate: Option<PathBuf>,
+    /// PEM file of that certificate's key
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client_key: Option<PathBuf>,
     /// Bytes of spans that are kept while the collector does not take them
     pub(crate) queue_bytes: usize,
 }
@@ -113,6 +122,16 @@ pub(crate) enum Protocol {
     Http,
 }
 
+impl Protocol {
+    /// Where a collector listens that was installed as it comes.
+    fn default_endpoint(self) -> &'static str {
+        match self {
+            Protocol::Grpc => "http://localhost:4317",
+            Protocol::Http => "http://localhost:4318",
+        }
+    }
+}
+
 /// Compression of OTLP requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -127,13 +146,15 @@ impl Default for Otlp {
     fn default() -> Self {
         let export = export::Config::default();
         Self {
-            endpoint: export.endpoint,
+            endpoint: None,
             traces_endpoint: None,
             protocol: Protocol::Grpc,
             headers: BTreeMap::new(),
             timeout: humantime::format_duration(export.timeout).to_string(),
             compression: Compression::None,
             ca_certificate: None,
+            client_certificate: None,
+            client_key: None,
             queue_bytes: export.queue_bytes,
         }
     }
@@ -151,13 +172,12 @@ impl Otlp {
     /// # Errors
     /// [`Invalid`] for a time that can't be read.
     pub(crate) fn to_export(&self) -> Result<export::Config> {
-        let (endpoint, exact_url) = match (&self.traces_endpoint, self.protocol) {
-            (Some(url), _) => (url, true),
-            (None, _) => (&self.endpoint, false),
-        };
+        let exact_url = self.traces_endpoint.is_some();
+        let endpoint = self.traces_endpoint.as_deref().or(self.endpoint.as_deref());
+        let endpoint = endpoint.unwrap_or_else(|| self.protocol.default_endpoint());
         // Collectors are often given as host:port.
         let endpoint =
-            if endpoint.contains("://") { endpoint.clone() } else { format!("http://{endpoint}") };
+            if endpoint.contains("://") { endpoint.into() } else { format!("http://{endpoint}") };
         Ok(export::Config {
             endpoint,
             exact_url,
@@ -172,6 +192,8 @@ impl Otlp {
                 Compression::Gzip => export::Compression::Gzip,
             },
             ca_certificate: self.ca_certificate.clone(),
+            client_certificate: self.client_certificate.clone(),
+            client_key: self.client_key.clone(),
             queue_bytes: self.queue_bytes,
             ..export::Config::default()
         })
@@ -203,9 +225,15 @@ pub(crate) fn print_schema() -> Result<()> {
     Ok(line(serde_json::to_string_pretty(&schema)?)?)
 }
 
-/// `gotap config print`. Header values are secrets and are not shown.
+/// `gotap config print`. Values of headers and parts of URLs are secrets and are not shown.
 pub(crate) fn print(args: &RunArgs) -> Result<()> {
     let mut config = load(args)?;
+    let protocol = config.otlp.protocol;
+    let endpoint = config.otlp.endpoint.get_or_insert_with(|| protocol.default_endpoint().into());
+    *endpoint = export::masked(endpoint);
+    if let Some(url) = &mut config.otlp.traces_endpoint {
+        *url = export::masked(url);
+    }
     for value in config.otlp.headers.values_mut() {
         *value = "***".into();
     }

@@ -33,6 +33,8 @@ struct Check {
     name: &'static str,
     verdict: Verdict,
     finding: String,
+    /// The kernel refused for a lack of rights.
+    denied: bool,
 }
 
 /// Runs the command.
@@ -43,6 +45,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
         btf(&features),
         uprobe_multi(&features),
         privileges(),
+        pid_namespace(),
         lockdown(),
         cgroup(),
         wsl(),
@@ -57,9 +60,12 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
             }
         }
     }
-    if checks.iter().any(|c| c.name == "privileges" && c.verdict == Verdict::Bad) {
-        return Err(probes::Error::Denied.into());
+    if let Some(bad) = checks.iter().find(|c| c.denied || is_bad_of("privileges", c)) {
+        let (what, why) = (format!("doctor: {}", bad.name), bad.finding.clone());
+        return Err(probes::Error::Denied { what, why }.into());
     }
+    // What makes gotap silent and not fail is worth a sentence of its own.
+    goproc::check_pids()?;
     if checks.iter().any(|c| c.verdict == Verdict::Bad) {
         bail!("gotap can't observe programs on this machine as it is");
     }
@@ -67,7 +73,11 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
 }
 
 fn check(name: &'static str, verdict: Verdict, finding: impl Into<String>) -> Check {
-    Check { name, verdict, finding: finding.into() }
+    Check { name, verdict, finding: finding.into(), denied: false }
+}
+
+fn is_bad_of(name: &str, check: &Check) -> bool {
+    check.name == name && check.verdict == Verdict::Bad
 }
 
 fn kernel(features: &Features) -> Check {
@@ -101,27 +111,25 @@ fn uprobe_multi(features: &Features) -> Check {
     check("uprobe_multi", Verdict::Good, "one link holds all probes of a process")
 }
 
-/// Capability numbers of `linux/capability.h`.
-const NEEDED: [(u32, &str); 4] =
-    [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (19, "CAP_SYS_PTRACE"), (2, "CAP_DAC_READ_SEARCH")];
-const SYS_ADMIN: u32 = 21;
-
 fn privileges() -> Check {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status
-        .lines()
-        .find_map(|l| u64::from_str_radix(l.strip_prefix("CapEff:")?.trim(), 16).ok())
-        .unwrap_or(0);
-    let has = |bit: u32| effective & (1 << bit) != 0;
-    // CAP_SYS_ADMIN contains the two that came later.
-    let held = |bit: u32| has(bit) || (bit >= 38 && has(SYS_ADMIN));
-    let missing: Vec<_> =
-        NEEDED.iter().filter(|(bit, _)| !held(*bit)).map(|(_, name)| *name).collect();
-    if missing.is_empty() {
-        return check("privileges", Verdict::Good, "all that is needed");
+    let missing = probes::missing_capabilities();
+    if !missing.is_empty() {
+        let finding = format!("missing {}; run gotap as root or grant them", missing.join(", "));
+        return check("privileges", Verdict::Bad, finding);
     }
-    let root = if has(SYS_ADMIN) { "" } else { "; run gotap as root or grant them" };
-    check("privileges", Verdict::Bad, format!("missing {}{root}", missing.join(", ")))
+    if goproc::in_user_namespace() {
+        let finding = "in a user namespace, where capabilities do not count for BPF; run gotap as \
+                       root outside of it";
+        return check("privileges", Verdict::Bad, finding);
+    }
+    check("privileges", Verdict::Good, "all that is needed")
+}
+
+fn pid_namespace() -> Check {
+    match goproc::check_pids() {
+        Ok(()) => check("pid_namespace", Verdict::Good, "process ids are the kernel's"),
+        Err(why) => check("pid_namespace", Verdict::Bad, why.to_string()),
+    }
 }
 
 fn lockdown() -> Check {
@@ -158,6 +166,9 @@ fn wsl() -> Check {
 fn load(features: &Features) -> Check {
     match Session::load(*features, probes::Options::default()) {
         Ok(_) => check("programs", Verdict::Good, "the kernel accepts gotap's BPF programs"),
-        Err(e) => check("programs", Verdict::Bad, e.to_string()),
+        Err(e) => {
+            let denied = matches!(e, probes::Error::Denied { .. });
+            Check { denied, ..check("programs", Verdict::Bad, e.to_string()) }
+        }
     }
 }

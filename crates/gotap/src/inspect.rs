@@ -54,6 +54,8 @@ pub(crate) struct Program {
 pub(crate) struct Target {
     pub(crate) process: Process,
     pub(crate) executable: PathBuf,
+    /// Which file that is.
+    pub(crate) file: FileId,
     pub(crate) service_name: String,
     pub(crate) program: Arc<Program>,
     pub(crate) resource: Arc<Resource>,
@@ -97,7 +99,8 @@ impl Inspector {
             .unwrap_or_else(|| service_of(process, &program.module, &executable));
         let resource = resource(process, &executable, &service_name, &program, declared);
         let resource = Arc::new(resource);
-        let target = Target { process, executable, service_name, program, resource };
+        let id = file.id();
+        let target = Target { process, executable, file: id, service_name, program, resource };
         Ok((target, file.into_file()))
     }
 
@@ -174,13 +177,29 @@ pub(crate) fn service_of(process: Process, module: &str, executable: &std::path:
         .unwrap_or_else(|| default_name(module, executable))
 }
 
-/// The last element of the module's path that is no major version; else the file's name.
+/// Names that many programs and modules share, which tell nobody which one it is.
+const GENERIC: [&str; 16] = [
+    "agent", "api", "app", "backend", "cli", "client", "cmd", "daemon", "exe", "go", "main",
+    "server", "service", "src", "test", "tool",
+];
+
+/// The last element of the module's path that is no major version. Where that is generic, the
+/// executable's name; where that is generic, too, the last two elements.
 fn default_name(module: &str, executable: &std::path::Path) -> String {
-    let is_major = |e: &str| e.strip_prefix('v').is_some_and(|n| n.parse::<u32>().is_ok());
-    let element = module.rsplit('/').find(|e| !e.is_empty() && !is_major(e));
-    match element {
-        Some(name) if name != "command-line-arguments" => name.to_owned(),
-        _ => executable.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+    let is_major = |e: &&str| e.strip_prefix('v').is_some_and(|n| n.parse::<u32>().is_ok());
+    let mut elements = module.split('/').filter(|e| !e.is_empty()).collect::<Vec<_>>();
+    if elements.len() > 1 && elements.last().is_some_and(is_major) {
+        elements.pop();
+    }
+    let file = executable.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    // Debuggers and `go run` name files of their own accord.
+    let is_telling = |name: &str| !GENERIC.contains(&name) && !name.starts_with("__debug_bin");
+    match elements.as_slice() {
+        [] | ["command-line-arguments"] => file,
+        [.., last] if is_telling(last) => (*last).to_owned(),
+        _ if is_telling(&file) => file,
+        [.., before, last] => format!("{before}/{last}"),
+        [last] => (*last).to_owned(),
     }
 }
 
@@ -230,9 +249,11 @@ fn resource(
 }
 
 impl Target {
-    /// The load bias of the process.
-    pub(crate) fn bias(&self) -> u64 {
-        self.process.executable_start().map_or(0, |start| self.program.plan.bias(start))
+    /// The load bias of the process; `None` if its mappings don't tell.
+    pub(crate) fn bias(&self) -> Option<u64> {
+        let plan = &self.program.plan;
+        let start = self.process.executable_start();
+        start.map(|start| plan.bias(start)).or((!plan.is_pie()).then_some(0))
     }
 
     /// What the assembler needs to know.
@@ -252,5 +273,30 @@ impl Target {
         let procedures = self.program.plan.procedures.clone();
         let call_ends = self.program.plan.call_ends;
         ProcessInfo { resource, type_names, routes, databases, procedures, call_ends }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn services_have_telling_names() {
+        for (module, executable, name) in [
+            ("example.com/shop", "/srv/main", "shop"),
+            ("example.com/shop/v2", "/srv/x", "shop"),
+            ("github.com/temporalio/cli", "/usr/bin/temporal", "temporal"),
+            ("go.etcd.io/etcd/server/v3", "/usr/bin/etcd", "etcd"),
+            ("example.com/shop/cmd", "/srv/server", "shop/cmd"),
+            ("example.com/shop/server", "/srv/__debug_bin123", "shop/server"),
+            ("server", "/srv/app", "server"),
+            ("v2", "/srv/app", "v2"),
+            ("", "/usr/bin/tool", "tool"),
+            ("command-line-arguments", "/tmp/go-build1/b001/exe/hello", "hello"),
+        ] {
+            assert_eq!(default_name(module, Path::new(executable)), name, "{module} {executable}");
+        }
     }
 }

@@ -51,8 +51,8 @@ fn main() -> ExitCode {
 /// 77 for missing rights, 2 for what the user wrote, 1 for the rest.
 fn exit_code(error: &anyhow::Error) -> u8 {
     let denied = error.chain().any(|cause| {
-        matches!(cause.downcast_ref(), Some(probes::Error::Denied))
-            || matches!(cause.downcast_ref(), Some(goproc::Error::Denied(_)))
+        matches!(cause.downcast_ref(), Some(probes::Error::Denied { .. }))
+            || cause.downcast_ref().is_some_and(goproc::Error::is_denied)
     });
     if denied {
         77

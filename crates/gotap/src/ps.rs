@@ -1,5 +1,7 @@
 //! `gotap ps`: the Go processes of this machine, and what can be seen in them.
 
+mod brief;
+
 use anyhow::Result;
 use serde_json::{Value, json};
 
@@ -14,12 +16,15 @@ pub(crate) fn run(args: &PsArgs) -> Result<()> {
     let selection = select::from_args(&args.select)?;
     let targets = find(&selection)?;
     match args.format {
-        Format::Text => print_table(&targets),
+        Format::Text if targets.is_empty() => Ok(line(nothing_found(&selection))?),
+        Format::Text if args.verbose => print_table(&targets),
+        Format::Text => brief::print(&targets),
         Format::Json => targets.iter().try_for_each(print_json),
     }
 }
 
 fn find(selection: &Selection) -> Result<Vec<Target>> {
+    selection.check_pids()?;
     let mut inspector = Inspector::default();
     let mut out = Vec::new();
     let mut denied = None;
@@ -32,7 +37,7 @@ fn find(selection: &Selection) -> Result<Vec<Target>> {
                 return Err(e.into());
             }
             Err(why) if selection.pids.contains(&process.pid) => return Err(why.into()),
-            Err(NotATarget::Process(e @ goproc::Error::Denied(_))) => denied = Some(e),
+            Err(NotATarget::Process(e)) if e.is_denied() => denied = Some(e),
             _ => {}
         }
     }
@@ -44,15 +49,22 @@ fn find(selection: &Selection) -> Result<Vec<Target>> {
     match denied {
         // Others' processes stay hidden without root, which would look like there were none. Some
         // are hidden from root, too, such as those outside of a container.
-        Some(error) if out.is_empty() && !rustix::process::geteuid().is_root() => Err(error.into()),
+        Some(error) if out.is_empty() && !probes::missing_capabilities().is_empty() => {
+            Err(error.into())
+        }
         _ => Ok(out),
     }
 }
 
-fn print_table(targets: &[Target]) -> Result<()> {
-    if targets.is_empty() {
-        return Ok(line("no Go processes found")?);
+fn nothing_found(selection: &Selection) -> &'static str {
+    if selection.is_everything() {
+        "no Go processes found"
+    } else {
+        "no Go process matches the selection; gotap ps without one lists all"
     }
+}
+
+fn print_table(targets: &[Target]) -> Result<()> {
     let header =
         ["PID", "SERVICE", "GO", "MODULE", "BUILD", "SEES", "LIBRARIES", "NOT"].map(str::to_owned);
     let rows: Vec<[String; 8]> = std::iter::once(header).chain(targets.iter().map(row)).collect();

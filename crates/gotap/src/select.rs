@@ -55,6 +55,14 @@ impl Selection {
         !self.ports.is_empty()
     }
 
+    /// That all that is named by id are processes.
+    ///
+    /// # Errors
+    /// [`goproc::Error::Thread`].
+    pub(crate) fn check_pids(&self) -> Result<(), goproc::Error> {
+        self.pids.iter().try_for_each(|pid| Process { pid: *pid }.check_is_no_thread())
+    }
+
     /// Whether `target` is meant.
     pub(crate) fn matches(&self, target: &Target) -> bool {
         if self.is_everything() {

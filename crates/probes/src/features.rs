@@ -71,21 +71,6 @@ impl Features {
     }
 }
 
-/// `CAP_BPF` of `linux/capability.h`.
-const CAP_BPF: u32 = 39;
-/// `CAP_SYS_ADMIN`, which contains the others.
-const CAP_SYS_ADMIN: u32 = 21;
-
-/// Whether this process may load BPF programs.
-pub(crate) fn is_privileged() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status
-        .lines()
-        .find_map(|l| u64::from_str_radix(l.strip_prefix("CapEff:")?.trim(), 16).ok())
-        .unwrap_or(0);
-    effective & (1 << CAP_BPF | 1 << CAP_SYS_ADMIN) != 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

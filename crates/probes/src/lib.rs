@@ -9,6 +9,7 @@ mod features;
 mod known;
 mod object;
 mod plan;
+mod privileges;
 mod reaper;
 mod session;
 mod singles;
@@ -22,6 +23,7 @@ pub use plan::{
     Ability, ConnectorLayout, DatabaseLayout, Missing, PgxLayout, Plan, PlannedSite, RouteLayout,
     Router,
 };
+pub use privileges::missing_capabilities;
 pub use session::{Attached, Counters, Options, Session};
 pub use verifier::{Refused, Verified, verify};
 
@@ -30,10 +32,13 @@ pub use verifier::{Refused, Verified, verify};
 #[non_exhaustive]
 pub enum Error {
     /// The agent lacks rights.
-    #[error(
-        "not allowed to load BPF programs; run as root or with CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
-    )]
-    Denied,
+    #[error("{what}: not permitted: {why}")]
+    Denied {
+        /// What was tried.
+        what: String,
+        /// What is missing, and what to do.
+        why: String,
+    },
     /// No BTF in the kernel.
     #[error(
         "the kernel has no type information (/sys/kernel/btf/vmlinux); gotap needs one built with CONFIG_DEBUG_INFO_BTF=y"
@@ -43,12 +48,12 @@ pub enum Error {
     #[error("Linux {0} is too old; gotap needs 5.10 or newer")]
     OldKernel(KernelVersion),
     /// libbpf or the kernel refused.
-    #[error("{what}: {source}")]
+    #[error("{what}: {said:#}")]
     Bpf {
         /// What was tried.
         what: String,
-        /// What libbpf said.
-        source: libbpf_rs::Error,
+        /// What libbpf said, with all its causes.
+        said: libbpf_rs::Error,
     },
     /// A map is full.
     #[error("more than {0} processes can't be observed at once")]
@@ -60,10 +65,34 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn bpf(what: impl Into<String>) -> impl FnOnce(libbpf_rs::Error) -> Self {
-        move |source| match source.kind() {
-            // The verifier refuses a program with the same number as a lack of rights.
-            libbpf_rs::ErrorKind::PermissionDenied if !features::is_privileged() => Self::Denied,
-            _ => Self::Bpf { what: what.into(), source },
+        move |source| {
+            let what = what.into();
+            match privileges::why_refused(os_error(&source)) {
+                Some(why) => Self::Denied { what, why },
+                None => Self::Bpf { what, said: source },
+            }
         }
+    }
+}
+
+/// The number by which the kernel refused: libbpf's errors tell it in words alone.
+fn os_error(error: &libbpf_rs::Error) -> Option<i32> {
+    let text = format!("{error:#}");
+    let number = text.rsplit_once("(os error ")?.1;
+    number.split(')').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_a_refusal_is_found() {
+        use libbpf_rs::ErrorExt;
+        let error = libbpf_rs::Error::from_raw_os_error(13).context("load").context("attach");
+        assert_eq!(os_error(&error), Some(13));
+        assert_eq!(os_error(&libbpf_rs::Error::from_raw_os_error(1)), Some(1));
+        let said = Error::bpf("load")(libbpf_rs::Error::from_raw_os_error(22)).to_string();
+        assert_eq!(said.matches("os error").count(), 1, "{said}");
     }
 }

@@ -191,6 +191,11 @@ impl Plan {
         if self.pie { start.wrapping_sub(self.lowest_vaddr & !0xfff) } else { 0 }
     }
 
+    /// Whether processes may have the file anywhere in memory.
+    pub fn is_pie(&self) -> bool {
+        self.pie
+    }
+
     /// The constants for a process with this load bias.
     pub(crate) fn constants(&self, instance: u32, bias: u64) -> raw::Process {
         let moved = |address: u64| if address == 0 { 0 } else { address.wrapping_add(bias) };

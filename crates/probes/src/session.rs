@@ -9,8 +9,8 @@ use gobin::Site;
 use libbpf_rs::{
     ErrorKind, Link, MapCore, MapFlags, MapHandle, Object, ProgramMut, UprobeMultiOpts,
 };
-use wire::{Drop as DropReason, Probe};
-use zerocopy::IntoBytes;
+use wire::{Drop as DropReason, Probe, raw};
+use zerocopy::{FromBytes, IntoBytes};
 
 use crate::known::{Known, Maps};
 use crate::object::{self, Programs};
@@ -252,6 +252,18 @@ impl Session {
         Ok(gone)
     }
 
+    /// Whether a probe of the process was hit since it was attached to; `None` if it is not, or not
+    /// any more.
+    ///
+    /// # Errors
+    /// What libbpf says.
+    pub fn was_hit(&self, pid: u32) -> Result<Option<bool>, Error> {
+        let found = self.map("processes")?.lookup(&pid.to_ne_bytes(), MapFlags::ANY);
+        let bytes = found.map_err(Error::bpf("read process constants"))?;
+        let constants = bytes.and_then(|bytes| raw::Process::read_from_bytes(&bytes).ok());
+        Ok(constants.map(|constants| constants.guards & raw::WAS_HIT != 0))
+    }
+
     /// Removes what the programs know of a process.
     fn forget(&self, pid: u32, instance: u32, known: &Known) {
         // What is gone already is no failure.
@@ -317,6 +329,6 @@ pub(crate) fn program<'o>(object: &'o mut Object, name: &str) -> Result<ProgramM
 }
 
 pub(crate) fn missing(what: &str, name: &str) -> Error {
-    let source = libbpf_rs::Error::from_raw_os_error(2);
-    Error::Bpf { what: format!("{what} {name} in the embedded object"), source }
+    let said = libbpf_rs::Error::from_raw_os_error(2);
+    Error::Bpf { what: format!("{what} {name} in the embedded object"), said }
 }

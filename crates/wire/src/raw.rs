@@ -8,7 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub use constants::{
     Connect, Grpc, Http2, Learned, NO_REGISTER, Process, Redis, Request, SITE_ERRORS,
-    SITE_OWN_ERROR, SITE_QUIET, Site, SiteKey,
+    SITE_OWN_ERROR, SITE_QUIET, Site, SiteKey, WAS_HIT,
 };
 pub use libraries::{FastHttp, Redigo};
 

@@ -3,8 +3,10 @@
 //! The collector is built from `apps/collector` on first need. It listens on two free loopback
 //! ports and writes each export it receives as a line of JSON into a temporary folder.
 
+mod certificates;
 mod span;
 
+pub use certificates::Certificates;
 pub use span::{FlatSpan, Kind, Status};
 
 use std::fs::{self, File};
@@ -31,6 +33,7 @@ pub struct Collector {
     // The order matters: the process ends before its folder is removed.
     process: Running,
     folder: TempDir,
+    scheme: &'static str,
     grpc_port: u16,
     http_port: u16,
     received: Mutex<Received>,
@@ -46,36 +49,49 @@ struct Received {
 impl Collector {
     /// Starts a collector and waits until it listens.
     pub fn start() -> Result<Self> {
+        Self::start_with("")
+    }
+
+    /// The same, which talks TLS, and only to clients that the authority of `certificates` vouches
+    /// for.
+    pub fn start_mutual(certificates: &Certificates) -> Result<Self> {
+        let mut collector = Self::start_with(&certificates.settings())?;
+        collector.scheme = "https";
+        Ok(collector)
+    }
+
+    fn start_with(settings: &str) -> Result<Self> {
         let program = setup(&["collector"])?;
         let mut attempt = 1;
         loop {
-            match Self::start_once(&program) {
+            match Self::start_once(&program, settings) {
                 Err(_) if attempt < ATTEMPTS => attempt += 1,
                 result => return result,
             }
         }
     }
 
-    fn start_once(program: &Path) -> Result<Self> {
+    fn start_once(program: &Path, settings: &str) -> Result<Self> {
         let folder = TempDir::with_prefix("gotap-collector-").context("create a folder")?;
         let [grpc_port, http_port] = free_ports()?;
         let config = folder.path().join("config.yaml");
-        fs::write(&config, configuration(grpc_port, http_port, &export_file(&folder)))
+        fs::write(&config, configuration(grpc_port, http_port, settings, &export_file(&folder)))
             .with_context(|| format!("write {}", config.display()))?;
         let arguments = [format!("--config=file:{}", config.display())];
         let process = Running::start(program, &arguments, &[])?;
         process.wait_for_error("Everything is ready", Duration::from_secs(30))?;
-        Ok(Self { process, folder, grpc_port, http_port, received: Mutex::default() })
+        let (scheme, received) = ("http", Mutex::default());
+        Ok(Self { process, folder, scheme, grpc_port, http_port, received })
     }
 
     /// The URL for OTLP over gRPC.
     pub fn grpc_endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.grpc_port)
+        format!("{}://127.0.0.1:{}", self.scheme, self.grpc_port)
     }
 
     /// The base URL for OTLP over HTTP, to which clients add `/v1/traces`.
     pub fn http_endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.http_port)
+        format!("{}://127.0.0.1:{}", self.scheme, self.http_port)
     }
 
     /// The process itself, for tests that stop or pause it.
@@ -156,13 +172,13 @@ fn free_ports() -> Result<[u16; 2]> {
     Ok([first?.port(), second?.port()])
 }
 
-fn configuration(grpc_port: u16, http_port: u16, file: &Path) -> String {
+fn configuration(grpc_port: u16, http_port: u16, settings: &str, file: &Path) -> String {
     let pipelines: String = ["traces", "metrics", "logs"]
         .map(|signal| format!("    {signal}: {{receivers: [otlp], exporters: [file]}}\n"))
         .concat();
     format!(
-        "receivers:\n  otlp:\n    protocols:\n      grpc: {{endpoint: \"127.0.0.1:{grpc_port}\"}}\n      \
-         http: {{endpoint: \"127.0.0.1:{http_port}\"}}\n\
+        "receivers:\n  otlp:\n    protocols:\n      grpc: {{endpoint: \"127.0.0.1:{grpc_port}\"{settings}}}\n      \
+         http: {{endpoint: \"127.0.0.1:{http_port}\"{settings}}}\n\
          exporters:\n  file: {{path: \"{}\", flush_interval: 20ms}}\n\
          service:\n  telemetry: {{metrics: {{level: none}}}}\n  pipelines:\n{pipelines}",
         file.display()

@@ -1,4 +1,4 @@
-//! Where spans go: lines on standard output, or a collector.
+//! Where spans go: lines on standard output, or a collector; and which of them go there.
 
 use std::io::{BufWriter, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use export::Exporter;
-use trace::{Span, Value};
+use trace::{Span, Status, Value};
 
 use super::summary::Delivery;
 use crate::output::{json_line, text};
@@ -15,18 +15,18 @@ use crate::reader::Sink;
 /// Aligned, coloured text.
 pub(super) struct TextLines {
     out: BufWriter<std::io::Stdout>,
-    colours: bool,
+    style: text::Style,
 }
 
 impl TextLines {
-    pub(super) fn new() -> Self {
-        Self { out: BufWriter::new(std::io::stdout()), colours: text::colours() }
+    pub(super) fn new(style: text::Style) -> Self {
+        Self { out: BufWriter::new(std::io::stdout()), style }
     }
 }
 
 impl Sink for TextLines {
     fn span(&mut self, span: &Span) -> Result<()> {
-        Ok(writeln!(self.out, "{}", text::line(span, self.colours))?)
+        Ok(writeln!(self.out, "{}", text::line(span, self.style, ""))?)
     }
 
     fn tick(&mut self) -> Result<()> {
@@ -85,21 +85,40 @@ impl Instrument {
     }
 }
 
-/// Spans of one instrument.
+/// Which spans are printed: those that pass all that is asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Filter {
+    pub(super) instrument: Option<Instrument>,
+    /// Those that ended in an error.
+    pub(super) errors: bool,
+    /// Those that took longer.
+    pub(super) slower_than: Option<Duration>,
+}
+
+impl Filter {
+    pub(super) fn passes(&self, span: &Span) -> bool {
+        let took = span.end_unix_nano.saturating_sub(span.start_unix_nano);
+        self.instrument.is_none_or(|instrument| instrument.made(span))
+            && (!self.errors || matches!(span.status, Status::Error(_)))
+            && self.slower_than.is_none_or(|limit| Duration::from_nanos(took) > limit)
+    }
+}
+
+/// Spans that pass a filter.
 pub(super) struct Only {
-    instrument: Instrument,
+    filter: Filter,
     inner: Box<dyn Sink + Send>,
 }
 
 impl Only {
-    pub(super) fn new(instrument: Instrument, inner: Box<dyn Sink + Send>) -> Self {
-        Self { instrument, inner }
+    pub(super) fn new(filter: Filter, inner: Box<dyn Sink + Send>) -> Self {
+        Self { filter, inner }
     }
 }
 
 impl Sink for Only {
     fn span(&mut self, span: &Span) -> Result<()> {
-        if self.instrument.made(span) { self.inner.span(span) } else { Ok(()) }
+        if self.filter.passes(span) { self.inner.span(span) } else { Ok(()) }
     }
 
     fn tick(&mut self) -> Result<()> {

@@ -16,16 +16,40 @@ pub(crate) fn colours() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
-/// One span on one line.
-pub(crate) fn line(span: &Span, colours: bool) -> String {
+/// Characters of a statement, a path or an error that are shown, so that what stands behind it stays
+/// on the line.
+const SHOWN: usize = 100;
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Style {
+    pub(crate) colours: bool,
+    /// Whether long texts are shown whole.
+    pub(crate) whole: bool,
+}
+
+impl Style {
+    /// What of a text is shown: without what could move a terminal's cursor, on one line.
+    fn shown(self, text: &str) -> String {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let text = printable(&words.join(" "));
+        if self.whole || text.chars().count() <= SHOWN {
+            return text;
+        }
+        text.chars().take(SHOWN - 1).chain(['…']).collect()
+    }
+}
+
+/// One span on one line; `branch` leads to it from its parent.
+pub(crate) fn line(span: &Span, style: Style, branch: &str) -> String {
     let paint = |colour: &str, text: String| {
-        if colours { format!("{colour}{text}{RESET}") } else { text }
+        if style.colours { format!("{colour}{text}{RESET}") } else { text }
     };
     let pid = match span.resource.get("process.pid") {
         Some(Value::Int(pid)) => *pid,
         _ => 0,
     };
-    let who = format!("{}[{pid}]", span.resource.service_name());
+    let who = format!("{branch}{}[{pid}]", span.resource.service_name());
     let direction = match span.kind {
         Kind::Server => "server",
         Kind::Client => "client",
@@ -39,7 +63,7 @@ pub(crate) fn line(span: &Span, colours: bool) -> String {
     if let Status::Error(message) = &span.status
         && !message.is_empty()
     {
-        notes.push_str(&format!("  error={message:?}"));
+        notes.push_str(&format!("  error={:?}", style.shown(message)));
     }
     let short = span.trace_id.iter().take(4).map(|b| format!("{b:02x}")).collect::<String>();
     notes.push_str(&format!("  trace={short}"));
@@ -52,7 +76,7 @@ pub(crate) fn line(span: &Span, colours: bool) -> String {
         paint(CYAN, format!("{who:<20}")),
         paint(colour, format!("{status:>6}")),
         duration(span.end_unix_nano.saturating_sub(span.start_unix_nano)),
-        printable(what),
+        style.shown(what),
         paint(DIM, printable(&notes)),
     )
 }
@@ -142,6 +166,17 @@ mod tests {
     #[test]
     fn escapes_from_the_network_do_not_reach_the_terminal() {
         assert_eq!(printable("/a\x1b[2J"), "/a\u{fffd}[2J");
+        assert_eq!(Style::default().shown("a\x1b\n  b"), "a\u{fffd} b");
+    }
+
+    #[test]
+    fn long_texts_are_cut_unless_they_are_asked_for() {
+        let long = "SELECT é ".repeat(100);
+        let cut = Style::default().shown(&long);
+        assert!(cut.chars().count() == SHOWN && cut.ends_with('…'), "{cut}");
+        let whole = Style { whole: true, ..Style::default() }.shown(&long);
+        assert_eq!(whole, long.trim_end());
+        assert_eq!(Style::default().shown("short"), "short");
     }
 
     #[test]

@@ -309,6 +309,9 @@ impl Learned {
     };
 }
 
+/// In [`Process::guards`], set by the programs: a probe of the process was hit (`GT_WAS_HIT`).
+pub const WAS_HIT: u64 = 1 << 63;
+
 /// Constants of one process (`struct gt_process`). Offsets are in bytes, [`NONE`] where absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[expect(missing_docs, reason = "each is the Go field of its name")]

@@ -61,7 +61,7 @@ fn a_program_that_is_not_go_is_named() -> Result<()> {
     if !can_trace("a_program_that_is_not_go_is_named") {
         return Ok(());
     }
-    let sleep = Running::start(Path::new("/bin/sleep"), &["60"], &[])?;
+    let sleep = Running::start(Path::new("/bin/sleep"), &["600"], &[])?;
     let pid = sleep.pid().to_string();
     for verb in [&["trace", "http", "--pid", &pid][..], &["ps", "--pid", &pid]] {
         let (stdout, stderr) = expect(&gotap(verb)?, 1)?;
@@ -231,10 +231,18 @@ fn ps_lists_go_processes() -> Result<()> {
     let (all, _) = expect(&gotap(&["ps", "--format", "json"])?, 0)?;
     let listed = all.lines().any(|l| l.contains(&format!("\"pid\":{pid},")));
     ensure!(listed, "{all}");
+    for (flag, words) in [("-v", "http-server"), ("--format=text", "httpapp")] {
+        let (table, _) = expect(&gotap(&["ps", "--pid", &pid, flag])?, 0)?;
+        let rows: Vec<_> = table.lines().collect();
+        ensure!(rows.len() == 2 && rows[0].starts_with("PID"), "{table}");
+        ensure!(rows[1].starts_with(&pid) && rows[1].contains(words), "{table}");
+    }
+    // The short one fits a terminal and says what is traced in short words.
     let (table, _) = expect(&gotap(&["ps", "--pid", &pid])?, 0)?;
-    let rows: Vec<_> = table.lines().collect();
-    ensure!(rows.len() == 2 && rows[0].starts_with("PID"), "{table}");
-    ensure!(rows[1].starts_with(&pid) && rows[1].contains("http-server"), "{table}");
+    ensure!(table.lines().all(|row| row.chars().count() <= 100), "{table}");
+    ensure!(table.contains("  http h2"), "{table}");
+    let (none, _) = expect(&gotap(&["ps", "--name", "no-such-name"])?, 0)?;
+    ensure!(none.contains("matches the selection"), "{none}");
     Ok(())
 }
 
@@ -256,7 +264,9 @@ fn a_server_that_is_not_traced_is_named() -> Result<()> {
     ensure!(hertz.contains("github.com/cloudwego/hertz"), "{line:#}");
     let sees = line["sees"].as_array().context("sees")?;
     ensure!(!sees.iter().any(|seen| seen == "http-server"), "{line:#}");
-    let (table, _) = expect(&gotap(&["ps", "--pid", &pid])?, 0)?;
+    let (short, _) = expect(&gotap(&["ps", "--pid", &pid])?, 0)?;
+    ensure!(short.contains("hertz"), "{short}");
+    let (table, _) = expect(&gotap(&["ps", "-v", "--pid", &pid])?, 0)?;
     ensure!(table.contains(hertz), "{table}");
     let library = library(&line, "github.com/cloudwego/hertz")?;
     ensure!(library["instruments"] == serde_json::json!([]), "{line:#}");
@@ -283,7 +293,7 @@ fn libraries_are_listed_with_what_is_traced_of_them() -> Result<()> {
     let grpc = library(&line, "google.golang.org/grpc")?;
     ensure!(grpc["instruments"] == serde_json::json!(["grpc-server", "grpc-client"]), "{line:#}");
     let version = grpc["version"].as_str().and_then(|v| v.strip_prefix('v')).context("version")?;
-    let (table, _) = expect(&gotap(&["ps", "--pid", &pid])?, 0)?;
+    let (table, _) = expect(&gotap(&["ps", "-v", "--pid", &pid])?, 0)?;
     ensure!(table.contains(&format!("grpc {version}")), "{table}");
     // A program of the standard library alone has none, and none that only gRPC's sum mentions.
     let app = App::start(&App::newest()?)?;
@@ -307,7 +317,7 @@ fn doctor_finds_nothing_wrong() -> Result<()> {
         ensure!(check["finding"].as_str().is_some_and(|text| !text.is_empty()), "{check}");
         names.push(check["check"].as_str().unwrap_or_default().to_owned());
     }
-    for name in ["kernel", "btf", "privileges", "programs"] {
+    for name in ["kernel", "btf", "privileges", "pid_namespace", "programs"] {
         ensure!(names.iter().any(|n| n == name), "no {name} in {names:?}");
     }
     let (text, _) = expect(&gotap(&["doctor"])?, 0)?;

@@ -37,7 +37,8 @@ fn from_the_future(mode: Mode) -> Result<(TempDir, PathBuf)> {
 
 fn ps(pid: u32, format: &str) -> Result<String> {
     let mut command = Command::new(binary());
-    let output = command.args(["ps", "--format", format, "--pid", &pid.to_string()]).output()?;
+    let output =
+        command.args(["ps", "-v", "--format", format, "--pid", &pid.to_string()]).output()?;
     ensure!(output.status.success(), "{output:?}");
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

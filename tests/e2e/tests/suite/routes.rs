@@ -163,7 +163,7 @@ fn routers_are_listed() -> Result<()> {
     }
     let app = App::start(&build(None, Version::of(27), Mode::Pie)?)?;
     let mut command = std::process::Command::new(binary());
-    let output = command.args(["ps", "--pid", &app.pid().to_string()]).output()?;
+    let output = command.args(["ps", "-v", "--pid", &app.pid().to_string()]).output()?;
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
     for router in ["gin", "chi", "gorilla", "echo", "httprouter"] {
         ensure!(table.matches(&format!("routes:{router}")).count() == 1, "{router}: {table}");

@@ -1,11 +1,17 @@
-//! What gotap says beside the spans: which counts are losses, and which are not.
+//! What gotap prints for people: which counts are losses, which programs are named, and traces as
+//! lines and trees.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use gotap_e2e::{App, Gotap, SOON, Summary, can_trace};
+use anyhow::{Context, Result, ensure};
+use gotap_e2e::{App, Gotap, SOON, Summary, binary, can_trace, eventually};
+use gotap_testkit::go::{self, Mode, Version};
+use gotap_testkit::process::Running;
+use tempfile::TempDir;
 
 /// Stops a gotap that prints text; gives what it said and its counts.
 fn stop(mut gotap: Gotap) -> Result<(Vec<String>, Summary)> {
@@ -38,5 +44,158 @@ fn what_was_under_way_at_attach_is_not_called_lost() -> Result<()> {
     ensure!(summary.at_attach.get("start_unseen") == Some(&1), "{said:#?}");
     let all = said.join("\n");
     ensure!(!all.contains("dropped") && all.contains("1 span, none lost"), "{all}");
+    Ok(())
+}
+
+/// Programs in which nothing can be traced are named to who asked for them, each file once.
+#[test]
+fn programs_with_nothing_to_trace_are_named_once() -> Result<()> {
+    if !can_trace("programs_with_nothing_to_trace_are_named_once") {
+        return Ok(());
+    }
+    let folder = TempDir::with_prefix("gotap-e2e-").context("create a folder")?;
+    let program = folder.path().join("idle");
+    fs::copy(go::build("idle", Version::NEWEST, Mode::Plain)?, &program).context("copy idle")?;
+    let start = || -> Result<Running> {
+        let idle = Running::start::<&str>(&program, &[], &[])?;
+        idle.wait_for("listening ", SOON)?;
+        Ok(idle)
+    };
+    let early = [start()?, start()?];
+    let glob = format!("{}/*", folder.path().display());
+    let gotap = Gotap::start(&["trace", "http", "--executable", &glob], &[])?;
+    gotap.wait_ready()?;
+    let late = start()?;
+    // What comes later is looked at later: a program that can be traced shows that it was its turn.
+    let other = folder.path().join("httpapp");
+    fs::copy(App::newest()?, &other).context("copy httpapp")?;
+    let app = App::start(&other)?;
+    gotap.process.wait_for_error(&format!("attached to httpapp[{}]", app.pid()), SOON)?;
+    let (said, _) = stop(gotap)?;
+    let named = said.iter().filter(|line| line.contains("nothing to trace")).count();
+    ensure!(named == 1, "named {named} times: {said:#?}");
+    drop(late);
+    // Who asks for it alone has asked for the wrong one.
+    let pid = early[0].pid().to_string();
+    let output = Command::new(binary()).args(["trace", "http", "--pid", &pid]).output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(1) && said.lines().count() == 1, "{output:?}");
+    ensure!(said.contains(&pid) && said.contains("nothing to trace"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_trace_is_printed_as_a_tree() -> Result<()> {
+    if !can_trace("a_trace_is_printed_as_a_tree") {
+        return Ok(());
+    }
+    let (app, _backend) = App::start_pair(&App::newest()?)?;
+    let gotap = Gotap::start(&["trace", "http", "--tree", "--pid", &app.pid().to_string()], &[])?;
+    gotap.wait_ready()?;
+    app.get("/call/go-deep?n=3", &[])?;
+    let printed = || gotap.process.stdout();
+    ensure!(eventually(SOON, || printed().len() >= 2), "{:#?}", printed());
+    let lines = printed();
+    ensure!(lines.len() == 2 && lines[0].contains("/call/go-deep"), "{lines:#?}");
+    ensure!(lines[0].contains("server") && lines[1].contains("└─ httpapp"), "{lines:#?}");
+    ensure!(lines[1].contains("client") && lines[1].contains("parent=ancestor"), "{lines:#?}");
+    let refused =
+        Command::new(binary()).args(["trace", "all", "--tree", "--format=json"]).output()?;
+    ensure!(refused.status.code() == Some(2), "{refused:?}");
+    Ok(())
+}
+
+#[test]
+fn only_errors_and_slow_spans_are_printed_on_demand() -> Result<()> {
+    if !can_trace("only_errors_and_slow_spans_are_printed_on_demand") {
+        return Ok(());
+    }
+    let app = App::start(&App::newest()?)?;
+    let pid = app.pid().to_string();
+    let start = |flags: &[&str]| -> Result<Gotap> {
+        let gotap = Gotap::start(&[&["trace", "http", "--pid", &pid], flags].concat(), &[])?;
+        gotap.wait_ready()?;
+        Ok(gotap)
+    };
+    let (errors, slow) = (start(&["--errors"])?, start(&["--slower-than", "200ms"])?);
+    let both = start(&["--errors", "--slower-than", "200ms", "--format", "json"])?;
+    for path in ["/hello", "/status/503", "/slow?ms=400", "/status/404"] {
+        app.get(path, &[])?;
+    }
+    for (gotap, path) in [(&errors, "/status/503"), (&slow, "/slow")] {
+        let printed = || gotap.process.stdout();
+        ensure!(eventually(SOON, || !printed().is_empty()), "nothing for {path}");
+        std::thread::sleep(Duration::from_millis(300));
+        let lines = printed();
+        ensure!(lines.len() == 1 && lines[0].contains(path), "{path}: {lines:#?}");
+    }
+    ensure!(both.process.stdout().is_empty(), "{:?}", both.process.stdout());
+    // All are counted, whatever is printed.
+    ensure!(stop(errors)?.1.spans == 4, "not all are counted");
+    Ok(())
+}
+
+/// What is long does not push the trace off the line.
+#[test]
+fn long_texts_are_cut() -> Result<()> {
+    if !can_trace("long_texts_are_cut") {
+        return Ok(());
+    }
+    let app = App::start(&App::newest()?)?;
+    let pid = app.pid().to_string();
+    for (flag, whole) in [("--format=text", false), ("--verbose", true)] {
+        let gotap = Gotap::start(&["trace", "http", flag, "--pid", &pid], &[])?;
+        gotap.wait_ready()?;
+        let path = format!("/id/{}", "x".repeat(200));
+        app.get(&path, &[])?;
+        gotap.wait_for_lines(1)?;
+        let line = gotap.process.stdout().concat();
+        ensure!(line.contains("trace=") && line.contains(&path) == whole, "{flag}: {line}");
+        ensure!(whole || line.chars().count() < 250, "{flag}: {line}");
+    }
+    Ok(())
+}
+
+/// Silence must not be taken for idleness: whose clients send something while no probe is hit is
+/// named, and who is idle is not.
+#[test]
+fn who_is_silent_in_spite_of_its_clients_is_named() -> Result<()> {
+    if !can_trace("who_is_silent_in_spite_of_its_clients_is_named") {
+        return Ok(());
+    }
+    let program = go::build("idle/cmd/raw", Version::NEWEST, Mode::Plain)?;
+    let start = || App::start(&program);
+    let (busy, idle) = (start()?, start()?);
+    let pids = [busy.pid().to_string(), idle.pid().to_string()];
+    let gotap = Gotap::start(&["trace", "http", "--pid", &pids[0], "--pid", &pids[1]], &[])?;
+    gotap.wait_ready()?;
+    let mut client = TcpStream::connect(&busy.address)?;
+    let _unused = TcpStream::connect(&idle.address)?;
+    let told = |pid: &str| {
+        let said = gotap.process.stderr();
+        said.iter().filter(|line| line.contains("no probe was hit") && line.contains(pid)).count()
+    };
+    let exchange = |client: &mut TcpStream| -> Result<()> {
+        client.write_all(b"ping")?;
+        client.read_exact(&mut [0; 4])?;
+        std::thread::sleep(Duration::from_millis(500));
+        Ok(())
+    };
+    for _ in 0..40 {
+        exchange(&mut client)?;
+    }
+    ensure!(told(&pids[0]) == 0, "too early: {:#?}", gotap.process.stderr());
+    let deadline = std::time::Instant::now() + SOON;
+    while told(&pids[0]) == 0 && std::time::Instant::now() < deadline {
+        exchange(&mut client)?;
+    }
+    let port = busy.port()?.to_string();
+    let said = gotap.process.stderr().join("\n");
+    ensure!(told(&pids[0]) == 1 && said.contains(&format!("port {port}")), "{said}");
+    for _ in 0..24 {
+        exchange(&mut client)?;
+    }
+    let said = gotap.process.stderr().join("\n");
+    ensure!(told(&pids[0]) == 1 && told(&pids[1]) == 0, "{said}");
     Ok(())
 }

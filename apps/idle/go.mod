@@ -1,0 +1,3 @@
+module gotap/apps/idle
+
+go 1.18

@@ -1,0 +1,82 @@
+//! Where requests go: the URL, the credentials in it, and how it is shown. Not here: sending.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use percent_encoding::percent_decode_str;
+
+/// A URL as it may be shown: without user, password and the values of its query.
+///
+/// Also of what is no URL as much is hidden as may be a secret.
+pub fn masked(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let query_at = rest.find(['?', '#']).unwrap_or(rest.len());
+    let (before, query) = rest.split_at(query_at);
+    // A password may hold what ends it in a URL, and then this is no URL.
+    let shown = match before.rsplit_once('@') {
+        Some((_, host)) => format!("***@{host}"),
+        None if query.contains('@') => "***".to_owned(),
+        None => before.to_owned(),
+    };
+    let separator = if scheme.is_empty() { "" } else { "://" };
+    format!("{scheme}{separator}{shown}{}", masked_query(query))
+}
+
+/// `?key=***&other=***`.
+fn masked_query(query: &str) -> String {
+    let Some(first) = query.chars().next() else { return String::new() };
+    let rest = query.get(first.len_utf8()..).unwrap_or_default();
+    let pair = |pair: &str| match pair.split_once('=') {
+        Some((key, _)) => format!("{key}=***"),
+        None => "***".to_owned(),
+    };
+    let pairs: Vec<_> = rest.split('&').filter(|p| !p.is_empty()).map(pair).collect();
+    format!("{first}{}", pairs.join("&"))
+}
+
+/// The URL without its user and password, and the value of `Authorization` that they stand for:
+/// neither of the two clients sends them.
+pub(crate) fn without_credentials(url: &str) -> (String, Option<String>) {
+    let parts = url.split_once("://").and_then(|(scheme, rest)| {
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let (user, host) = authority.rsplit_once('@')?;
+        Some((format!("{scheme}://{host}{path}"), user))
+    });
+    let Some((bare, user)) = parts else { return (url.to_owned(), None) };
+    let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
+    let (name, password) = user.split_once(':').unwrap_or((user, ""));
+    let pair = [decoded(name), b":".to_vec(), decoded(password)].concat();
+    (bare, Some(format!("Basic {}", BASE64_STANDARD.encode(pair))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_masked() {
+        for (url, shown) in [
+            ("http://localhost:4317", "http://localhost:4317"),
+            ("https://a/v1/traces", "https://a/v1/traces"),
+            ("http://user:password@127.0.0.1:4317", "http://***@127.0.0.1:4317"),
+            ("http://token@host/p", "http://***@host/p"),
+            ("https://h/v1?token=abc&x=y", "https://h/v1?token=***&x=***"),
+            ("https://h/v1?abc", "https://h/v1?***"),
+            ("user:password@host:1", "***@host:1"),
+            ("http://user:pa/ss@host", "http://***@host"),
+            ("http://user:pa?s s@host", "http://***?***"),
+            ("http://user:pa#s s@host", "http://***#***"),
+        ] {
+            assert_eq!(masked(url), shown, "{url}");
+        }
+    }
+
+    #[test]
+    fn credentials_become_a_header() {
+        let (url, header) = without_credentials("http://us%40er:pass@host:1/p?q=1");
+        assert_eq!(url, "http://host:1/p?q=1");
+        assert_eq!(header.as_deref(), Some("Basic dXNAZXI6cGFzcw=="));
+        let plain = "http://host:1/p@q";
+        assert_eq!(without_credentials(plain), (plain.to_owned(), None));
+    }
+}

@@ -1,0 +1,122 @@
+//! Attaching to one process, and what is said of those in which nothing can be traced. Not here:
+//! finding processes.
+
+use std::collections::HashSet;
+use std::fs::File;
+
+use anyhow::{Context, Result, bail};
+use goproc::FileId;
+
+use super::silence::Silent;
+use super::{Agent, Observed, say};
+use crate::inspect::Target;
+use crate::reader::Order;
+
+/// Files that are remembered to have been named.
+const MAX_NAMED: usize = 4096;
+
+/// Go programs in which nothing can be traced, as compilers and many tools. They are named, each
+/// once, only to who asked for them or for all that there is to say: on most machines they are many.
+pub(super) struct Idle {
+    pub(super) aloud: bool,
+    named: HashSet<FileId>,
+    processes: usize,
+}
+
+impl Idle {
+    pub(super) fn new(aloud: bool) -> Self {
+        Self { aloud, named: HashSet::new(), processes: 0 }
+    }
+
+    fn add(&mut self, target: &Target, why: &str) {
+        self.processes += 1;
+        if self.named.len() >= MAX_NAMED {
+            self.named.clear();
+        }
+        if self.aloud && self.named.insert(target.file) {
+            let (name, pid) = (&target.service_name, target.process.pid);
+            say(&format!("{name}[{pid}]: nothing to trace: {why}"));
+        }
+    }
+
+    /// What is to be said of those that run at the start.
+    pub(super) fn note(&self) -> String {
+        match self.processes {
+            0 => String::new(),
+            _ if self.aloud => String::new(),
+            1 => "; in 1 other Go process there is nothing to trace (-v names it)".into(),
+            n => format!("; in {n} other Go processes there is nothing to trace (-v names them)"),
+        }
+    }
+}
+
+impl Agent {
+    /// Attaches, unless there is nothing to trace; says why if that fails. The others go on.
+    pub(super) fn try_attach(&mut self, target: &Target, file: &File, since: u64) {
+        if let Some(why) = nothing_to_trace(target) {
+            self.idle.add(target, why);
+        } else if let Err(error) = self.attach(target, file, since)
+            && target.process.is_alive()
+        {
+            say(&format!("{}[{}]: {error:#}", target.service_name, target.process.pid));
+        }
+    }
+
+    /// Attaches.
+    ///
+    /// # Errors
+    /// When the kernel refuses, or there is nothing to trace.
+    pub(super) fn attach(&mut self, target: &Target, file: &File, since: u64) -> Result<()> {
+        let pid = target.process.pid;
+        let plan = &target.program.plan;
+        let name = &target.service_name;
+        if let Some(why) = nothing_to_trace(target) {
+            bail!("{name}[{pid}]: nothing to trace: {why}");
+        }
+        let bias = target.bias();
+        let bias =
+            bias.with_context(|| format!("can't tell where process {pid} has its program"))?;
+        // Announced first, so that no span comes before its process is known.
+        let instance = self.session.next_instance();
+        self.order(Order::Add(instance, target.info(bias)));
+        let attached = match self.session.attach(pid, plan, file, bias) {
+            Ok(attached) => attached,
+            Err(error) => {
+                self.order(Order::Remove(instance));
+                return Err(error.into());
+            }
+        };
+        let sees: Vec<_> = plan.abilities.iter().map(|a| a.label()).collect();
+        let version = &target.program.go_version;
+        let unknown = if target.program.unknown_version { ", unknown" } else { "" };
+        say(&format!("attached to {name}[{pid}] ({version}{unknown}): {}", sees.join(", ")));
+        let silent = Silent::of(&plan.abilities);
+        let (instance, name) = (attached.instance, name.clone());
+        let observed = Observed { instance, name, since, silent };
+        self.observed.insert(pid, observed);
+        // The kernel may have told of the end before this process was looked at.
+        if !target.process.is_alive() {
+            self.on_exit(pid);
+        }
+        Ok(())
+    }
+
+    /// Fails if nothing is observed because others' processes may not be looked into.
+    pub(super) fn check_denied(&self, denied: Option<goproc::Error>) -> Result<()> {
+        // Some are hidden from root, too: those are none of ours.
+        let Some(error) = denied.filter(|_| !probes::missing_capabilities().is_empty()) else {
+            return Ok(());
+        };
+        if self.observed.is_empty() {
+            return Err(error.into());
+        }
+        say(&format!("some processes are left out: {error}"));
+        Ok(())
+    }
+}
+
+fn nothing_to_trace(target: &Target) -> Option<&str> {
+    let plan = &target.program.plan;
+    let why = || plan.missing.first().map_or("", |missing| missing.why.as_str());
+    (!plan.is_useful()).then(why)
+}

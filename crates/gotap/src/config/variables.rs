@@ -1,0 +1,205 @@
+//! The variables of the environment that are settings: gotap's own and OpenTelemetry's. Not here:
+//! which layer wins.
+
+use std::ffi::OsString;
+
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value, json};
+
+use super::Invalid;
+
+/// How a variable's text becomes a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum As {
+    Text,
+    /// The same, of which parts may be secrets.
+    Url,
+    /// The same as OpenTelemetry says: without a scheme, it depends on another variable.
+    StandardUrl,
+    Number,
+    Bool,
+    /// Comma-separated.
+    Texts,
+    Numbers,
+    /// `k=v,k=v`, values percent-encoded as OpenTelemetry says.
+    Headers,
+    Milliseconds,
+}
+
+/// `(variable, path in the configuration, type)`; later ones win. Every setting has a `GOTAP_`
+/// variable of its path, and OpenTelemetry's own are known too.
+pub(super) const VARIABLES: &[(&str, &str, As)] = &[
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp.endpoint", As::StandardUrl),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "otlp.traces_endpoint", As::StandardUrl),
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", "otlp.protocol", As::Text),
+    ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "otlp.protocol", As::Text),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "otlp.headers", As::Headers),
+    ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "otlp.headers", As::Headers),
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", "otlp.timeout", As::Milliseconds),
+    ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "otlp.timeout", As::Milliseconds),
+    ("OTEL_EXPORTER_OTLP_COMPRESSION", "otlp.compression", As::Text),
+    ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "otlp.compression", As::Text),
+    ("OTEL_EXPORTER_OTLP_CERTIFICATE", "otlp.ca_certificate", As::Text),
+    ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "otlp.ca_certificate", As::Text),
+    ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "otlp.client_certificate", As::Text),
+    ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "otlp.client_certificate", As::Text),
+    ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "otlp.client_key", As::Text),
+    ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "otlp.client_key", As::Text),
+    ("GOTAP_SERVICE_NAME", "service_name", As::Text),
+    ("GOTAP_SELECT_PIDS", "select.pids", As::Numbers),
+    ("GOTAP_SELECT_EXECUTABLES", "select.executables", As::Texts),
+    ("GOTAP_SELECT_PORTS", "select.ports", As::Numbers),
+    ("GOTAP_SELECT_NAMES", "select.names", As::Texts),
+    ("GOTAP_OTLP_ENDPOINT", "otlp.endpoint", As::Url),
+    ("GOTAP_OTLP_TRACES_ENDPOINT", "otlp.traces_endpoint", As::Url),
+    ("GOTAP_OTLP_PROTOCOL", "otlp.protocol", As::Text),
+    ("GOTAP_OTLP_HEADERS", "otlp.headers", As::Headers),
+    ("GOTAP_OTLP_TIMEOUT", "otlp.timeout", As::Text),
+    ("GOTAP_OTLP_COMPRESSION", "otlp.compression", As::Text),
+    ("GOTAP_OTLP_CA_CERTIFICATE", "otlp.ca_certificate", As::Text),
+    ("GOTAP_OTLP_CLIENT_CERTIFICATE", "otlp.client_certificate", As::Text),
+    ("GOTAP_OTLP_CLIENT_KEY", "otlp.client_key", As::Text),
+    ("GOTAP_OTLP_QUEUE_BYTES", "otlp.queue_bytes", As::Number),
+    ("GOTAP_HTTP_CLUSTER_PATHS", "http.cluster_paths", As::Bool),
+    ("GOTAP_PROBES_EXACT_LINEAGE", "probes.exact_lineage", As::Bool),
+    ("GOTAP_PROBES_UPROBE_MULTI", "probes.uprobe_multi", As::Bool),
+];
+
+/// Whether a server without TLS is meant where an endpoint has no scheme. The first one that is set
+/// counts; the last one is an old name.
+const INSECURE: [&str; 3] = [
+    "OTEL_EXPORTER_OTLP_TRACES_INSECURE",
+    "OTEL_EXPORTER_OTLP_INSECURE",
+    "OTEL_EXPORTER_OTLP_SPAN_INSECURE",
+];
+
+/// What the variables of other signals begin with, which gotap does not send.
+const OTHER_SIGNALS: [&str; 5] = ["METRICS_", "METRIC_", "LOGS_", "LOG_", "PROFILES_"];
+
+impl As {
+    /// The value; `None` for what is none.
+    pub(super) fn read(self, text: &str) -> Option<Value> {
+        let list = || text.split(',').map(str::trim).filter(|t| !t.is_empty());
+        Some(match self {
+            As::Text | As::Url => json!(text),
+            As::StandardUrl => json!(with_scheme(text, secure()?)),
+            As::Number => json!(text.parse::<u64>().ok()?),
+            As::Bool => json!(text.parse::<bool>().ok()?),
+            As::Texts => json!(list().collect::<Vec<_>>()),
+            As::Numbers => json!(list().map(|t| t.parse().ok()).collect::<Option<Vec<u32>>>()?),
+            As::Milliseconds => json!(format!("{}ms", text.parse::<u64>().ok()?)),
+            As::Headers => {
+                let pairs = list().map(|pair| {
+                    let (name, value) = pair.split_once('=')?;
+                    let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
+                    Some((name.trim().to_owned(), json!(value)))
+                });
+                Value::Object(pairs.collect::<Option<Map<_, _>>>()?)
+            }
+        })
+    }
+
+    /// A text as it may be printed.
+    pub(super) fn shown(self, text: &str) -> String {
+        match self {
+            As::Headers => "what it is set to (not shown, as it may be a secret)".to_owned(),
+            As::Url | As::StandardUrl => format!("{:?}", export::masked(text)),
+            _ => format!("{text:?}"),
+        }
+    }
+}
+
+/// Whether endpoints without a scheme are `https`, which they are by the specification unless a
+/// variable says otherwise. `None` if it says neither.
+fn secure() -> Option<bool> {
+    let set = INSECURE.iter().find_map(|name| std::env::var(name).ok().filter(|t| !t.is_empty()));
+    Some(match set {
+        Some(text) => !text.to_lowercase().parse::<bool>().ok()?,
+        None => true,
+    })
+}
+
+fn with_scheme(endpoint: &str, secure: bool) -> String {
+    let scheme = if secure { "https" } else { "http" };
+    if endpoint.contains("://") { endpoint.to_owned() } else { format!("{scheme}://{endpoint}") }
+}
+
+/// Refuses what looks like one of OpenTelemetry's variables for traces and has no effect here.
+pub(super) fn check_standard(
+    environment: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<(), Invalid> {
+    for (name, value) in environment {
+        let Some(name) = name.to_str() else { continue };
+        let Some(option) = name.strip_prefix("OTEL_EXPORTER_OTLP_") else { continue };
+        let known = VARIABLES.iter().any(|(variable, ..)| *variable == name);
+        let of_others = OTHER_SIGNALS.iter().any(|signal| option.starts_with(signal));
+        if INSECURE.contains(&name) {
+            let text = value.to_string_lossy();
+            if !text.is_empty() && text.to_lowercase().parse::<bool>().is_err() {
+                return Err(Invalid(format!("{name}: {text:?} is neither true nor false")));
+            }
+        } else if !value.is_empty() && !known && !of_others {
+            let sentence = format!("{name}: gotap has no such setting; unset it for gotap");
+            return Err(Invalid(sentence));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_become_values() {
+        assert_eq!(As::Headers.read("a=b%20c, d=e"), Some(json!({"a": "b c", "d": "e"})));
+        assert_eq!(As::Headers.read("nonsense"), None);
+        assert_eq!(As::Numbers.read("1,2"), Some(json!([1, 2])));
+        assert_eq!(As::Numbers.read("1,x"), None);
+        assert_eq!(As::Milliseconds.read("250"), Some(json!("250ms")));
+    }
+
+    #[test]
+    fn endpoints_without_a_scheme_get_one() {
+        assert_eq!(with_scheme("collector:4317", true), "https://collector:4317");
+        assert_eq!(with_scheme("collector:4317", false), "http://collector:4317");
+        assert_eq!(with_scheme("http://collector:4317", true), "http://collector:4317");
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        assert!(!As::Headers.shown("Bearer xyz").contains("xyz"));
+        assert!(!As::Url.shown("http://user:xyz@host").contains("xyz"));
+    }
+
+    /// Each option of the specification, for all signals and for traces.
+    #[test]
+    fn every_standard_variable_is_known_or_refused_by_name() {
+        let check = |name: &str, value: &str| {
+            check_standard([(OsString::from(name), OsString::from(value))].into_iter())
+        };
+        let options = [
+            "ENDPOINT",
+            "INSECURE",
+            "CERTIFICATE",
+            "CLIENT_KEY",
+            "CLIENT_CERTIFICATE",
+            "HEADERS",
+            "COMPRESSION",
+            "TIMEOUT",
+            "PROTOCOL",
+        ];
+        for option in options {
+            for name in ["", "TRACES_"].map(|s| format!("OTEL_EXPORTER_OTLP_{s}{option}")) {
+                let known = VARIABLES.iter().any(|(n, ..)| *n == name);
+                assert!(known || INSECURE.contains(&name.as_str()), "{name}");
+                assert!(check(&name, "true").is_ok(), "{name}");
+            }
+            assert!(check(&format!("OTEL_EXPORTER_OTLP_METRICS_{option}"), "x").is_ok());
+        }
+        let refused = check("OTEL_EXPORTER_OTLP_TRACES_NOVELTY", "x").unwrap_err();
+        assert!(refused.0.contains("OTEL_EXPORTER_OTLP_TRACES_NOVELTY"), "{refused}");
+        assert!(check("OTEL_EXPORTER_OTLP_NOVELTY", "").is_ok());
+        assert!(check("OTEL_EXPORTER_OTLP_INSECURE", "maybe").is_err());
+    }
+}

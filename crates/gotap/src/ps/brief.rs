@@ -1,0 +1,91 @@
+//! The short table of `gotap ps`: one line a process, for a terminal of 100 columns. Not here: the
+//! whole of what is known.
+
+use anyhow::Result;
+use probes::{Ability, Plan};
+
+use crate::inspect::{Program, Target};
+use crate::output::line;
+
+/// Columns of a line.
+const WIDTH: usize = 100;
+/// What the table has room for of a name.
+const NAME: usize = 24;
+
+/// What is traced, in short words, each with the abilities that it stands for.
+const WORDS: [(&str, &[Ability]); 6] = [
+    ("http", &[Ability::HttpServer, Ability::HttpClient]),
+    ("h2", &[Ability::Http2Server, Ability::Http2Client]),
+    ("fasthttp", &[Ability::FastHttp]),
+    ("grpc", &[Ability::GrpcServer, Ability::GrpcClient]),
+    ("sql", &[Ability::Sql]),
+    ("redis", &[Ability::Redis]),
+];
+
+pub(super) fn print(targets: &[Target]) -> Result<()> {
+    let header = ["PID", "SERVICE", "GO", "TRACES", "NOT"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(header).chain(targets.iter().map(row)).collect();
+    Ok(line(table(&rows).join("\n"))?)
+}
+
+fn row(target: &Target) -> [String; 5] {
+    let program = &target.program;
+    let words = words(&program.plan);
+    [
+        target.process.pid.to_string(),
+        cut(&target.service_name, NAME),
+        program.go_version.trim_start_matches("go").to_owned(),
+        if words.is_empty() { "-".to_owned() } else { words.join(" ") },
+        notes(program).join("; "),
+    ]
+}
+
+fn words(plan: &Plan) -> Vec<&'static str> {
+    let has = |abilities: &[Ability]| abilities.iter().any(|a| plan.abilities.contains(a));
+    WORDS.iter().filter(|(_, abilities)| has(abilities)).map(|(word, _)| *word).collect()
+}
+
+/// What somebody would expect to be seen and is not.
+fn notes(program: &Program) -> Vec<String> {
+    let mut notes = Vec::new();
+    if program.unknown_version {
+        notes.push("this Go version is unknown".to_owned());
+    }
+    let untraced = program.libraries.iter().filter(|library| library.instruments.is_empty());
+    notes.extend(untraced.map(|library| library.short()));
+    // What is not linked in, nobody misses.
+    let missing = program.plan.missing.iter().filter(|m| !m.why.ends_with("not linked in"));
+    let missing = missing.filter(|m| !m.why.ends_with("is linked in"));
+    notes.extend(missing.map(|m| format!("{}: {}", m.ability.label(), m.why)));
+    notes
+}
+
+fn table(rows: &[[String; 5]]) -> Vec<String> {
+    let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);
+    let widths: [usize; 5] = std::array::from_fn(width);
+    let text = |row: &[String; 5]| {
+        let cells = row.iter().zip(widths).map(|(cell, w)| format!("{cell:<w$}"));
+        cut(cells.collect::<Vec<_>>().join("  ").trim_end(), WIDTH)
+    };
+    rows.iter().map(text).collect()
+}
+
+fn cut(text: &str, room: usize) -> String {
+    if text.chars().count() <= room {
+        return text.to_owned();
+    }
+    text.chars().take(room - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_fit_and_say_that_they_were_cut() {
+        let row = |not: &str| ["1", "shop", "1.26.8", "http", not].map(str::to_owned);
+        let lines = table(&[row(""), row(&"x".repeat(200))]);
+        assert_eq!(lines[0], "1  shop  1.26.8  http");
+        assert!(lines[1].chars().count() == WIDTH && lines[1].ends_with('…'), "{}", lines[1]);
+    }
+}

@@ -1,0 +1,108 @@
+//! Which rights gotap needs, which of them this process lacks, and why the kernel may refuse all the
+//! same. Not here: rights to look into single processes (`goproc`).
+
+use std::fs;
+
+use crate::KernelVersion;
+
+/// Capabilities that are needed, with their numbers in `linux/capability.h`.
+const NEEDED: [(u32, &str); 4] =
+    [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (19, "CAP_SYS_PTRACE"), (2, "CAP_DAC_READ_SEARCH")];
+/// Contains the two that came later than it.
+const CAP_SYS_ADMIN: u32 = 21;
+/// From this kernel on maps do not count as locked memory.
+const NO_LOCKED_MEMORY: KernelVersion = KernelVersion(5, 11, 0);
+
+/// The capabilities that gotap needs and this process lacks.
+pub fn missing_capabilities() -> Vec<&'static str> {
+    missing(effective())
+}
+
+/// What this process may do, a bit a capability; nothing when that can't be read.
+fn effective() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let set = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
+}
+
+fn missing(effective: u64) -> Vec<&'static str> {
+    let has = |bit: u32| effective & (1 << bit) != 0;
+    let held = |bit: u32| has(bit) || (bit >= 38 && has(CAP_SYS_ADMIN));
+    NEEDED.iter().filter(|(bit, _)| !held(*bit)).map(|(_, name)| *name).collect()
+}
+
+/// Why the kernel refused, and what to do; `None` if it is no matter of rights.
+pub(crate) fn why_refused(code: Option<i32>) -> Option<String> {
+    const EPERM: i32 = 1;
+    const EACCES: i32 = 13;
+    let code = code.filter(|code| matches!(*code, EPERM | EACCES))?;
+    let facts = Facts {
+        missing: missing_capabilities(),
+        user_namespace: goproc::in_user_namespace(),
+        kernel: KernelVersion::current(),
+    };
+    facts.why(code == EPERM)
+}
+
+/// What decides on rights.
+struct Facts {
+    missing: Vec<&'static str>,
+    user_namespace: bool,
+    kernel: KernelVersion,
+}
+
+impl Facts {
+    fn why(&self, not_permitted: bool) -> Option<String> {
+        if !self.missing.is_empty() {
+            let list = self.missing.join(", ");
+            return Some(format!("this process lacks {list}; run gotap as root or grant them"));
+        }
+        // The verifier refuses a program with EACCES.
+        if !not_permitted {
+            return None;
+        }
+        Some(if self.user_namespace {
+            "gotap runs in a user namespace, whose capabilities do not count for BPF; run it as \
+             root outside of it"
+                .to_owned()
+        } else if self.kernel < NO_LOCKED_MEMORY {
+            "run gotap as root with a higher limit of locked memory (ulimit -l), or allow bpf(2) in \
+             its seccomp profile"
+                .to_owned()
+        } else {
+            "something forbids bpf(2) in spite of the capabilities: a seccomp profile, or a security \
+             module such as AppArmor or SELinux; allow it there, or run gotap as root on the host"
+                .to_owned()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_capability_that_is_missing_is_named() {
+        let all = 1 << 39 | 1 << 38 | 1 << 19 | 1 << 2;
+        assert!(missing(all).is_empty());
+        assert_eq!(missing(all & !(1 << 38)), ["CAP_PERFMON"]);
+        assert_eq!(missing(1 << CAP_SYS_ADMIN | 1 << 19), ["CAP_DAC_READ_SEARCH"]);
+        assert_eq!(missing(0).len(), 4);
+    }
+
+    #[test]
+    fn a_program_that_the_verifier_refuses_is_no_matter_of_rights() {
+        let facts = |missing: &[&'static str], user_namespace| Facts {
+            missing: missing.to_vec(),
+            user_namespace,
+            kernel: KernelVersion(6, 18, 0),
+        };
+        assert_eq!(facts(&[], false).why(false), None);
+        let lacking = facts(&["CAP_PERFMON"], false).why(true).unwrap();
+        assert!(lacking.contains("CAP_PERFMON"), "{lacking}");
+        assert!(facts(&[], true).why(true).unwrap().contains("user namespace"));
+        assert!(facts(&[], false).why(true).unwrap().contains("seccomp"));
+        assert_eq!(why_refused(None), None);
+        assert_eq!(why_refused(Some(2)), None);
+    }
+}
