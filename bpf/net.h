@@ -33,7 +33,9 @@ static __always_inline u8 copy_address(const struct gt_process *proc, struct go_
 	if (!addr.tab)
 		return 0;
 	if (addr.tab != learned->tcp_addr) {
-		if (dynamic_type(addr.tab) != proc->grpc.tcp_addr)
+		u64 type = dynamic_type(addr.tab);
+
+		if (!type || type != proc->grpc.tcp_addr)
 			return 0;
 		learned->tcp_addr = addr.tab;
 	}

@@ -155,7 +155,9 @@ impl Plan {
             pie: binary.image().is_pie(),
         };
         let context = Context { binary, types: &types };
-        runtime::plan(&context, &mut plan, options);
+        if !runtime::plan(&context, &mut plan, options) {
+            return plan;
+        }
         maps::plan(&context, &mut plan);
         // What they say comes first: it explains best why nothing is seen.
         others::plan(&context, &mut plan);

@@ -39,8 +39,13 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
         context.binary.function(&format!("{module}.{function}")).is_some()
     };
     let has_calls = MODULES.iter().any(|module| FUNCTIONS.iter().any(|f| linked(module, f)));
-    let has_requests =
-        [Ability::HttpServer, Ability::HttpClient].iter().any(|a| plan.abilities.contains(a));
+    let able = |plan: &Plan, [one, other]: [Ability; 2]| {
+        plan.abilities.contains(&one) || plan.abilities.contains(&other)
+    };
+    // Either side may be HTTP/2 of golang.org/x/net alone.
+    let serves = able(plan, [Ability::HttpServer, Ability::Http2Server]);
+    let calls = able(plan, [Ability::HttpClient, Ability::Http2Client]);
+    let has_requests = serves || calls;
     if has_calls && has_requests {
         if !maps::are_known(plan) {
             return plan
@@ -49,18 +54,30 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
         plan.constants.typed = 1;
         plan.procedures = Arc::new(context.binary.procedures());
     }
-    if plan.abilities.contains(&Ability::HttpClient) {
+    if calls {
         for module in MODULES {
             clients(context, plan, module);
         }
     }
-    if !plan.abilities.contains(&Ability::HttpServer) {
-        return;
+    if serves {
+        servers(context, plan);
     }
+}
+
+/// Where the calls end that a handler serves.
+fn servers(context: &Context<'_, '_>, plan: &mut Plan) {
+    let is_linked = |name: &str| context.binary.function(name).is_some();
+    let before = plan.sites.len();
+    let mut incomplete = false;
     for name in MODULES.iter().flat_map(|m| ENDS.map(|end| format!("{m}.{end}"))) {
-        if let Ok(site) = context.entry(&name) {
-            plan.add(Probe::ConnectServerEnd, &name, site, true);
+        match context.entry(&name) {
+            Ok(site) => plan.add(Probe::ConnectServerEnd, &name, site, true),
+            Err(_) => incomplete |= is_linked(&name),
         }
+    }
+    let handles = MODULES.iter().any(|module| is_linked(&format!("{module}.{}", FUNCTIONS[0])));
+    if incomplete || (handles && plan.sites.len() == before) {
+        plan.miss(Ability::HttpServer, "codes of served calls by connect: no site found");
     }
 }
 

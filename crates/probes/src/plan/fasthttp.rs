@@ -150,8 +150,12 @@ fn plan_ends(context: &Context<'_, '_>, plan: &mut Plan, serve: &Function<'_>) {
     let table = binary.functions();
     let newproc = (0..table.len()).filter_map(|i| table.function(i));
     let mut newproc = newproc.filter(|function| function.name == "runtime.newproc");
-    if let Some(site) = newproc.find_map(|function| binary.call_site(serve, &function)) {
-        plan.add(Probe::FasthttpServerHijack, serve.name, site, false);
+    match newproc.find_map(|function| binary.call_site(serve, &function)) {
+        Some(site) => plan.add(Probe::FasthttpServerHijack, serve.name, site, false),
+        None => {
+            let why = "connections that handlers take over: no site found";
+            plan.miss(Ability::FastHttp, why);
+        }
     }
     // The other closure of an older Go starts what takes a connection over.
     let hijacks = binary.function(&own("hijackConnHandler"));
@@ -160,8 +164,12 @@ fn plan_ends(context: &Context<'_, '_>, plan: &mut Plan, serve: &Function<'_>) {
         let hijacks = hijacks.is_some_and(|callee| binary.call_site(&function, &callee).is_some());
         if hijacks { None } else { Some((function.name, binary.early_site(&function)?)) }
     });
-    if let Some((name, site)) = deferred.into_iter().next() {
-        plan.add(Probe::FasthttpConnClose, name, site, false);
+    match deferred.into_iter().next() {
+        Some((name, site)) => plan.add(Probe::FasthttpConnClose, name, site, false),
+        None => {
+            let why = "requests whose handlers panic: no site found";
+            plan.miss(Ability::FastHttp, why);
+        }
     }
 }
 

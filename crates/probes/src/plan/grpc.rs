@@ -27,6 +27,7 @@ const SERVER_STREAM: &str = "google.golang.org/grpc/internal/transport.ServerStr
 const STREAM: &str = "google.golang.org/grpc/internal/transport.Stream";
 const STATUS_ERROR: &str = "google.golang.org/grpc/internal/status.Error";
 const STATUS_PROTO: &str = "google.golang.org/genproto/googleapis/rpc/status.Status";
+const NO_ADDRESS: &str = "a field of gRPC was not found";
 const VALUE: &str = "context.valueCtx";
 
 pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
@@ -125,6 +126,9 @@ fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
     if ["key", "val"].map(|field| context.offset(VALUE, &[field])) != [16, 32] {
         return plan.miss(Ability::GrpcServer, format!("{VALUE} is laid out in an unknown way"));
     }
+    if grpc.transport_peer == NONE {
+        plan.miss(Ability::GrpcServer, format!("addresses of peers: {NO_ADDRESS}"));
+    }
     plan.add(Probe::GrpcServerStart, HANDLE, start, true);
     plan.add(Probe::GrpcServerStatus, &end, site, true);
     if let Some((end, site)) = status("serverHandlerTransport") {
@@ -172,6 +176,11 @@ fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
     ];
     if let Some((_, field)) = needed.iter().find(|(offset, _)| *offset == NONE) {
         return plan.miss(Ability::GrpcClient, format!("field {field} of gRPC was not found"));
+    }
+    let addresses =
+        [(grpc.cc_target, "addresses that are dialled"), (grpc.client_peer, "addresses of peers")];
+    for (_, what) in addresses.iter().filter(|(offset, _)| *offset == NONE) {
+        plan.miss(Ability::GrpcClient, format!("{what}: {NO_ADDRESS}"));
     }
     plan.add(Probe::GrpcClientStart, name, start, true);
     plan.add(Probe::GrpcClientFinish, FINISH, end, true);

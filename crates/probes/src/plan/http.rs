@@ -16,7 +16,7 @@ const GET_CONN: &str = "net/http.(*Transport).getConn";
 const DIAL_CONN: &str = "net/http.(*Transport).dialConn";
 const SELECT: &str = "runtime.selectnbrecv";
 
-pub(super) const REQUEST: &str = "net/http.Request";
+const REQUEST: &str = "net/http.Request";
 const RESPONSE: &str = "net/http.Response";
 const SERVER_RESPONSE: &str = "net/http.response";
 const URL: &str = "net/url.URL";
@@ -27,28 +27,65 @@ pub(super) fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
         Ok(ends) => ends,
         Err(why) => return plan.miss(Ability::HttpServer, why),
     };
-    request_offsets(context, plan);
+    let known = served_offsets(context, plan);
     let constants = &mut plan.constants;
     constants.resp_written = context.offset(SERVER_RESPONSE, &["written"]);
     constants.resp_status = context.offset(SERVER_RESPONSE, &["status"]);
-    let needed = [
-        (constants.g_goid, "runtime.g.goid"),
-        (constants.requests[0].ctx, "net/http.Request.ctx"),
-        (constants.requests[0].proto_major, "net/http.Request.ProtoMajor"),
-        (constants.resp_status, "net/http.response.status"),
-    ];
-    if let Some((_, field)) = needed.iter().find(|(offset, _)| *offset == NONE) {
-        return plan.miss(Ability::HttpServer, format!("field {field} was not found"));
+    if let Err(why) = known {
+        return plan.miss(Ability::HttpServer, why);
+    }
+    if plan.constants.resp_status == NONE {
+        let why = "field net/http.response.status was not found";
+        return plan.miss(Ability::HttpServer, why);
     }
     plan.add(Probe::HttpServerStart, SERVE, start, true);
     plan.add(Probe::HttpServerFinish, FINISH, finish, true);
-    for (probe, function) in [(Probe::HttpConnClose, CLOSE), (Probe::HttpServerHijack, HIJACK)] {
-        if let Ok(site) = context.entry(function) {
-            plan.add(probe, function, site, false);
+    let rare = [
+        (Probe::HttpConnClose, CLOSE, "requests whose handlers panic"),
+        (Probe::HttpServerHijack, HIJACK, "connections that handlers take over"),
+    ];
+    for (probe, function, what) in rare {
+        match context.entry(function) {
+            Ok(site) => plan.add(probe, function, site, false),
+            // Where nobody can take one over there is nothing to miss.
+            Err(_) if function == HIJACK && context.binary.function(function).is_none() => {}
+            Err(why) => plan.miss(Ability::HttpServer, format!("{what}: {why}")),
         }
     }
     maps::tell(plan, Ability::HttpServer);
     plan.abilities.push(Ability::HttpServer);
+}
+
+/// What is read of a request that is served, in HTTP/2 also without net/http's server; or what of it
+/// was not found.
+pub(super) fn served_offsets(context: &Context<'_, '_>, plan: &mut Plan) -> Result<(), String> {
+    request_offsets(context, plan);
+    let request = &plan.constants.requests[0];
+    all_found(&[
+        (request.ctx, "net/http.Request.ctx"),
+        (request.header, "net/http.Request.Header"),
+        (request.proto_major, "net/http.Request.ProtoMajor"),
+    ])
+}
+
+/// What is read of a request that is made, in HTTP/2 also without net/http's client.
+pub(super) fn called_offsets(context: &Context<'_, '_>, plan: &mut Plan) -> Result<(), String> {
+    request_offsets(context, plan);
+    client_offsets(context, plan);
+    let constants = &plan.constants;
+    all_found(&[
+        (constants.requests[0].ctx, "net/http.Request.ctx"),
+        (constants.requests[0].url, "net/http.Request.URL"),
+        (constants.url_host, "net/url.URL.Host"),
+        (constants.response_status, "net/http.Response.StatusCode"),
+    ])
+}
+
+fn all_found(fields: &[(u16, &str)]) -> Result<(), String> {
+    match fields.iter().find(|(offset, _)| *offset == NONE) {
+        Some((_, field)) => Err(format!("field {field} was not found")),
+        None => Ok(()),
+    }
 }
 
 /// Offsets of `http.Request`, which both sides need.
@@ -94,20 +131,20 @@ pub(super) fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
     let Some(done) = done else {
         return plan.miss(Ability::HttpClient, format!("no site found in {ROUND_TRIP}"));
     };
-    request_offsets(context, plan);
-    client_offsets(context, plan);
-    let constants = &plan.constants;
-    if [constants.g_goid, constants.requests[0].url, constants.url_host].contains(&NONE) {
-        return plan.miss(Ability::HttpClient, "fields of net/http.Request were not found");
+    if let Err(why) = called_offsets(context, plan) {
+        return plan.miss(Ability::HttpClient, why);
     }
     plan.add(Probe::HttpClientStart, ROUND_TRIP, start, true);
     plan.add(Probe::HttpClientDone, ROUND_TRIP, done, true);
     let failed =
         |callee, result| context.binary.nonzero_site(&round_trip, &function(callee)?, result);
-    if let Some((site, [error, data])) = failed(GET_CONN, 1) {
-        plan.constants.no_conn_error = slot(error);
-        plan.constants.no_conn_error_data = slot(data);
-        plan.add(Probe::HttpClientNoConn, ROUND_TRIP, site, false);
+    match failed(GET_CONN, 1) {
+        Some((site, [error, data])) => {
+            plan.constants.no_conn_error = slot(error);
+            plan.constants.no_conn_error_data = slot(data);
+            plan.add(Probe::HttpClientNoConn, ROUND_TRIP, site, false);
+        }
+        None => plan.miss(Ability::HttpClient, "calls that get no connection: no site found"),
     }
     if let Some((site, _)) = failed(SELECT, 0)
         && site.kind != SiteKind::SingleStep

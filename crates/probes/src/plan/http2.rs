@@ -6,8 +6,8 @@
 use wire::Probe;
 use wire::raw;
 
-use super::http::{REQUEST, ROUND_TRIP, SERVE, request_fields, slot};
-use super::{Ability, Context, Plan};
+use super::http::{ROUND_TRIP, SERVE, called_offsets, request_fields, served_offsets, slot};
+use super::{Ability, Context, Plan, maps};
 
 /// Where an implementation lies: what stands before a method's receiver, and before a type.
 struct Copy {
@@ -31,6 +31,9 @@ const XNET_CALLS: [(&str, &str); 4] = [
     ("(*Transport).RoundTripOpt", "(*ClientConn).RoundTrip"),
 ];
 
+/// What its transport has where it is x/net's own and not a wrapper of net/http's.
+const XNET_READS: &str = "(*clientConnReadLoop).run";
+
 impl Copy {
     fn method(&self, receiver: &str, method: &str) -> String {
         format!("{}.(*{}{receiver}).{method}", self.package, self.prefix)
@@ -42,15 +45,37 @@ impl Copy {
 }
 
 pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
+    plan_servers(context, plan);
+    let through_http = plan.abilities.contains(&Ability::HttpClient);
+    if through_http {
+        plan_client(context, plan);
+    }
+    plan_direct_client(context, plan, through_http);
+}
+
+/// Both implementations, of which x/net's may serve without net/http's server.
+fn plan_servers(context: &Context<'_, '_>, plan: &mut Plan) {
     let own = STD.iter().find(|copy| is_linked(context, copy));
     let served = plan.abilities.contains(&Ability::HttpServer);
+    let gives = own.is_some_and(|copy| gives_handlers(context, copy));
+    let has_own = is_linked(context, &XNET);
+    if !served && (has_own || gives) {
+        if let Err(why) = served_offsets(context, plan) {
+            return plan.miss(Ability::Http2Server, why);
+        }
+        maps::tell(plan, Ability::Http2Server);
+    }
     let mut serves = false;
-    if let (Some(copy), true) = (own, served) {
+    if let Some(copy) = own
+        && (served || gives)
+    {
         let probes = [Probe::Http2ServerFinish, Probe::Http2ServerPanic];
         serves |= plan_server(context, plan, copy, 0, probes);
-        plan_given_handlers(context, plan, copy);
+        if gives {
+            plan_given_handlers(context, plan, copy);
+        }
     }
-    if is_linked(context, &XNET) && served {
+    if has_own {
         let probes = [Probe::XnetServerFinish, Probe::XnetServerPanic];
         if let Ok(start) = context.entry(&XNET.method("serverConn", "runHandler"))
             && plan_server(context, plan, &XNET, 1, probes)
@@ -62,12 +87,10 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     }
     if serves {
         plan.abilities.push(Ability::Http2Server);
+    } else if has_own || gives {
+        plan.miss(Ability::Http2Server, format!("no site found in {}", XNET.package));
     } else if context.binary.function(SERVE).is_some() {
         plan.miss(Ability::Http2Server, "no HTTP/2 server is linked in");
-    }
-    if plan.abilities.contains(&Ability::HttpClient) {
-        plan_client(context, plan);
-        plan_direct_client(context, plan);
     }
 }
 
@@ -112,24 +135,26 @@ fn plan_server(
     true
 }
 
-/// Since Go 1.27 x/net hands its handlers to net/http's HTTP/2, where they begin without
-/// `serverHandler`: only programs with that wrapper need this trap.
-fn plan_given_handlers(context: &Context<'_, '_>, plan: &mut Plan, copy: &Copy) {
+/// Whether x/net hands its handlers to net/http's HTTP/2, as since Go 1.27, where they begin without
+/// `serverHandler`.
+fn gives_handlers(context: &Context<'_, '_>, copy: &Copy) -> bool {
     // The exported one may have been inlined.
     let wrapped = ["ServeConn", "serveConn"]
         .iter()
         .any(|name| context.binary.function(&XNET.method("Server", name)).is_some());
+    copy.prefix.is_empty() && !is_linked(context, &XNET) && wrapped
+}
+
+/// Only programs with that wrapper need this trap.
+fn plan_given_handlers(context: &Context<'_, '_>, plan: &mut Plan, copy: &Copy) {
     let start = copy.method("serverConn", "runHandler");
-    if copy.prefix.is_empty()
-        && !is_linked(context, &XNET)
-        && wrapped
-        && let Ok(site) = context.entry(&start)
-    {
-        let name = copy.type_name("ServerRequest");
-        plan.constants.requests[1] = request_fields(context, &name, "Context");
-        if plan.constants.requests[1].method != raw::NONE {
+    let name = copy.type_name("ServerRequest");
+    plan.constants.requests[1] = request_fields(context, &name, "Context");
+    match context.entry(&start) {
+        Ok(site) if plan.constants.requests[1].method != raw::NONE => {
             plan.add(Probe::Http2StreamStart, &start, site, true);
         }
+        _ => plan.miss(Ability::Http2Server, format!("streams of {}: no site found", XNET.package)),
     }
 }
 
@@ -152,8 +177,8 @@ fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
     }
 }
 
-/// Calls through x/net's own transport.
-fn plan_direct_client(context: &Context<'_, '_>, plan: &mut Plan) {
+/// Calls through x/net's own transport, which need not have net/http's around it.
+fn plan_direct_client(context: &Context<'_, '_>, plan: &mut Plan, through_http: bool) {
     let function = |name: &str| {
         let name = format!("{}.{name}", XNET.package);
         context.binary.function(&name).map(|found| (name, found))
@@ -165,10 +190,18 @@ fn plan_direct_client(context: &Context<'_, '_>, plan: &mut Plan) {
         Some((name, start, done))
     });
     // Without it in the binary there is nothing to miss.
-    if let Some((name, start, done)) = sites
-        && context.types.find_struct(REQUEST).is_some()
-    {
-        plan.add(Probe::XnetClientStart, &name, start, true);
-        plan.add(Probe::XnetClientDone, &name, done, true);
+    if function(XNET_READS).is_none() {
+        return;
     }
+    let Some((name, start, done)) = sites else {
+        return plan.miss(Ability::Http2Client, format!("no site found in {}", XNET.package));
+    };
+    if !through_http {
+        if let Err(why) = called_offsets(context, plan) {
+            return plan.miss(Ability::Http2Client, why);
+        }
+        plan.abilities.push(Ability::Http2Client);
+    }
+    plan.add(Probe::XnetClientStart, &name, start, true);
+    plan.add(Probe::XnetClientDone, &name, done, true);
 }

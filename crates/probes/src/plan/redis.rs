@@ -69,7 +69,8 @@ fn go_redis(
     let end = after(method("withConn")).ok_or("no site found for the end of commands")?;
     let offsets = offsets(context, package);
     let fields = [offsets.client_pool, offsets.client_opt, offsets.opt_addr, offsets.opt_db];
-    if fields.contains(&NONE) || offsets.cmd_args == NONE || offsets.set_up_pool == 0 {
+    let types = [offsets.set_up_pool, offsets.string];
+    if fields.contains(&NONE) || offsets.cmd_args == NONE || types.contains(&0) {
         return Err("a field or type was not found".to_owned());
     }
     if let Some(slot) = plan.constants.redis.get_mut(usize::from(library)) {
@@ -140,4 +141,11 @@ pub(super) fn connections(context: &Context<'_, '_>, plan: &mut Plan) {
     found.conn_fd = context.offset("net.TCPConn", &["conn", "fd"]);
     found.fd_remote = context.offset("net.netFD", &["raddr"]);
     found.tls_inner = context.offset("crypto/tls.Conn", &["conn"]);
+    // Nothing is read at places that are not known.
+    if found.conn_fd == NONE || found.fd_remote == NONE {
+        found.tcp_conn = 0;
+    }
+    if found.tls_inner == NONE {
+        found.tls_conn = 0;
+    }
 }

@@ -2,13 +2,20 @@
 
 use gobin::Global;
 use wire::Probe;
+use wire::raw::NONE;
 
 use super::{Ability, Context, Plan};
 use crate::Options;
 
-pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan, options: &Options) {
+/// Gives whether goroutines can be told apart, without which nothing can be traced.
+pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan, options: &Options) -> bool {
     let constants = &mut plan.constants;
     constants.g_goid = context.offset("runtime.g", &["goid"]);
+    if constants.g_goid == NONE {
+        let why = "field runtime.g.goid was not found, without which nothing can be traced";
+        plan.miss(Ability::Lineage, why);
+        return false;
+    }
     constants.g_parent_goid = context.offset("runtime.g", &["parentGoid"]);
     constants.g_gopc = context.offset("runtime.g", &["gopc"]);
     constants.g_panic = context.offset("runtime.g", &["_panic"]);
@@ -28,6 +35,7 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan, options: &Options
     } else {
         plan.abilities.push(Ability::Lineage);
     }
+    true
 }
 
 /// Traps each goroutine's creation: asked for, or before Go 1.21, whose g has no `parentGoid`.

@@ -4,7 +4,7 @@
 use gobin::{Kind, Type};
 use wire::raw::{self, TypeRole};
 
-use super::{Context, Plan, connect, contexts, grpc, redis};
+use super::{Ability, Context, Plan, connect, contexts, grpc, redis};
 
 /// More types of one sort than this are not passed to the programs.
 const MAX_TYPES: usize = 512;
@@ -22,6 +22,7 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
         }
         plan.types.extend(contexts::role_of(context, typ).map(|role| (typ.vaddr, role)));
     }
+    tell_contexts(plan);
     let none = context.types.find_struct("net/http.noBody");
     let none = none.and_then(|typ| Some((typ.vaddr, role(TypeRole::NoBody, 0, 0)?)));
     plan.types.extend(none);
@@ -30,6 +31,27 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
         if plan.types.len() < 2 * MAX_TYPES {
             plan.types.extend(error_role(context, &typ).map(|role| (typ.vaddr, role)));
         }
+    }
+}
+
+/// Says of what is served if the contexts of its requests can't be told from others.
+fn tell_contexts(plan: &mut Plan) {
+    let constants = &plan.constants;
+    let cancels = (constants.cancel_ctx != 0, "type context.cancelCtx was not found");
+    let carries = constants.value_ctx != 0 && constants.grpc.incoming_key != 0;
+    let carries = (carries, "the type of the context that holds gRPC's metadata was not found");
+    let needed = [
+        (Ability::HttpServer, cancels),
+        (Ability::Http2Server, cancels),
+        (Ability::GrpcServer, carries),
+    ];
+    for (ability, (known, why)) in needed {
+        if !known && plan.abilities.contains(&ability) {
+            plan.miss(ability, format!("parents by context: {why}"));
+        }
+    }
+    if !carries.0 && plan.abilities.contains(&Ability::GrpcServer) {
+        plan.miss(Ability::GrpcServer, format!("parents in other processes: {}", carries.1));
     }
 }
 

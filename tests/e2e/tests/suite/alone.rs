@@ -5,6 +5,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -56,7 +57,7 @@ enum Asked {
 const CHECK: &str = "grpc.health.v1.Health/Check";
 const BUY: &str = "gotap.v1.Shop/Buy";
 
-const PROGRAMS: [Program; 14] = [
+static PROGRAMS: [Program; 16] = [
     Program {
         name: "grpcserver",
         oldest: 18,
@@ -114,6 +115,22 @@ const PROGRAMS: [Program; 14] = [
         sees: &["http-client", "http2-client"],
         asked: Asked::ToCall(&["httpserver", "fasthttp"]),
         spans: &[("client", "GET", "none"), ("client", "GET", "none")],
+    },
+    Program {
+        name: "xnetserver",
+        oldest: 18,
+        argument: Argument::None,
+        sees: &["http2-server"],
+        asked: Asked::ByClients,
+        spans: &[("server", "GET", "remote")],
+    },
+    Program {
+        name: "xnetclient",
+        oldest: 18,
+        argument: Argument::None,
+        sees: &["http2-client"],
+        asked: Asked::ToCall(&["xnetserver"]),
+        spans: &[("client", "GET", "none")],
     },
     Program {
         name: "connectserver",
@@ -194,13 +211,17 @@ fn each_instrument_works_in_a_program_that_links_nothing_else() -> Result<()> {
         return Ok(());
     }
     let servers = Servers { postgres: Postgres::start()?, redis: Redis::start()? };
-    observe(&servers, |program| {
+    observe(&servers, PROGRAMS.iter(), |program| {
         let go = Version::of(program.oldest);
         go::build_with(&program.folder(), "old", go, Mode::Plain)
     })
     .context("the oldest Go and libraries")?;
-    observe(&servers, |program| go::build(&program.folder(), Version::NEWEST, Mode::Plain))
-        .context("the newest Go and libraries")
+    let newest = |go| move |program: &Program| go::build(&program.folder(), go, Mode::Plain);
+    observe(&servers, PROGRAMS.iter(), newest(Version::NEWEST))
+        .context("the newest Go and libraries")?;
+    // With the newest Go, golang.org/x/net has no HTTP/2 of its own any more.
+    let xnet = PROGRAMS.iter().filter(|program| program.name.starts_with("xnet"));
+    observe(&servers, xnet, newest(Version::of(26))).context("the Go before, and golang.org/x/net")
 }
 
 struct Servers {
@@ -230,10 +251,11 @@ fn address(name: &str, started: &[(&Program, App)]) -> Result<String> {
 
 fn observe(
     servers: &Servers,
-    build: impl Fn(&Program) -> Result<std::path::PathBuf>,
+    programs: impl Iterator<Item = &'static Program>,
+    build: impl Fn(&Program) -> Result<PathBuf>,
 ) -> Result<()> {
     let mut started = Vec::new();
-    for program in &PROGRAMS {
+    for program in programs {
         let arguments = program.argument(servers, &started)?;
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         started.push((program, App::start_with(&build(program)?, &arguments, &[])?));
@@ -247,7 +269,7 @@ fn observe(
     for (program, app) in &started {
         ask(program, app, &started).with_context(|| program.name)?;
     }
-    let spans = gotap.finish(PROGRAMS.iter().map(|program| program.spans.len()).sum())?;
+    let spans = gotap.finish(started.iter().map(|(program, _)| program.spans.len()).sum())?;
     let failed = started.iter().filter_map(|(program, app)| {
         let error = check_spans(program, app, &spans).err()?;
         Some(format!("{}: {error:#}", program.name))
