@@ -24,6 +24,12 @@ const MYSQL: &str = "github.com/go-sql-driver/mysql";
 const WRAPPED: [&str; 3] = ["driver.Connector", "driver.Driver", "driver.DriverContext"];
 /// Structures nested deeper than this in a wrapper are not looked into.
 const MAX_NESTING: usize = 2;
+const NO_FIELD: &str = "a field was not found";
+/// pgx 4 and 5, and their configurations.
+const PGX: [(&str, &str); 2] = [
+    ("github.com/jackc/pgx/v4", "github.com/jackc/pgconn.Config"),
+    ("github.com/jackc/pgx/v5", "github.com/jackc/pgx/v5/pgconn.Config"),
+];
 
 /// How to find what a `sql.DB` stands for, or pgx's configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -89,8 +95,7 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     if !plan.abilities.contains(&Ability::Sql) {
         return;
     }
-    let pgx = ["github.com/jackc/pgconn.Config", "github.com/jackc/pgx/v5/pgconn.Config"];
-    let pgx = pgx.map(|name| {
+    let pgx = PGX.map(|(_, name)| {
         let offset = |field| context.types.offset(name, &[field]);
         Some(PgxLayout {
             host: offset("Host")?,
@@ -98,6 +103,12 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
             database: offset("Database")?,
         })
     });
+    for ((package, _), layout) in PGX.iter().zip(&pgx) {
+        let is_linked = context.binary.function(&format!("{package}.(*Conn).Query")).is_some();
+        if is_linked && layout.is_none() {
+            plan.miss(Ability::Sql, format!("servers and databases of {package}: {NO_FIELD}"));
+        }
+    }
     let Some(connector) = context.types.offset("database/sql.DB", &["connector"]) else {
         plan.databases = Some(DatabaseLayout { pgx, ..DatabaseLayout::default() });
         return;
@@ -120,6 +131,10 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
         }
     }
     wrappers.retain(|(_, offsets)| !offsets.is_empty());
+    let opaque = ConnectorLayout::Opaque { system: "mysql" };
+    if connectors.iter().any(|(_, layout)| *layout == opaque) {
+        plan.miss(Ability::Sql, format!("servers and databases of {MYSQL}: {NO_FIELD}"));
+    }
     plan.databases = Some(DatabaseLayout { connector, connectors, drivers, wrappers, pgx });
 }
 

@@ -69,6 +69,9 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
         plan.constants.fasthttp.workers = starts.entry;
         let size = starts.end.saturating_sub(starts.entry);
         plan.constants.fasthttp.workers_size = u32::try_from(size).unwrap_or(0);
+    } else if context.binary.function(&own("(*workerPool).workerFunc")).is_some() {
+        let why = "goroutines that serve connections may pass for a request's: no site found";
+        plan.miss(Ability::FastHttp, why);
     }
     plan.abilities.push(Ability::FastHttp);
 }

@@ -32,6 +32,8 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan, options: &Options
         plan_exact(context, plan);
     } else if plan.constants.allgptr == 0 || plan.constants.goidgen == 0 {
         plan.miss(Ability::Lineage, "the runtime's list of goroutines was not found");
+    } else if plan.constants.allp == 0 || plan.constants.p_goidcache == NONE {
+        plan.miss(Ability::Lineage, "the runtime's list of processors was not found");
     } else {
         plan.abilities.push(Ability::Lineage);
     }
