@@ -38,8 +38,9 @@ static __noinline int find_error(const struct gt_process *proc, const struct go_
 				out->number &= 0xffff;
 			break;
 		}
+		/* An interface holds a number by a pointer to it. */
 		if (type->role == GT_TYPE_ERRNO)
-			out->number = error.data;
+			out->number = read_u64(error.data + type->first);
 		if (type->role != GT_TYPE_ERROR_WRAP)
 			break;
 		error = read_iface(error.data + type->first);

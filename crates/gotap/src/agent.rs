@@ -49,7 +49,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     say(&format!("sending traces to {}", export::masked(&export.endpoint)));
     let (delivery, sink) = sinks::Otlp::new(exporter);
     let features = features(!config.probes.uprobe_multi);
-    let (name, assembler) = (config.service_name, assembler(config.http.cluster_paths));
+    let (name, assembler) =
+        (config.service_name, assembler(config.http.cluster_paths, config.errors.messages));
     let sink = Box::new(sink);
     let mut agent = Agent::start(selection, options, features, name, assembler, sink)?;
     agent.idle.aloud |= args.verbose;
@@ -76,7 +77,8 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
     let ProbeArgs { exact_lineage, no_uprobe_multi, empty_probes } = args.probes;
     let sink = printer(args, wanted);
     let options = Options { exact_lineage, empty_probes };
-    let (features, assembler) = (features(no_uprobe_multi), assembler(args.http.cluster_paths));
+    let (features, assembler) =
+        (features(no_uprobe_multi), assembler(args.http.cluster_paths, args.texts.error_messages));
     let mut agent = Agent::start(selection, options, features, None, assembler, sink)?;
     agent.idle.aloud |= args.verbose;
     agent.observe()?.lines(args.format).iter().for_each(|line| say(line));
@@ -96,8 +98,11 @@ fn printer(args: &TraceArgs, instrument: Option<sinks::Instrument>) -> Box<dyn S
     Box::new(sinks::Only::new(filter, lines))
 }
 
-fn assembler(cluster_paths: bool) -> Assembler {
+fn assembler(cluster_paths: bool, error_messages: bool) -> Assembler {
     let mut assembler = Assembler::new();
+    if error_messages {
+        assembler.error_messages();
+    }
     if cluster_paths {
         assembler.cluster_paths();
     }

@@ -107,6 +107,14 @@ pub(crate) struct HttpArgs {
 }
 
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Errors")]
+pub(crate) struct ErrorArgs {
+    /// Show the texts of all errors, which may quote data; otherwise only those that can't
+    #[arg(long)]
+    pub(crate) error_messages: bool,
+}
+
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RunArgs {
     /// Configuration file (YAML); see `gotap config schema`; also GOTAP_CONFIG
     #[arg(short, long, value_name = "FILE")]
@@ -130,6 +138,8 @@ pub(crate) struct RunArgs {
     pub(crate) select: SelectArgs,
     #[command(flatten)]
     pub(crate) http: HttpArgs,
+    #[command(flatten)]
+    pub(crate) texts: ErrorArgs,
     #[command(flatten)]
     pub(crate) probes: ProbeArgs,
 }
@@ -155,6 +165,8 @@ pub(crate) struct TraceArgs {
     pub(crate) select: SelectArgs,
     #[command(flatten)]
     pub(crate) http: HttpArgs,
+    #[command(flatten)]
+    pub(crate) texts: ErrorArgs,
     #[command(flatten)]
     pub(crate) probes: ProbeArgs,
 }

@@ -40,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) select: Select,
     /// Where and how traces are sent
     pub(crate) otlp: Otlp,
+    /// What spans say of errors
+    pub(crate) errors: Errors,
     /// What spans of HTTP say
     pub(crate) http: Http,
     /// How probes are attached
@@ -90,6 +92,15 @@ pub(crate) struct Otlp {
     pub(crate) client_key: Option<PathBuf>,
     /// Bytes of spans that are kept while the collector does not take them
     pub(crate) queue_bytes: usize,
+}
+
+/// What spans say of errors.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Errors {
+    /// Send the texts of all errors, which may quote data; otherwise their types and codes, and texts
+    /// that are constants, such as "connection refused"
+    pub(crate) messages: bool,
 }
 
 /// What spans of HTTP say.

@@ -10,6 +10,7 @@ use crate::connect;
 use crate::held::{Call, Held};
 use crate::http;
 use crate::http2;
+use crate::messages::Messages;
 use crate::paths::Clusters;
 use crate::redis;
 use crate::rpc;
@@ -80,6 +81,8 @@ pub struct Assembler {
     held: Held,
     /// Those of them of which nothing more can come.
     ousted: Vec<Span>,
+    /// Which texts of errors leave.
+    messages: Messages,
     /// Clusters of paths by service, where they are wanted.
     clusters: Option<HashMap<String, Clusters>>,
     unknown_process: u64,
@@ -126,6 +129,11 @@ impl Assembler {
         self.clusters = Some(HashMap::new());
     }
 
+    /// Lets all texts of errors leave, from now on, also those that may quote data.
+    pub fn error_messages(&mut self) {
+        self.messages.all = true;
+    }
+
     /// Makes process `instance` known.
     pub fn add_process(&mut self, instance: u32, info: ProcessInfo) {
         self.processes.insert(instance, info);
@@ -134,21 +142,21 @@ impl Assembler {
     /// Forgets process `instance`, after its last event; gives the spans of calls that it left open.
     pub fn remove_process(&mut self, instance: u32) -> Vec<Span> {
         self.processes.remove(&instance);
-        self.held.remove_all(Some(instance))
+        self.messages.all_checked(self.held.remove_all(Some(instance)))
     }
 
     /// The spans of calls that have waited for long enough. `now_ns` is by the kernel's monotonic clock.
     pub fn tick(&mut self, now_ns: u64) -> Vec<Span> {
         let mut out = std::mem::take(&mut self.ousted);
         out.extend(self.held.expired(now_ns));
-        out
+        self.messages.all_checked(out)
     }
 
     /// The spans of all calls that are open still, as nothing more will be told of them.
     pub fn finish(&mut self) -> Vec<Span> {
         let mut out = std::mem::take(&mut self.ousted);
         out.extend(self.held.remove_all(None));
-        out
+        self.messages.all_checked(out)
     }
 
     /// Spans that were dropped because nothing is known of their process.
@@ -164,6 +172,11 @@ impl Assembler {
     /// Takes one event; gives the span that it completes, or that waits no longer. `clock_offset` is
     /// real time less the kernel's monotonic clock, in nanoseconds.
     pub fn on_event(&mut self, event: Event, clock_offset: i64) -> Option<Span> {
+        let messages = self.messages;
+        self.completed(event, clock_offset).map(|span| messages.checked(span))
+    }
+
+    fn completed(&mut self, event: Event, clock_offset: i64) -> Option<Span> {
         match event {
             Event::Http(event) if http2::is_nothing_sent(&event) => None,
             Event::Http(event) => self.on_http(&event, clock_offset),

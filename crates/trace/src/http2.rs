@@ -51,6 +51,19 @@ pub(crate) fn error(type_name: &str, code: u32) -> Option<(&'static str, String)
     Some((kind, format!("{what}: {code}")))
 }
 
+/// Whether this file made the text, of a code or of how a stream ended.
+pub(crate) fn is_own(message: &str) -> bool {
+    const WHOLE: [&str; 3] =
+        ["the stream was reset", "the client disconnected", "the handler panicked"];
+    let is_code = |code: &str| {
+        let number = code.strip_prefix("code ");
+        CODES.contains(&code) || number.is_some_and(|number| number.parse::<u32>().is_ok())
+    };
+    let begins = ["stream error: ", "connection error: ", "the server sent GOAWAY: "];
+    WHOLE.contains(&message)
+        || begins.iter().any(|begin| message.strip_prefix(begin).is_some_and(is_code))
+}
+
 /// Whether the event is of an attempt that found no connection to use: the transport takes another
 /// one, and nothing was sent.
 pub(crate) fn is_nothing_sent(event: &HttpEvent) -> bool {

@@ -9,6 +9,7 @@ mod connect;
 mod held;
 mod http;
 mod http2;
+mod messages;
 pub mod paths;
 mod redis;
 mod rpc;

@@ -107,6 +107,9 @@ const KEYS: [(&[&str], Keys); 3] = [
 /// The same with a time-out after the keys.
 const BLOCKING: [&str; 4] = ["BLPOP", "BRPOP", "BZPOPMIN", "BZPOPMAX"];
 
+/// Errors of go-redis's own that stand for an answer; others of its own quote that.
+const OWN: [&str; 2] = ["redis: nil", "redis: transaction failed"];
+
 pub(crate) fn span(event: &RedisEvent, process: &ProcessInfo, clock_offset: i64) -> Span {
     let mut out = Vec::with_capacity(10);
     out.push(("db.system.name", Value::Static("redis")));
@@ -206,8 +209,7 @@ fn outcome(event: &RedisEvent, process: &ProcessInfo, out: &mut Attributes) -> S
     if !code.is_empty() && code.chars().all(is_code) {
         out.push(("db.response.status_code", Value::Text(code.into())));
         out.push(("error.type", Value::Text(code.into())));
-    } else if text.starts_with("redis: ") {
-        // The library's own, such as of a transaction that did not come about.
+    } else if OWN.contains(&text) {
         out.push(("error.type", Value::Text(text.into())));
     } else {
         out.push(("error.type", Value::Static("_OTHER")));

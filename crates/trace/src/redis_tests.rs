@@ -92,6 +92,12 @@ fn an_answer_is_told_by_its_code_alone() {
         ("ERR".into(), "ERR".into())
     );
 
+    // What the library says of an answer may quote it.
+    failed.message = text("redis: can't parse \"secret\"");
+    assert_eq!(get(&made(&failed), "error.type"), "_OTHER");
+    failed.message = text("redis: transaction failed");
+    assert_eq!(get(&made(&failed), "error.type"), "redis: transaction failed");
+
     failed.message = text("redis: nil");
     let span = made(&failed);
     assert_eq!((span.status.clone(), get(&span, "error.type")), (Status::Unset, "-".into()));

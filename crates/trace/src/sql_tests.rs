@@ -108,6 +108,30 @@ fn a_drivers_code_is_the_error() {
 }
 
 #[test]
+fn a_drivers_text_leaves_only_if_it_quotes_nothing_or_is_asked_for() {
+    let told = |text: &str, all: bool| {
+        let mut assembler = crate::Assembler::new();
+        let names = [(0x10, "*errors.errorString".to_owned())].into();
+        let info = ProcessInfo { type_names: Arc::new(names), ..ProcessInfo::default() };
+        assembler.add_process(1, info);
+        if all {
+            assembler.error_messages();
+        }
+        let mut failed = event(SqlOperation::Exec, "INSERT INTO users (mail) VALUES (?)");
+        (failed.span.outcome, failed.error_type) = (Outcome::Error, 0x10);
+        failed.message.value = text.into();
+        let span = assembler.on_event(wire::Event::Sql(Box::new(failed)), 0).expect("a span");
+        (get(&span, "error.type"), span.status)
+    };
+    let kind = "*errors.errorString".to_owned();
+    let text = "duplicate value \"somebody@example.com\" of the column mail";
+    assert_eq!(told(text, false), (kind.clone(), Status::Error(String::new())));
+    assert_eq!(told(text, true), (kind, Status::Error(text.into())));
+    let constant = "driver: bad connection";
+    assert_eq!(told(constant, false), (constant.into(), Status::Error(constant.into())));
+}
+
+#[test]
 fn an_unknown_database_is_some_sql() {
     let span = span(event(SqlOperation::Query, "SELECT 1"), &ProcessInfo::default(), 0);
     assert_eq!(get(&span, "db.system.name"), "other_sql");

@@ -31,8 +31,8 @@ pub(crate) fn marked(text: &str, cut: bool) -> CompactString {
 /// What an error says: of the operating system's what that calls it, else its own text. `name` is that
 /// of its type.
 pub(crate) fn error_message(errno: Option<u32>, name: Option<&String>, text: &Text) -> String {
-    if let Some(errno) = errno {
-        return errno_text(errno);
+    if let Some(text) = errno.and_then(errno_text) {
+        return text;
     }
     if name.is_some_and(|name| name == "context.deadlineExceededError") {
         // It holds nothing: its method returns the text.
@@ -61,15 +61,39 @@ pub(crate) fn client_error(
     (kind, message)
 }
 
-/// `Connection refused` and the like, without the number that Rust appends.
-fn errno_text(errno: u32) -> String {
+/// The operating system's errors have numbers from one up to this.
+const LAST_ERRNO: u32 = 133;
+
+/// `connection refused` and the like, without the number that Rust appends. What is no number of an
+/// error was read wrongly.
+fn errno_text(errno: u32) -> Option<String> {
+    if !(1..=LAST_ERRNO).contains(&errno) {
+        return None;
+    }
     let text = io::Error::from_raw_os_error(errno.cast_signed()).to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+    Some(text.split(" (os error").next().unwrap_or_default().to_lowercase())
+}
+
+/// Whether the text is an error's of the operating system.
+pub(crate) fn is_errno(text: &str) -> bool {
+    !text.is_empty() && (1..=LAST_ERRNO).any(|errno| errno_text(errno).as_deref() == Some(text))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_errors_have_texts_and_others_none() {
+        let message = |errno| error_message(errno, None, &Text::default());
+        assert_eq!(message(Some(111)), "connection refused");
+        assert_eq!(message(Some(104)), "connection reset by peer");
+        for wrong in [0, 9_538_840, u32::MAX] {
+            assert_eq!(message(Some(wrong)), "", "{wrong}");
+        }
+        assert!(is_errno("connection refused") && is_errno("broken pipe"));
+        assert!(!is_errno("") && !is_errno("success") && !is_errno("connection"));
+    }
 
     #[test]
     fn hosts_and_ports_are_split() {

@@ -80,6 +80,9 @@ fn flags(args: &RunArgs, tree: &mut Value) -> Result<()> {
     if !select.names.is_empty() {
         set("select.names", "--name", json!(select.names))?;
     }
+    if args.texts.error_messages {
+        set("errors.messages", "--error-messages", json!(true))?;
+    }
     if args.http.cluster_paths {
         set("http.cluster_paths", "--cluster-paths", json!(true))?;
     }

@@ -35,7 +35,8 @@ impl Observed {
     fn start(program: &Path) -> Result<Self> {
         let (app, backend) = App::start_pair(program)?;
         let pids = [app.pid().to_string(), backend.pid().to_string()];
-        let gotap = Gotap::trace_what("all", &["--pid", &pids[0], "--pid", &pids[1]])?;
+        let gotap =
+            Gotap::trace_what("all", &["--error-messages", "--pid", &pids[0], "--pid", &pids[1]])?;
         Ok(Self { app, backend, gotap })
     }
 
@@ -230,7 +231,7 @@ fn streams_that_nobody_ends_are_told_when_gotap_stops() -> Result<()> {
     }
     let program = build(None, Version::of(27))?;
     let (app, _backend) = App::start_pair(&program)?;
-    let gotap = Gotap::trace_what("all", &["--pid", &app.pid().to_string()])?;
+    let gotap = Gotap::trace_what("all", &["--error-messages", "--pid", &app.pid().to_string()])?;
     for (n, (protocol, _)) in PROTOCOLS.iter().enumerate() {
         app.get(&format!("/call/{protocol}/h2c/list?say=leave"), &[])?;
         let spans = gotap.wait_for_spans(n + 1)?;
@@ -274,8 +275,8 @@ fn a_call_has_four_traps_at_most_on_each_side() -> Result<()> {
         for ((protocol, _), client) in PROTOCOLS.into_iter().zip([2, 4, 4]) {
             let (app, backend) = App::start_pair(&program)?;
             let pids = [app.pid().to_string(), backend.pid().to_string()];
-            let of_client = Gotap::trace_what("all", &["--pid", &pids[0]])?;
-            let of_server = Gotap::trace_what("all", &["--pid", &pids[1]])?;
+            let of_client = Gotap::trace_what("all", &["--error-messages", "--pid", &pids[0]])?;
+            let of_server = Gotap::trace_what("all", &["--error-messages", "--pid", &pids[1]])?;
             for _ in 0..CALLS {
                 app.get(&format!("/call/{protocol}/h2c/buy"), &[])?;
             }

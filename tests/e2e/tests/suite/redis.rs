@@ -201,6 +201,32 @@ fn given_up(client: &Client<'_>, app: &App, gotap: &Gotap) -> Result<()> {
     for span in spans {
         ensure!(span.name == "GET" && span.status == "error", "{span:#?}");
         check_place(&Client { port: Some(1), ..*client }, &span)?;
+        check_refused(&span)?;
+    }
+    Ok(())
+}
+
+fn check_refused(span: &Span) -> Result<()> {
+    ensure!(span.text("error.type") == Some("*net.OpError"), "{span:#?}");
+    ensure!(span.message == "connection refused", "{span:#?}");
+    Ok(())
+}
+
+/// The number of a system error lies elsewhere in each program, and far away in these.
+#[test]
+fn a_server_that_refuses_is_named_in_position_independent_programs() -> Result<()> {
+    if !can_trace("a_server_that_refuses_is_named_in_position_independent_programs") {
+        return Ok(());
+    }
+    let server = Redis::start()?;
+    let program = go::build("redisapp", Version::of(27), Mode::Pie)?;
+    let app = App::start_with(&program, &["-redis", &server.address()], &[])?;
+    let gotap = Gotap::trace_what("all", &["--pid", &app.pid().to_string()])?;
+    for name in ["v8", "v9"] {
+        let client = Client { name, port: Some(1), namespace: Some("0"), parent: "context" };
+        let spans = asked(&gotap, &app, &client, "nowhere")?;
+        ensure!(!spans.is_empty(), "{name}: nothing told");
+        spans.iter().try_for_each(check_refused).with_context(|| name.to_owned())?;
     }
     Ok(())
 }
