@@ -168,6 +168,18 @@ static __always_inline bool read_bool(u64 base, u16 offset)
 	return value;
 }
 
+/* The message of the status that gRPC's error holds, behind so many pointers. */
+static __always_inline u64 message_of_error(u64 error, u16 pointers)
+{
+	u64 message = error;
+
+	if (pointers > 0)
+		message = read_u64(message);
+	if (pointers > 1)
+		message = read_u64(message);
+	return message;
+}
+
 /* Remembers what an attempt, or the call, ended with. What is no status keeps an attempt's. */
 static __noinline int note_rpc_error(const struct gt_process *proc, struct rpc_call *state,
 				     struct go_iface *given, bool finished)
@@ -192,7 +204,7 @@ static __noinline int note_rpc_error(const struct gt_process *proc, struct rpc_c
 		if (!type)
 			break;
 		if (type->role == GT_TYPE_GRPC_STATUS) {
-			u64 message = read_u64(read_u64(error.data + type->first));
+			u64 message = message_of_error(error.data, type->first);
 
 			state->code = read_field(message, proc->grpc.status_code);
 			state->flags = 0;

@@ -1,5 +1,6 @@
 // Command grpcapp is an ordinary gRPC service and its client. It is built with several versions of
-// google.golang.org/grpc: go.mod, go.late.mod, go.mid.mod and go.old.mod name them.
+// google.golang.org/grpc: go.mod, go.late.mod, go.mid.mod, go.old.mod, go.older.mod
+// and go.oldest.mod name them.
 //
 //	grpcapp [-addr HOST:PORT] [-backend HOST:PORT] [-workers N] [-serve-http] [-spawn]
 //
@@ -31,7 +32,6 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/h2c"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 )
@@ -130,7 +130,7 @@ func serve(o options, service *echo) {
 
 // dial returns a connection without TLS, which is set up in the background.
 func dial(addr string, settings ...grpc.DialOption) *grpc.ClientConn {
-	settings = append(settings, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	settings = append(settings, grpc.WithInsecure())
 	conn, err := grpc.Dial(addr, settings...)
 	if err != nil {
 		log.Fatal(err)

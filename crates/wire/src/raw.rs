@@ -234,7 +234,7 @@ pub enum TypeRole {
     NothingSent = 7,
     /// A request's body that is none.
     NoBody = 8,
-    /// An error that holds a pointer to a gRPC status at `first`.
+    /// gRPC's error: `first` pointers lead from it to the message of its status.
     GrpcStatus = 9,
     /// An error whose SQLSTATE is the string at `first`.
     SqlState = 10,

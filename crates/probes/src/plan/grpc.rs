@@ -1,4 +1,4 @@
-//! google.golang.org/grpc's part of a plan, from 1.40 on. What moved between its versions is data
+//! google.golang.org/grpc's part of a plan, from 1.33 on. What moved between its versions is data
 //! here: names of functions, of structures and of fields.
 
 use gobin::{GoMinor, Type};
@@ -44,9 +44,31 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     }
 }
 
-/// Whether this is the structure behind gRPC's own error, of the many that are called so.
-pub(super) fn is_status(context: &Context<'_, '_>, typ: &Type<'_>) -> bool {
-    context.types.find_struct(STATUS_ERROR).is_some_and(|found| found.vaddr == typ.vaddr)
+/// How many pointers lead from the structure behind gRPC's own error to the message that has the code:
+/// none up to 1.32, one up to 1.39, two since. `None` for the other structures that are called so, and
+/// where no message is found.
+pub(super) fn pointers_to_message(context: &Context<'_, '_>, typ: &Type<'_>) -> Option<u64> {
+    const MOST: u64 = 2;
+    let error = context.types.find_struct(STATUS_ERROR)?;
+    if error.vaddr != typ.vaddr {
+        return None;
+    }
+    let mut at = error;
+    for pointers in 0..=MOST {
+        let fields = context.types.fields(&at);
+        if fields.iter().any(|field| field.name == "Code") {
+            return Some(pointers);
+        }
+        let [only] = fields.as_slice() else { return None };
+        at = context.types.pointee(&context.types.at(only.typ)?)?;
+    }
+    None
+}
+
+/// Whether codes can be read of the errors that calls return.
+fn reads_errors(context: &Context<'_, '_>) -> bool {
+    let error = context.types.find_struct(STATUS_ERROR);
+    error.is_some_and(|error| pointers_to_message(context, &error).is_some())
 }
 
 /// What both sides need.
@@ -176,6 +198,10 @@ fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
     ];
     if let Some((_, field)) = needed.iter().find(|(offset, _)| *offset == NONE) {
         return plan.miss(Ability::GrpcClient, format!("field {field} of gRPC was not found"));
+    }
+    // Without them each call that fails would look like one that did not.
+    if !reads_errors(context) {
+        return plan.miss(Ability::GrpcClient, "codes of this gRPC's errors can't be read");
     }
     let addresses =
         [(grpc.cc_target, "addresses that are dialled"), (grpc.client_peer, "addresses of peers")];

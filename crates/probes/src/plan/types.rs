@@ -77,8 +77,10 @@ fn error_role<'d>(context: &Context<'_, 'd>, typ: &Type<'d>) -> Option<raw::Type
         return role(TypeRole::ErrorString, 0, 0);
     }
     let target = behind(context, typ);
-    if typ.name == "*status.Error" && grpc::is_status(context, &target) {
-        return role(TypeRole::GrpcStatus, 0, 0);
+    if typ.name == "*status.Error"
+        && let Some(pointers) = grpc::pointers_to_message(context, &target)
+    {
+        return role(TypeRole::GrpcStatus, pointers, 0);
     }
     if typ.name == "*connect.Error"
         && let Some((code, inner)) = connect::error_fields(context, &target)

@@ -11,8 +11,14 @@ const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
 
 /// Versions of gRPC, by the list of dependencies that names them, and of Go.
-const BUILDS: [(Option<&str>, u32); 4] =
-    [(Some("old"), 18), (Some("mid"), 21), (Some("late"), 24), (None, 27)];
+const BUILDS: [(Option<&str>, u32); 6] = [
+    (Some("oldest"), 18),
+    (Some("older"), 18),
+    (Some("old"), 18),
+    (Some("mid"), 21),
+    (Some("late"), 24),
+    (None, 27),
+];
 
 /// Runs `test` with each build, and names those that failed.
 pub fn with_each(test: impl Fn(&Path) -> Result<()>) -> Result<()> {

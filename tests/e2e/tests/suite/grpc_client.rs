@@ -33,7 +33,7 @@ fn each_call_has_one_span() -> Result<()> {
         let server = App::start(program)?;
         let mut arguments = vec!["-client", "-hold", "-to", server.address.as_str()];
         arguments.extend(CASES.map(|(case, ..)| case));
-        // Version 1.40 retries only where it is asked for.
+        // Up to version 1.40 it retries only where it is asked for.
         let mut client = Running::start(program, &arguments, &[("GRPC_GO_RETRY", "on")])?;
         client.wait_for("holding", SOON)?;
         let gotap = Gotap::trace_what("grpc", &["--pid", &client.pid().to_string()])?;
