@@ -137,6 +137,7 @@ fn library(library: &Library) -> Value {
     let mut value = json!({
         "module": library.module,
         "version": library.version,
+        "tested": library.is_tested(),
         "instruments": library.instruments,
     });
     if let (Some(replaced), Some(fields)) = (&library.replaced, value.as_object_mut()) {
