@@ -224,6 +224,7 @@ static __always_inline void carry_span(struct gt_span *to, const struct gt_span 
 	__builtin_memcpy(to->parent_span_id, from->parent_span_id, 8);
 	to->trace_flags = from->trace_flags;
 	to->parent = from->parent;
+	to->unread = from->unread;
 }
 
 /* The same call again, as a span of its own. */

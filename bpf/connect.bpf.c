@@ -14,6 +14,8 @@ struct connect_error {
 	u64 uncoded; /* the innermost error's type, where none has a code */
 	u64 innermost; /* the data of the error that is a plain text, 0 none */
 	struct go_string text; /* still in the target */
+	u32 unread; /* bits of enum gt_unread */
+	u32 pad;
 };
 
 /* What an error of this type says: a code, else none that is known. */
@@ -35,18 +37,20 @@ static __noinline int find_connect_error(const struct gt_process *proc, u64 type
 			break;
 		if (type->role == GT_TYPE_ERROR_STRING) {
 			out->innermost = data;
-			out->text = read_string(data, type->first);
+			out->text = read_text(data, type->first);
 			break;
 		}
 		if (type->role == GT_TYPE_CONNECT_ERROR) {
 			/* The outermost counts. */
 			if (!coded)
-				out->code = (u32)read_u64(data + type->first);
+				out->code = (u32)read_noted(data + type->first, UNREAD(STATUS),
+							    &out->unread);
 			coded = true;
 			out->uncoded = 0;
+			/* What it holds is its message at most. */
 			inner = read_iface(data + type->second);
 		} else if (type->role == GT_TYPE_ERROR_WRAP) {
-			inner = read_iface(data + type->first);
+			inner = read_iface_noted(data + type->first, UNREAD(ERROR), &out->unread);
 		} else {
 			break;
 		}
@@ -63,6 +67,7 @@ static __noinline int connect_server_end(struct pt_regs *ctx, const struct gt_pr
 	struct server_state *state = server_at(proc, g, goid_of(proc, g));
 	struct connect_error error;
 	struct gt_rpc_event *event;
+	u64 type_at;
 
 	/* The request began before the probes were in, which its own end will count. */
 	if (!state || !state->active || state->rpc || state->fast)
@@ -73,7 +78,11 @@ static __noinline int connect_server_end(struct pt_regs *ctx, const struct gt_pr
 	fill_server_span(state, GT_OUTCOME_DONE, &event->span);
 	event->flags = GT_RPC_CONNECT;
 	event->method_len = 0;
-	find_connect_error(proc, dynamic_type(GO_ARG1(ctx)), GO_ARG2(ctx), &error);
+	type_at = dynamic_type(GO_ARG1(ctx));
+	find_connect_error(proc, type_at, GO_ARG2(ctx), &error);
+	if (GO_ARG1(ctx) && !type_at)
+		error.unread = UNREAD(STATUS);
+	event->span.unread |= error.unread;
 	event->code = error.code;
 	event->message_len = copy_bytes(event->message, sizeof(event->message), error.text);
 	bpf_ringbuf_submit(event, wakeup_flags());
@@ -85,18 +94,26 @@ static __always_inline void find_call_error(struct pt_regs *ctx, const struct gt
 					    const struct gt_site *site, u64 call,
 					    struct connect_error *out)
 {
-	struct go_iface error = site->error_field == GT_NONE ?
-					site_error(ctx, site) :
-					read_iface(call + site->error_field);
-	u64 type_at;
+	u32 unread = 0;
+	struct go_iface error =
+		site->error_field == GT_NONE ?
+			site_error(ctx, site, &unread) :
+			read_iface_noted(call + site->error_field, UNREAD(ERROR), &unread);
+	u64 type_at, eof;
 
 	if (site->flags & GT_SITE_OWN_ERROR)
 		type_at = error.data ? proc->connect.error : 0;
 	else
 		type_at = dynamic_type(error.tab);
 	find_connect_error(proc, type_at, error.data, out);
+	/* Of connect's own error the first word is none. */
+	if (unread || (!(site->flags & GT_SITE_OWN_ERROR) && error.tab && !type_at))
+		out->unread |= UNREAD(STATUS);
+	if (!out->innermost)
+		return;
+	eof = read_noted(proc->connect.eof + 8, UNREAD(STATUS), &out->unread);
 	/* All was read that there is, and nothing went wrong. */
-	if (out->innermost && out->innermost == read_u64(proc->connect.eof + 8)) {
+	if (out->innermost == eof) {
 		out->code = 0;
 		out->uncoded = 0;
 		out->text.len = 0;
@@ -110,13 +127,16 @@ static __noinline int connect_client_end(struct pt_regs *ctx, const struct gt_pr
 	struct connect_error error = {};
 	struct gt_call_end_event *event;
 	u64 call, response;
+	u32 unread = 0;
 
 	if (!site)
 		return 0;
 	call = site_base(ctx, site);
 	if (site->key_field != GT_NONE)
 		call = read_u64(call + site->key_field);
-	response = read_u64(call + site->db_field);
+	response = read_noted(call + site->db_field, 1, &unread);
+	if (unread)
+		count_drop(GT_DROP_READ_FAULT);
 	/* Without one, the request says all. */
 	if (!response)
 		return 0;
@@ -136,6 +156,8 @@ static __noinline int connect_client_end(struct pt_regs *ctx, const struct gt_pr
 	event->subject = error.uncoded;
 	event->code = error.code;
 	event->site = site->operation;
+	event->unread = error.unread;
+	event->pad = 0;
 	event->message_len = copy_bytes(event->message, sizeof(event->message), error.text);
 	bpf_ringbuf_submit(event, wakeup_flags());
 	return 0;

@@ -8,6 +8,8 @@ struct found_error {
 	u64 number;
 	struct go_string text; /* still in the target */
 	u64 role; /* enum gt_type_role of what told it, 0 none */
+	u32 unread; /* bits of enum gt_unread */
+	u32 pad;
 };
 
 /* Follows an error to what has a code, else to a text or an errno. */
@@ -24,16 +26,19 @@ static __noinline int find_error(const struct gt_process *proc, const struct go_
 
 		if (!i)
 			out->subject = type_at;
+		if (!type_at)
+			out->unread |= UNREAD(ERROR);
 		if (!type)
 			break;
 		out->role = type->role;
 		if (type->role == GT_TYPE_SQLSTATE || type->role == GT_TYPE_ERROR_STRING ||
 		    type->role == GT_TYPE_REDIS_ERROR) {
-			out->text = read_string(error.data, type->first);
+			out->text = read_text(error.data, type->first);
 			break;
 		}
 		if (type->role == GT_TYPE_SQL_NUMBER) {
-			out->number = read_u64(error.data + type->first);
+			out->number = read_noted(error.data + type->first, UNREAD(STATUS),
+						 &out->unread);
 			if (type->second == 2)
 				out->number &= 0xffff;
 			break;
@@ -43,7 +48,7 @@ static __noinline int find_error(const struct gt_process *proc, const struct go_
 			out->number = read_u64(error.data + type->first);
 		if (type->role != GT_TYPE_ERROR_WRAP)
 			break;
-		error = read_iface(error.data + type->first);
+		error = read_iface_noted(error.data + type->first, UNREAD(ERROR), &out->unread);
 	}
 	return 0;
 }

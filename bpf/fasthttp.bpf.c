@@ -10,19 +10,22 @@ struct fast_response {
 	s64 size;
 	u64 status;
 	struct go_string route;
+	u32 unread; /* bits of enum gt_unread */
+	u32 pad;
 };
 
 /* How long the body of a response is that was not written yet; -1 unknown. */
-static __always_inline s64 body_size(const struct gt_fasthttp *fast, u64 response, s64 declared)
+static __always_inline s64 body_size(const struct gt_fasthttp *fast, u64 response, s64 declared,
+				     u32 *unread)
 {
 	u64 body;
 
-	if (read_field(response, fast->body_stream))
+	if (read_field_noted(response, fast->body_stream, UNREAD(SIZE), unread))
 		return declared;
-	if (read_field(response, fast->body_raw))
-		return read_u64(response + fast->body_raw + 8);
-	body = read_field(response, fast->body);
-	return body ? (s64)read_u64(body + fast->body_bytes + 8) : 0;
+	if (read_field_noted(response, fast->body_raw, UNREAD(SIZE), unread))
+		return read_noted(response + fast->body_raw + 8, UNREAD(SIZE), unread);
+	body = read_field_noted(response, fast->body, UNREAD(SIZE), unread);
+	return body ? (s64)read_noted(body + fast->body_bytes + 8, UNREAD(SIZE), unread) : 0;
 }
 
 /* What the handler answered, or what was answered in its place as it took too long. */
@@ -30,17 +33,19 @@ static __noinline int read_fast_response(const struct gt_process *proc, u64 requ
 					 struct fast_response *out)
 {
 	const struct gt_fasthttp *fast = &proc->fasthttp;
-	u64 response = read_field(request, fast->timeout_response);
+	u32 unread = 0, all = UNREAD(STATUS) | UNREAD(SIZE);
+	u64 response = read_field_noted(request, fast->timeout_response, all, &unread);
 	s64 declared;
 
 	if (!response)
 		response = request + fast->response;
 	/* As fasthttp does it. */
-	out->status = read_field(response, fast->status);
+	out->status = read_field_noted(response, fast->status, UNREAD(STATUS), &unread);
 	if (!out->status)
 		out->status = 200;
-	declared = (s64)read_field(response, fast->response_length);
-	out->size = written ? declared : body_size(fast, response, declared);
+	declared = (s64)read_field_noted(response, fast->response_length, UNREAD(SIZE), &unread);
+	out->size = written ? declared : body_size(fast, response, declared, &unread);
+	out->unread = unread;
 	return 0;
 }
 
@@ -51,6 +56,7 @@ static __always_inline void fill_fast(const struct gt_process *proc,
 				      struct gt_http_head *head)
 {
 	fill_server_span(state, outcome, &head->span);
+	head->span.unread |= response->unread;
 	head->request_size = request->size;
 	head->response_size = response->size;
 	head->subject = 0;
@@ -159,10 +165,15 @@ static __noinline int read_fiber_route(const struct gt_process *proc, u64 fiber,
 				       struct fast_response *out)
 {
 	const struct gt_fasthttp *fast = &proc->fasthttp;
-	u64 route = read_field(fiber, fast->fiber_route);
+	u32 unread = 0;
+	u64 route = read_field_noted(fiber, fast->fiber_route, UNREAD(ROUTE), &unread), use;
 
-	if (route && !(read_field(route, fast->route_use) & 1))
-		out->route = read_string(route, fast->route_path);
+	if (route) {
+		use = read_field_noted(route, fast->route_use, UNREAD(ROUTE), &unread);
+		if (!unread && !(use & 1))
+			out->route = read_text(route, fast->route_path);
+	}
+	out->unread |= unread;
 	return 0;
 }
 

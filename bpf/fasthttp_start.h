@@ -21,7 +21,8 @@ __noinline u32 match_pair(u64 pair)
 	u64 key[2] = {};
 	u32 found;
 
-	bpf_probe_read_user(key, sizeof(key), (void *)pair);
+	if (bpf_probe_read_user(key, sizeof(key), (void *)pair))
+		count_drop(GT_DROP_HEADERS_UNSEEN);
 	found = match_key(key[0], key[1], 0, false);
 	return found >> 8 & 15 ? 2 : found >> 4 & 15;
 }
@@ -33,9 +34,13 @@ __noinline u32 match_pair(u64 pair)
 static __noinline int scan_pairs(const struct gt_process *proc, const struct server_state *state,
 				 struct found_headers *out)
 {
-	struct go_string pairs = read_string(state->headers, 0);
+	struct go_string pairs = read_text(state->headers, 0);
 	u64 at = pairs.ptr, parent = 0, last = 0, parents = 0, states = 0;
 
+	if (!at && pairs.len) {
+		count_drop(GT_DROP_HEADERS_UNSEEN);
+		return 0;
+	}
 	for (u32 i = 0; i < MAX_PAIRS && i < pairs.len; i++) {
 		u64 which = match_pair(at), is_parent = -(which & 1), is_state = -(which >> 1 & 1);
 
@@ -107,6 +112,7 @@ static __noinline int read_fast_request(const struct gt_process *proc, struct se
 {
 	const struct gt_fasthttp *fast = &proc->fasthttp;
 	u64 words[REQUEST_BYTES / 8] = {};
+	u32 unread = 0;
 
 	if (!copy_struct(words, sizeof(words), state->req + fast->header, fast->header_size)) {
 		count_drop(GT_DROP_READ_FAULT);
@@ -117,7 +123,10 @@ static __noinline int read_fast_request(const struct gt_process *proc, struct se
 	out->size = (s64)request_u64(state, fast->content_length);
 	if (out->size == -2)
 		out->size = 0;
-	out->flags = read_field(state->req, fast->tls) & 1 ? GT_HTTP_TLS : 0;
+	out->flags = read_field_noted(state->req, fast->tls, UNREAD(SCHEME), &unread) & 1 ?
+			     GT_HTTP_TLS :
+			     0;
+	state->unread |= unread;
 	FILL_FAST(out, method, request_string(state, fast->method));
 	FILL_FAST(out, target, request_string(state, fast->uri));
 	FILL_FAST(out, host, request_string(state, fast->host));
@@ -160,7 +169,7 @@ static __noinline int accept_fast(const struct gt_process *proc, struct server_s
 
 	if (!request || !read_fast_request(proc, state, request))
 		return 0;
-	if (!state->peer_len)
+	if (!state->peer_len || state->peer_len == GT_ADDRESS_UNREAD)
 		read_fast_peer(proc, state);
 	state->headers = state->req + proc->fasthttp.headers;
 	state->context = state->req;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
  * Reading Go values at a probe: argument registers of ABIInternal, the current g, strings and
- * interfaces. Every read can fail and then gives zero. Maps are in headers.h.
+ * interfaces. Every read can fail and then gives zero: what is told of an operation is read by the
+ * functions that note a failure. Maps are in headers.h.
  */
 #ifndef GOTAP_GO_ABI_H
 #define GOTAP_GO_ABI_H
@@ -52,6 +53,33 @@ static __always_inline u64 read_field(u64 base, u16 offset)
 	return offset == GT_NONE ? 0 : read_u64(base + offset);
 }
 
+/* A bit of gt_span.unread. */
+#define UNREAD(what) (1U << GT_UNREAD_##what)
+
+/* These bits where a read gave an error, which is negative. Without a branch. */
+static __always_inline u32 if_failed(long error, u32 bits)
+{
+	return (u32)(error >> 63) & bits;
+}
+
+/* A word; sets `bits` in `unread` where it could not be read. */
+static __always_inline u64 read_noted(u64 address, u32 bits, u32 *unread)
+{
+	u64 value = 0;
+
+	*unread |= if_failed(bpf_probe_read_user(&value, sizeof(value), (void *)address), bits);
+	return value;
+}
+
+/* The same of a field, which can't be read where it is not known either. */
+static __always_inline u64 read_field_noted(u64 base, u16 offset, u32 bits, u32 *unread)
+{
+	if (offset != GT_NONE)
+		return read_noted(base + offset, bits, unread);
+	*unread |= bits;
+	return 0;
+}
+
 /* The smallest page there is. */
 #define PAGE_BYTES 4096
 
@@ -91,19 +119,47 @@ static __always_inline struct go_string read_string(u64 base, u16 offset)
 	return value;
 }
 
+/* An interface; sets `bits` in `unread` where it could not be read. */
+static __always_inline struct go_iface read_iface_noted(u64 address, u32 bits, u32 *unread)
+{
+	struct go_iface value = {};
+
+	*unread |= if_failed(bpf_probe_read_user(&value, sizeof(value), (void *)address), bits);
+	return value;
+}
+
+/*
+ * A string that is told of an operation: one that can't be read has a length that no text has. A field that
+ * there is not holds none.
+ */
+static __always_inline struct go_string read_text(u64 base, u16 offset)
+{
+	struct go_string value = {};
+
+	long error;
+
+	if (offset == GT_NONE)
+		return value;
+	error = bpf_probe_read_user(&value, sizeof(value), (void *)(base + offset));
+	value.len |= (u64)(error >> 63);
+	return value;
+}
+
 /*
  * Copies a string's bytes to `to`, an array of `size` bytes, at most that many. Gives the length
- * in the target, so that user space sees a cut.
+ * in the target, so that user space sees a cut, or GT_TEXT_UNREAD.
  */
 static __always_inline u16 copy_bytes(char *to, u32 size, struct go_string from)
 {
 	u64 len = from.len < size ? from.len : size;
 
-	if (!from.ptr || !from.len || from.len > (1 << 24))
+	if (!from.len)
 		return 0;
+	if (!from.ptr || from.len > (1 << 24))
+		return GT_TEXT_UNREAD;
 	asm volatile("" : "+r"(len));
 	if (len > size || bpf_probe_read_user(to, len, (void *)from.ptr))
-		return 0;
+		return GT_TEXT_UNREAD;
 	return from.len > 0xfffe ? 0xfffe : from.len;
 }
 
@@ -116,11 +172,13 @@ static __always_inline u16 copy_small(char *to, const u32 size, struct go_string
 	u64 words[11] = {};
 	u64 len = from.len < size ? from.len : size;
 
-	if (!from.ptr || !from.len || from.len > (1 << 24))
+	if (!from.len)
 		return 0;
+	if (!from.ptr || from.len > (1 << 24))
+		return GT_TEXT_UNREAD;
 	asm volatile("" : "+r"(len));
 	if (len > size || bpf_probe_read_user(words, len, (void *)from.ptr))
-		return 0;
+		return GT_TEXT_UNREAD;
 	for (u32 i = 0; i < size / 8; i++)
 		((u64 *)to)[i] = words[i];
 	return from.len > 0xfffe ? 0xfffe : from.len;

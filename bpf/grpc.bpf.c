@@ -27,7 +27,7 @@ static __always_inline struct gt_rpc_event *new_rpc_event(const struct gt_proces
 	event->span.end_ns = end_ns;
 	event->span.outcome = GT_OUTCOME_DONE;
 	event->span.resend = 0;
-	event->span.pad = 0;
+	event->span.unread = 0;
 	event->subject = 0;
 	event->code = 0;
 	event->flags = 0;
@@ -41,12 +41,14 @@ static __always_inline struct gt_rpc_event *new_rpc_event(const struct gt_proces
 }
 
 /*
- * What is behind a status.Status{s *spb.Status}; none says OK. So does, nearly always, the one that gRPC
+ * What is behind a status.Status{s *spb.Status}; none says OK, unless `unread` says that it is unknown. So does, nearly always, the one that gRPC
  * keeps for it.
  */
-static __always_inline u64 message_of(const struct gt_process *proc, u64 status)
+static __always_inline u64 message_of(const struct gt_process *proc, u64 status, u32 *unread)
 {
-	return status && status != proc->learned.status_ok ? read_u64(status) : 0;
+	return status && status != proc->learned.status_ok ?
+		       read_noted(status, UNREAD(STATUS), unread) :
+		       0;
 }
 
 /* Remembers that a status says OK, if it is a variable of a package: others come and go. */
@@ -62,7 +64,8 @@ static __noinline int send_rpc_server(const struct gt_process *proc,
 				      const struct server_state *state, u64 status)
 {
 	bool in_http = state->rpc == RPC_IN_HTTP;
-	u64 message = message_of(proc, status);
+	u32 unread = 0;
+	u64 message = message_of(proc, status, &unread);
 	struct go_string method = { state->method, state->method_len };
 	struct gt_rpc_event *event =
 		new_rpc_event(proc, in_http ? GT_EVENT_RPC_STATUS : GT_EVENT_RPC_SERVER,
@@ -72,12 +75,13 @@ static __noinline int send_rpc_server(const struct gt_process *proc,
 		return 0;
 	fill_server_span(state, GT_OUTCOME_DONE, &event->span);
 	if (message)
-		event->code = read_field(message, proc->grpc.status_code);
-	if (message && !event->code)
+		event->code = read_noted(message + proc->grpc.status_code, UNREAD(STATUS), &unread);
+	if (message && !event->code && !unread)
 		learn_success(proc, status);
 	if (event->code)
 		event->message_len = copy_bytes(event->message, sizeof(event->message),
-						read_string(message, proc->grpc.status_message));
+						read_text(message, proc->grpc.status_message));
+	event->span.unread |= unread;
 	FILL_RPC(event, method, method);
 	if (!in_http)
 		fill_conn(proc, state->req, 0, event);
@@ -169,25 +173,27 @@ static __always_inline bool read_bool(u64 base, u16 offset)
 }
 
 /* The message of the status that gRPC's error holds, behind so many pointers. */
-static __always_inline u64 message_of_error(u64 error, u16 pointers)
+static __always_inline u64 message_of_error(u64 error, u16 pointers, u32 *unread)
 {
 	u64 message = error;
 
 	if (pointers > 0)
-		message = read_u64(message);
+		message = read_noted(message, UNREAD(STATUS), unread);
 	if (pointers > 1)
-		message = read_u64(message);
+		message = read_noted(message, UNREAD(STATUS), unread);
 	return message;
 }
 
 /* Remembers what an attempt, or the call, ended with. What is no status keeps an attempt's. */
 static __noinline int note_rpc_error(const struct gt_process *proc, struct rpc_call *state,
-				     struct go_iface *given, bool finished)
+				     u64 tab, u64 data, bool finished)
 {
-	struct go_iface error = *given;
+	struct go_iface error = { tab, data };
 	bool before = state->flags & GT_RPC_NO_CODE || state->code;
+	u32 unread = 0;
 
 	if (!error.tab) {
+		state->span.unread = 0;
 		state->code = 0;
 		state->flags = 0;
 		state->message_len = 0;
@@ -201,22 +207,27 @@ static __noinline int note_rpc_error(const struct gt_process *proc, struct rpc_c
 
 		if (!i && !before)
 			state->subject = type_at;
+		if (!type_at)
+			unread |= UNREAD(ERROR);
 		if (!type)
 			break;
 		if (type->role == GT_TYPE_GRPC_STATUS) {
-			u64 message = message_of_error(error.data, type->first);
+			u64 message = message_of_error(error.data, type->first, &unread);
 
-			state->code = read_field(message, proc->grpc.status_code);
+			state->code = read_noted(message + proc->grpc.status_code, UNREAD(STATUS),
+						 &unread);
 			state->flags = 0;
 			state->message_len =
 				copy_bytes(state->message, sizeof(state->message),
-					   read_string(message, proc->grpc.status_message));
+					   read_text(message, proc->grpc.status_message));
+			state->span.unread = unread;
 			return 0;
 		}
 		if (type->role == GT_TYPE_ERROR_STRING) {
-			text = read_string(error.data, type->first);
+			text = read_text(error.data, type->first);
 			if (finished && text.len == 3) {
 				/* io.EOF: the stream was read to its end. */
+				state->span.unread = 0;
 				state->code = 0;
 				state->flags = 0;
 				state->message_len = 0;
@@ -229,11 +240,12 @@ static __noinline int note_rpc_error(const struct gt_process *proc, struct rpc_c
 		}
 		if (type->role != GT_TYPE_ERROR_WRAP)
 			break;
-		error = read_iface(error.data + type->first);
+		error = read_iface_noted(error.data + type->first, UNREAD(ERROR), &unread);
 	}
 	if (!before) {
 		state->code = CODE_UNKNOWN;
 		state->flags = GT_RPC_NO_CODE;
+		state->span.unread = unread;
 	}
 	return 0;
 }
@@ -257,7 +269,7 @@ static __noinline int send_rpc_client(const struct gt_process *proc, struct rpc_
 		event->message_len = state->message_len;
 		__builtin_memcpy(event->message, state->message, sizeof(event->message));
 	}
-	method = read_string(read_field(call, proc->grpc.call_hdr), proc->grpc.hdr_method);
+	method = read_text(read_field(call, proc->grpc.call_hdr), proc->grpc.hdr_method);
 	FILL_RPC(event, method, method);
 	fill_conn(proc, read_field(attempt, proc->grpc.attempt_transport + 8), call, event);
 	bpf_ringbuf_submit(event, wakeup_flags());
@@ -277,10 +289,12 @@ static __noinline int grpc_client_end(struct pt_regs *ctx, const struct gt_proce
 	struct rpc_call *state = bpf_map_lookup_elem(&rpc_calls, &key);
 	bool finished;
 
+	if (!call)
+		count_drop(GT_DROP_READ_FAULT);
 	if (!state)
 		return 0;
 	finished = read_bool(call, proc->grpc.call_finished);
-	note_rpc_error(proc, state, &error, finished);
+	note_rpc_error(proc, state, error.tab, error.data, finished);
 	/* Where nothing was sent, nothing else follows unless the server asked to try elsewhere. */
 	if (!finished && (read_field(attempt, proc->grpc.attempt_stream) ||
 			  read_bool(attempt, proc->grpc.attempt_transparent))) {

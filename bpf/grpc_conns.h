@@ -26,8 +26,10 @@ static __always_inline void copy_ends(const struct gt_process *proc, u64 transpo
 {
 	struct go_iface ends[2] = {};
 
-	if (read_object(ends, sizeof(ends), transport + proc->grpc.transport_peer))
+	if (read_object(ends, sizeof(ends), transport + proc->grpc.transport_peer)) {
+		event->peer_len = GT_ADDRESS_UNREAD;
 		return;
+	}
 	event->peer_len = copy_address(proc, ends[0], event->peer, &event->peer_port);
 	if (!event->peer_len || proc->grpc.transport_local == GT_NONE)
 		return;
@@ -42,13 +44,17 @@ static __always_inline void copy_ends(const struct gt_process *proc, u64 transpo
 static __always_inline void copy_target(const struct gt_process *proc, u64 transport, u64 call,
 					struct gt_rpc_event *event)
 {
-	struct go_string target = read_string(read_field(call, proc->grpc.call_cc),
-					      proc->grpc.cc_target);
+	struct go_string target = read_text(read_field(call, proc->grpc.call_cc),
+					    proc->grpc.cc_target);
+	struct go_iface peer;
+	u32 unread = 0;
 
 	FILL_RPC(event, target, target);
-	if (transport && proc->grpc.client_peer != GT_NONE)
-		event->peer_len = copy_address(proc, read_iface(transport + proc->grpc.client_peer),
-					       event->peer, &event->peer_port);
+	if (!transport || proc->grpc.client_peer == GT_NONE)
+		return;
+	peer = read_iface_noted(transport + proc->grpc.client_peer, 1, &unread);
+	event->peer_len = unread ? GT_ADDRESS_UNREAD :
+				   copy_address(proc, peer, event->peer, &event->peer_port);
 }
 
 static __always_inline u64 mix(u64 sum, u64 word)
@@ -108,7 +114,8 @@ static __noinline int remember_conn(const struct gt_process *proc, u64 number, u
 {
 	struct rpc_conn *slot = conn_slot(proc, number, client);
 
-	if (!number || !slot)
+	if (!number || !slot || event->target_len == GT_TEXT_UNREAD ||
+	    event->peer_len == GT_ADDRESS_UNREAD || event->local_len == GT_ADDRESS_UNREAD)
 		return 0;
 	slot->check = 0;
 	slot->number = number;

@@ -62,22 +62,27 @@ static __always_inline bool is_handler(const struct gt_process *proc, u64 tab)
 	struct gt_learned *learned = learned_of(proc);
 	u64 handler = proc->grpc.handler_transport;
 
+	u64 type;
+
 	if (!handler || tab == learned->transport)
 		return false;
-	if (dynamic_type(tab) == handler)
-		return true;
-	learned->transport = tab;
-	return false;
+	type = dynamic_type(tab);
+	if (type && type != handler)
+		learned->transport = tab;
+	return type == handler;
 }
 
 /* Whether each stream of a server has a goroutine of its own, as without a pool of workers. */
 static __always_inline bool has_no_pool(const struct gt_process *proc, u64 server)
 {
 	struct gt_learned *learned = learned_of(proc);
+	u32 workers = 0;
 
 	if (server == learned->server)
 		return true;
-	if ((u32)read_field(server, proc->grpc.server_workers))
+	/* What can't be read may be a pool. */
+	if (proc->grpc.server_workers != GT_NONE &&
+	    ((u32)read_noted(server + proc->grpc.server_workers, 1, &workers) || workers))
 		return false;
 	learned->server = server;
 	return true;
@@ -89,14 +94,17 @@ static __noinline int accept_stream(struct pt_regs *ctx, const struct gt_process
 {
 	u64 tab = GO_ARG1(ctx), stream = GO_ARG3(ctx);
 	u64 common = common_stream(proc, stream), context[4] = {};
+	long failed;
 
 	/* In newer versions they are neighbours. */
 	if (proc->grpc.stream_method == proc->grpc.stream_ctx + 16) {
-		read_object(context, sizeof(context), common + proc->grpc.stream_ctx);
+		failed = read_object(context, sizeof(context), common + proc->grpc.stream_ctx);
 	} else {
 		bpf_probe_read_user(context, 16, (void *)(common + proc->grpc.stream_ctx));
-		bpf_probe_read_user(context + 2, 16, (void *)(common + proc->grpc.stream_method));
+		failed = bpf_probe_read_user(context + 2, 16,
+					     (void *)(common + proc->grpc.stream_method));
 	}
+	state->unread |= if_failed(failed, UNREAD(METHOD));
 	state->method = context[2];
 	state->method_len = context[3];
 	state->req = GO_ARG2(ctx);

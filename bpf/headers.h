@@ -232,18 +232,20 @@ static __always_inline struct go_string first_value(u64 elem)
 {
 	struct go_string values = values_of(elem);
 
-	return values.ptr && values.len ? read_string(values.ptr, 0) : (struct go_string){};
+	return values.ptr && values.len ? read_text(values.ptr, 0) : (struct go_string){};
 }
 
 /* From where headers are to their fields. A function of its own, for the stack's sake. */
 static __noinline int read_found(struct server_state *state, struct found_headers *found)
 {
-	struct go_string values = found->agent_values ? read_string(found->agent_values, 0) :
+	struct go_string values = found->agent_values ? read_text(found->agent_values, 0) :
 							first_value(found->user_agent);
 
 	state->user_agent = values.ptr;
 	state->user_agent_len = values.len;
 	values = values_of(found->traceparent);
+	if (found->traceparent && !values.ptr)
+		count_drop(GT_DROP_HEADERS_UNSEEN);
 	found->traceparent = values.ptr;
 	found->parents = values.len;
 	values = values_of(found->tracestate);
@@ -268,7 +270,13 @@ static __always_inline void scan_headers(const struct gt_process *proc, struct s
 	 */
 	u64 head[4] = {};
 
-	if (!map || read_object(head, sizeof(head), map) || !head[0])
+	if (!map)
+		return;
+	if (read_object(head, sizeof(head), map)) {
+		count_drop(GT_DROP_HEADERS_UNSEEN);
+		return;
+	}
+	if (!head[0])
 		return;
 	if (proc->map_slots == SLOTS_UNKNOWN) {
 		count_drop(GT_DROP_MAP_LAYOUT_UNKNOWN);

@@ -11,7 +11,7 @@ static __always_inline void fill_span(const struct gt_process *proc, u16 kind, u
 	head->header.process = proc->instance;
 	head->span.end_ns = end_ns;
 	head->span.resend = 0;
-	head->span.pad = 0;
+	head->span.unread = 0;
 }
 
 /*
@@ -43,6 +43,7 @@ static __always_inline void fill_span(const struct gt_process *proc, u16 kind, u
 struct request_strings {
 	struct go_string method, target, host, user_agent, route;
 	bool line; /* `target` starts with the method */
+	u32 unread; /* bits of enum gt_unread, of what was looked for meanwhile */
 };
 
 /* Whether all of them fit into the slots of the small event. */
@@ -61,6 +62,8 @@ static __always_inline bool are_short(const struct request_strings *strings)
 static __always_inline void fill_error(const struct gt_process *proc, struct go_iface error,
 				       struct gt_http_event *event)
 {
+	u32 unread = 0;
+
 	for (int i = 0; i < 4 && error.tab; i++) {
 		u64 type_at = dynamic_type(error.tab);
 		struct gt_key key = key_of(proc, type_at);
@@ -68,20 +71,24 @@ static __always_inline void fill_error(const struct gt_process *proc, struct go_
 
 		if (!i)
 			event->head.subject = type_at;
+		if (!type_at)
+			unread |= UNREAD(ERROR);
 		if (!type)
 			break;
 		if (type->role == GT_TYPE_ERROR_STRING) {
-			FILL(event, text, copy_bytes, read_string(error.data, type->first));
+			FILL(event, text, copy_bytes, read_text(error.data, type->first));
 			break;
 		}
 		if (type->role == GT_TYPE_ERRNO || type->role == GT_TYPE_HTTP2_CODE) {
-			event->head.errno_value = read_u64(error.data + type->first);
+			event->head.errno_value =
+				read_noted(error.data + type->first, UNREAD(ERROR), &unread);
 			break;
 		}
 		if (type->role != GT_TYPE_ERROR_WRAP)
 			break;
-		error = read_iface(error.data + type->first);
+		error = read_iface_noted(error.data + type->first, UNREAD(ERROR), &unread);
 	}
+	event->head.span.unread |= unread;
 }
 
 #endif

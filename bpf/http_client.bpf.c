@@ -28,13 +28,16 @@ static __always_inline struct go_string url_string(const struct client_state *st
 static const struct client_state new_client;
 
 /* How many redirects led to this request: each knows the response that caused it. */
-static __always_inline u8 count_redirects(const struct gt_process *proc, u64 response)
+static __always_inline u8 count_redirects(const struct gt_process *proc, u64 response, u32 *unread)
 {
+	u64 request;
 	u8 count = 0;
 
-	for (; count < MAX_REDIRECTS && response; count++)
-		response = read_field(read_field(response, proc->response_request),
-				      proc->requests[0].response);
+	for (; count < MAX_REDIRECTS && response; count++) {
+		request = read_field_noted(response, proc->response_request, UNREAD(RESEND), unread);
+		response = read_field_noted(request, proc->requests[0].response, UNREAD(RESEND),
+					    unread);
+	}
 	return count;
 }
 
@@ -74,14 +77,16 @@ static __noinline int http_call_join(const struct gt_process *proc, u64 goid,
 {
 	struct gt_key key = key_of(proc, goid);
 	struct client_state *state = bpf_map_lookup_elem(&clients, &key);
+	u32 unread = 0;
 
 	if (!state)
 		return 0;
 	begin_span(&state->span, goid, parent);
 	if (!copy_struct(state->url, sizeof(state->url), call_u64(state, proc->requests[0].url),
 			 URL_BYTES))
-		count_drop(GT_DROP_READ_FAULT);
-	state->resend = count_redirects(proc, call_u64(state, proc->requests[0].response));
+		unread = UNREAD(TARGET) | UNREAD(SCHEME) | UNREAD(HOST);
+	state->resend = count_redirects(proc, call_u64(state, proc->requests[0].response), &unread);
+	state->span.unread = unread;
 	state->flags = 0;
 	if (proc->typed)
 		state->flags = content_of(call_u64(state, proc->requests[0].header),
@@ -161,8 +166,11 @@ static __noinline int send_client(const struct gt_process *proc, struct client_s
 	struct request_strings strings = {};
 	bool raw = false;
 
-	if (response)
-		copy_struct(state->response, sizeof(state->response), response, RESPONSE_BYTES);
+	if (outcome == GT_OUTCOME_DONE &&
+	    !copy_struct(state->response, sizeof(state->response), response, RESPONSE_BYTES))
+		strings.unread = UNREAD(STATUS) | UNREAD(SIZE);
+	if (outcome == GT_OUTCOME_ERROR && !error->tab)
+		strings.unread = UNREAD(ERROR);
 	find_call_strings(proc, state, &strings, &raw);
 	if (response && are_short(&strings)) {
 		struct gt_http_small_event *event;
@@ -172,6 +180,7 @@ static __noinline int send_client(const struct gt_process *proc, struct client_s
 			goto full;
 		fill_span(proc, GT_EVENT_HTTP_CLIENT_SMALL, sizeof(*event), end_ns, &event->head);
 		fill_call(proc, state, outcome, raw, &event->head);
+		event->head.span.unread |= strings.unread;
 		fill_answer(proc, state, response, &event->head);
 		FILL_STRINGS(event, &strings, copy_small);
 		bpf_ringbuf_submit(event, wakeup_flags());
@@ -182,6 +191,7 @@ static __noinline int send_client(const struct gt_process *proc, struct client_s
 			goto full;
 		fill_span(proc, GT_EVENT_HTTP_CLIENT, sizeof(*event), end_ns, &event->head);
 		fill_call(proc, state, outcome, raw, &event->head);
+		event->head.span.unread |= strings.unread;
 		if (response)
 			fill_answer(proc, state, response, &event->head);
 		FILL_STRINGS(event, &strings, copy_bytes);
@@ -237,6 +247,7 @@ static __always_inline bool goes_on(const struct gt_process *proc,
 				    u32 probe)
 {
 	struct go_iface declined;
+	u32 unread = 0;
 
 	/* When net/http called golang.org/x/net/http2, net/http ends the call. */
 	if (probe == GT_PROBE_XNET_CLIENT_DONE && state && !state->direct)
@@ -244,7 +255,12 @@ static __always_inline bool goes_on(const struct gt_process *proc,
 	if (!error.tab)
 		return false;
 	if (probe == GT_PROBE_HTTP_CLIENT_ALTERNATE) {
-		declined = read_iface(proc->skip_alternate);
+		declined = read_iface_noted(proc->skip_alternate, 1, &unread);
+		if (unread) {
+			/* If it was declined another end comes; else this one is lost. */
+			count_drop(GT_DROP_READ_FAULT);
+			return true;
+		}
 		if (declined.tab == error.tab && declined.data == error.data)
 			return true;
 	}

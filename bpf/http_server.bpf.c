@@ -105,7 +105,7 @@ static __always_inline void find_request(const struct gt_process *proc, struct s
 	if (!state->context_mark)
 		state->context_mark = mark_of_context(read_u64(state->context + 8));
 	/* The address is that of the connection: it is read for its first request. */
-	if (!state->peer_len)
+	if (!state->peer_len || state->peer_len == GT_TEXT_UNREAD)
 		state->peer_len = copy_bytes(state->peer, sizeof(state->peer),
 					     request_string(state, layout->remote_addr));
 	state->rpc = RPC_NONE;
@@ -201,6 +201,7 @@ static __noinline int server_start(struct pt_regs *ctx, const struct gt_process 
 	if (state->active)
 		count_drop(GT_DROP_SERVER_UNFINISHED);
 	state->active = 0;
+	state->unread = 0;
 	state->resp = stream ? second : third;
 	state->fast = fast;
 	if (fast) {
@@ -228,13 +229,17 @@ static __noinline int server_start(struct pt_regs *ctx, const struct gt_process 
 
 /* The pattern that a ServeMux matched: Request.Pattern, or Request.pat.str in Go 1.22. */
 static __always_inline struct go_string read_pattern(const struct gt_process *proc,
-						     const struct gt_request *layout, u64 req)
+						     const struct gt_request *layout, u64 req,
+						     u32 *unread)
 {
+	u64 pattern;
+
 	if (layout->pattern != GT_NONE)
-		return read_string(req, layout->pattern);
-	if (layout->pat != GT_NONE)
-		return read_string(read_field(req, layout->pat), proc->pattern_str);
-	return (struct go_string){};
+		return read_text(req, layout->pattern);
+	if (layout->pat == GT_NONE)
+		return (struct go_string){};
+	pattern = read_noted(req + layout->pat, UNREAD(ROUTE), unread);
+	return pattern ? read_text(pattern, proc->pattern_str) : (struct go_string){};
 }
 
 /* http.response{…, written, contentLength, status, …}: one read where they are neighbours. */
@@ -242,13 +247,16 @@ static __always_inline void fill_response(const struct gt_process *proc, u64 res
 					  struct gt_http_head *head)
 {
 	u64 fields[3] = {};
+	u32 unread = 0;
 
 	if (proc->resp_status == proc->resp_written + 16) {
-		read_object(fields, sizeof(fields), resp + proc->resp_written);
+		unread = if_failed(read_object(fields, sizeof(fields), resp + proc->resp_written),
+				   UNREAD(SIZE) | UNREAD(STATUS));
 	} else {
-		fields[0] = read_field(resp, proc->resp_written);
-		fields[2] = read_field(resp, proc->resp_status);
+		fields[0] = read_field_noted(resp, proc->resp_written, UNREAD(SIZE), &unread);
+		fields[2] = read_field_noted(resp, proc->resp_status, UNREAD(STATUS), &unread);
 	}
+	head->span.unread |= unread;
 	head->response_size = (s64)fields[0];
 	head->status = fields[2];
 }
@@ -257,8 +265,11 @@ static __always_inline void fill_response(const struct gt_process *proc, u64 res
 static __always_inline void fill_http2_response(const struct gt_http2 *http2, u64 rws,
 						struct gt_http_head *head)
 {
-	head->response_size = (s64)read_field(rws, http2->written);
-	head->status = read_field(rws, http2->status);
+	u32 unread = 0;
+
+	head->response_size = (s64)read_field_noted(rws, http2->written, UNREAD(SIZE), &unread);
+	head->status = read_field_noted(rws, http2->status, UNREAD(STATUS), &unread);
+	head->span.unread |= unread;
 }
 
 static __always_inline void find_strings(const struct gt_process *proc,
@@ -271,7 +282,7 @@ static __always_inline void find_strings(const struct gt_process *proc,
 	out->target = request_string(state, layout->request_uri);
 	out->host = request_string(state, layout->host);
 	out->user_agent = (struct go_string){ state->user_agent, state->user_agent_len };
-	out->route = read_pattern(proc, layout, state->req);
+	out->route = read_pattern(proc, layout, state->req, &out->unread);
 	/* Method and target are parts of HTTP/1's one request line, so that one read gets both. */
 	out->line = !state->http2 && out->method.len < 16 &&
 		    out->target.ptr == out->method.ptr + out->method.len + 1;
@@ -292,6 +303,7 @@ static __always_inline void fill_server_span(const struct server_state *state, u
 	span->trace_flags = state->trace_flags;
 	span->parent = state->parent;
 	span->outcome = outcome;
+	span->unread = state->unread;
 }
 
 /* Everything but the strings. */
@@ -346,13 +358,18 @@ static __noinline int send_server(const struct gt_process *proc, struct server_s
 
 	if (state->http2) {
 		const struct gt_http2 *http2 = http2_of(proc, state);
+		u64 stream;
 
 		state->rws = read_field(state->resp, http2->rws);
-		if (http2->close_err != GT_NONE)
-			closed = read_iface(read_field(state->rws, http2->stream) +
-					    http2->close_err);
+		if (http2->close_err != GT_NONE) {
+			stream = read_field_noted(state->rws, http2->stream, UNREAD(ERROR),
+						  &strings.unread);
+			closed = read_iface_noted(stream + http2->close_err, UNREAD(ERROR),
+						  &strings.unread);
+		}
 	}
 	find_strings(proc, state, &strings);
+	state->unread |= strings.unread;
 	if (!closed.tab && are_short(&strings) && state->peer_len <= PEER_SHORT)
 		return send_short(proc, state, outcome, &strings);
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);

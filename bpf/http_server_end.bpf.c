@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
  * How requests that are served end. In HTTP/1 at (*response).finishRequest; a handler that panics at
- * (*conn).close, and one that takes over the connection at Hijack. In HTTP/2, of net/http or
+ * (*conn).close, where the panic is still on its goroutine, and one that takes over the connection at Hijack. In HTTP/2, of net/http or
  * golang.org/x/net/http2, at (*responseWriter).handlerDone or where a panic is recovered.
  */
 
@@ -34,6 +34,58 @@ static __always_inline bool is_refusal(const struct gt_process *proc, u64 resp, 
 	return status == 400 || status == 431;
 }
 
+/* stateClosed of both copies of HTTP/2: while a handler runs, only the client or the connection closes it. */
+#define STREAM_CLOSED 4
+
+/* Whether the client of the request in `state` has left, as far as Go has noticed. */
+static __always_inline bool has_left(const struct gt_process *proc, struct server_state *state,
+				     u64 conn, u32 *unread)
+{
+	const struct gt_http2 *http2 = http2_of(proc, state);
+	u8 left = 0;
+	u64 at;
+
+	if (state->http2) {
+		at = read_field_noted(state->resp, http2->rws, UNREAD(ERROR), unread);
+		at = read_field_noted(at, http2->stream, UNREAD(ERROR), unread);
+		return (u32)read_field_noted(at, http2->stream_state, UNREAD(ERROR), unread) ==
+		       STREAM_CLOSED;
+	}
+	if (proc->resp_left == GT_NONE)
+		*unread |= UNREAD(ERROR);
+	else
+		*unread |= if_failed(bpf_probe_read_user(&left, sizeof(left),
+							 (void *)(state->resp + proc->resp_left)),
+				     UNREAD(ERROR));
+	/* Nothing is read while there is more to come of a request: then a write tells. */
+	return left ||
+	       read_field_noted(conn, proc->conn_write_error, UNREAD(ERROR), unread);
+}
+
+/*
+ * How a handler ended that did not return: it crashed or its goroutine exited, or it gave its answer up, as
+ * net/http/httputil does where a client has left, by a panic with http.ErrAbortHandler. `conn` is the
+ * connection of HTTP/1.
+ */
+static __noinline int how_aborted(const struct gt_process *proc, struct server_state *state, u64 g,
+				  u64 conn)
+{
+	u64 panic = read_field(g, proc->g_panic), value, wanted;
+	u32 unread = 0;
+	int outcome = GT_OUTCOME_ABORTED;
+
+	if (!panic || proc->panic_arg == GT_NONE || !proc->abort_handler)
+		return outcome;
+	/* Both are errors: the data tells them apart. */
+	value = read_noted(panic + proc->panic_arg + 8, UNREAD(ERROR), &unread);
+	wanted = read_noted(proc->abort_handler + 8, UNREAD(ERROR), &unread);
+	if (!unread && wanted && value == wanted)
+		outcome = has_left(proc, state, conn, &unread) ? GT_OUTCOME_LEFT :
+								 GT_OUTCOME_GIVEN_UP;
+	state->unread |= unread;
+	return outcome;
+}
+
 /* The handler of the current goroutine's request returned, panicked or took over the connection. */
 static __noinline int server_end(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
 {
@@ -59,6 +111,9 @@ static __noinline int server_end(struct pt_regs *ctx, const struct gt_process *p
 		outcome = GT_OUTCOME_DONE;
 	else if (probe == GT_PROBE_HTTP_SERVER_HIJACK)
 		outcome = GT_OUTCOME_HIJACKED;
+	else if (state->active)
+		outcome = how_aborted(proc, state, g, GO_ARG0(ctx));
+	outcome = unrelated(outcome);
 	state->ended_ns = bpf_ktime_get_ns();
 	if (state->active)
 		send_server(proc, state, outcome);

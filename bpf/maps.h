@@ -26,6 +26,8 @@ struct server_state {
 	u16 flags; /* GT_HTTP_* */
 	u8 parent; /* enum gt_parent */
 	u8 trace_flags;
+	u32 unread; /* bits of enum gt_unread, of what the start reads */
+	u32 pad;
 	u8 trace_id[16] GT_WORDS;
 	u64 span_id;
 	u64 parent_span_id;

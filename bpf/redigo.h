@@ -29,6 +29,8 @@ static __noinline int fill_redis_error(const struct gt_process *proc, struct gt_
 	event->subject = error.subject;
 	event->number = error.number;
 	event->error = error.role;
+	event->span.unread |= error.unread;
+	event->span.outcome = given->tab ? GT_OUTCOME_ERROR : GT_OUTCOME_DONE;
 	event->message_len = copy_bytes(event->message, sizeof(event->message), error.text);
 	return 0;
 }
@@ -41,7 +43,6 @@ static __noinline int send_redis(const struct gt_process *proc, struct redis_cal
 	event->header.size = sizeof(*event);
 	event->header.process = proc->instance;
 	event->span.end_ns = end_ns;
-	event->span.outcome = event->subject ? GT_OUTCOME_ERROR : GT_OUTCOME_DONE;
 	if (event->operation == GT_REDIS_BATCH && state->multi) {
 		event->operation = GT_REDIS_TRANSACTION;
 		event->batch -= 1 + state->exec;
@@ -62,6 +63,8 @@ static __always_inline void clear_call(struct redis_call *state, u8 operation)
 	state->nested = 0;
 	state->arg = 0;
 	state->event.operation = operation;
+	state->event.span.outcome = GT_OUTCOME_DONE;
+	state->event.span.unread = 0;
 	state->event.subject = 0;
 	state->event.number = 0;
 	state->event.error = 0;
@@ -163,8 +166,12 @@ static __noinline int read_written(const struct gt_process *proc, u64 conn,
 			     WORD('*', '1', '\r', '\n', '$', '4', '\r', '\n') &&
 		     (read_u64(written.ptr + written.len - 8) | SMALL) ==
 			     (WORD('\r', '\n', 'e', 'x', 'e', 'c', '\r', '\n') | SMALL);
-	if (call->event.name_len || bpf_probe_read_user(head, sizeof(head), (void *)written.ptr))
+	if (call->event.name_len)
 		return 0;
+	if (bpf_probe_read_user(head, sizeof(head), (void *)written.ptr)) {
+		call->event.span.unread |= UNREAD(COMMAND);
+		return 0;
+	}
 	args = take_number(head, '*', &at);
 	name.len = take_number(head, '$', &at);
 	if (args == GT_NONE || name.len > sizeof(call->event.name) || at + name.len > written.len)
@@ -221,11 +228,14 @@ static __always_inline void add_to_pipeline(struct redis_call *call, u64 replies
  */
 static __noinline int start_pipeline(struct pt_regs *ctx, const struct gt_process *proc)
 {
-	u64 conn = GO_ARG0(ctx), pending = read_u64(conn + proc->redigo.pending);
+	u32 unread = 0;
+	u64 conn = GO_ARG0(ctx), pending = read_noted(conn + proc->redigo.pending, 1, &unread);
 	struct gt_key key = conn_key(proc, conn);
 	struct redis_call *call;
 	bool rest;
 
+	if (unread)
+		count_drop(GT_DROP_READ_FAULT);
 	if (!pending)
 		return 0;
 	call = state_of(&redis_calls, &key, &new_redis_call, GT_DROP_CLIENT_MAP_FULL);
@@ -285,9 +295,11 @@ static __noinline int start_redigo(struct pt_regs *ctx, const struct gt_process 
 {
 	struct go_string name = { GO_ARG2(ctx), GO_ARG3(ctx) };
 	u64 conn = GO_ARG0(ctx);
+	u32 unread = 0;
 
 	state->client = conn;
-	state->event.batch = read_u64(conn + proc->redigo.pending);
+	state->event.batch = read_noted(conn + proc->redigo.pending, UNREAD(BATCH), &unread);
+	state->event.span.unread = unread;
 	state->replies = state->event.batch + (name.len != 0);
 	state->event.name_len = copy_bytes(state->event.name, sizeof(state->event.name), name);
 	if (proc->redigo.bw != GT_NONE && joins_pipeline(proc, state))
@@ -317,9 +329,10 @@ static __noinline int redigo_reply(struct pt_regs *ctx, const struct gt_process 
 	if (type && type->role == GT_TYPE_REDIS_ERROR && !state->event.subject) {
 		state->event.subject = type_at;
 		state->event.error = type->role;
+		state->event.span.outcome = GT_OUTCOME_ERROR;
 		state->event.message_len = copy_bytes(state->event.message,
 						      sizeof(state->event.message),
-						      read_string(GO_ARG1(ctx), type->first));
+						      read_text(GO_ARG1(ctx), type->first));
 	}
 	state->replies--;
 	state->event.span.end_ns = bpf_ktime_get_ns();

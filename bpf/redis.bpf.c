@@ -17,11 +17,14 @@ static __always_inline const struct gt_redis *redis_of(const struct gt_process *
 /* Reads a command's name: its first argument, where that is a string. */
 static __always_inline void fill_name(const struct gt_redis *redis, struct redis_call *state)
 {
-	struct go_iface arg = read_iface(state->arg);
+	u32 unread = 0;
+	struct go_iface arg = read_iface_noted(state->arg, UNREAD(COMMAND), &unread);
 
+	state->event.span.unread &= ~UNREAD(COMMAND);
+	state->event.span.unread |= unread;
 	if (arg.tab == redis->string)
 		state->event.name_len = copy_bytes(state->event.name, sizeof(state->event.name),
-						   read_string(arg.data, 0));
+						   read_text(arg.data, 0));
 }
 
 /* Whether an operation is what a node of a cluster gets. */
@@ -48,7 +51,9 @@ static __noinline int start_go_redis(struct pt_regs *ctx, const struct gt_proces
 				     const struct gt_site *site, struct redis_call *state)
 {
 	const struct gt_redis *redis = redis_of(proc, site);
-	u64 options = read_u64(client_at(ctx, redis, site) + redis->client_opt);
+	u32 unread = 0;
+	u64 options = read_noted(client_at(ctx, redis, site) + redis->client_opt,
+				 UNREAD(DATABASE) | UNREAD(ADDRESS), &unread);
 	u64 command = x86_register(ctx, 6);
 	struct go_string args;
 
@@ -58,13 +63,17 @@ static __noinline int start_go_redis(struct pt_regs *ctx, const struct gt_proces
 		state->event.batch = x86_register(ctx, site->text[1]);
 		command = read_u64(state->commands + 8);
 	}
-	args = read_string(command, redis->cmd_args);
+	args = read_text(command, redis->cmd_args);
 	state->arg = args.ptr;
 	state->event.args = args.len;
-	fill_name(redis, state);
-	state->event.db = read_u64(options + redis->opt_db);
+	if (args.ptr)
+		fill_name(redis, state);
+	else if (args.len)
+		unread |= UNREAD(COMMAND);
+	state->event.db = read_noted(options + redis->opt_db, UNREAD(DATABASE), &unread);
 	state->event.address_len = copy_bytes(state->event.address, sizeof(state->event.address),
-					      read_string(options, redis->opt_addr));
+					      read_text(options, redis->opt_addr));
+	state->event.span.unread |= unread;
 	return 1;
 }
 
@@ -91,11 +100,13 @@ static __noinline int redis_call_start(struct pt_regs *ctx, const struct gt_proc
 		return 0;
 	if (!redigo) {
 		const struct gt_redis *redis = redis_of(proc, site);
-		u64 pool = read_u64(client_at(ctx, redis, site) + redis->client_pool);
+		u64 pool = dynamic_type(read_u64(client_at(ctx, redis, site) + redis->client_pool));
 
-		/* A connection is set up, or a sentinel asked for the address. */
-		if ((state->active && depth > state->depth) ||
-		    dynamic_type(pool) == redis->set_up_pool) {
+		if (!pool)
+			count_drop(GT_DROP_READ_FAULT);
+		/* A connection is set up, or may be, or a sentinel asked for the address. */
+		if ((state->active && depth > state->depth) || !pool ||
+		    pool == redis->set_up_pool) {
 			state->nested++;
 			return 0;
 		}
@@ -125,16 +136,21 @@ static __noinline int redis_call_join(struct pt_regs *ctx, const struct gt_proce
 }
 
 /* The first error among a pipeline's commands. */
-static __noinline int find_pipeline_error(const struct gt_redis *redis,
-					  const struct redis_call *state, struct go_iface *out)
+static __noinline int find_pipeline_error(const struct gt_redis *redis, struct redis_call *state,
+					  struct go_iface *out)
 {
-	for (u32 i = 0; i < MAX_PIPELINE && i < state->event.batch; i++) {
-		u64 command = read_u64(state->commands + 16 * (u64)i + 8);
+	u32 unread = 0;
 
-		*out = read_iface(command + redis->cmd_err);
+	for (u32 i = 0; i < MAX_PIPELINE && i < state->event.batch; i++) {
+		u64 command = read_noted(state->commands + 16 * (u64)i + 8, UNREAD(ERROR), &unread);
+
+		*out = read_iface_noted(command + redis->cmd_err, UNREAD(ERROR), &unread);
 		if (out->tab)
 			break;
 	}
+	/* One that was found says enough. */
+	if (!out->tab)
+		state->event.span.unread |= unread;
 	return 0;
 }
 
@@ -169,7 +185,7 @@ static __noinline int redis_end(struct pt_regs *ctx, const struct gt_process *pr
 	struct redis_call *state = bpf_map_lookup_elem(&redis_calls, &key);
 	const struct gt_site *site = site_of(ctx, proc);
 	struct go_iface error;
-	u32 operation;
+	u32 operation, unread = 0;
 
 	if (!site)
 		return 0;
@@ -181,8 +197,10 @@ static __noinline int redis_end(struct pt_regs *ctx, const struct gt_process *pr
 	}
 	if (operation == GT_REDIS_CLOSE)
 		return forget_pipeline(proc, GO_ARG0(ctx));
-	error = site->error_field == GT_NONE ? site_error(ctx, site) :
-					       read_iface(site_base(ctx, site) + site->error_field);
+	error = site->error_field == GT_NONE ?
+			site_error(ctx, site, &unread) :
+			read_iface_noted(site_base(ctx, site) + site->error_field, UNREAD(ERROR),
+					 &unread);
 	if (state && ends_nested(state, operation, error.tab != 0))
 		return 0;
 	if (operation == GT_REDIS_FATAL && !(state && is_under_way(ctx, state, operation)))
@@ -205,8 +223,9 @@ static __noinline int redis_end(struct pt_regs *ctx, const struct gt_process *pr
 	if ((operation == GT_REDIS_PIPELINE || is_for_node(operation)) && !error.tab)
 		find_pipeline_error(redis_of(proc, site), state, &error);
 	/* A constant may lie in a page that nobody had touched yet. */
-	if (!state->event.name_len && state->arg)
+	if ((!state->event.name_len || state->event.name_len == GT_TEXT_UNREAD) && state->arg)
 		fill_name(redis_of(proc, site), state);
+	state->event.span.unread |= unread;
 	state->failed = operation == GT_REDIS_FATAL;
 	fill_redis_error(proc, &state->event, &error);
 	return send_redis(proc, state, bpf_ktime_get_ns());

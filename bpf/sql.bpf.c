@@ -22,7 +22,7 @@ static __always_inline struct go_string text_of(struct pt_regs *ctx, const struc
 						u64 base)
 {
 	if (site->text[0] == GT_NO_REGISTER)
-		return read_string(base, site->text_field);
+		return read_text(base, site->text_field);
 	return (struct go_string){ x86_register(ctx, site->text[0]),
 				   x86_register(ctx, site->text[1]) };
 }
@@ -77,11 +77,17 @@ static __noinline int is_beneath(const struct gt_process *proc, const struct gt_
 static __noinline int read_batch(struct pt_regs *ctx, const struct gt_site *site,
 				 struct sql_call *state, struct go_string *text)
 {
-	struct go_string statements = read_string(GO_ARG3(ctx), site->batch_field);
+	struct go_string statements = read_text(GO_ARG3(ctx), site->batch_field);
 
+	if (!statements.ptr && statements.len) {
+		/* Whether there is anything to ask for is unknown. */
+		state->event.span.unread |= UNREAD(BATCH) | UNREAD(STATEMENT);
+		state->event.batch = 0;
+		return 1;
+	}
 	state->event.batch = statements.len;
 	if (statements.len == 1)
-		*text = read_string(read_u64(statements.ptr), 0);
+		*text = read_text(read_u64(statements.ptr), 0);
 	return statements.len != 0;
 }
 
@@ -94,6 +100,7 @@ static __noinline int sql_call_start(struct pt_regs *ctx, const struct gt_proces
 	struct go_string text = {};
 	struct sql_call *state;
 	struct gt_key key;
+	u32 unread = 0;
 
 	if (!site)
 		return 0;
@@ -117,7 +124,10 @@ static __noinline int sql_call_start(struct pt_regs *ctx, const struct gt_proces
 	/* The field is the connection's, which may be behind the receiver. */
 	if (site->key != GT_KEY_GOROUTINE)
 		base = key.id;
-	state->event.db = site->db_field == GT_NONE ? base : read_u64(base + site->db_field);
+	state->event.db = base;
+	if (site->db_field != GT_NONE)
+		state->event.db = read_noted(base + site->db_field, UNREAD(DATABASE), &unread);
+	state->event.span.unread = unread;
 	if (site->batch_field == GT_NONE)
 		text = text_of(ctx, site, base);
 	else if (!read_batch(ctx, site, state, &text))
@@ -154,12 +164,16 @@ static __noinline int sql_call_join(struct pt_regs *ctx, const struct gt_process
 	return 0;
 }
 
-static __always_inline struct go_iface site_error(struct pt_regs *ctx, const struct gt_site *site)
+/* The error at a site; sets a bit of `unread` where it is not known whether there is one. */
+static __always_inline struct go_iface site_error(struct pt_regs *ctx, const struct gt_site *site,
+						  u32 *unread)
 {
-	if (site->error_slot != GT_NONE)
-		return read_iface(ctx->sp + site->error_slot);
-	if (site->error_closure != GT_NONE)
-		return read_iface(read_u64(GO_CLOSURE(ctx) + site->error_closure));
+	u64 at = ctx->sp + site->error_slot;
+
+	if (site->error_slot == GT_NONE && site->error_closure != GT_NONE)
+		at = read_u64(GO_CLOSURE(ctx) + site->error_closure);
+	if (site->error_slot != GT_NONE || site->error_closure != GT_NONE)
+		return read_iface_noted(at, UNREAD(ERROR), unread);
 	return (struct go_iface){ x86_register(ctx, site->error[0]),
 				  x86_register(ctx, site->error[1]) };
 }
@@ -176,6 +190,8 @@ static __noinline int fill_sql_error(const struct gt_process *proc, struct gt_sq
 	event->error = error.role;
 	event->message_len = 0;
 	event->state_len = 0;
+	event->span.unread |= error.unread;
+	event->span.outcome = given->tab ? GT_OUTCOME_ERROR : GT_OUTCOME_DONE;
 	if (error.role == GT_TYPE_SQLSTATE)
 		event->state_len = copy_bytes(event->state, sizeof(event->state), error.text);
 	else
@@ -198,12 +214,11 @@ static __always_inline bool is_tried_again(const struct gt_process *proc,
 
 static __noinline int send_sql(const struct gt_process *proc, struct gt_sql_event *event)
 {
-	u64 len = event->text_len;
+	u64 len = event->text_len == GT_TEXT_UNREAD ? 0 : event->text_len;
 
 	event->header.kind = GT_EVENT_SQL;
 	event->header.process = proc->instance;
 	event->span.end_ns = bpf_ktime_get_ns();
-	event->span.outcome = event->subject ? GT_OUTCOME_ERROR : GT_OUTCOME_DONE;
 	if (len > sizeof(event->text))
 		len = sizeof(event->text);
 	len += sizeof(*event) - sizeof(event->text);
@@ -222,10 +237,11 @@ static __always_inline void complete_text(const struct gt_site *site, struct sql
 					  u64 base)
 {
 	struct go_string text = { state->text, state->text_len };
+	u16 known = state->event.text_len;
 
 	if (site->text_field != GT_NONE && state->event.operation == GT_SQL_QUERY)
-		text = read_string(base, site->text_field);
-	if (text.len && (!state->event.text_len || text.ptr != state->text))
+		text = read_text(base, site->text_field);
+	if (text.len && (!known || known == GT_TEXT_UNREAD || text.ptr != state->text))
 		state->event.text_len =
 			copy_bytes(state->event.text, sizeof(state->event.text), text);
 }
@@ -237,6 +253,7 @@ static __noinline int sql_end(struct pt_regs *ctx, const struct gt_process *proc
 	struct sql_call *state;
 	struct go_iface error;
 	struct gt_key key;
+	u32 unread = 0;
 
 	if (!site)
 		return 0;
@@ -251,11 +268,15 @@ static __noinline int sql_end(struct pt_regs *ctx, const struct gt_process *proc
 			count_drop(GT_DROP_START_UNSEEN);
 		return 0;
 	}
-	error = site->error_field == GT_NONE ? site_error(ctx, site) :
-					       read_iface(base + site->error_field);
-	if ((site->flags & GT_SITE_ERRORS) && !error.tab)
+	error = site->error_field == GT_NONE ?
+			site_error(ctx, site, &unread) :
+			read_iface_noted(base + site->error_field, UNREAD(ERROR), &unread);
+	if ((site->flags & GT_SITE_ERRORS) && !error.tab && !unread)
 		return 0;
 	complete_text(site, state, base);
+	/* What an attempt before could not read of its error is not this one's. */
+	state->event.span.unread &= ~(UNREAD(ERROR) | UNREAD(STATUS));
+	state->event.span.unread |= unread;
 	fill_sql_error(proc, &state->event, &error);
 	send_sql(proc, &state->event);
 	state->active = 0;

@@ -83,6 +83,8 @@ __noinline int send_tracestate(u64 span_id, u64 at, u32 field, u32 fields)
 	event->field = field;
 	event->fields = fields > MAX_STATE_FIELDS ? MAX_STATE_FIELDS + 1 : fields;
 	event->len = copy_bytes(event->text, sizeof(event->text), text);
+	if (event->len == GT_TEXT_UNREAD)
+		count_drop(GT_DROP_READ_FAULT);
 	bpf_ringbuf_submit(event, wakeup_flags());
 	return 1;
 }

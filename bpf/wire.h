@@ -13,7 +13,7 @@
 #define GT_NONE 0xffff
 /* Processors whose goroutine-id caches are remembered when a request starts. */
 #define GT_MAX_P 64
-
+#include "outcome.h"
 /* What a uprobe stands for; also the cookie of uprobe_multi and the index of the hit counters. */
 enum gt_probe {
 	GT_PROBE_HTTP_SERVER_START = 0,
@@ -98,15 +98,6 @@ enum gt_parent {
 	GT_PARENT_ANCESTOR = 4,
 };
 
-/* How an operation ended. */
-enum gt_outcome {
-	GT_OUTCOME_DONE = 0,
-	GT_OUTCOME_ABORTED = 1, /* the handler panicked or called runtime.Goexit */
-	GT_OUTCOME_HIJACKED = 2,
-	GT_OUTCOME_ERROR = 3, /* the round trip returned an error */
-	GT_OUTCOME_CTX_DONE = 4, /* the context was done before anything was sent */
-};
-
 /* Bits of gt_http_event.flags. */
 #define GT_HTTP_TLS 1
 #define GT_HTTP_RAW_PATH 2 /* the path is as sent; otherwise it is decoded */
@@ -149,7 +140,7 @@ struct gt_span {
 	__u8 parent; /* enum gt_parent */
 	__u8 outcome; /* enum gt_outcome */
 	__u8 resend; /* attempts before this one */
-	__u32 pad;
+	__u32 unread; /* bits of enum gt_unread */
 };
 _Static_assert(sizeof(struct gt_span) == 64, "wire");
 
@@ -248,9 +239,10 @@ struct gt_call_end_event {
 	__u32 code;
 	__u16 site; /* enum gt_call_site */
 	__u16 message_len;
+	__u32 unread, pad; /* bits of enum gt_unread */
 	char message[128] GT_WORDS;
 };
-_Static_assert(sizeof(struct gt_call_end_event) == 168, "wire");
+_Static_assert(sizeof(struct gt_call_end_event) == 176, "wire");
 
 /* What a site of a client of connect stands for. */
 enum gt_call_site {
@@ -413,8 +405,8 @@ enum gt_http2_kind {
 
 /* Offsets in one of them: responseWriter.rws, then in responseWriterState and stream. */
 struct gt_http2 {
-	__u16 rws, status, written, stream, close_err;
-	__u16 pad[3];
+	__u16 rws, status, written, stream, close_err, stream_state;
+	__u16 pad[2];
 };
 _Static_assert(sizeof(struct gt_http2) == 16, "wire");
 
@@ -451,6 +443,7 @@ struct gt_process {
 	__u64 value_ctx; /* of *context.valueCtx */
 	__u64 skip_alternate; /* address of net/http.ErrSkipAltProtocol */
 	__u64 bad_conn; /* address of database/sql/driver.ErrBadConn, 0 unknown */
+	__u64 abort_handler; /* address of net/http.ErrAbortHandler, 0 unknown */
 	__u64 dial_conn; /* code that starts the goroutines of a client's connection, 0 unknown */
 	__u16 g_goid, g_parent_goid, g_gopc, g_m, m_curg;
 	__u16 p_goidcache;
@@ -459,7 +452,6 @@ struct gt_process {
 	__u16 no_conn_error_data; /* the same for the error's data word */
 	__u16 map_slots; /* how eight entries of a header map lie together: headers.h */
 	__u16 map_group_size; /* bytes of a group of a Swiss table */
-	__u16 pad;
 	__u16 pattern_str;
 	__u16 resp_written, resp_status;
 	__u16 url_scheme, url_host, url_path, url_raw_path;
@@ -470,6 +462,10 @@ struct gt_process {
 	__u16 g_panic;
 	__u16 typed; /* whether content types are told */
 	__u16 response_header;
+	__u16 panic_arg; /* runtime._panic */
+	__u16 resp_left; /* whether a response's client has left */
+	__u16 conn_write_error;
+	__u16 pad[2];
 	struct gt_request requests[GT_REQUEST_KINDS];
 	struct gt_http2 http2[GT_HTTP2_KINDS];
 	struct gt_grpc grpc;
@@ -479,6 +475,6 @@ struct gt_process {
 	struct gt_connect connect;
 	struct gt_learned learned;
 };
-_Static_assert(sizeof(struct gt_process) == 592, "wire");
+_Static_assert(sizeof(struct gt_process) == 608, "wire");
 
 #endif

@@ -83,6 +83,7 @@ func serve(o options) {
 	registerUsers(mux)
 	registerHard(mux)
 	registerStreams(mux)
+	registerLeft(mux)
 	registerExec(mux)
 	caller := newCaller(o.backend)
 	caller.register(mux)

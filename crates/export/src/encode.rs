@@ -165,6 +165,7 @@ mod tests {
                 ("url.scheme", Value::Static("http")),
             ],
             parent: Parent::Context,
+            unread: wire::UnreadSet::default(),
             resource: Arc::new(Resource {
                 attributes: vec![("service.name".into(), Value::Text("shop".into()))],
             }),

@@ -33,6 +33,7 @@ fn span(path: &str) -> Span {
         status: Status::Unset,
         attributes: vec![("url.path", Value::Text(path.into()))],
         parent: wire::Parent::None,
+        unread: wire::UnreadSet::default(),
         resource: Arc::new(Resource::default()),
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use probes::EventSource;
 use rustix::time::{ClockId, clock_gettime};
 use trace::{Assembler, ProcessInfo, Span};
-use wire::Event;
+use wire::{Event, Unread};
 
 /// How long events may wait in the ring buffer. Many of them wake the reader earlier.
 const POLL: Duration = Duration::from_millis(100);
@@ -56,6 +56,8 @@ pub(crate) struct ReaderCounts {
     pub(crate) tracestate_invalid: u64,
     /// Of traces that their callers decided against: such spans go nowhere.
     pub(crate) unsampled: u64,
+    /// Spans of which something could not be read, by what that is.
+    pub(crate) unread: [u64; Unread::ALL.len()],
 }
 
 /// A running reader.
@@ -134,6 +136,9 @@ impl State<'_> {
                 self.counts.unsampled += 1;
             } else if self.failed.is_none() {
                 self.counts.spans += 1;
+                for (count, what) in self.counts.unread.iter_mut().zip(Unread::ALL) {
+                    *count += u64::from(span.unread.has(*what));
+                }
                 self.failed = self.sink.span(&span).err();
             }
         }

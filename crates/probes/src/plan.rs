@@ -218,6 +218,7 @@ impl Plan {
             &mut out.redigo.tls_conn,
             &mut out.skip_alternate,
             &mut out.bad_conn,
+            &mut out.abort_handler,
             &mut out.dial_conn,
             &mut out.fasthttp.workers,
             &mut out.fasthttp.counted,

@@ -232,7 +232,7 @@ impl Assembler {
     fn on_call_end(&mut self, event: &CallEndEvent) -> Option<Span> {
         let key = (event.instance, event.response);
         let process = self.processes.get(&event.instance)?;
-        let call = self.held.end(key, event.code.is_some())?;
+        let call = self.held.end(key, !event.closed)?;
         Some(connect::end(call, event, process))
     }
 

@@ -67,6 +67,7 @@ pub(crate) fn goes_on(event: &HttpEvent, span: &Span) -> Option<GoesOn> {
 pub(crate) fn end(call: Call, event: &CallEndEvent, process: &ProcessInfo) -> Span {
     let Call { mut span, answered_ns } = call;
     span.end_unix_nano += event.end_ns.saturating_sub(answered_ns);
+    span.add_unread(event.unread);
     let Some(code) = event.code else { return span };
     let name = process.type_names.get(&event.error_type);
     let message = error_message(None, name, &event.message);

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use wire::{Outcome, Parent, Role, Text};
+use wire::{Outcome, Parent, Role, Text, Unread};
 
 use super::*;
-use crate::test_support::core;
+use crate::test_support::{core, get, unread};
 
 fn event(method: &str, content: Content, status: u16) -> HttpEvent {
     let text = |value: &str| Text { value: value.into(), truncated: false };
@@ -128,6 +128,8 @@ fn an_end_tells_code_message_and_time() {
         end_ns: 9_000,
         response: 0x7000,
         code: Some(5),
+        unread: wire::UnreadSet::default(),
+        closed: false,
         error_type: 0,
         message: Text { value: "no such thing".into(), truncated: false },
     };
@@ -158,8 +160,15 @@ fn an_end_tells_code_message_and_time() {
     end_event.code = Some(0);
     assert_eq!(ended(&end_event), (None, Status::Unset, 4_000));
     // Who closes a stream tells when.
-    end_event.code = None;
+    (end_event.code, end_event.closed) = (None, true);
     assert_eq!(ended(&end_event), (None, Status::Unset, 4_000));
+    // What could not be read is no success.
+    end_event.closed = false;
+    end_event.unread = unread(&[Unread::Status]);
+    let span = made(&event("POST", Content::Grpc, 200), true);
+    let span = end(Call { span, answered_ns: 8_500 }, &end_event, &process);
+    assert_eq!(get(&span, "gotap.unread"), "status");
+    assert_eq!(get(&span, "rpc.response.status_code"), "-");
 }
 
 #[test]

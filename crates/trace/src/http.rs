@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use compact_str::{CompactString, ToCompactString, format_compact};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
-use wire::{HttpEvent, Outcome, Role, Text};
+use wire::{HttpEvent, Outcome, Role, Text, Unread};
 
 use crate::assemble::{ProcessInfo, Routed};
 use crate::connect;
@@ -74,6 +74,9 @@ fn call(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> Optio
 
 /// Adds the method; gives it as it stands in the span's name.
 fn method(event: &HttpEvent, out: &mut Attributes) -> &'static str {
+    if event.span.unread.has(Unread::Method) {
+        return "HTTP";
+    }
     // The client's empty method means GET.
     let given = if event.method.value.is_empty() { "GET" } else { &event.method.value };
     if let Some(known) = METHODS.iter().find(|m| **m == given) {
@@ -87,8 +90,10 @@ fn method(event: &HttpEvent, out: &mut Attributes) -> &'static str {
 
 /// Adds what a server knows; gives the route.
 fn server(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> Option<CompactString> {
-    let scheme = if event.tls { "https" } else { "http" };
-    out.push(("url.scheme", Value::Static(scheme)));
+    let scheme = scheme(event);
+    if !scheme.is_empty() {
+        out.push(("url.scheme", Value::Static(scheme)));
+    }
     if let Some(path) = path_of(&event.target.value) {
         // The query goes first, so a cut in it does not cut the path.
         let cut = event.target.truncated && !event.target.value.contains('?');
@@ -119,20 +124,33 @@ fn server(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> Opt
 
 /// Adds what a client knows. A client has no route.
 fn client(event: &HttpEvent, out: &mut Attributes) -> Option<CompactString> {
-    let scheme = if event.tls { "https" } else { "http" };
+    let scheme = scheme(event);
     let path: Cow<'_, str> = if event.raw_path {
         event.target.value.as_str().into()
     } else {
         utf8_percent_encode(&event.target.value, PATH).into()
     };
     let path = marked(&path, event.target.truncated);
-    out.push(("url.full", Value::Text(format_compact!("{scheme}://{}{path}", event.host.value))));
+    let unread = event.span.unread;
+    if ![Unread::Scheme, Unread::Host, Unread::Target].iter().any(|what| unread.has(*what)) {
+        let url = format_compact!("{scheme}://{}{path}", event.host.value);
+        out.push(("url.full", Value::Text(url)));
+    }
     address(&event.host.value, scheme, "server.address", "server.port", out);
-    if event.span.resend > 0 {
+    if event.span.resend > 0 && !unread.has(Unread::Resend) {
         out.push(("http.request.resend_count", Value::Int(event.span.resend.into())));
     }
     version(event, out);
     None
+}
+
+/// Empty where it is not known.
+fn scheme(event: &HttpEvent) -> &'static str {
+    match event.tls {
+        _ if event.span.unread.has(Unread::Scheme) => "",
+        true => "https",
+        false => "http",
+    }
 }
 
 fn version(event: &HttpEvent, out: &mut Attributes) {
@@ -161,16 +179,17 @@ fn sizes(event: &HttpEvent, out: &mut Attributes) {
 fn outcome(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> Status {
     let code = match (event.role, event.span.outcome, event.status) {
         // A handler that writes nothing answers 200.
-        (Role::Server, Outcome::Done, None) => Some(200),
+        (Role::Server, Outcome::Done, None) if !event.span.unread.has(Unread::Status) => Some(200),
         (_, _, status) => status,
     };
     if let Some(code) = code {
         out.push(("http.response.status_code", Value::Int(code.into())));
     }
     match event.span.outcome {
-        Outcome::Aborted => {
-            out.push(("error.type", Value::Static("panic")));
-            return Status::Error("the handler panicked".into());
+        Outcome::Aborted | Outcome::GivenUp | Outcome::Left => {
+            let (kind, message) = aborted(event);
+            out.push(("error.type", Value::Static(kind)));
+            return Status::Error(message.into());
         }
         Outcome::Error | Outcome::CtxDone => {
             let (kind, message) = error(event, process);
@@ -190,6 +209,21 @@ fn outcome(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> St
             Status::Error(String::new())
         }
         _ => Status::Unset,
+    }
+}
+
+/// Type and message of a request whose handler did not return. One that gives its answer up, as a proxy
+/// does whose client has left, did not crash.
+fn aborted(event: &HttpEvent) -> (&'static str, &'static str) {
+    let unknown = event.span.unread.has(Unread::Error);
+    match event.span.outcome {
+        Outcome::Left => http2::closed_early(event).unwrap_or(match event.version.0 {
+            2 => ("stream closed", "the client closed the stream or its connection"),
+            _ => ("client disconnected", "the client disconnected"),
+        }),
+        Outcome::GivenUp => ("http.ErrAbortHandler", "the handler gave its answer up"),
+        _ if unknown => ("_OTHER", "the handler did not return"),
+        _ => ("panic", "the handler panicked"),
     }
 }
 

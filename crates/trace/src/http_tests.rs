@@ -3,7 +3,7 @@
 use wire::Parent;
 
 use super::*;
-use crate::test_support::{core, get};
+use crate::test_support::{core, get, unread};
 
 fn event(role: Role) -> HttpEvent {
     let text = |value: &str| Text { value: value.into(), truncated: false };
@@ -193,4 +193,51 @@ fn paths_are_clustered_only_where_it_is_wanted_and_no_route_is_known() {
     assert_eq!(take(&mut assembler, "", 404), named("GET /users/{id}", "/users/{id}"));
     let client = wire::Event::Http(Box::new(client()));
     assert_eq!(assembler.on_event(client, 0).unwrap().name, "GET");
+}
+
+#[test]
+fn what_could_not_be_read_is_left_out_and_named() {
+    let mut served = event(Role::Server);
+    served.span.unread = unread(&[Unread::Method, Unread::Scheme, Unread::Status]);
+    (served.method, served.status) = (Text::default(), None);
+    let made = span(&served, &ProcessInfo::default(), 0);
+    assert_eq!(made.name, "HTTP /users/{id}");
+    let keys = ["http.request.method", "url.scheme", "http.response.status_code", "error.type"];
+    assert_eq!(keys.map(|k| get(&made, k)), ["-"; 4]);
+    assert_eq!(get(&made, "gotap.unread"), "method,scheme,status");
+    // Nothing that was read, but nothing that failed either, is the default of both.
+    served.span.unread = unread(&[]);
+    let made = span(&served, &ProcessInfo::default(), 0);
+    assert_eq!(keys.map(|k| get(&made, k)), ["GET", "http", "200", "-"]);
+    assert_eq!(get(&made, "gotap.unread"), "-");
+
+    let mut called = client();
+    called.span.unread = unread(&[Unread::Host, Unread::Resend, Unread::Status]);
+    (called.span.resend, called.status) = (1, None);
+    let made = span(&called, &ProcessInfo::default(), 0);
+    let keys = ["url.full", "http.request.resend_count", "http.response.status_code"];
+    assert_eq!(keys.map(|k| get(&made, k)), ["-"; 3]);
+    assert_eq!((made.status.clone(), get(&made, "error.type")), (Status::Unset, "-".into()));
+    assert_eq!(get(&made, "gotap.unread"), "host,status,resend");
+}
+
+#[test]
+fn an_answer_that_is_given_up_is_no_crash() {
+    let told = |outcome, version, closed: &str, unknown: &[Unread]| {
+        let mut event = event(Role::Server);
+        (event.span.outcome, event.version) = (outcome, version);
+        event.span.unread = unread(unknown);
+        event.error_text.value = closed.into();
+        let span = span(&event, &ProcessInfo::default(), 0);
+        assert!(matches!(span.status, Status::Error(_)), "{outcome:?}");
+        assert_eq!(get(&span, "http.response.status_code"), "200");
+        get(&span, "error.type")
+    };
+    assert_eq!(told(Outcome::Aborted, (1, 1), "", &[]), "panic");
+    assert_eq!(told(Outcome::Aborted, (1, 1), "", &[Unread::Error]), "_OTHER");
+    assert_eq!(told(Outcome::GivenUp, (1, 1), "", &[]), "http.ErrAbortHandler");
+    assert_eq!(told(Outcome::Left, (1, 1), "", &[]), "client disconnected");
+    assert_eq!(told(Outcome::Left, (2, 0), "http2: stream closed", &[]), "stream reset");
+    assert_eq!(told(Outcome::Left, (2, 0), "client disconnected", &[]), "client disconnected");
+    assert_eq!(told(Outcome::Left, (2, 0), "", &[]), "stream closed");
 }

@@ -2,7 +2,7 @@
 //! Redis. Of what a server answers, only the code is told: its text may quote what was asked.
 
 use compact_str::ToCompactString;
-use wire::{Outcome, RedisEvent, RedisSite};
+use wire::{Outcome, RedisEvent, RedisSite, Unread};
 
 use crate::assemble::ProcessInfo;
 use crate::span::{Kind, Span, Status, Value};
@@ -125,7 +125,8 @@ pub(crate) fn span(event: &RedisEvent, process: &ProcessInfo, clock_offset: i64)
 /// Adds what was asked for; gives the span's name.
 fn operation(event: &RedisEvent, out: &mut Attributes) -> String {
     let name = command(event);
-    let (batch, of_last) = (event.batch, u32::from(!event.name.value.is_empty()));
+    let named = !event.name.value.is_empty() || event.span.unread.has(Unread::Command);
+    let (batch, of_last) = (event.batch, u32::from(named));
     let (operation, size) = match (event.operation, name.as_str()) {
         // Commands that a transaction wraps are counted, and not those that it consists of.
         (RedisSite::Pipeline, "MULTI") => ("MULTI", batch.saturating_sub(2)),
@@ -196,6 +197,8 @@ fn outcome(event: &RedisEvent, process: &ProcessInfo, out: &mut Attributes) -> S
     // go-redis tells of a key that is not there as if it was an error.
     if event.span.outcome != Outcome::Error && event.error_type == 0
         || event.answered && text == "redis: nil"
+        // It may be that.
+        || event.answered && event.span.unread.has(Unread::Message)
     {
         return Status::Unset;
     }

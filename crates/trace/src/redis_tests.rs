@@ -1,9 +1,9 @@
 //! Tests of the mapping from what is asked of Redis to spans.
 
-use wire::{Parent, Text};
+use wire::{Parent, Text, Unread};
 
 use super::*;
-use crate::test_support::{core, get};
+use crate::test_support::{core, get, unread};
 
 fn text(value: &str) -> Text {
     Text { value: value.into(), truncated: false }
@@ -129,4 +129,28 @@ fn a_nodes_part_of_a_pipeline_is_one_and_of_a_transaction_has_no_wrapping() {
         assert_eq!(get(&span, "db.operation.name"), name);
         assert_eq!(get(&span, "db.operation.batch.size"), size);
     }
+}
+
+#[test]
+fn what_could_not_be_read_of_a_command_is_left_out_and_named() {
+    let mut unknown = event(RedisSite::Command, "", 1, 0);
+    (unknown.db, unknown.address) = (None, Text::default());
+    let unread_things = [Unread::Error, Unread::Command, Unread::Database, Unread::Address];
+    unknown.span.unread = unread(&unread_things);
+    let span = made(&unknown);
+    assert_eq!((span.name.as_str(), span.status.clone()), ("redis", Status::Unset));
+    let keys = ["db.operation.name", "db.namespace", "server.address"];
+    assert_eq!(keys.map(|k| get(&span, k)), ["-"; 3]);
+    assert_eq!(get(&span, "gotap.unread"), "error,command,database,address");
+    // An answer whose text is unknown may say that there is no such key.
+    let mut answered = event(RedisSite::Command, "get", 1, 2);
+    (answered.answered, answered.error_type) = (true, 0x1000);
+    answered.span.outcome = Outcome::Error;
+    answered.span.unread = unread(&[Unread::Message]);
+    let span = made(&answered);
+    assert_eq!((get(&span, "error.type").as_str(), span.status.clone()), ("-", Status::Unset));
+    // A command of an unknown name is one all the same.
+    let mut last = event(RedisSite::Do, "", 2, 0);
+    last.span.unread = unread(&[Unread::Command]);
+    assert_eq!(get(&made(&last), "db.operation.batch.size"), "3");
 }

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use compact_str::{CompactString, ToCompactString};
-use wire::{Role, RpcEvent, Text};
+use wire::{Role, RpcEvent, Text, Unread, UnreadSet};
 
 use crate::assemble::ProcessInfo;
 use crate::connect;
@@ -39,28 +39,37 @@ type Attributes = Vec<(&'static str, Value)>;
 
 /// What a call that is an HTTP request adds to the request's span.
 #[derive(Debug, Clone)]
-pub(crate) enum Addition {
+pub(crate) struct Addition {
+    what: Added,
+    unread: UnreadSet,
+}
+
+#[derive(Debug, Clone)]
+enum Added {
     /// gRPC's: what it is, and how it ended.
     Call { name: CompactString, attributes: Attributes, status: Status },
-    /// connect's: how it ended. What it is, its request says.
-    Outcome { code: u32, message: String },
+    /// connect's: how it ended, where that is known. What it is, its request says.
+    Outcome { code: Option<u32>, message: String },
 }
 
 impl Addition {
     pub(crate) fn of(event: &RpcEvent) -> Self {
-        if let (true, Some(code)) = (event.connect, event.code) {
-            return Self::Outcome { code, message: message(&event.message) };
+        let unread = event.span.unread;
+        if event.connect {
+            let what = Added::Outcome { code: event.code, message: message(&event.message) };
+            return Self { what, unread };
         }
         let mut attributes = Vec::with_capacity(4);
         let name = method(event, &mut attributes);
         let status = outcome(event, None, &mut attributes);
-        Self::Call { name, attributes, status }
+        Self { what: Added::Call { name, attributes, status }, unread }
     }
 
     /// The request's span is the call's, too: the call says better what it is and how it ended.
     pub(crate) fn add_to(self, span: &mut Span) {
-        match self {
-            Self::Call { name, attributes, status } => {
+        span.add_unread(self.unread);
+        match self.what {
+            Added::Call { name, attributes, status } => {
                 span.name = name;
                 span.attributes.retain(|(key, _)| *key != "error.type" && !key.starts_with("rpc."));
                 span.attributes.extend(attributes);
@@ -68,7 +77,10 @@ impl Addition {
                     span.status = status;
                 }
             }
-            Self::Outcome { code, message } => connect::add_outcome(span, code, message),
+            Added::Outcome { code: Some(code), message } => {
+                connect::add_outcome(span, code, message);
+            }
+            Added::Outcome { code: None, .. } => {}
         }
     }
 }
@@ -99,6 +111,9 @@ pub(crate) fn span(event: RpcEvent, process: &ProcessInfo, clock_offset: i64) ->
 /// Adds system and method; gives the span's name.
 fn method(event: &RpcEvent, out: &mut Attributes) -> CompactString {
     out.push(("rpc.system.name", Value::Static("grpc")));
+    if event.span.unread.has(Unread::Method) {
+        return "grpc".into();
+    }
     let full = event.method.value.strip_prefix('/').unwrap_or(&event.method.value);
     let full = marked(full, event.method.truncated);
     let unknown = event.role == Role::Server
@@ -116,6 +131,9 @@ fn method(event: &RpcEvent, out: &mut Attributes) -> CompactString {
 
 /// Adds code and error; gives the span's status.
 fn outcome(event: &RpcEvent, process: Option<&ProcessInfo>, out: &mut Attributes) -> Status {
+    if event.span.unread.has(Unread::Status) {
+        return Status::Unset;
+    }
     let Some(code) = event.code else {
         let name = process.and_then(|process| process.type_names.get(&event.error_type));
         let kind = name.map_or(Value::Static("_OTHER"), |name| Value::Text(name.into()));

@@ -3,7 +3,7 @@
 use wire::Parent;
 
 use super::*;
-use crate::test_support::{core, get};
+use crate::test_support::{core, get, unread};
 
 fn event(role: Role) -> RpcEvent {
     let text = |value: &str| Text { value: value.into(), truncated: false };
@@ -97,4 +97,34 @@ fn an_error_without_a_code_is_told_by_its_type() {
     assert_eq!(get(&span, "error.type"), "*balancer.dropError");
     assert_eq!(get(&span, "rpc.response.status_code"), "-");
     assert!(matches!(span.status, Status::Error(_)));
+}
+
+#[test]
+fn a_code_that_could_not_be_read_is_no_success() {
+    for role in [Role::Server, Role::Client] {
+        let mut unknown = event(role);
+        (unknown.code, unknown.method) = (None, Text::default());
+        unknown.span.unread = unread(&[Unread::Method, Unread::Status]);
+        let span = made(unknown);
+        assert_eq!((span.name.as_str(), span.status.clone()), ("grpc", Status::Unset));
+        let keys = ["rpc.response.status_code", "error.type", "rpc.method"];
+        assert_eq!(keys.map(|k| get(&span, k)), ["-"; 3]);
+        assert_eq!(get(&span, "gotap.unread"), "method,status");
+    }
+}
+
+#[test]
+fn what_a_request_can_not_say_of_its_call_is_named() {
+    for connect in [false, true] {
+        let mut added = event(Role::Server);
+        (added.code, added.connect) = (None, connect);
+        added.span.unread = unread(&[Unread::Status]);
+        let mut span = made(event(Role::Server));
+        span.add_unread(unread(&[Unread::Peer]));
+        span.attributes.retain(|(key, _)| *key != "rpc.response.status_code");
+        Addition::of(&added).add_to(&mut span);
+        assert_eq!(get(&span, "gotap.unread"), "peer,status", "{connect}");
+        assert_eq!(get(&span, "rpc.response.status_code"), "-", "{connect}");
+        assert_eq!(span.status, Status::Unset, "{connect}");
+    }
 }

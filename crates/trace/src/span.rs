@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use wire::{Parent, SpanCore};
+use wire::{Parent, SpanCore, Unread, UnreadSet};
 
 use crate::assemble::ProcessInfo;
 
@@ -104,6 +104,8 @@ pub struct Span {
     pub attributes: Vec<(&'static str, Value)>,
     /// How the parent was found.
     pub parent: Parent,
+    /// What could not be read, which `gotap.unread` names.
+    pub unread: UnreadSet,
     /// The process.
     pub resource: Arc<Resource>,
 }
@@ -120,7 +122,7 @@ impl Span {
         clock_offset: i64,
     ) -> Self {
         let real = |ns: u64| ns.saturating_add_signed(clock_offset);
-        Self {
+        let mut span = Self {
             trace_id: core.trace_id,
             span_id: core.span_id,
             parent_span_id: (core.parent != Parent::None).then_some(core.parent_span_id),
@@ -133,8 +135,23 @@ impl Span {
             status,
             attributes,
             parent: core.parent,
+            unread: UnreadSet::default(),
             resource: process.resource.clone(),
+        };
+        span.add_unread(core.unread);
+        span
+    }
+
+    /// Says that something could not be read, besides what it says already.
+    pub(crate) fn add_unread(&mut self, unread: UnreadSet) {
+        const KEY: &str = "gotap.unread";
+        if unread.is_empty() {
+            return;
         }
+        self.unread = self.unread.and(unread);
+        self.attributes.retain(|(key, _)| *key != KEY);
+        let labels: Vec<_> = self.unread.iter().map(Unread::label).collect();
+        self.attributes.push((KEY, Value::Text(labels.join(",").into())));
     }
 
     /// One attribute.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use wire::{Parent, Text};
+use wire::{Parent, Text, Unread};
 
 use super::*;
 use crate::Databases;
-use crate::test_support::{core, get};
+use crate::test_support::{core, get, unread};
 
 fn event(operation: SqlOperation, text: &str) -> SqlEvent {
     SqlEvent {
@@ -164,4 +164,18 @@ fn a_batch_has_a_size_and_one_statement_is_none() {
         (span.name.as_str(), get(&span, "db.operation.batch.size").as_str()),
         ("SELECT things", "-")
     );
+}
+
+#[test]
+fn an_error_whose_code_could_not_be_read_is_an_error_without_one() {
+    let mut failed = event(SqlOperation::Query, "");
+    failed.span.outcome = Outcome::Error;
+    failed.error_type = 0x1000;
+    failed.span.unread = unread(&[Unread::Status, Unread::Statement]);
+    let names = [(0x1000, "*mysql.MySQLError".to_owned())].into();
+    let process = ProcessInfo { type_names: Arc::new(names), ..ProcessInfo::default() };
+    let span = span(failed, &process, 0);
+    let keys = ["db.response.status_code", "db.query.text", "error.type", "gotap.unread"];
+    assert_eq!(keys.map(|k| get(&span, k)), ["-", "-", "*mysql.MySQLError", "status,statement"]);
+    assert!(matches!(span.status, Status::Error(_)));
 }

@@ -1,6 +1,6 @@
 //! What the tests of all instruments' mappings start from and look at.
 
-use wire::{Outcome, Parent, SpanCore};
+use wire::{Outcome, Parent, SpanCore, Unread, UnreadSet};
 
 use crate::span::{Span, Value};
 
@@ -17,6 +17,7 @@ pub(crate) fn core(parent: Parent) -> SpanCore {
         parent,
         outcome: Outcome::Done,
         resend: 0,
+        unread: UnreadSet::default(),
     }
 }
 
@@ -27,4 +28,9 @@ pub(crate) fn get(span: &Span, key: &str) -> String {
         Some(value) => value.as_str().unwrap_or_default().to_owned(),
         None => "-".into(),
     }
+}
+
+/// These things, which could not be read.
+pub(crate) fn unread(what: &[Unread]) -> UnreadSet {
+    what.iter().fold(UnreadSet::default(), |all, what| all.with(*what, true))
 }

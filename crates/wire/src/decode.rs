@@ -7,9 +7,9 @@ use zerocopy::FromBytes;
 
 use crate::event::{
     CallEndEvent, Event, HttpEvent, RedisEvent, Role, RpcEvent, SpanCore, SqlEvent, SqlLibrary,
-    Text,
+    Text, UnreadSet,
 };
-use crate::names::{CallSite, Content, Outcome, Parent, RedisSite, SqlOperation};
+use crate::names::{CallSite, Content, Outcome, Parent, RedisSite, SqlOperation, Unread};
 use crate::raw;
 
 const EXEC: u16 = 1;
@@ -33,6 +33,11 @@ const FLAG_LINE: u16 = 8;
 const FLAG_PEER_ADDRESS: u16 = 16;
 /// Times a [`Content`].
 const FLAG_CONTENT: u16 = 32;
+
+/// Length of a text that could not be read.
+const TEXT_UNREAD: u16 = 0xffff;
+/// The same of an address.
+const ADDRESS_UNREAD: u8 = 0xff;
 
 const FLAG_NO_CODE: u16 = 4;
 const FLAG_CONNECT: u16 = 8;
@@ -138,7 +143,26 @@ impl<'a> Slots<'a> {
 
 fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
     let event = slots.head;
-    let span = core(&event.span)?;
+    let mut span = core(&event.span)?;
+    let peer_unread = if event.flags & FLAG_PEER_ADDRESS == 0 {
+        event.peer_len == TEXT_UNREAD
+    } else {
+        event.peer_len == ADDRESS_UNREAD.into()
+    };
+    let line = event.flags & FLAG_LINE != 0 && event.target_len == TEXT_UNREAD;
+    let unread = texts_unread(&[
+        (Unread::Method, event.method_len),
+        (Unread::Target, event.target_len),
+        (Unread::Host, event.host_len),
+        (Unread::UserAgent, event.user_agent_len),
+        (Unread::Route, event.route_len),
+        (Unread::Message, event.text_len),
+    ]);
+    // Of a request line both parts are read at once.
+    let unread = unread.with(Unread::Method, line).with(Unread::Peer, peer_unread);
+    span.unread = span.unread.and(unread);
+    let unread = span.unread;
+    let known = |what| !unread.has(what);
     let answered = span.outcome == Outcome::Done;
     let has = |flag| event.flags & flag != 0;
     let (method, target) = if has(FLAG_LINE) {
@@ -151,8 +175,8 @@ fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
         role,
         span,
         request_size: u64::try_from(event.request_size).ok(),
-        response_size: u64::try_from(event.response_size).ok(),
-        status: (event.status != 0).then_some(event.status),
+        response_size: u64::try_from(event.response_size).ok().filter(|_| known(Unread::Size)),
+        status: Some(event.status).filter(|status| *status != 0 && known(Unread::Status)),
         version: (event.proto_major, event.proto_minor),
         tls: has(FLAG_TLS),
         raw_path: has(FLAG_RAW_PATH),
@@ -185,16 +209,31 @@ fn core(span: &raw::Span) -> Result<SpanCore, DecodeError> {
         parent: Parent::from_number(span.parent.into()).ok_or(DecodeError::Field("parent"))?,
         outcome: Outcome::from_number(span.outcome.into()).ok_or(DecodeError::Field("outcome"))?,
         resend: span.resend,
+        unread: UnreadSet::from_bits(span.unread),
     })
+}
+
+/// Those of the texts with these lengths that could not be read.
+fn texts_unread(texts: &[(Unread, u16)]) -> UnreadSet {
+    texts.iter().fold(UnreadSet::default(), |all, (what, len)| all.with(*what, *len == TEXT_UNREAD))
 }
 
 fn rpc(event: &raw::Rpc, role: Role) -> Result<RpcEvent, DecodeError> {
     let has = |flag| event.flags & flag != 0;
+    let mut span = core(&event.span)?;
+    let peer_unread = [event.peer_len, event.local_len].contains(&ADDRESS_UNREAD);
+    let unread = texts_unread(&[
+        (Unread::Method, event.method_len),
+        (Unread::Target, event.target_len),
+        (Unread::Message, event.message_len),
+    ]);
+    span.unread = span.unread.and(unread).with(Unread::Peer, peer_unread);
+    let known = !has(FLAG_NO_CODE) && !span.unread.has(Unread::Status);
     Ok(RpcEvent {
         instance: event.header.process,
         role,
-        span: core(&event.span)?,
-        code: (!has(FLAG_NO_CODE)).then_some(event.code),
+        span,
+        code: known.then_some(event.code),
         connect: has(FLAG_CONNECT),
         error_type: event.subject,
         peer: address(&event.peer, event.peer_len, event.peer_port),
@@ -207,11 +246,16 @@ fn rpc(event: &raw::Rpc, role: Role) -> Result<RpcEvent, DecodeError> {
 
 fn call_end(event: &raw::CallEnd) -> Result<CallEndEvent, DecodeError> {
     let site = CallSite::from_number(event.site.into()).ok_or(DecodeError::Field("site"))?;
+    let message = texts_unread(&[(Unread::Message, event.message_len)]);
+    let unread = UnreadSet::from_bits(event.unread).and(message);
+    let closed = site == CallSite::Closed;
     Ok(CallEndEvent {
         instance: event.header.process,
         end_ns: event.end_ns,
         response: event.response,
-        code: (site == CallSite::Ended).then_some(event.code),
+        code: (!closed && !unread.has(Unread::Status)).then_some(event.code),
+        unread,
+        closed,
         error_type: event.subject,
         message: text(&event.message, event.message_len),
     })
@@ -224,9 +268,16 @@ fn sql(bytes: &[u8]) -> Result<SqlEvent, DecodeError> {
     let room = rest.len().min(raw::SQL_TEXT);
     let number = (event.error == raw::TypeRole::SqlNumber as u8).then_some(event.number);
     let errno = (event.error == raw::TypeRole::Errno as u8).then_some(event.number);
+    let mut span = core(&event.span)?;
+    span.unread = span.unread.and(texts_unread(&[
+        (Unread::Status, event.state_len),
+        (Unread::Message, event.message_len),
+        (Unread::Statement, event.text_len),
+    ]));
+    let number = number.filter(|_| !span.unread.has(Unread::Status));
     Ok(SqlEvent {
         instance: event.header.process,
-        span: core(&event.span)?,
+        span,
         operation: SqlOperation::from_number(event.operation.into())
             .ok_or(DecodeError::Field("operation"))?,
         library: SqlLibrary::from_number(event.library).ok_or(DecodeError::Field("library"))?,
@@ -243,15 +294,23 @@ fn sql(bytes: &[u8]) -> Result<SqlEvent, DecodeError> {
 
 fn redis(event: &raw::RedisCall) -> Result<RedisEvent, DecodeError> {
     let errno = (event.error == raw::TypeRole::Errno as u8).then_some(event.number);
+    let mut span = core(&event.span)?;
+    let unread = texts_unread(&[
+        (Unread::Command, event.name_len),
+        (Unread::Message, event.message_len),
+        (Unread::Address, event.address_len),
+    ]);
+    span.unread = span.unread.and(unread).with(Unread::Peer, event.peer_len == ADDRESS_UNREAD);
+    let known = !span.unread.has(Unread::Database);
     Ok(RedisEvent {
         instance: event.header.process,
-        span: core(&event.span)?,
+        span,
         operation: RedisSite::from_number(event.operation.into())
             .ok_or(DecodeError::Field("operation"))?,
         batch: event.batch,
         args: event.args,
         name: text(&event.name, event.name_len),
-        db: u64::try_from(event.db).ok(),
+        db: u64::try_from(event.db).ok().filter(|_| known),
         address: text(&event.address, event.address_len),
         peer: address(&event.peer, event.peer_len, event.peer_port),
         error_type: event.subject,
@@ -288,6 +347,9 @@ fn peer(slots: &Slots<'_>) -> Text {
 
 /// Method and target where they came in one piece, as they stand in the request line.
 fn request_line(slots: &Slots<'_>) -> (Text, Text) {
+    if slots.head.target_len == TEXT_UNREAD {
+        return (Text::default(), Text::default());
+    }
     let method_len = slots.head.method_len;
     let method = usize::from(method_len).min(slots.target.len());
     let rest = slots.target.get(method + 1..).unwrap_or_default();
@@ -295,8 +357,12 @@ fn request_line(slots: &Slots<'_>) -> (Text, Text) {
     (text(&slots.target[..method], method_len), text(rest, rest_len))
 }
 
-/// The first `len` bytes of `slot`; a longer `len` means that the target's string was cut.
+/// The first `len` bytes of `slot`; a longer `len` means that the target's string was cut, and
+/// [`TEXT_UNREAD`] that it could not be read.
 fn text(slot: &[u8], len: u16) -> Text {
+    if len == TEXT_UNREAD {
+        return Text::default();
+    }
     let len = usize::from(len);
     let truncated = len > slot.len();
     let bytes = &slot[..len.min(slot.len())];
@@ -312,63 +378,5 @@ fn text(slot: &[u8], len: u16) -> Text {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn cut_characters_are_dropped_and_bad_bytes_replaced() {
-        let cut = text("aé".as_bytes().split_at(2).0, 3);
-        assert_eq!(cut, Text { value: "a".into(), truncated: true });
-        assert_eq!(text(b"a\xffb", 3).value, "a\u{fffd}b");
-        assert_eq!(text(b"abc", 2).value, "ab");
-    }
-
-    #[test]
-    fn short_records_are_refused() {
-        assert_eq!(decode(&[3, 0, 0]), Err(DecodeError::Short(3)));
-        let mut record = vec![0u8; 100];
-        record[0] = 3;
-        assert_eq!(decode(&record), Err(DecodeError::Short(100)));
-        record[0] = 99;
-        assert_eq!(decode(&record), Err(DecodeError::Kind(99)));
-    }
-
-    #[test]
-    fn peers_are_addresses_of_either_kind() {
-        let mut record = vec![0u8; 872];
-        record[..2].copy_from_slice(&HTTP_SERVER.to_le_bytes());
-        record[104] = 16; // flags
-        record[112] = 4; // peer_len
-        record[136..140].copy_from_slice(&[10, 0, 0, 9]);
-        record[152..154].copy_from_slice(&8080u16.to_le_bytes());
-        let peer = |record: &[u8]| match decode(record) {
-            Ok(Event::Http(event)) => event.peer.value,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(peer(&record), "10.0.0.9:8080");
-        record[112] = 16;
-        record[136..152].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
-        assert_eq!(peer(&record), "[::1]:8080");
-        record[112] = 5;
-        assert_eq!(peer(&record), "");
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_decode_or_fail(kind in 0u16..13, mut bytes in prop::collection::vec(any::<u8>(), 0..1300)) {
-            if bytes.len() >= 2 {
-                bytes[..2].copy_from_slice(&kind.to_le_bytes());
-            }
-            let _ = decode(&bytes);
-        }
-
-        #[test]
-        fn whole_http_records_decode(mut bytes in prop::collection::vec(any::<u8>(), 872)) {
-            bytes[..2].copy_from_slice(&HTTP_SERVER.to_le_bytes());
-            bytes[8 + 57] %= 5; // parent
-            bytes[8 + 58] %= 5; // outcome
-            prop_assert!(matches!(decode(&bytes), Ok(Event::Http(_))));
-        }
-    }
-}
+#[path = "decode_tests.rs"]
+mod tests;

@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 
 use compact_str::CompactString;
 
-use crate::names::{Content, Outcome, Parent, RedisSite, SqlOperation};
+use crate::names::{Content, Outcome, Parent, RedisSite, SqlOperation, Unread};
 
 /// A string of the target: validated UTF-8, cut at a bound.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,6 +33,46 @@ pub struct SpanCore {
     pub outcome: Outcome,
     /// Attempts before this one.
     pub resend: u8,
+    /// What could not be read: it is unknown, and not what its field says.
+    pub unread: UnreadSet,
+}
+
+/// Things that could not be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UnreadSet(u32);
+
+impl UnreadSet {
+    /// Those with these bits (`enum gt_unread`); others mean nothing.
+    pub fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// Whether it is one of them.
+    pub fn has(self, what: Unread) -> bool {
+        self.0 & 1 << what as u32 != 0
+    }
+
+    /// The same with one more where `failed` says so.
+    #[must_use]
+    pub fn with(self, what: Unread, failed: bool) -> Self {
+        Self(self.0 | u32::from(failed) << what as u32)
+    }
+
+    /// All that are in one of the two.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all was read.
+    pub fn is_empty(self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// What they are, in order of number.
+    pub fn iter(self) -> impl Iterator<Item = Unread> {
+        Unread::ALL.iter().copied().filter(move |what| self.has(*what))
+    }
 }
 
 /// Which side of HTTP.
@@ -102,7 +142,8 @@ pub struct RpcEvent {
     pub role: Role,
     /// Ids, times, parent.
     pub span: SpanCore,
-    /// Code of the status (`google.golang.org/grpc/codes`); `None` for an error that has none.
+    /// Code of the status (`google.golang.org/grpc/codes`); `None` for an error that has none, and where
+    /// it could not be read.
     pub code: Option<u32>,
     /// Whether connect told it: its request says what is called.
     pub connect: bool,
@@ -129,8 +170,13 @@ pub struct CallEndEvent {
     pub end_ns: u64,
     /// Address of the `http.Header` of the response that answered its request.
     pub response: u64,
-    /// Code, 0 for success; `None` where the caller wants no more, and the end may have been told.
+    /// Code, 0 for success; `None` where the caller wants no more, and the end may have been told, and
+    /// where it could not be read.
     pub code: Option<u32>,
+    /// What could not be read.
+    pub unread: UnreadSet,
+    /// Whether the caller wants no more.
+    pub closed: bool,
     /// Address of the type descriptor of an error that has no code, else 0.
     pub error_type: u64,
     /// Text of the error.

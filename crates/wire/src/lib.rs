@@ -11,6 +11,6 @@ pub mod raw;
 pub use decode::{DecodeError, decode};
 pub use event::{
     CallEndEvent, Event, HttpEvent, RedisEvent, Role, RpcEvent, SpanCore, SqlEvent, SqlLibrary,
-    Text,
+    Text, UnreadSet,
 };
-pub use names::{CallSite, Content, Drop, Outcome, Parent, Probe, RedisSite, SqlOperation};
+pub use names::{CallSite, Content, Drop, Outcome, Parent, Probe, RedisSite, SqlOperation, Unread};

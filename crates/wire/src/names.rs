@@ -138,6 +138,46 @@ numbered! {
 }
 
 numbered! {
+    /// What of an operation can fail to be read.
+    Unread {
+        /// Method of the request or the call.
+        Method = 0, "method";
+        /// Path of the request, or what a client of gRPC dialled.
+        Target = 1, "target";
+        /// Whether it is `https`.
+        Scheme = 2, "scheme";
+        /// Host of the request.
+        Host = 3, "host";
+        /// The other side's address.
+        Peer = 4, "peer";
+        /// `User-Agent`.
+        UserAgent = 5, "user_agent";
+        /// Route of the request.
+        Route = 6, "route";
+        /// Status or code.
+        Status = 7, "status";
+        /// Whether there is an error, or which.
+        Error = 8, "error";
+        /// The error's text.
+        Message = 9, "message";
+        /// Size of the response.
+        Size = 10, "size";
+        /// Redirects before a request.
+        Resend = 11, "resend";
+        /// Text of a statement.
+        Statement = 12, "statement";
+        /// Name and arguments of a command of Redis.
+        Command = 13, "command";
+        /// How many statements or commands there are.
+        Batch = 14, "batch";
+        /// Which database it is.
+        Database = 15, "database";
+        /// Address that a client of Redis was given.
+        Address = 16, "address";
+    }
+}
+
+numbered! {
     /// What was done with a database.
     SqlOperation {
         /// A query for rows.
@@ -246,6 +286,10 @@ numbered! {
         Error = 3, "error";
         /// Its context was done before anything was sent.
         CtxDone = 4, "ctx_done";
+        /// The handler panicked with `http.ErrAbortHandler`: it gave its answer up.
+        GivenUp = 5, "given_up";
+        /// The same after the client had left.
+        Left = 6, "left";
     }
 }
 
@@ -255,7 +299,8 @@ mod tests {
 
     #[test]
     fn numbers_are_those_of_the_header() {
-        let header = include_str!("../../../bpf/wire.h");
+        let header =
+            [include_str!("../../../bpf/wire.h"), include_str!("../../../bpf/outcome.h")].concat();
         let number = |name: &str| -> u32 {
             let rest = header.split(&format!("{name} = ")).nth(1).unwrap();
             rest.split(',').next().unwrap().parse().unwrap()
@@ -284,6 +329,10 @@ mod tests {
             let name = format!("GT_CONTENT_{}", screaming(content.label()));
             assert_eq!(number(&name), *content as u32);
         }
+        for what in Unread::ALL {
+            assert_eq!(number(&format!("GT_UNREAD_{}", screaming(what.label()))), *what as u32);
+        }
+        assert_eq!(number("GT_UNREAD_COUNT") as usize, Unread::ALL.len());
         for site in CallSite::ALL {
             assert_eq!(number(&format!("GT_CALL_{}", screaming(site.label()))), *site as u32);
         }

@@ -43,7 +43,7 @@ pub(crate) struct Span {
     pub(crate) parent: u8,
     pub(crate) outcome: u8,
     pub(crate) resend: u8,
-    pub(crate) pad: u32,
+    pub(crate) unread: u32,
 }
 
 #[derive(FromBytes, Immutable, KnownLayout)]
@@ -138,6 +138,8 @@ pub(crate) struct CallEnd {
     pub(crate) code: u32,
     pub(crate) site: u16,
     pub(crate) message_len: u16,
+    pub(crate) unread: u32,
+    pub(crate) pad: u32,
     pub(crate) message: [u8; 128],
 }
 
@@ -278,6 +280,6 @@ const _: () = assert!(size_of::<Tracestate>() == 536);
 const _: () = assert!(size_of::<Key>() == 16);
 const _: () = assert!(size_of::<Type>() == 8);
 const _: () = assert!(size_of::<Rpc>() == 488);
-const _: () = assert!(size_of::<CallEnd>() == 168);
+const _: () = assert!(size_of::<CallEnd>() == 176);
 const _: () = assert!(size_of::<Sql>() + SQL_TEXT == 1192);
 const _: () = assert!(size_of::<RedisCall>() == 280);

@@ -99,7 +99,7 @@ impl Gotap {
     }
 
     /// Waits for `n` spans, stops gotap and gives exactly those, in the order of their traces: more
-    /// is an error, and so is anything that was dropped.
+    /// is an error, and so is anything that was dropped or could not be read.
     pub fn finish(self, n: usize) -> Result<Vec<Span>> {
         self.wait_for_spans(n)?;
         let ended = self.stop()?;

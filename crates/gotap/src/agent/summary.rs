@@ -4,7 +4,7 @@
 
 use probes::Counters;
 use serde_json::{Map, Value, json};
-use wire::Drop;
+use wire::{Drop, Unread};
 
 use super::count;
 use crate::cli::Format;
@@ -78,10 +78,10 @@ fn meaning(reason: Drop) -> (Group, &'static str) {
 }
 
 /// What was counted for one reason.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Counted {
     group: Group,
-    label: &'static str,
+    label: String,
     words: &'static str,
     n: u64,
 }
@@ -114,22 +114,29 @@ impl Summary {
     pub(super) fn new(reader: ReaderCounts, counters: &Counters) -> Self {
         let kernel = counters.drops.iter().map(|(reason, n)| {
             let (group, words) = meaning(*reason);
-            Counted { group, label: reason.label(), words, n: *n }
+            Counted { group, label: reason.label().to_owned(), words, n: *n }
         });
-        let lost = |label, words, n| Counted { group: Group::Lost, label, words, n };
+        let unread = Unread::ALL.iter().zip(reader.unread).map(|(what, n)| {
+            let (label, words) = (format!("unread_{}", what.label()), "could not be read");
+            Counted { group: Group::Incomplete, label, words, n }
+        });
+        let lost = |label: &str, words, n| {
+            let label = label.to_owned();
+            Counted { group: Group::Lost, label, words, n }
+        };
         let reader_losses = [
             lost("undecodable", "the event could not be read", reader.undecodable),
             lost("unknown_process", "nothing is known of the process", reader.unknown_process),
         ];
         let tracestate = Counted {
             group: Group::Incomplete,
-            label: "tracestate_invalid",
+            label: "tracestate_invalid".to_owned(),
             words: "came with a tracestate that is no list",
             n: reader.tracestate_invalid,
         };
         let unsampled = Counted {
             group: Group::LeftOut,
-            label: "unsampled",
+            label: "unsampled".to_owned(),
             words: "the caller does not sample the trace",
             n: reader.unsampled,
         };
@@ -137,6 +144,7 @@ impl Summary {
         Self {
             spans: reader.spans,
             counted: kernel
+                .chain(unread)
                 .chain(reader_losses)
                 .chain([tracestate, unsampled])
                 .filter(|counted| counted.n > 0)
@@ -193,7 +201,7 @@ impl Summary {
         let mut all = Map::new();
         all.insert("spans".into(), json!(self.spans));
         for group in Group::ALL {
-            let counts: Vec<_> = self.of(group).map(|c| (c.label, c.n)).collect();
+            let counts: Vec<_> = self.of(group).map(|c| (c.label.as_str(), c.n)).collect();
             all.insert(group.key().into(), object(&counts));
         }
         all.insert("traps".into(), object(&self.traps));
@@ -255,6 +263,17 @@ mod tests {
         ];
         assert_eq!(said.lines(Format::Text), expected);
         assert_eq!(said.json()["not_recorded"], json!({"unsampled": 3}));
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_counted_by_name() {
+        let mut reader = ReaderCounts { spans: 3, ..ReaderCounts::default() };
+        reader.unread[Unread::Status as usize] = 2;
+        let said = Summary::new(reader, &Counters { hits: Vec::new(), drops: Vec::new() });
+        let lines = said.lines(Format::Text);
+        let incomplete = "incomplete spans: unread_status 2 (could not be read)";
+        assert_eq!(lines, ["no traps", incomplete, "3 spans, none lost"]);
+        assert_eq!(said.json()["incomplete"], json!({"unread_status": 2}));
     }
 
     #[test]

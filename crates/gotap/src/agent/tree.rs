@@ -161,6 +161,7 @@ mod tests {
             status: Status::Unset,
             attributes: Vec::new(),
             parent: if parent.is_some() { Parent::Context } else { Parent::None },
+            unread: wire::UnreadSet::default(),
             resource: Arc::default(),
         }
     }

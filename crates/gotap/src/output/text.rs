@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use trace::{Kind, Span, Status, Value};
+use wire::Unread;
 
 const RED: &str = "\x1b[31m";
 const GREEN: &str = "\x1b[32m";
@@ -57,6 +58,9 @@ pub(crate) fn line(span: &Span, style: Style, branch: &str) -> String {
     let (method, what) = what(span);
     let (status, colour) = status(span);
     let mut notes = String::new();
+    if let Some(unread) = span.get("gotap.unread").and_then(Value::as_str) {
+        notes.push_str(&format!("  unread={unread}"));
+    }
     if let Some(route) = span.get("http.route").and_then(Value::as_str) {
         notes.push_str(&format!("  route={route}"));
     }
@@ -122,6 +126,9 @@ fn status(span: &Span) -> (String, &'static str) {
             (code.to_string(), colour)
         }
         _ if span.status != Status::Unset => ("error".into(), RED),
+        _ if [Unread::Status, Unread::Error].iter().any(|what| span.unread.has(*what)) => {
+            ("unread".into(), YELLOW)
+        }
         _ => ("-".into(), DIM),
     }
 }

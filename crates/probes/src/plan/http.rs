@@ -10,6 +10,8 @@ pub(super) const SERVE: &str = "net/http.serverHandler.ServeHTTP";
 const FINISH: &str = "net/http.(*response).finishRequest";
 const HIJACK: &str = "net/http.(*response).Hijack";
 const CLOSE: &str = "net/http.(*conn).close";
+/// What `(*conn).serve` defers: it asks whether a panic is `http.ErrAbortHandler`.
+const RECOVER: &str = "net/http.(*conn).serve.func1";
 pub(super) const ROUND_TRIP: &str = "net/http.(*Transport).roundTrip";
 const SEND: &str = "net/http.(*persistConn).roundTrip";
 const GET_CONN: &str = "net/http.(*Transport).getConn";
@@ -31,6 +33,12 @@ pub(super) fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
     let constants = &mut plan.constants;
     constants.resp_written = context.offset(SERVER_RESPONSE, &["written"]);
     constants.resp_status = context.offset(SERVER_RESPONSE, &["status"]);
+    constants.abort_handler = context.binary.first_reference(RECOVER).unwrap_or_default();
+    constants.resp_left = context.offset_of(&[
+        (SERVER_RESPONSE, &["didCloseNotify"]),
+        (SERVER_RESPONSE, &["closeNotifyTriggered"]),
+    ]);
+    constants.conn_write_error = context.offset("net/http.conn", &["werr"]);
     if let Err(why) = known {
         return plan.miss(Ability::HttpServer, why);
     }

@@ -113,7 +113,8 @@ fn plan_server(
         written: state("wroteBytes"),
         stream: state("stream"),
         close_err: context.offset(&copy.type_name("stream"), &["closeErr"]),
-        pad: [0; 3],
+        stream_state: context.offset(&copy.type_name("stream"), &["state"]),
+        pad: [0; 2],
     };
     let done = copy.method("responseWriter", "handlerDone");
     let Ok(site) = context.entry(&done) else { return false };

@@ -19,6 +19,7 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan, options: &Options
     constants.g_parent_goid = context.offset("runtime.g", &["parentGoid"]);
     constants.g_gopc = context.offset("runtime.g", &["gopc"]);
     constants.g_panic = context.offset("runtime.g", &["_panic"]);
+    constants.panic_arg = context.offset("runtime._panic", &["arg"]);
     constants.g_m = context.offset("runtime.g", &["m"]);
     constants.m_curg = context.offset("runtime.m", &["curg"]);
     constants.p_goidcache = context.offset("runtime.p", &["goidcache"]);

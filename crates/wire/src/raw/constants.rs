@@ -152,13 +152,21 @@ pub struct Http2 {
     pub written: u16,
     pub stream: u16,
     pub close_err: u16,
-    pub pad: [u16; 3],
+    pub stream_state: u16,
+    pub pad: [u16; 2],
 }
 
 impl Http2 {
     /// Offsets of nothing.
-    pub const ABSENT: Self =
-        Self { rws: NONE, status: NONE, written: NONE, stream: NONE, close_err: NONE, pad: [0; 3] };
+    pub const ABSENT: Self = Self {
+        rws: NONE,
+        status: NONE,
+        written: NONE,
+        stream: NONE,
+        close_err: NONE,
+        stream_state: NONE,
+        pad: [0; 2],
+    };
 }
 
 /// Offsets in `google.golang.org/grpc`, and types that it tells by (`struct gt_grpc`).
@@ -328,6 +336,7 @@ pub struct Process {
     pub value_ctx: u64,
     pub skip_alternate: u64,
     pub bad_conn: u64,
+    pub abort_handler: u64,
     pub dial_conn: u64,
     pub g_goid: u16,
     pub g_parent_goid: u16,
@@ -341,7 +350,6 @@ pub struct Process {
     /// A [`Slots`].
     pub map_slots: u16,
     pub map_group_size: u16,
-    pub pad: u16,
     pub pattern_str: u16,
     pub resp_written: u16,
     pub resp_status: u16,
@@ -359,6 +367,11 @@ pub struct Process {
     /// 1 where the content types of requests are told.
     pub typed: u16,
     pub response_header: u16,
+    pub panic_arg: u16,
+    /// Whether the client of a response has left.
+    pub resp_left: u16,
+    pub conn_write_error: u16,
+    pub pad: [u16; 2],
     /// `net/http.Request`, and `ServerRequest` of Go 1.27's HTTP/2.
     pub requests: [Request; 2],
     /// net/http's own HTTP/2, and that of `golang.org/x/net`.
@@ -386,6 +399,7 @@ impl Process {
         value_ctx: 0,
         skip_alternate: 0,
         bad_conn: 0,
+        abort_handler: 0,
         dial_conn: 0,
         g_goid: NONE,
         g_parent_goid: NONE,
@@ -398,7 +412,6 @@ impl Process {
         no_conn_error_data: NONE,
         map_slots: Slots::Unknown as u16,
         map_group_size: 0,
-        pad: 0,
         pattern_str: NONE,
         resp_written: NONE,
         resp_status: NONE,
@@ -415,6 +428,10 @@ impl Process {
         g_panic: NONE,
         typed: 0,
         response_header: NONE,
+        panic_arg: NONE,
+        resp_left: NONE,
+        conn_write_error: NONE,
+        pad: [0; 2],
         requests: [Request::ABSENT; 2],
         http2: [Http2::ABSENT; 2],
         grpc: Grpc::ABSENT,
@@ -433,4 +450,4 @@ const _: () = assert!(size_of::<Grpc>() == 88);
 const _: () = assert!(size_of::<Redis>() == 32);
 const _: () = assert!(size_of::<Learned>() == 56);
 const _: () = assert!(size_of::<Connect>() == 16);
-const _: () = assert!(size_of::<Process>() == 592);
+const _: () = assert!(size_of::<Process>() == 608);

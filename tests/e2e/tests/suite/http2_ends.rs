@@ -28,7 +28,7 @@ fn panics_in_http2_are_errors() -> Result<()> {
         let wanted = [
             ("/panic", Some("panic"), None),
             ("/panic-after-write", Some("panic"), Some(200)),
-            ("/abort", Some("panic"), None),
+            ("/abort", Some("http.ErrAbortHandler"), None),
             ("/recovered", Some("500"), Some(500)),
             ("/goexit", Some("panic"), None),
             ("/too-slow", Some("503"), Some(503)),

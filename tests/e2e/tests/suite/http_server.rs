@@ -132,11 +132,13 @@ fn handlers_that_panic_have_spans_with_an_error() -> Result<()> {
         let spans = gotap.finish(4)?;
         let last = spans.iter().find(|s| s.target() == "/hello").context("the last request")?;
         ensure!(last.status == "unset", "{last:#?}");
-        for (path, status) in
-            [("/panic", None), ("/panic-after-write", Some(200)), ("/abort", None)]
-        {
+        for (path, error, status) in [
+            ("/panic", "panic", None),
+            ("/panic-after-write", "panic", Some(200)),
+            ("/abort", "http.ErrAbortHandler", None),
+        ] {
             let span = spans.iter().find(|span| span.target() == path).context(path)?;
-            ensure!(span.text("error.type") == Some("panic"), "Go {version}: {span:#?}");
+            ensure!(span.text("error.type") == Some(error), "Go {version}: {span:#?}");
             ensure!(span.status == "error" && !span.message.is_empty(), "{span:#?}");
             ensure!(span.int("http.response.status_code") == status, "{span:#?}");
         }

@@ -26,6 +26,7 @@ mod http_calls;
 mod http_client;
 mod http_context;
 mod http_hard;
+mod http_left;
 mod http_server;
 mod http_tls;
 mod lifecycle;

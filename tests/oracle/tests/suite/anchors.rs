@@ -44,6 +44,24 @@ fn the_default_mux_is_where_the_symbols_say() {
     );
 }
 
+/// What a server's connection asks of each panic of a handler.
+#[test]
+fn the_panic_of_those_who_give_up_is_found() {
+    each(
+        "httpapp",
+        |_, mode| mode != Mode::Stripped,
+        |fixture| {
+            let binary = fixture.parse()?;
+            let symbols = Symbols::read(&fixture.data)?;
+            let found = binary.first_reference("net/http.(*conn).serve.func1");
+            let truth = symbols.address("net/http.ErrAbortHandler").context("no symbol")?;
+            let mut differences = Differences::default();
+            differences.compare("net/http.ErrAbortHandler", found, Some(truth));
+            differences.finish()
+        },
+    );
+}
+
 /// How far a section's content can shift, as a path in it becomes shorter.
 const SHIFT: u64 = 64;
 
