@@ -32,6 +32,12 @@ pub(crate) enum Command {
     },
     /// Show what all goroutines of a Go process do, without stopping it
     Goroutines(GoroutinesArgs),
+    /// Show which channels and locks the goroutines of a Go process wait for
+    Chan(MemoryArgs),
+    /// Show what a Go process's garbage collector and heap have counted
+    Gc(MemoryArgs),
+    /// Show the processors and run queues of a Go process, and how long goroutines wait to run
+    Sched(SchedArgs),
     /// Say what works on this machine, what does not, and what to do about it
     Doctor(DoctorArgs),
     /// Check, explain or print the configuration
@@ -181,6 +187,26 @@ pub(crate) struct PsArgs {
     pub(crate) verbose: bool,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
+}
+
+/// What is read from a process's memory: nothing is attached, and it is not stopped.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct MemoryArgs {
+    /// Process id
+    #[arg(value_name = "PID")]
+    pub(crate) pid: u32,
+    /// How to print: text, or one JSON object
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SchedArgs {
+    #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
+    /// Over how long to count how long goroutines wait to run
+    #[arg(short, long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
+    pub(crate) duration: Duration,
 }
 
 /// Goroutines that are alike are shown together, the most numerous first. They are read from the

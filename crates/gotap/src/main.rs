@@ -4,10 +4,12 @@
 //! Exit codes: 0 done, 1 failure, 2 wrong usage, 77 missing privilege.
 
 mod agent;
+mod chan;
 mod cli;
 mod config;
 mod databases;
 mod doctor;
+mod gc;
 mod goroutines;
 mod inspect;
 mod libraries;
@@ -31,6 +33,9 @@ fn main() -> ExitCode {
         Command::Ps(args) => ps::run(&args),
         Command::Trace { what } => agent::trace(&what),
         Command::Goroutines(args) => goroutines::run(&args),
+        Command::Chan(args) => chan::run(&args),
+        Command::Gc(args) => gc::run(&args),
+        Command::Sched(args) => gc::sched(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Config { what } => match what {
             ConfigCommand::Check(args) => config::check(&args),

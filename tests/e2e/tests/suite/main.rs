@@ -44,6 +44,7 @@ mod redis;
 mod redis_cluster;
 mod replaced;
 mod routes;
+mod runtime_numbers;
 mod sampling;
 mod settings;
 mod sql;

@@ -1,0 +1,145 @@
+//! `gotap gc` and `gotap sched`: what the runtime counts of collections, the heap and the scheduler,
+//! read from its memory.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use goruntime::{Counters, Histogram, Missing, Scheduler};
+use serde_json::{Value, json};
+
+use crate::cli::{Format, MemoryArgs, SchedArgs};
+use crate::opened::{Opened, Target, plain, unix_nanoseconds};
+use crate::output::line;
+
+fn read(target: &Target<'_, '_>) -> Result<(Scheduler, Counters)> {
+    let (memory, layout, bias) = (&target.memory, &target.layout, target.bias);
+    let scheduler = Scheduler::read(memory, layout, bias).map_err(plain)?;
+    let counters = Counters::read(memory, layout, bias, &scheduler).map_err(plain)?;
+    Ok((scheduler, counters))
+}
+
+/// Runs `gotap gc`.
+pub(crate) fn run(args: &MemoryArgs) -> Result<()> {
+    with(args.pid, |target| {
+        let (_, counters) = read(target)?;
+        target.check()?;
+        show(args.format, &gc(target, &counters))
+    })
+}
+
+/// Runs `gotap sched`.
+pub(crate) fn sched(args: &SchedArgs) -> Result<()> {
+    with(args.memory.pid, |target| {
+        let (_, before) = read(target)?;
+        std::thread::sleep(args.duration);
+        let (scheduler, after) = read(target)?;
+        target.check()?;
+        let latency = match (&before.scheduling, &after.scheduling) {
+            (Some(before), Some(after)) => Some(after.since(before)),
+            _ => None,
+        };
+        show(args.memory.format, &sched_json(target, &scheduler, &after, latency, args.duration))
+    })
+}
+
+fn with(pid: u32, run: impl Fn(&Target<'_, '_>) -> Result<()>) -> Result<()> {
+    let opened = Opened::new(pid)?;
+    let binary = opened.binary()?;
+    let types = binary.types();
+    run(&opened.target(&binary, &types)?)
+}
+
+fn gc(target: &Target<'_, '_>, c: &Counters) -> Value {
+    let seconds = |n: u64| n as f64 / 1e9;
+    json!({
+        "pid": target.process.pid,
+        "service": target.service,
+        "goVersion": target.binary.build_info().go_version,
+        "timeUnixNano": unix_nanoseconds(),
+        "collections": c.collections,
+        "forcedCollections": c.forced_collections,
+        "lastCollectionUnixNano": c.last_collection,
+        "pauseTotalSeconds": c.pause_total.map(seconds),
+        "lastPausesSeconds": c.pauses.iter().take(8).map(|n| seconds(*n)).collect::<Vec<_>>(),
+        "gcStops": c.gc_stops.as_ref().map(histogram),
+        "otherStops": c.other_stops.as_ref().map(histogram),
+        "heapLiveBytes": c.heap_live,
+        "heapGoalBytes": c.heap_goal,
+        "heapMarkedBytes": c.heap_marked,
+        "heapInUseBytes": c.heap_in_use,
+        "heapReleasedBytes": c.heap_released,
+        "allocatedBytes": c.allocated,
+        "freedBytes": c.freed,
+        "mappedBytes": c.mapped,
+        "gcPercent": c.gc_percent,
+        "memoryLimitBytes": c.memory_limit,
+        "missing": missing(target, &c.missing),
+    })
+}
+
+fn sched_json(
+    target: &Target<'_, '_>,
+    scheduler: &Scheduler,
+    counters: &Counters,
+    latency: Option<Histogram>,
+    duration: Duration,
+) -> Value {
+    let processor = |p: &goruntime::Processor| {
+        json!({
+            "id": p.id,
+            "state": p.status,
+            "queued": p.queued,
+            "switches": p.switches,
+            "syscalls": p.syscalls,
+        })
+    };
+    json!({
+        "pid": target.process.pid,
+        "service": target.service,
+        "goVersion": target.binary.build_info().go_version,
+        "timeUnixNano": unix_nanoseconds(),
+        "seconds": duration.as_secs_f64(),
+        "maxProcessors": scheduler.max_processors,
+        "processors": scheduler.processors.iter().map(processor).collect::<Vec<_>>(),
+        "threads": Some(scheduler.machines.len()).filter(|n| *n > 0),
+        "idleProcessors": scheduler.idle_processors,
+        "spinningThreads": scheduler.spinning,
+        "queued": scheduler.queued,
+        "goroutinesCreated": counters.created,
+        "schedulingLatency": latency.as_ref().map(histogram),
+        "missing": missing(target, &counters.missing),
+    })
+}
+
+fn histogram(histogram: &Histogram) -> Value {
+    let seconds = |share| histogram.quantile(share).map(|n| n as f64 / 1e9);
+    let buckets = histogram.buckets.iter().filter(|(_, count)| *count > 0);
+    json!({
+        "count": histogram.count(),
+        "p50Seconds": seconds(0.5),
+        "p99Seconds": seconds(0.99),
+        "buckets": buckets.map(|(from, n)| json!({"fromSeconds": *from as f64 / 1e9, "count": n}))
+            .collect::<Vec<_>>(),
+    })
+}
+
+fn missing(target: &Target<'_, '_>, more: &[Missing]) -> Vec<Value> {
+    let all = target.layout.missing().iter().chain(more);
+    all.map(|missing| json!({"what": missing.what, "why": missing.why})).collect()
+}
+
+/// One line of JSON, or a line for each value.
+fn show(format: Format, value: &Value) -> Result<()> {
+    if let (Format::Text, Some(fields)) = (format, value.as_object()) {
+        for (name, value) in fields {
+            let text = match value {
+                Value::Null => "not known".to_owned(),
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            line(format!("{name:<24} {text}"))?;
+        }
+        return Ok(());
+    }
+    Ok(line(value)?)
+}

@@ -1,0 +1,136 @@
+//! What gotap reads of collections, the heap, the scheduler, channels and locks, against what the
+//! program's own runtime says of them.
+
+use anyhow::{Context, Result, ensure};
+use gotap_e2e::can_trace;
+use gotap_e2e::goroutines::RuntimeApp;
+use gotap_testkit::go::{self, Mode, Version};
+use serde_json::Value;
+
+fn each(arguments: &[&str], check: impl Fn(&mut RuntimeApp, Version) -> Result<()>) {
+    let full = std::env::var("GOTAP_TEST_MATRIX").as_deref() == Ok("full");
+    let some = [
+        (18, Mode::Plain),
+        (21, Mode::Stripped),
+        (23, Mode::Pie),
+        (25, Mode::Cgo),
+        (27, Mode::Stripped),
+    ];
+    let some = some.map(|(minor, mode)| (Version::of(minor), mode)).to_vec();
+    let builds = if full { go::selected() } else { some };
+    let mut failures = Vec::new();
+    for (version, mode) in builds.into_iter().filter(|(_, mode)| mode.runs_here()) {
+        let result = go::build("runtimeapp", version, mode)
+            .and_then(|program| RuntimeApp::start(&program, arguments, &[]))
+            .and_then(|mut app| check(&mut app, version));
+        if let Err(error) = result {
+            failures.push(format!("Go {version}, {mode}: {error:#}"));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn collections_and_the_heap_are_as_the_runtime_says() {
+    if can_trace("collections_and_the_heap_are_as_the_runtime_says") {
+        each(&["-goroutines", "2000"], collections);
+    }
+}
+
+fn collections(app: &mut RuntimeApp, version: Version) -> Result<()> {
+    // Nothing is allocated between a report and what is read then, and no collection begins but every
+    // two minutes.
+    let report = app.report()?;
+    let object = app.gotap("gc", &[])?;
+    let memory = &report["memory"];
+    ensure!(object["missing"].as_array().is_some_and(|m| only_parents(m)), "{object}");
+    for (ours, theirs) in [
+        ("collections", "NumGC"),
+        ("forcedCollections", "NumForcedGC"),
+        ("lastCollectionUnixNano", "LastGC"),
+    ] {
+        ensure!(object[ours] == memory[theirs], "{ours}: {object} {memory}");
+    }
+    ensure!(memory["NumGC"].as_u64() >= Some(2), "{memory}");
+    let seconds = |n: &Value| n.as_u64().map(|n| n as f64 / 1e9);
+    ensure!(object["pauseTotalSeconds"].as_f64() == seconds(&memory["PauseTotalNs"]), "{memory}");
+    let pauses = memory["Pauses"].as_array().context("pauses")?;
+    let ours = object["lastPausesSeconds"].as_array().context("pauses")?;
+    ensure!(!ours.is_empty() && ours.len() == pauses.len().min(8), "{ours:?}");
+    for (got, want) in ours.iter().zip(pauses) {
+        ensure!(got.as_f64() == seconds(want), "{ours:?} {pauses:?}");
+    }
+    if version.minor >= 19 {
+        ensure!(object["heapGoalBytes"] == memory["NextGC"], "{object} {memory}");
+    }
+    ensure!(object["gcPercent"] == 100 && object["memoryLimitBytes"].is_null(), "{object}");
+    let stops = &object["gcStops"];
+    let cycles = memory["NumGC"].as_u64().unwrap_or(0);
+    ensure!(stops["count"].as_u64().is_some_and(|n| n >= cycles && n <= 2 * cycles + 2), "{stops}");
+    Ok(())
+}
+
+fn only_parents(missing: &[Value]) -> bool {
+    missing.iter().all(|missing| missing["what"] == "parents of goroutines")
+}
+
+#[test]
+fn the_scheduler_is_as_the_runtime_says() {
+    if can_trace("the_scheduler_is_as_the_runtime_says") {
+        each(&["-goroutines", "2000"], scheduler);
+    }
+}
+
+fn scheduler(app: &mut RuntimeApp, _: Version) -> Result<()> {
+    let object = app.gotap("sched", &["-d", "200ms"])?;
+    let report = app.report()?;
+    ensure!(object["missing"].as_array().is_some_and(|m| only_parents(m)), "{object}");
+    let processors = object["processors"].as_array().context("processors")?;
+    let count = processors.len() as u64;
+    ensure!(count > 0 && object["maxProcessors"].as_u64() == Some(count), "{object}");
+    let numbers = &report["numbers"];
+    if let Some(max) = numbers["/sched/gomaxprocs:threads"].as_u64() {
+        ensure!(max == count, "{object}");
+    }
+    ensure!(object["threads"].as_u64() >= Some(2) && object["queued"].is_u64(), "{object}");
+    let created = object["goroutinesCreated"].as_u64().context("created")?;
+    let live = report["goroutines"].as_u64().context("goroutines")?;
+    ensure!(created >= live && created < live + 200, "{created} created, {live} live");
+    if let Some(truth) = numbers["/sched/goroutines-created:goroutines"].as_u64() {
+        ensure!(truth.abs_diff(created) <= 16, "{created} {truth}");
+    }
+    // All waited for a processor before they waited for something else; one in eight is counted.
+    let latency = &object["schedulingLatency"];
+    ensure!(latency["count"].is_u64(), "{object}");
+    Ok(())
+}
+
+#[test]
+fn channels_and_locks_are_listed_with_who_waits() {
+    if can_trace("channels_and_locks_are_listed_with_who_waits") {
+        each(&[], channels);
+    }
+}
+
+fn channels(app: &mut RuntimeApp, _: Version) -> Result<()> {
+    let facts = app.report()?["facts"].clone();
+    let object = app.gotap("chan", &[])?;
+    let find = |list: &str, name: &str| -> Result<Value> {
+        let list = object[list].as_array().context("a list")?;
+        let found = list.iter().find(|one| one["address"] == facts[name]);
+        Ok(found.with_context(|| format!("no {name}: {object}"))?.clone())
+    };
+    let len = |value: &Value| value.as_array().map(Vec::len);
+    let full = find("channels", "full")?;
+    ensure!(full["len"] == 2 && full["cap"] == 2 && full["elementType"] == "main.item", "{full}");
+    ensure!(len(&full["senders"]) == Some(4) && len(&full["receivers"]) == Some(0), "{full}");
+    let empty = find("channels", "empty")?;
+    ensure!(len(&empty["receivers"]) == Some(3), "{empty}");
+    ensure!(empty["oldestWaitSeconds"].as_f64().is_some_and(|s| s > 0.0 && s < 600.0), "{empty}");
+    let mutex = find("mutexes", "mutex")?;
+    ensure!(len(&mutex["waiters"]) == Some(4) && mutex["kind"] == "mutex", "{mutex}");
+    let hints = object["hints"].as_array().context("hints")?;
+    let nil = hints.iter().any(|hint| hint.as_str().is_some_and(|hint| hint.contains("nil")));
+    ensure!(nil, "{hints:?}");
+    Ok(())
+}
