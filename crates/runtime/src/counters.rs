@@ -189,8 +189,19 @@ impl Counters {
         let cycles = r.half(Global::Work, "workType.cycles")?;
         let forced = r.half(Global::Memstats, "mstats.numforcedgc")?;
         let total = r.word(Global::Memstats, "mstats.pause_total_ns")?;
-        // One is counted when a cycle begins, the other one when it ends.
-        let agree = count.zip(cycles).is_some_and(|(n, c)| c.wrapping_sub(n) <= 1)
+        // One is counted when a cycle begins, the other one when it ends. In Go 1.18 no table has the
+        // latter; there the pauses must add up to their sum.
+        let has_cycles = r.layout.offsets.get("workType.cycles").is_some();
+        let pauses = Self::read_pauses(r, count)?;
+        let fits = if has_cycles {
+            count.zip(cycles).is_some_and(|(n, c)| c.wrapping_sub(n) <= 1)
+        } else {
+            let sum = pauses.iter().try_fold(0u64, |sum, pause| sum.checked_add(*pause));
+            let is_all = count.is_some_and(|n| n <= PAUSES && pauses.len() == n as usize);
+            sum.zip(total)
+                .is_some_and(|(sum, total)| if is_all { sum == total } else { sum < total })
+        };
+        let agree = fits
             && forced.zip(count).is_some_and(|(f, n)| f <= n)
             && total.is_some_and(|total| total < MAX_NANOSECONDS);
         if !agree {
@@ -200,16 +211,21 @@ impl Counters {
         self.collections = count;
         self.forced_collections = forced;
         self.pause_total = total;
+        self.pauses = pauses;
         let ended = r.word(Global::Memstats, "mstats.last_gc_unix")?;
         self.last_collection = ended.filter(|at| *at != 0 && *at < MAX_NANOSECONDS);
-        if let (Some(count), Some(address)) =
-            (count, r.address(Global::Memstats, "mstats.pause_ns"))
-            && let Some(ring) = r.memory.bytes(address, 8 * PAUSES as usize)?
-        {
-            let at = |age: u32| u64_at(&ring, 8 * ((count - 1 - age) % PAUSES) as usize);
-            self.pauses = (0..count.min(PAUSES)).filter_map(at).collect();
-        }
         Ok(())
+    }
+
+    /// The last pauses, the newest first.
+    fn read_pauses(r: &Reader<'_, impl Memory>, count: Option<u32>) -> Result<Vec<u64>, Error> {
+        let address = r.address(Global::Memstats, "mstats.pause_ns");
+        let (Some(count), Some(address)) = (count, address) else { return Ok(Vec::new()) };
+        let Some(ring) = r.memory.bytes(address, 8 * PAUSES as usize)? else {
+            return Ok(Vec::new());
+        };
+        let at = |age: u32| u64_at(&ring, 8 * ((count - 1 - age) % PAUSES) as usize);
+        Ok((0..count.min(PAUSES)).filter_map(at).collect())
     }
 
     fn heap(&mut self, r: &Reader<'_, impl Memory>) -> Result<(), Error> {
