@@ -30,6 +30,8 @@ struct Program {
     argument: Argument,
     /// What must be seen in it, with nothing missing.
     sees: &'static [&'static str],
+    /// An attribute that each of its spans has, an address where there is any.
+    tells: &'static str,
     /// How it comes to do something.
     asked: Asked,
     /// The spans that it has then, in the order of their starts.
@@ -63,6 +65,7 @@ static PROGRAMS: [Program; 16] = [
         oldest: 18,
         argument: Argument::None,
         sees: &["grpc-server"],
+        tells: "network.peer.port",
         asked: Asked::ByClients,
         spans: &[
             ("server", CHECK, "remote"),
@@ -76,6 +79,7 @@ static PROGRAMS: [Program; 16] = [
         oldest: 18,
         argument: Argument::Program("grpcserver"),
         sees: &["grpc-server", "grpc-client"],
+        tells: "network.peer.port",
         asked: Asked::ByClients,
         spans: &[
             ("server", CHECK, "remote"),
@@ -89,6 +93,7 @@ static PROGRAMS: [Program; 16] = [
         oldest: 18,
         argument: Argument::None,
         sees: &["grpc-client"],
+        tells: "network.peer.port",
         asked: Asked::ToCall(&["grpcserver", "grpcchain"]),
         spans: &[("client", CHECK, "none"), ("client", CHECK, "none")],
     },
@@ -97,6 +102,7 @@ static PROGRAMS: [Program; 16] = [
         oldest: 18,
         argument: Argument::None,
         sees: &["http-server", "http2-server"],
+        tells: "network.peer.port",
         asked: Asked::ByClients,
         spans: &[("server", "GET", "remote")],
     },
@@ -105,6 +111,7 @@ static PROGRAMS: [Program; 16] = [
         oldest: 18,
         argument: Argument::None,
         sees: &["fasthttp-server"],
+        tells: "network.peer.port",
         asked: Asked::ByClients,
         spans: &[("server", "GET", "remote")],
     },
@@ -113,6 +120,7 @@ static PROGRAMS: [Program; 16] = [
         oldest: 18,
         argument: Argument::None,
         sees: &["http-client", "http2-client"],
+        tells: "server.port",
         asked: Asked::ToCall(&["httpserver", "fasthttp"]),
         spans: &[("client", "GET", "none"), ("client", "GET", "none")],
     },
@@ -121,6 +129,7 @@ static PROGRAMS: [Program; 16] = [
         oldest: 18,
         argument: Argument::None,
         sees: &["http2-server"],
+        tells: "network.peer.port",
         asked: Asked::ByClients,
         spans: &[("server", "GET", "remote")],
     },
@@ -129,6 +138,7 @@ static PROGRAMS: [Program; 16] = [
         oldest: 18,
         argument: Argument::None,
         sees: &["http2-client"],
+        tells: "server.port",
         asked: Asked::ToCall(&["xnetserver"]),
         spans: &[("client", "GET", "none")],
     },
@@ -137,6 +147,7 @@ static PROGRAMS: [Program; 16] = [
         oldest: 19,
         argument: Argument::None,
         sees: &["http-server", "http2-server"],
+        tells: "network.peer.port",
         asked: Asked::ByClients,
         spans: &[("server", BUY, "remote")],
     },
@@ -145,6 +156,7 @@ static PROGRAMS: [Program; 16] = [
         oldest: 19,
         argument: Argument::None,
         sees: &["http-client", "http2-client"],
+        tells: "server.port",
         asked: Asked::ToCall(&["connectserver"]),
         spans: &[("client", BUY, "none")],
     },
@@ -153,6 +165,7 @@ static PROGRAMS: [Program; 16] = [
         oldest: 18,
         argument: Argument::None,
         sees: &["sql"],
+        tells: "db.system.name",
         asked: Asked::Once,
         spans: &[
             ("client", "SELECT", "none"),
@@ -168,6 +181,7 @@ static PROGRAMS: [Program; 16] = [
         oldest: 18,
         argument: Argument::Postgres,
         sees: &["sql"],
+        tells: "server.port",
         asked: Asked::Once,
         spans: &[("client", "SELECT", "none"), ("client", "SELECT", "none")],
     },
@@ -176,6 +190,7 @@ static PROGRAMS: [Program; 16] = [
         oldest: 18,
         argument: Argument::Postgres,
         sees: &["sql"],
+        tells: "server.port",
         asked: Asked::Once,
         spans: &[("client", "SELECT", "none"), ("client", "SELECT", "none")],
     },
@@ -184,6 +199,7 @@ static PROGRAMS: [Program; 16] = [
         oldest: 18,
         argument: Argument::Redis,
         sees: &["redis"],
+        tells: "server.port",
         asked: Asked::Once,
         spans: &[("client", "SET", "none"), ("client", "PIPELINE", "none")],
     },
@@ -192,6 +208,7 @@ static PROGRAMS: [Program; 16] = [
         oldest: 18,
         argument: Argument::Redis,
         sees: &["redis"],
+        tells: "server.port",
         asked: Asked::Once,
         spans: &[("client", "SET", "none"), ("client", "PIPELINE", "none")],
     },
@@ -200,6 +217,7 @@ static PROGRAMS: [Program; 16] = [
         oldest: 18,
         argument: Argument::Redis,
         sees: &["redis"],
+        tells: "server.port",
         asked: Asked::Once,
         spans: &[("client", "SET", "none"), ("client", "DEL", "none")],
     },
@@ -332,6 +350,7 @@ fn check_spans(program: &Program, app: &App, spans: &[Span]) -> Result<()> {
     ensure!(same, "{}", list());
     let served = spans.iter().find(|span| span.is_server());
     for span in &spans {
+        ensure!(span.attributes.contains_key(program.tells), "no {}: {span:#?}", program.tells);
         match span.parent.as_str() {
             "none" => ensure!(span.trace_id != TRACE, "{span:#?}"),
             "remote" => {
