@@ -36,7 +36,8 @@ fn each_call_has_one_span() -> Result<()> {
         // Up to version 1.40 it retries only where it is asked for.
         let mut client = Running::start(program, &arguments, &[("GRPC_GO_RETRY", "on")])?;
         client.wait_for("holding", SOON)?;
-        let gotap = Gotap::trace_what("grpc", &["--pid", &client.pid().to_string()])?;
+        let pid = client.pid().to_string();
+        let gotap = Gotap::trace_what("grpc", &["--error-messages", "--pid", &pid])?;
         client.signal(libc::SIGUSR1)?;
         ensure!(client.wait(SOON)?.success(), "{:?}", client.stderr());
         let spans = gotap.wait()?.spans;
@@ -61,6 +62,8 @@ fn check(
     ensure!(span.status == if failed { "error" } else { "unset" }, "{case}: outcome");
     ensure!(span.text("error.type") == failed.then_some(code), "{case}: error type");
     ensure!(span.message.is_empty() || failed, "{case}: message");
+    let refused = span.message.contains("connection refused");
+    ensure!(refused == (case == "refused"), "{case}: message");
     ensure!(span.int("gotap.rpc.resend_count") == attempts, "{case}: attempts");
     ensure!(span.parent == "none", "{case}: parent");
     ensure!(span.text("server.address") == Some("127.0.0.1"), "{case}: address");
