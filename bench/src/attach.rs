@@ -38,6 +38,8 @@ struct Round {
     rss_kb_each: f64,
     /// And with all of them.
     rss_mb: f64,
+    /// The most that it ever was, which is while the file is read.
+    peak_mb: f64,
 }
 
 /// Measures, prints the table, which it gives, and writes attach.json.
@@ -74,6 +76,7 @@ fn round(gotap: &Path, name: &'static str, program: &PathBuf) -> Result<Round> {
         others.push(start(&agent, program)?.0);
     }
     let rss_all = measure::rss_kb(agent.pid())?;
+    let peak_mb = measure::peak_rss_mb(agent.pid())?;
     drop(others);
     drop(server);
 
@@ -90,6 +93,7 @@ fn round(gotap: &Path, name: &'static str, program: &PathBuf) -> Result<Round> {
         detach_ms: detach(gotap, program)?,
         rss_kb_each: (rss_all - rss_one) / (PROCESSES - 1) as f64,
         rss_mb: rss_all / 1024.0,
+        peak_mb,
     })
 }
 
@@ -135,8 +139,8 @@ fn millis(time: Duration) -> f64 {
 /// Medians by program.
 fn table(rounds: &[Round]) -> String {
     let mut out = String::from(
-        "| program | file | exec to attached, first | again | missed | detach | agent RSS each | with 20 |\n\
-         |---|---:|---:|---:|---:|---:|---:|---:|\n",
+        "| program | file | exec to attached, first | again | missed | detach | agent RSS each | with 20 | peak |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for name in ["small", "large"] {
         let of = |value: fn(&Round) -> f64| {
@@ -146,7 +150,7 @@ fn table(rounds: &[Round]) -> String {
             values.get(values.len() / 2).copied().unwrap_or(0.0)
         };
         out.push_str(&format!(
-            "| {name} | {:.0} MB | {:.0} ms | {:.0} ms | {:.0} of {:.0} | {:.0} ms | {:.0} KB | {:.1} MB |\n",
+            "| {name} | {:.0} MB | {:.0} ms | {:.0} ms | {:.0} of {:.0} | {:.0} ms | {:.0} KB | {:.1} MB | {:.1} MB |\n",
             of(|r| r.file_mb),
             of(|r| r.first_ms),
             of(|r| r.again_ms),
@@ -155,6 +159,7 @@ fn table(rounds: &[Round]) -> String {
             of(|r| r.detach_ms),
             of(|r| r.rss_kb_each),
             of(|r| r.rss_mb),
+            of(|r| r.peak_mb),
         ));
     }
     out

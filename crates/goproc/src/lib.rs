@@ -18,6 +18,15 @@ pub use ports::listening_ports;
 pub use process::{Process, pids};
 pub use traffic::{Received, received};
 
+/// Root needs no advice to become root.
+fn what_to_do() -> &'static str {
+    if rustix::process::geteuid().is_root() {
+        "root lacks CAP_SYS_PTRACE here, as in a container, or a security module forbids it"
+    } else {
+        "run as root or with CAP_SYS_PTRACE"
+    }
+}
+
 impl Error {
     /// Whether a right is missing.
     pub fn is_denied(&self) -> bool {
@@ -33,7 +42,7 @@ pub enum Error {
     #[error("there is no process {0}")]
     NoSuchProcess(u32),
     /// The kernel refused.
-    #[error("not allowed to look into process {0}; run as root or with CAP_SYS_PTRACE")]
+    #[error("not allowed to look into process {0}; {advice}", advice = what_to_do())]
     Denied(u32),
     /// Its executable may not be read.
     #[error(

@@ -113,7 +113,7 @@ impl Inspector {
         if let Some(why) = self.others.get(&id) {
             return Err(why.clone());
         }
-        match read(file.data(), &self.options) {
+        match file.read(|data| read(data, &self.options)) {
             Ok(program) => Ok(self.keep(id, Arc::new(program))),
             Err(why) => {
                 if self.others.len() >= MAX_OTHERS {
