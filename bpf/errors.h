@@ -45,7 +45,8 @@ static __noinline int find_error(const struct gt_process *proc, const struct go_
 		}
 		/* An interface holds a number by a pointer to it. */
 		if (type->role == GT_TYPE_ERRNO)
-			out->number = read_u64(error.data + type->first);
+			out->number = read_noted(error.data + type->first, UNREAD(ERROR),
+						 &out->unread);
 		if (type->role != GT_TYPE_ERROR_WRAP)
 			break;
 		error = read_iface_noted(error.data + type->first, UNREAD(ERROR), &out->unread);

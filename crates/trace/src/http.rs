@@ -230,7 +230,8 @@ fn aborted(event: &HttpEvent) -> (&'static str, &'static str) {
 /// Type and message of a client's error.
 fn error(event: &HttpEvent, process: &ProcessInfo) -> (Value, String) {
     let name = process.type_names.get(&event.error_type);
-    if let Some((kind, message)) = name.and_then(|name| http2::error(name, event.errno)) {
+    let code = (!event.span.unread.has(Unread::Error)).then_some(event.errno);
+    if let Some((kind, message)) = name.and_then(|name| http2::error(name, code)) {
         return (Value::Static(kind), message);
     }
     let errno = (event.errno != 0).then_some(event.errno);

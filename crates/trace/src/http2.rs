@@ -36,8 +36,8 @@ pub(crate) fn closed_early(event: &HttpEvent) -> Option<(&'static str, &'static 
     }
 }
 
-/// Type and message of an error that carries an HTTP/2 code.
-pub(crate) fn error(type_name: &str, code: u32) -> Option<(&'static str, String)> {
+/// Type and message of an error that carries an HTTP/2 code; `None` for one that could not be read.
+pub(crate) fn error(type_name: &str, code: Option<u32>) -> Option<(&'static str, String)> {
     let plain = type_name.trim_start_matches('*');
     let name = plain.strip_prefix("http2.").or_else(|| plain.strip_prefix("http.http2"))?;
     let (kind, what) = match name {
@@ -46,6 +46,7 @@ pub(crate) fn error(type_name: &str, code: u32) -> Option<(&'static str, String)
         "GoAwayError" => ("http2.GoAwayError", "the server sent GOAWAY"),
         _ => return None,
     };
+    let Some(code) = code else { return Some((kind, what.to_owned())) };
     let known = CODES.get(code as usize);
     let code = known.map_or_else(|| format!("code {code}"), |name| (*name).to_owned());
     Some((kind, format!("{what}: {code}")))
@@ -79,10 +80,12 @@ mod tests {
     #[test]
     fn errors_of_both_copies_have_one_name() {
         let expected = Some(("http2.StreamError", "stream error: CANCEL".to_owned()));
-        assert_eq!(error("http.http2StreamError", 8), expected);
-        assert_eq!(error("http2.StreamError", 8), expected);
-        let away = error("http2.GoAwayError", 99).map(|(_, message)| message);
+        assert_eq!(error("http.http2StreamError", Some(8)), expected);
+        assert_eq!(error("http2.StreamError", Some(8)), expected);
+        let away = error("http2.GoAwayError", Some(99)).map(|(_, message)| message);
         assert_eq!(away.as_deref(), Some("the server sent GOAWAY: code 99"));
-        assert_eq!(error("*url.Error", 8), None);
+        assert_eq!(error("*url.Error", Some(8)), None);
+        let unread = Some(("http2.StreamError", "stream error".to_owned()));
+        assert_eq!(error("http2.StreamError", None), unread, "0 would be NO_ERROR");
     }
 }

@@ -261,13 +261,19 @@ fn call_end(event: &raw::CallEnd) -> Result<CallEndEvent, DecodeError> {
     })
 }
 
+/// The operating system's error, if that is what an error was told by. None has the number 0, which is
+/// what one has that could not be read.
+fn errno(role: u8, number: u64) -> Option<u32> {
+    let number = u32::try_from(number).ok().filter(|number| *number != 0);
+    number.filter(|_| role == raw::TypeRole::Errno as u8)
+}
+
 fn sql(bytes: &[u8]) -> Result<SqlEvent, DecodeError> {
     let (event, rest) =
         raw::Sql::ref_from_prefix(bytes).map_err(|_| DecodeError::Short(bytes.len()))?;
     // As much of the text was sent as there is; the ring buffer pads it.
     let room = rest.len().min(raw::SQL_TEXT);
     let number = (event.error == raw::TypeRole::SqlNumber as u8).then_some(event.number);
-    let errno = (event.error == raw::TypeRole::Errno as u8).then_some(event.number);
     let mut span = core(&event.span)?;
     span.unread = span.unread.and(texts_unread(&[
         (Unread::Status, event.state_len),
@@ -285,7 +291,7 @@ fn sql(bytes: &[u8]) -> Result<SqlEvent, DecodeError> {
         db: event.db,
         error_type: event.subject,
         number,
-        errno: errno.and_then(|number| u32::try_from(number).ok()),
+        errno: errno(event.error, event.number),
         state: text(&event.state, event.state_len),
         message: text(&event.message, event.message_len),
         text: text(&rest[..room], event.text_len),
@@ -293,7 +299,6 @@ fn sql(bytes: &[u8]) -> Result<SqlEvent, DecodeError> {
 }
 
 fn redis(event: &raw::RedisCall) -> Result<RedisEvent, DecodeError> {
-    let errno = (event.error == raw::TypeRole::Errno as u8).then_some(event.number);
     let mut span = core(&event.span)?;
     let unread = texts_unread(&[
         (Unread::Command, event.name_len),
@@ -314,7 +319,7 @@ fn redis(event: &raw::RedisCall) -> Result<RedisEvent, DecodeError> {
         address: text(&event.address, event.address_len),
         peer: address(&event.peer, event.peer_len, event.peer_port),
         error_type: event.subject,
-        errno: errno.and_then(|number| u32::try_from(number).ok()),
+        errno: errno(event.error, event.number),
         answered: event.error == raw::TypeRole::RedisError as u8,
         message: text(&event.message, event.message_len),
     })

@@ -96,6 +96,11 @@ fn codes_that_could_not_be_read_are_none() {
     let Event::Sql(event) = record(SQL, 168, &number, &[status]) else { panic!() };
     assert_eq!((event.number, event.message.value.as_str()), (None, ""));
     assert!(event.span.unread.has(Unread::Message), "{event:?}");
+    for (number, expected) in [(111, Some(111)), (0, None)] {
+        let role = [(97, raw::TypeRole::Errno as u16)];
+        let Event::Sql(event) = record(SQL, 168, &role, &[(88, number)]) else { panic!() };
+        assert_eq!(event.errno, expected);
+    }
     let database = bits(&[Unread::Database]);
     let Event::Redis(event) = record(REDIS, 280, &[], &[database]) else { panic!() };
     assert_eq!(event.db, None);
