@@ -110,6 +110,7 @@ static __always_inline int dispatch(struct pt_regs *ctx, u32 probe)
 	case GT_PROBE_HTTP_CLIENT_ALTERNATE:
 	case GT_PROBE_HTTP_CLIENT_NO_CONN:
 	case GT_PROBE_HTTP_CLIENT_CTX_DONE:
+	case GT_PROBE_HTTP_CLIENT_REFUSED:
 	case GT_PROBE_XNET_CLIENT_DONE:
 		return client_end(ctx, proc, which);
 	case GT_PROBE_GRPC_SERVER_STATUS:
@@ -186,6 +187,7 @@ PROGRAM(probe_fasthttp_hijack, GT_PROBE_FASTHTTP_SERVER_HIJACK)
 PROGRAM(probe_fasthttp_close, GT_PROBE_FASTHTTP_CONN_CLOSE)
 PROGRAM(probe_connect_end, GT_PROBE_CONNECT_SERVER_END)
 PROGRAM(probe_connect_client, GT_PROBE_CONNECT_CLIENT_END)
+PROGRAM(probe_client_refused, GT_PROBE_HTTP_CLIENT_REFUSED)
 
 static __always_inline int send_lifecycle(u16 kind, u32 tgid)
 {

@@ -2,8 +2,8 @@
 /*
  * net/http: requests that are made. (*Transport).roundTrip starts a span. The branch in it that tests
  * what (*persistConn).roundTrip returned ends it, also in an error; for HTTP/2 the same branch does
- * while a connection is new, and the one after the alternate round tripper once it is known. Two
- * more sites stand on error paths only. golang.org/x/net/http2 without net/http has a start and an
+ * while a connection is new, and the one after the alternate round tripper once it is known. More
+ * sites stand on error paths only. golang.org/x/net/http2 without net/http has a start and an
  * end of its own. All run on the caller's goroutine.
  */
 
@@ -71,41 +71,44 @@ static __noinline int http_call_start(struct pt_regs *ctx, const struct gt_proce
 	return 1;
 }
 
-/* Begins the span of a call, whose parent is known now. */
-static __noinline int http_call_join(const struct gt_process *proc, u64 goid,
-				     const struct parent *parent)
+/* The strings of a call; gives what its flags say of the target. */
+static __always_inline u16 find_call_strings(const struct gt_process *proc,
+					     const struct client_state *state,
+					     struct request_strings *out)
 {
-	struct gt_key key = key_of(proc, goid);
-	struct client_state *state = bpf_map_lookup_elem(&clients, &key);
-	u32 unread = 0;
+	u16 flags = GT_HTTP_OPAQUE | GT_HTTP_RAW_PATH;
 
-	if (!state)
-		return 0;
-	begin_span(&state->span, goid, parent);
-	if (!copy_struct(state->url, sizeof(state->url), call_u64(state, proc->requests[0].url),
-			 URL_BYTES))
-		unread = UNREAD(TARGET) | UNREAD(SCHEME) | UNREAD(HOST);
-	state->resend = count_redirects(proc, call_u64(state, proc->requests[0].response), &unread);
-	state->span.unread = unread;
-	state->flags = 0;
-	if (proc->typed)
-		state->flags = content_of(call_u64(state, proc->requests[0].header),
-					  proc->map_slots, proc->map_group_size);
-	state->phase = CLIENT_ACTIVE;
-	return 0;
+	out->method = copied_string(state->request, sizeof(state->request), proc->requests[0].method);
+	out->host = url_string(state, proc->url_host);
+	/* The slot is a server's else. */
+	out->route = url_string(state, proc->url_raw_query);
+	out->target = url_string(state, proc->url_opaque);
+	if (!out->target.len) {
+		out->target = url_string(state, proc->url_raw_path);
+		flags = GT_HTTP_RAW_PATH;
+	}
+	if (!out->target.len) {
+		out->target = url_string(state, proc->url_path);
+		flags = 0;
+	}
+	return flags;
 }
 
-/* The strings of a call; sets `raw` when the path is as sent. */
-static __always_inline void find_call_strings(const struct gt_process *proc,
-					      const struct client_state *state,
-					      struct request_strings *out, bool *raw)
+/* What the URL's scheme says. */
+static __always_inline u16 scheme_flags(const struct gt_process *proc,
+					const struct client_state *state)
 {
-	out->method = copied_string(state->request, sizeof(state->request), proc->requests[0].method);
-	out->target = url_string(state, proc->url_raw_path);
-	*raw = out->target.len != 0;
-	if (!*raw)
-		out->target = url_string(state, proc->url_path);
-	out->host = url_string(state, proc->url_host);
+	struct go_string scheme = url_string(state, proc->url_scheme);
+	char text[8] = {};
+
+	if (scheme.len != 4 && scheme.len != 5)
+		return GT_HTTP_UNKNOWN_SCHEME;
+	/* What can't be read is believed. */
+	if (bpf_probe_read_user(text, 4, (void *)scheme.ptr))
+		return scheme.len == 5 ? GT_HTTP_TLS : 0;
+	if (text[0] != 'h' || text[1] != 't' || text[2] != 't' || text[3] != 'p')
+		return GT_HTTP_UNKNOWN_SCHEME;
+	return scheme.len == 5 ? GT_HTTP_TLS : 0;
 }
 
 /* The length of the body that a call sends. The client's zero says "unknown" where there is one. */
@@ -124,17 +127,14 @@ static __always_inline s64 call_size(const struct gt_process *proc,
 }
 
 static __always_inline void fill_call(const struct gt_process *proc,
-				      const struct client_state *state, u8 outcome, bool raw,
+				      const struct client_state *state, u8 outcome, u16 flags,
 				      struct gt_http_head *head)
 {
 	carry_span(&head->span, &state->span);
 	head->span.outcome = outcome;
 	head->span.resend = state->resend;
 	head->request_size = call_size(proc, state);
-	head->flags = state->flags | (raw ? GT_HTTP_RAW_PATH : 0);
-	/* The transport takes no other scheme than http and https. */
-	if (url_string(state, proc->url_scheme).len == 5)
-		head->flags |= GT_HTTP_TLS;
+	head->flags = state->flags | flags;
 	head->peer_len = 0;
 	head->text_len = 0;
 	head->subject = 0;
@@ -164,14 +164,19 @@ static __noinline int send_client(const struct gt_process *proc, struct client_s
 {
 	u64 end_ns = bpf_ktime_get_ns();
 	struct request_strings strings = {};
-	bool raw = false;
+	u16 flags;
 
 	if (outcome == GT_OUTCOME_DONE &&
 	    !copy_struct(state->response, sizeof(state->response), response, RESPONSE_BYTES))
 		strings.unread = UNREAD(STATUS) | UNREAD(SIZE);
 	if (outcome == GT_OUTCOME_ERROR && !error->tab)
 		strings.unread = UNREAD(ERROR);
-	find_call_strings(proc, state, &strings, &raw);
+	flags = find_call_strings(proc, state, &strings);
+	/* The transport sends no other scheme than http and https. */
+	if (outcome == GT_OUTCOME_REFUSED)
+		flags |= scheme_flags(proc, state);
+	else if (url_string(state, proc->url_scheme).len == 5)
+		flags |= GT_HTTP_TLS;
 	if (response && are_short(&strings)) {
 		struct gt_http_small_event *event;
 
@@ -179,7 +184,7 @@ static __noinline int send_client(const struct gt_process *proc, struct client_s
 		if (!event)
 			goto full;
 		fill_span(proc, GT_EVENT_HTTP_CLIENT_SMALL, sizeof(*event), end_ns, &event->head);
-		fill_call(proc, state, outcome, raw, &event->head);
+		fill_call(proc, state, outcome, flags, &event->head);
 		event->head.span.unread |= strings.unread;
 		fill_answer(proc, state, response, &event->head);
 		FILL_STRINGS(event, &strings, copy_small);
@@ -190,7 +195,7 @@ static __noinline int send_client(const struct gt_process *proc, struct client_s
 		if (!event)
 			goto full;
 		fill_span(proc, GT_EVENT_HTTP_CLIENT, sizeof(*event), end_ns, &event->head);
-		fill_call(proc, state, outcome, raw, &event->head);
+		fill_call(proc, state, outcome, flags, &event->head);
 		event->head.span.unread |= strings.unread;
 		if (response)
 			fill_answer(proc, state, response, &event->head);
@@ -201,6 +206,45 @@ static __noinline int send_client(const struct gt_process *proc, struct client_s
 	return 0;
 full:
 	count_drop(GT_DROP_RING_FULL);
+	return 0;
+}
+
+/* Ends a call that the transport refuses, as it has no host. Nothing is asked for it. */
+static __noinline int refuse_call(const struct gt_process *proc, struct client_state *state)
+{
+	struct go_iface error = {};
+
+	/* Another transport may take it. */
+	if (scheme_flags(proc, state) == GT_HTTP_UNKNOWN_SCHEME)
+		return 0;
+	send_client(proc, state, 0, &error, GT_OUTCOME_REFUSED);
+	state->phase = CLIENT_IDLE;
+	return 0;
+}
+
+/* Begins the span of a call, whose parent is known now. */
+static __noinline int http_call_join(const struct gt_process *proc, u64 goid,
+				     const struct parent *parent)
+{
+	struct gt_key key = key_of(proc, goid);
+	struct client_state *state = bpf_map_lookup_elem(&clients, &key);
+	u32 unread = 0;
+
+	if (!state)
+		return 0;
+	begin_span(&state->span, goid, parent);
+	if (!copy_struct(state->url, sizeof(state->url), call_u64(state, proc->requests[0].url),
+			 URL_BYTES))
+		unread = UNREAD(TARGET) | UNREAD(SCHEME) | UNREAD(HOST);
+	state->resend = count_redirects(proc, call_u64(state, proc->requests[0].response), &unread);
+	state->span.unread = unread;
+	state->flags = 0;
+	if (proc->typed)
+		state->flags = content_of(call_u64(state, proc->requests[0].header),
+					  proc->map_slots, proc->map_group_size);
+	state->phase = CLIENT_ACTIVE;
+	if (!(unread & UNREAD(HOST)) && !state->direct && !url_string(state, proc->url_host).len)
+		return refuse_call(proc, state);
 	return 0;
 }
 
@@ -222,7 +266,7 @@ static __always_inline struct go_iface error_of(struct pt_regs *ctx, const struc
 {
 	struct go_iface error = { GO_ARG1(ctx), GO_ARG2(ctx) };
 
-	if (probe == GT_PROBE_HTTP_CLIENT_CTX_DONE)
+	if (probe == GT_PROBE_HTTP_CLIENT_CTX_DONE || probe == GT_PROBE_HTTP_CLIENT_REFUSED)
 		return (struct go_iface){};
 	if (probe != GT_PROBE_HTTP_CLIENT_NO_CONN)
 		return error;
@@ -292,6 +336,8 @@ static __noinline int client_end(struct pt_regs *ctx, const struct gt_process *p
 	}
 	if (probe == GT_PROBE_HTTP_CLIENT_CTX_DONE) {
 		outcome = GT_OUTCOME_CTX_DONE;
+	} else if (probe == GT_PROBE_HTTP_CLIENT_REFUSED) {
+		outcome = GT_OUTCOME_REFUSED;
 	} else if (probe != GT_PROBE_HTTP_CLIENT_NO_CONN && !error.tab) {
 		outcome = GT_OUTCOME_DONE;
 		response = response_of(ctx, proc, probe);

@@ -49,7 +49,8 @@ enum gt_probe {
 	GT_PROBE_FASTHTTP_CONN_CLOSE = 30,
 	GT_PROBE_CONNECT_SERVER_END = 31,
 	GT_PROBE_CONNECT_CLIENT_END = 32,
-	GT_PROBE_COUNT = 33, /* gt_process.guards has 63 bits for them */
+	GT_PROBE_HTTP_CLIENT_REFUSED = 33,
+	GT_PROBE_COUNT = 34, /* gt_process.guards has 63 bits for them */
 };
 
 /* Why something seen was not reported; index of the drop counters. */
@@ -105,6 +106,8 @@ enum gt_parent {
 #define GT_HTTP_LINE 8 /* `target` starts with the method and a space, target_len counts them */
 #define GT_HTTP_PEER_ADDRESS 16 /* `peer` holds 4 or 16 bytes of address, and at 16 the port */
 #define GT_HTTP_CONTENT 32 /* times one of enum gt_content */
+#define GT_HTTP_OPAQUE 256 /* `target` is URL.Opaque */
+#define GT_HTTP_UNKNOWN_SCHEME 512 /* the URL's scheme is neither http nor https */
 
 /* What a request's Content-Type says of the protocol of a call, where connect is linked in. */
 enum gt_content {
@@ -172,7 +175,7 @@ struct gt_http_event {
 	char peer[48] GT_WORDS; /* server: the peer's address and port */
 	char host[112] GT_WORDS;
 	char user_agent[128] GT_WORDS;
-	char route[128] GT_WORDS;
+	char route[128] GT_WORDS; /* client: the query, when it is asked for */
 	char text[64] GT_WORDS; /* the error's text where it is a plain string */
 	char target[256] GT_WORDS; /* server: request target as sent; client: path */
 };
@@ -465,7 +468,8 @@ struct gt_process {
 	__u16 panic_arg; /* runtime._panic */
 	__u16 resp_left; /* whether a response's client has left */
 	__u16 conn_write_error;
-	__u16 pad[2];
+	__u16 url_opaque;
+	__u16 url_raw_query; /* GT_NONE also when queries are not asked for */
 	struct gt_request requests[GT_REQUEST_KINDS];
 	struct gt_http2 http2[GT_HTTP2_KINDS];
 	struct gt_grpc grpc;

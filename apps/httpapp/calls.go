@@ -72,7 +72,7 @@ func (c *caller) register(mux *http.ServeMux) {
 		"rewritten":   c.rewritten,
 	}
 	for _, more := range []map[string]func(name string, r *http.Request) string{
-		c.hardCases(), c.streamCases(), c.roadCases(), c.withContexts(), c.afterFuncCases(),
+		c.hardCases(), c.streamCases(), c.roadCases(), c.withContexts(), c.afterFuncCases(), c.withURLs(),
 	} {
 		for name, call := range more {
 			cases[name] = call

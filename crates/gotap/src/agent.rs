@@ -17,7 +17,7 @@ use probes::{Features, Options, Session};
 use rustix::time::{ClockId, clock_gettime};
 use trace::Assembler;
 
-use crate::cli::{Format, ProbeArgs, RunArgs, TraceArgs, TraceCommand};
+use crate::cli::{Format, HttpArgs, ProbeArgs, RunArgs, TraceArgs, TraceCommand};
 use crate::config;
 use crate::inspect::{Inspector, NotATarget};
 use crate::output::text;
@@ -41,6 +41,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let selection = Selection::new(&config.select)?;
     let options = Options {
         exact_lineage: config.probes.exact_lineage,
+        query_strings: config.http.query_strings,
         empty_probes: args.probes.empty_probes,
     };
     let export = config.otlp.to_export()?;
@@ -50,7 +51,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let (delivery, sink) = sinks::Otlp::new(exporter);
     let features = features(!config.probes.uprobe_multi);
     let (name, assembler) =
-        (config.service_name, assembler(config.http.cluster_paths, config.errors.messages));
+        (config.service_name, assembler(config.http, config.errors.messages));
     let sink = Box::new(sink);
     let mut agent = Agent::start(selection, options, features, name, assembler, sink)?;
     agent.idle.aloud |= args.verbose;
@@ -76,9 +77,11 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
     goproc::check_pids()?;
     let ProbeArgs { exact_lineage, no_uprobe_multi, empty_probes } = args.probes;
     let sink = printer(args, wanted);
-    let options = Options { exact_lineage, empty_probes };
+    let HttpArgs { cluster_paths, query_strings } = args.http;
+    let http = config::Http { cluster_paths, query_strings };
+    let options = Options { exact_lineage, query_strings, empty_probes };
     let (features, assembler) =
-        (features(no_uprobe_multi), assembler(args.http.cluster_paths, args.texts.error_messages));
+        (features(no_uprobe_multi), assembler(http, args.texts.error_messages));
     let mut agent = Agent::start(selection, options, features, None, assembler, sink)?;
     agent.idle.aloud |= args.verbose;
     agent.observe()?.lines(args.format).iter().for_each(|line| say(line));
@@ -98,13 +101,16 @@ fn printer(args: &TraceArgs, instrument: Option<sinks::Instrument>) -> Box<dyn S
     Box::new(sinks::Only::new(filter, lines))
 }
 
-fn assembler(cluster_paths: bool, error_messages: bool) -> Assembler {
+fn assembler(http: config::Http, error_messages: bool) -> Assembler {
     let mut assembler = Assembler::new();
     if error_messages {
         assembler.error_messages();
     }
-    if cluster_paths {
+    if http.cluster_paths {
         assembler.cluster_paths();
+    }
+    if http.query_strings {
+        assembler.query_strings();
     }
     assembler
 }

@@ -110,6 +110,10 @@ pub(crate) struct HttpArgs {
     /// Guess http.route from the path where the program's router does not tell it
     #[arg(long)]
     pub(crate) cluster_paths: bool,
+    /// Add query strings to spans, with some secrets redacted: AWSAccessKeyId, Signature, sig and
+    /// X-Goog-Signature
+    #[arg(long)]
+    pub(crate) query_strings: bool,
 }
 
 #[derive(Debug, Clone, Default, Args)]

@@ -110,6 +110,9 @@ pub(crate) struct Http {
     /// Guess http.route from the path where the program's router does not tell it: numbers, UUIDs,
     /// hashes, dates and the like become {id}, {uuid} and so on
     pub(crate) cluster_paths: bool,
+    /// Add query strings to spans, with the values of AWSAccessKeyId, Signature, sig and
+    /// X-Goog-Signature redacted. They may hold other secrets
+    pub(crate) query_strings: bool,
 }
 
 /// How probes are attached.

@@ -130,5 +130,6 @@ pub(crate) fn single_program(probe: Probe) -> &'static str {
         Probe::FasthttpConnClose => "probe_fasthttp_close",
         Probe::ConnectServerEnd => "probe_connect_end",
         Probe::ConnectClientEnd => "probe_connect_client",
+        Probe::HttpClientRefused => "probe_client_refused",
     }
 }

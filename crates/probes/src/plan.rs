@@ -154,7 +154,7 @@ impl Plan {
             lowest_vaddr: binary.image().lowest_vaddr(),
             pie: binary.image().is_pie(),
         };
-        let context = Context { binary, types: &types };
+        let context = Context { binary, types: &types, options };
         if !runtime::plan(&context, &mut plan, options) {
             return plan;
         }
@@ -276,6 +276,7 @@ impl Plan {
 struct Context<'a, 'd> {
     binary: &'a Binary<'d>,
     types: &'a Types<'a, 'd>,
+    options: &'a Options,
 }
 
 impl Context<'_, '_> {

@@ -23,6 +23,8 @@ use crate::{Error, EventSource, Features, Plan};
 pub struct Options {
     /// Trap each goroutine's creation, so that no ancestor is ever lost.
     pub exact_lineage: bool,
+    /// Read the query strings of calls that are made. Those of requests are part of their target.
+    pub query_strings: bool,
     /// Attach a program that does nothing instead: what is left is what the traps themselves cost.
     /// Needs uprobe_multi.
     pub empty_probes: bool,

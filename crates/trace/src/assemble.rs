@@ -85,6 +85,8 @@ pub struct Assembler {
     messages: Messages,
     /// Clusters of paths by service, where they are wanted.
     clusters: Option<HashMap<String, Clusters>>,
+    /// Whether query strings are told.
+    queries: bool,
     unknown_process: u64,
     invalid_tracestate: u64,
 }
@@ -132,6 +134,11 @@ impl Assembler {
     /// Lets all texts of errors leave, from now on, also those that may quote data.
     pub fn error_messages(&mut self) {
         self.messages.all = true;
+    }
+
+    /// Tells the query strings of requests, with the secrets that the conventions list redacted.
+    pub fn query_strings(&mut self) {
+        self.queries = true;
     }
 
     /// Makes process `instance` known.
@@ -210,8 +217,9 @@ impl Assembler {
     }
 
     fn on_http(&mut self, event: &HttpEvent, clock_offset: i64) -> Option<Span> {
+        let queries = self.queries;
         let process = self.process(event.instance)?;
-        let mut span = http::span(event, process, clock_offset);
+        let mut span = http::span(event, process, clock_offset, queries);
         let (key, call_ends) = ((event.instance, event.response), process.call_ends);
         let goes_on = connect::goes_on(event, &span).filter(|_| call_ends);
         if let Some(call) = self.rpc.take(span.span_id) {

@@ -20,7 +20,9 @@ fn event(method: &str, content: Content, status: u16) -> HttpEvent {
         status: Some(status),
         version: (1, 1),
         tls: false,
+        known_scheme: true,
         raw_path: false,
+        opaque: false,
         tracestate: false,
         content,
         error_type: 0,
@@ -33,6 +35,7 @@ fn event(method: &str, content: Content, status: u16) -> HttpEvent {
         peer: Text::default(),
         user_agent: Text::default(),
         route: Text::default(),
+        query: Text::default(),
         error_text: Text::default(),
     }
 }

@@ -1,9 +1,7 @@
 //! HTTP events as spans: the stable HTTP semantic conventions (1.23 and later).
 
-use std::borrow::Cow;
-
 use compact_str::{CompactString, ToCompactString, format_compact};
-use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 use wire::{HttpEvent, Outcome, Role, Text, Unread};
 
 use crate::assemble::{ProcessInfo, Routed};
@@ -11,29 +9,7 @@ use crate::connect;
 use crate::http2;
 use crate::span::{Kind, Span, Status, Value};
 use crate::text::{error_message, host_port, marked};
-
-/// What Go's `url.URL.EscapedPath` escapes in a path.
-const PATH: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'`')
-    .add(b'{')
-    .add(b'}')
-    .add(b'%')
-    .add(b'^')
-    .add(b'|')
-    .add(b'\\')
-    .add(b'[')
-    .add(b']')
-    .add(b'!')
-    .add(b'\'')
-    .add(b'(')
-    .add(b')')
-    .add(b'*');
+use crate::url;
 
 /// Methods that the conventions know; others are `_OTHER`.
 const METHODS: [&str; 10] =
@@ -41,12 +17,18 @@ const METHODS: [&str; 10] =
 
 type Attributes = Vec<(&'static str, Value)>;
 
-pub(crate) fn span(event: &HttpEvent, process: &ProcessInfo, clock_offset: i64) -> Span {
+/// The span of a request; with `queries`, its query strings are told.
+pub(crate) fn span(
+    event: &HttpEvent,
+    process: &ProcessInfo,
+    clock_offset: i64,
+    queries: bool,
+) -> Span {
     let mut attributes = Vec::with_capacity(16);
     let method = method(event, &mut attributes);
     let route = match event.role {
-        Role::Server => server(event, process, &mut attributes),
-        Role::Client => client(event, &mut attributes),
+        Role::Server => server(event, process, queries, &mut attributes),
+        Role::Client => client(event, queries, &mut attributes),
     };
     let status = outcome(event, process, &mut attributes);
     sizes(event, &mut attributes);
@@ -89,7 +71,12 @@ fn method(event: &HttpEvent, out: &mut Attributes) -> &'static str {
 }
 
 /// Adds what a server knows; gives the route.
-fn server(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> Option<CompactString> {
+fn server(
+    event: &HttpEvent,
+    process: &ProcessInfo,
+    queries: bool,
+    out: &mut Attributes,
+) -> Option<CompactString> {
     let scheme = scheme(event);
     if !scheme.is_empty() {
         out.push(("url.scheme", Value::Static(scheme)));
@@ -98,6 +85,9 @@ fn server(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> Opt
         // The query goes first, so a cut in it does not cut the path.
         let cut = event.target.truncated && !event.target.value.contains('?');
         out.push(("url.path", Value::Text(marked(path, cut))));
+    }
+    if queries && let Some(query) = url::query_of(&event.target) {
+        out.push(("url.query", Value::Text(query)));
     }
     let route = match route(&event.route) {
         // Behind a pattern that takes all below it there may be another router.
@@ -123,18 +113,13 @@ fn server(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> Opt
 }
 
 /// Adds what a client knows. A client has no route.
-fn client(event: &HttpEvent, out: &mut Attributes) -> Option<CompactString> {
+fn client(event: &HttpEvent, queries: bool, out: &mut Attributes) -> Option<CompactString> {
     let scheme = scheme(event);
-    let path: Cow<'_, str> = if event.raw_path {
-        event.target.value.as_str().into()
-    } else {
-        utf8_percent_encode(&event.target.value, PATH).into()
-    };
-    let path = marked(&path, event.target.truncated);
     let unread = event.span.unread;
-    if ![Unread::Scheme, Unread::Host, Unread::Target].iter().any(|what| unread.has(*what)) {
-        let url = format_compact!("{scheme}://{}{path}", event.host.value);
-        out.push(("url.full", Value::Text(url)));
+    let unknown = [Unread::Scheme, Unread::Host, Unread::Target];
+    // Of another scheme than the two only that it is another one is known.
+    if event.known_scheme && !unknown.iter().any(|what| unread.has(*what)) {
+        out.push(("url.full", Value::Text(url::full(event, scheme, queries))));
     }
     address(&event.host.value, scheme, "server.address", "server.port", out);
     if event.span.resend > 0 && !unread.has(Unread::Resend) {
@@ -177,6 +162,10 @@ fn sizes(event: &HttpEvent, out: &mut Attributes) {
 
 /// Adds status code and error; gives the span's status.
 fn outcome(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> Status {
+    if event.span.outcome == Outcome::Refused {
+        out.push(("error.type", Value::Static("request refused")));
+        return Status::Error("the client refuses the request: it cannot be sent".into());
+    }
     let code = match (event.role, event.span.outcome, event.status) {
         // A handler that writes nothing answers 200.
         (Role::Server, Outcome::Done, None) if !event.span.unread.has(Unread::Status) => Some(200),
@@ -196,7 +185,7 @@ fn outcome(event: &HttpEvent, process: &ProcessInfo, out: &mut Attributes) -> St
             out.push(("error.type", kind));
             return Status::Error(message);
         }
-        Outcome::Done | Outcome::Hijacked => {}
+        Outcome::Done | Outcome::Hijacked | Outcome::Refused => {}
     }
     if let Some((kind, message)) = http2::closed_early(event) {
         out.push(("error.type", Value::Static(kind)));

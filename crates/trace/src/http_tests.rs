@@ -16,7 +16,9 @@ fn event(role: Role) -> HttpEvent {
         status: Some(200),
         version: (1, 1),
         tls: false,
+        known_scheme: true,
         raw_path: false,
+        opaque: false,
         tracestate: false,
         content: wire::Content::Other,
         error_type: 0,
@@ -29,8 +31,14 @@ fn event(role: Role) -> HttpEvent {
         peer: text("127.0.0.1:4711"),
         user_agent: text("curl/8"),
         route: text("GET /users/{id}"),
+        query: Text::default(),
         error_text: Text::default(),
     }
+}
+
+/// The span without query strings.
+fn span(event: &HttpEvent, process: &ProcessInfo, clock_offset: i64) -> Span {
+    super::span(event, process, clock_offset, false)
 }
 
 fn client() -> HttpEvent {
@@ -240,4 +248,48 @@ fn an_answer_that_is_given_up_is_no_crash() {
     assert_eq!(told(Outcome::Left, (2, 0), "http2: stream closed", &[]), "stream reset");
     assert_eq!(told(Outcome::Left, (2, 0), "client disconnected", &[]), "client disconnected");
     assert_eq!(told(Outcome::Left, (2, 0), "", &[]), "stream closed");
+}
+
+#[test]
+fn query_strings_are_told_when_they_are_asked_for() {
+    let told = |event: &HttpEvent| super::span(event, &ProcessInfo::default(), 0, true);
+    let mut server = event(Role::Server);
+    server.target.value = "/search?q=go&sig=secret".into();
+    assert_eq!(get(&told(&server), "url.query"), "q=go&sig=REDACTED");
+    assert_eq!(get(&told(&server), "url.path"), "/search");
+    assert!(span(&server, &ProcessInfo::default(), 0).get("url.query").is_none());
+    let mut client = client();
+    client.query = Text { value: "a=b&Signature=sec".into(), truncated: true };
+    let url = "https://[::1]:8443/a%20b/%C3%BC";
+    assert_eq!(get(&told(&client), "url.full"), format!("{url}?a=b&Signature=REDACTED…"));
+    assert_eq!(get(&span(&client, &ProcessInfo::default(), 0), "url.full"), url);
+}
+
+#[test]
+fn what_is_given_as_the_whole_target_is_sent_as_it_is() {
+    let mut event = client();
+    (event.opaque, event.raw_path) = (true, true);
+    let cases = [
+        ("//user:secret@other:1/x%2fy?q=1", "https://other:1/x%2fy", "https://other:1/x%2fy?q=1"),
+        ("/x%2fy?sig=1", "https://[::1]:8443/x%2fy", "https://[::1]:8443/x%2fy?sig=REDACTED"),
+        ("x", "https:x", "https:x"),
+    ];
+    for (target, without, with) in cases {
+        event.target.value = target.into();
+        let full = |queries| super::span(&event, &ProcessInfo::default(), 0, queries);
+        assert_eq!(get(&full(false), "url.full"), without);
+        assert_eq!(get(&full(true), "url.full"), with);
+    }
+}
+
+#[test]
+fn a_request_that_the_client_refuses_is_an_error() {
+    let mut event = client();
+    event.span.outcome = Outcome::Refused;
+    event.status = None;
+    let refused = span(&event, &ProcessInfo::default(), 0);
+    assert_eq!(get(&refused, "error.type"), "request refused");
+    assert!(matches!(refused.status, Status::Error(_)));
+    event.known_scheme = false;
+    assert!(span(&event, &ProcessInfo::default(), 0).get("url.full").is_none());
 }

@@ -22,6 +22,7 @@ pub mod sql_text;
 mod test_support;
 mod text;
 mod tracestate;
+mod url;
 
 pub use assemble::{Assembler, Databases, ProcessInfo, Routed, Routes};
 pub use span::{Kind, Resource, Span, Status, Value};

@@ -33,6 +33,8 @@ const FLAG_LINE: u16 = 8;
 const FLAG_PEER_ADDRESS: u16 = 16;
 /// Times a [`Content`].
 const FLAG_CONTENT: u16 = 32;
+const FLAG_OPAQUE: u16 = 256;
+const FLAG_UNKNOWN_SCHEME: u16 = 512;
 
 /// Length of a text that could not be read.
 const TEXT_UNREAD: u16 = 0xffff;
@@ -170,6 +172,9 @@ fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
     } else {
         (text(slots.method, event.method_len), text(slots.target, event.target_len))
     };
+    // A server's route and a client's query have the same slot.
+    let mut route = text(slots.route, event.route_len);
+    let query = if role == Role::Client { std::mem::take(&mut route) } else { Text::default() };
     Ok(Event::Http(Box::new(HttpEvent {
         instance: event.header.process,
         role,
@@ -179,7 +184,9 @@ fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
         status: Some(event.status).filter(|status| *status != 0 && known(Unread::Status)),
         version: (event.proto_major, event.proto_minor),
         tls: has(FLAG_TLS),
+        known_scheme: !has(FLAG_UNKNOWN_SCHEME),
         raw_path: has(FLAG_RAW_PATH),
+        opaque: has(FLAG_OPAQUE),
         tracestate: has(FLAG_TRACESTATE),
         content: Content::from_number(u32::from(event.flags / FLAG_CONTENT % 8))
             .unwrap_or(Content::Other),
@@ -192,7 +199,8 @@ fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
         host: text(slots.host, event.host_len),
         peer: peer(slots),
         user_agent: text(slots.user_agent, event.user_agent_len),
-        route: text(slots.route, event.route_len),
+        route,
+        query,
         error_text: text(slots.text, event.text_len),
     })))
 }

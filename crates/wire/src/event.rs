@@ -103,8 +103,12 @@ pub struct HttpEvent {
     pub version: (u8, u8),
     /// Whether the scheme is https.
     pub tls: bool,
+    /// Whether the scheme is http or https.
+    pub known_scheme: bool,
     /// Whether `target` is as sent; otherwise it is decoded.
     pub raw_path: bool,
+    /// Whether `target` is what the program gave as the whole, `URL.Opaque` (client).
+    pub opaque: bool,
     /// Whether a tracestate came ahead of this event.
     pub tracestate: bool,
     /// What the request's Content-Type says, where the program can make or serve calls with it.
@@ -129,6 +133,8 @@ pub struct HttpEvent {
     pub user_agent: Text,
     /// Pattern that the router matched (server).
     pub route: Text,
+    /// Query of the URL, when it is asked for (client). A server's is part of its target.
+    pub query: Text,
     /// Text of the error, when it is a plain string.
     pub error_text: Text,
 }

@@ -93,6 +93,8 @@ numbered! {
         ConnectServerEnd = 31, "connect_server_end";
         /// Where a call ends that was made.
         ConnectClientEnd = 32, "connect_client_end";
+        /// In `net/http.(*Transport).roundTrip`, where it says why it refuses a request.
+        HttpClientRefused = 33, "http_client_refused";
     }
 }
 
@@ -290,6 +292,8 @@ numbered! {
         GivenUp = 5, "given_up";
         /// The same after the client had left.
         Left = 6, "left";
+        /// The client takes the request for none that can be sent.
+        Refused = 7, "refused";
     }
 }
 

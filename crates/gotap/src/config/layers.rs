@@ -86,6 +86,9 @@ fn flags(args: &RunArgs, tree: &mut Value) -> Result<()> {
     if args.http.cluster_paths {
         set("http.cluster_paths", "--cluster-paths", json!(true))?;
     }
+    if args.http.query_strings {
+        set("http.query_strings", "--query-strings", json!(true))?;
+    }
     if args.probes.exact_lineage {
         set("probes.exact_lineage", "--exact-lineage", json!(true))?;
     }

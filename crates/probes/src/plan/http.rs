@@ -17,6 +17,8 @@ const SEND: &str = "net/http.(*persistConn).roundTrip";
 const GET_CONN: &str = "net/http.(*Transport).getConn";
 const DIAL_CONN: &str = "net/http.(*Transport).dialConn";
 const SELECT: &str = "runtime.selectnbrecv";
+/// What makes the error of a request that is refused; one may be inlined, down to what it calls.
+const SAYS_WHY: [&str; 3] = ["fmt.Errorf", "fmt.errorf", "net/http.badStringError"];
 
 const REQUEST: &str = "net/http.Request";
 const RESPONSE: &str = "net/http.Response";
@@ -159,6 +161,12 @@ pub(super) fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
     {
         plan.add(Probe::HttpClientCtxDone, ROUND_TRIP, site, false);
     }
+    // It says why it refuses a request, and returns.
+    for says in SAYS_WHY.into_iter().filter_map(function) {
+        for site in context.binary.call_sites(&round_trip, &says) {
+            plan.add(Probe::HttpClientRefused, ROUND_TRIP, site, false);
+        }
+    }
     if let Some(dial) = function(DIAL_CONN) {
         plan.constants.dial_conn = dial.entry;
         plan.constants.dial_conn_size = u32::try_from(dial.end - dial.entry).unwrap_or(0);
@@ -180,6 +188,10 @@ fn client_offsets(context: &Context<'_, '_>, plan: &mut Plan) {
     constants.url_host = context.offset(URL, &["Host"]);
     constants.url_path = context.offset(URL, &["Path"]);
     constants.url_raw_path = context.offset(URL, &["RawPath"]);
+    constants.url_opaque = context.offset(URL, &["Opaque"]);
+    if context.options.query_strings {
+        constants.url_raw_query = context.offset(URL, &["RawQuery"]);
+    }
     constants.response_status = context.offset(RESPONSE, &["StatusCode"]);
     constants.response_header = context.offset(RESPONSE, &["Header"]);
     constants.response_content_length = context.offset(RESPONSE, &["ContentLength"]);

@@ -371,7 +371,9 @@ pub struct Process {
     /// Whether the client of a response has left.
     pub resp_left: u16,
     pub conn_write_error: u16,
-    pub pad: [u16; 2],
+    pub url_opaque: u16,
+    /// [`NONE`] also when queries are not asked for.
+    pub url_raw_query: u16,
     /// `net/http.Request`, and `ServerRequest` of Go 1.27's HTTP/2.
     pub requests: [Request; 2],
     /// net/http's own HTTP/2, and that of `golang.org/x/net`.
@@ -431,7 +433,8 @@ impl Process {
         panic_arg: NONE,
         resp_left: NONE,
         conn_write_error: NONE,
-        pad: [0; 2],
+        url_opaque: NONE,
+        url_raw_query: NONE,
         requests: [Request::ABSENT; 2],
         http2: [Http2::ABSENT; 2],
         grpc: Grpc::ABSENT,

@@ -29,6 +29,7 @@ mod http_hard;
 mod http_left;
 mod http_server;
 mod http_tls;
+mod http_urls;
 mod lifecycle;
 mod namespaces;
 mod nested;
