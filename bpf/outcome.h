@@ -10,9 +10,9 @@ enum gt_outcome {
 	GT_OUTCOME_HIJACKED = 2,
 	GT_OUTCOME_ERROR = 3, /* the round trip returned an error */
 	GT_OUTCOME_CTX_DONE = 4, /* the context was done before anything was sent */
-	GT_OUTCOME_REFUSED = 7, /* the client takes the request for none that can be sent */
 	GT_OUTCOME_GIVEN_UP = 5, /* the handler panicked with http.ErrAbortHandler */
 	GT_OUTCOME_LEFT = 6, /* the same after the client had left */
+	GT_OUTCOME_REFUSED = 7, /* the client takes the request for none that can be sent */
 };
 
 /*

@@ -24,7 +24,9 @@ mod moduledata;
 mod pclntab;
 mod procedures;
 mod rtype;
+mod symbols;
 mod unwind;
+mod whole;
 
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
@@ -40,7 +42,7 @@ pub use pclntab::{Function, Pclntab};
 pub use rtype::{Field, Kind, MapShape, MapType, Shape, ShapeField, Shapes, SwissMap, Type, Types};
 pub use unwind::StackFrame;
 
-use code::{Found, amd64, arm64, calls, errors, returns, rows};
+use code::{Found, amd64, arm64, calls, errors, returns, rows, unoptimised};
 
 /// A function larger than this is not disassembled for anchors or sites.
 const MAX_CODE: u64 = 1 << 20;
@@ -52,6 +54,7 @@ pub struct Binary<'d> {
     table: Pclntab<'d>,
     module: Moduledata,
     by_name: OnceCell<HashMap<&'d str, u32>>,
+    symbols: OnceCell<HashMap<&'d str, u64>>,
 }
 
 impl<'d> Binary<'d> {
@@ -65,7 +68,7 @@ impl<'d> Binary<'d> {
         let table = Pclntab::parse(&image)?;
         let module = Moduledata::find(&image, &table, info.minor())?;
         let table = table.with_text(module.text);
-        Ok(Self { image, info, table, module, by_name: OnceCell::new() })
+        Ok(Self { image, info, table, module, by_name: OnceCell::new(), symbols: OnceCell::new() })
     }
 
     /// The file as an address space.
@@ -148,6 +151,9 @@ impl<'d> Binary<'d> {
 
     /// The virtual address of a runtime global, by its anchor.
     pub fn global(&self, global: Global) -> Option<u64> {
+        if self.is_unoptimised() {
+            return self.symbol(global.symbol());
+        }
         let anchor = global.anchor(self.minor(), self.image.arch());
         let function = self.function(anchor.function)?;
         self.references(&function)?.get(anchor.ordinal)?.checked_add_signed(anchor.adjust)
@@ -186,7 +192,7 @@ impl<'d> Binary<'d> {
             Arch::Amd64 => amd64::test_after_call(code, function.entry, call),
             Arch::Arm64 => arm64::test_after_call(code, function.entry, call),
         };
-        self.site(function, found?)
+        self.site(function, found.or_else(|| self.plainly_after(function, call))?)
     }
 
     /// In `function`, a site that is reached only when its first call of `callee` returned a
@@ -203,23 +209,35 @@ impl<'d> Binary<'d> {
         }
         let code = self.code(function)?;
         let call = self.first_call(function, callee)?;
-        let (found, places) = amd64::nonzero_block(code, function.entry, call, result)?;
+        let plainly = || {
+            let found = unoptimised::nonzero_block(code, function.entry, call, result);
+            found.filter(|_| self.is_unoptimised())
+        };
+        let (found, places) =
+            amd64::nonzero_block(code, function.entry, call, result).or_else(plainly)?;
         Some((self.site(function, found)?, places))
     }
 
     /// In `function`, the first indirect call after its first call of `callee` returns an error
     /// that is compared with one that a global holds: a site there, with the error still in its
-    /// registers, the global's address, and where the call's first result is. x86-64 only.
+    /// registers, the global's address, and where the call's first result is. `sentinel` is the global's
+    /// symbol. x86-64 only.
     pub fn sentinel_site(
         &self,
         function: &Function<'_>,
         callee: &Function<'_>,
+        sentinel: &str,
     ) -> Option<(Site, u64, Place)> {
         if self.image.arch() != Arch::Amd64 {
             return None;
         }
         let code = self.code(function)?;
         let call = self.first_call(function, callee)?;
+        if self.is_unoptimised() {
+            let found = unoptimised::after_indirect(code, function.entry, call)?;
+            let global = self.symbol(sentinel)?;
+            return Some((self.site(function, found)?, global, Place::Register));
+        }
         let (found, global, result) = amd64::sentinel_test(code, function.entry, call)?;
         Some((self.site(function, found)?, global, result))
     }
@@ -237,7 +255,13 @@ impl<'d> Binary<'d> {
             Some(callee) => Some(self.first_call(function, callee)?),
             None => None,
         };
-        self.site(function, errors::branch_after(code, function.entry, call, keep)?)
+        let found = errors::branch_after(code, function.entry, call, keep);
+        let plainly = || match call {
+            Some(call) => self.plainly_after(function, call),
+            None => unoptimised::after_indirect(code, function.entry, function.entry)
+                .filter(|_| self.is_unoptimised()),
+        };
+        self.site(function, found.or_else(plainly)?)
     }
 
     /// The same after each call of `callee`; empty if one of them has no such branch. x86-64 only.
@@ -250,7 +274,8 @@ impl<'d> Binary<'d> {
         let Some(code) = self.amd64_code(function) else { return Vec::new() };
         let calls = amd64::calls_to(code, function.entry, callee.entry).into_iter();
         let found = calls.map(|call| {
-            self.site(function, errors::branch_after(code, function.entry, Some(call), keep)?)
+            let found = errors::branch_after(code, function.entry, Some(call), keep);
+            self.site(function, found.or_else(|| self.plainly_after(function, call))?)
         });
         found.collect::<Option<Vec<_>>>().unwrap_or_default()
     }
@@ -266,7 +291,13 @@ impl<'d> Binary<'d> {
     ) -> Option<(Site, u32)> {
         let code = self.amd64_code(function)?;
         let call = *amd64::calls_to(code, function.entry, callee.entry).get(nth)?;
-        let (found, slot) = errors::slot_after(code, function.entry, call)?;
+        let plainly = || unoptimised::slot_after(code, function.entry, call);
+        let found = if self.is_unoptimised() {
+            plainly()
+        } else {
+            errors::slot_after(code, function.entry, call)
+        };
+        let (found, slot) = found?;
         Some((self.site(function, found)?, slot))
     }
 
@@ -317,7 +348,8 @@ impl<'d> Binary<'d> {
     ) -> Option<Site> {
         let code = self.amd64_code(function)?;
         let call = self.first_call(function, callee)?;
-        self.site(function, rows::emulated_after(code, function.entry, call, words)?)
+        let found = rows::emulated_after(code, function.entry, call, words);
+        self.site(function, found.or_else(|| self.plainly_after(function, call))?)
     }
 
     /// In `function`, all calls of `callee`, where it returns after each at once with the second word of
@@ -390,22 +422,6 @@ impl<'d> Binary<'d> {
 
     fn amd64_code(&self, function: &Function<'_>) -> Option<&'d [u8]> {
         if self.image.arch() == Arch::Amd64 { self.code(function) } else { None }
-    }
-
-    /// Who calls one of `callees`, as the names of both. `None` where that is not all who may: an
-    /// address of theirs is kept somewhere, so that who has that can call it, too; and on other than
-    /// x86-64. Looks through all code.
-    pub fn callers(&self, callees: &[Function<'_>]) -> Option<BTreeSet<(&'d str, &'d str)>> {
-        let (text, end) = (self.module.text, self.module.etext);
-        let entries: Vec<u64> = callees.iter().map(|callee| callee.entry).collect();
-        let is_kept = |entry: &u64| self.image.holds_pointer(*entry);
-        if self.image.arch() != Arch::Amd64 || entries.iter().any(is_kept) {
-            return None;
-        }
-        let code = self.image.bytes(text, usize::try_from(end.checked_sub(text)?).ok()?)?;
-        let name = |at| Some(self.table.lookup(at)?.name);
-        let found = calls::callers(code, text, &entries).into_iter();
-        found.map(|(caller, callee)| Some((name(caller)?, name(callee)?))).collect()
     }
 
     /// In `function`, the instruction that calls `callee` first.

@@ -180,6 +180,25 @@ impl<'d> Pclntab<'d> {
         None
     }
 
+    /// The largest value of a pc-value table.
+    pub(crate) fn largest_value(&self, table: u32) -> Option<i32> {
+        if table == 0 {
+            return None;
+        }
+        let (mut at, mut value, mut largest, mut first) = (table as usize, -1i32, -1i32, true);
+        for _ in 0..MAX_STEPS {
+            let (delta, next) = varint_at(self.pctab, at)?;
+            if delta == 0 && !first {
+                break;
+            }
+            first = false;
+            value = value.wrapping_add(unzigzag(delta));
+            largest = largest.max(value);
+            at = varint_at(self.pctab, next)?.1;
+        }
+        Some(largest)
+    }
+
     /// File name number `file` of the function's compilation unit.
     pub(crate) fn file_name(&self, function: &Function<'_>, file: i32) -> Option<&'d str> {
         let cu = self.record_word(function, 8)?;

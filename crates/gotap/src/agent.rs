@@ -50,8 +50,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     say(&format!("sending traces to {}", export::masked(&export.endpoint)));
     let (delivery, sink) = sinks::Otlp::new(exporter);
     let features = features(!config.probes.uprobe_multi);
-    let (name, assembler) =
-        (config.service_name, assembler(config.http, config.errors.messages));
+    let (name, assembler) = (config.service_name, assembler(config.http, config.errors.messages));
     let sink = Box::new(sink);
     let mut agent = Agent::start(selection, options, features, name, assembler, sink)?;
     agent.idle.aloud |= args.verbose;

@@ -151,6 +151,9 @@ fn read(data: &[u8], options: &Options) -> Result<Program, gobin::Error> {
     if binary.is_cgo() {
         build.push("cgo");
     }
+    if binary.is_unoptimised() {
+        build.push("unoptimised");
+    }
     if build.is_empty() {
         build.push("plain");
     }

@@ -12,6 +12,7 @@ mod grpc;
 mod http;
 mod http2;
 mod maps;
+mod optimised;
 mod others;
 mod pgx;
 mod redis;
@@ -66,6 +67,8 @@ pub enum Ability {
     FastHttp,
     /// Requests that hertz serves.
     Hertz,
+    /// Requests over HTTP/3, served and made.
+    Http3,
     /// gRPC calls that are served.
     GrpcServer,
     /// gRPC calls that are made.
@@ -90,6 +93,7 @@ impl Ability {
             Ability::Http2Client => "http2-client",
             Ability::FastHttp => "fasthttp-server",
             Ability::Hertz => "hertz-server",
+            Ability::Http3 => "http3",
             Ability::GrpcServer => "grpc-server",
             Ability::GrpcClient => "grpc-client",
             Ability::Sql => "sql",
@@ -108,6 +112,16 @@ pub struct Missing {
     /// Why, as a clause.
     pub why: String,
 }
+
+impl Missing {
+    /// Whether the program has no such thing, so that nothing is lost.
+    pub fn is_absent(&self) -> bool {
+        self.why.ends_with(ABSENT)
+    }
+}
+
+/// How it is said that a program has no such thing.
+const ABSENT: &str = "linked in";
 
 /// The plan for one binary.
 #[derive(Debug, Clone)]
@@ -175,6 +189,7 @@ impl Plan {
         if !plan.abilities.is_empty() {
             types::plan(&context, &mut plan);
         }
+        optimised::explain(&context, &mut plan);
         plan
     }
 

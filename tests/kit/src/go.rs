@@ -69,6 +69,8 @@ pub enum Mode {
     Arm64,
     /// With cgo and the race detector, which adds code of its own to every function: `-race`.
     Race,
+    /// Plain, for a debugger: `-gcflags="all=-N -l"`.
+    Unoptimised,
 }
 
 impl Mode {
@@ -94,6 +96,7 @@ impl fmt::Display for Mode {
             Self::Cgo => "cgo",
             Self::Arm64 => "arm64",
             Self::Race => "race",
+            Self::Unoptimised => "unoptimised",
         })
     }
 }
@@ -135,9 +138,10 @@ pub fn selected() -> Vec<(Version, Mode)> {
     }
 }
 
-/// [`selected()`], and builds with the race detector, as people run them in staging.
+/// [`selected()`], and builds with the race detector, as people run them in staging, and for a debugger.
 pub fn observed() -> Vec<(Version, Mode)> {
     let all = std::env::var("GOTAP_TEST_MATRIX").as_deref() == Ok("full");
     let versions = if all { &VERSIONS[..] } else { &[Version::NEWEST] };
-    selected().into_iter().chain(versions.iter().map(|v| (*v, Mode::Race))).collect()
+    let more = versions.iter().flat_map(|v| [(*v, Mode::Race), (*v, Mode::Unoptimised)]);
+    selected().into_iter().chain(more).collect()
 }

@@ -80,7 +80,11 @@ fn code(binary: &Binary<'_>) -> usize {
             sites.extend(binary.call_sites(function, callee));
             sites.extend(binary.returning_sites(function, callee).iter().map(|(site, _)| *site));
             sites.extend(binary.branch_after_field(function, callee, 2, 8));
-            sites.extend(binary.sentinel_site(function, callee).map(|(site, ..)| site));
+            sites.extend(
+                binary
+                    .sentinel_site(function, callee, "net/http.ErrSkipAltProtocol")
+                    .map(|(site, ..)| site),
+            );
             if let Some((site, [place, _])) = binary.nonzero_site(function, callee, 1) {
                 sites.push(site);
                 answers += usize::from(place == Some(Place::Register));

@@ -90,6 +90,10 @@ impl Agent {
         let version = &target.program.go_version;
         let unknown = if target.program.unknown_version { ", unknown" } else { "" };
         say(&format!("attached to {name}[{pid}] ({version}{unknown}): {}", sees.join(", ")));
+        for missing in plan.missing.iter().filter(|missing| !missing.is_absent()) {
+            let (what, why) = (missing.ability.label(), &missing.why);
+            say(&format!("not seen in {name}[{pid}]: {what}: {why}"));
+        }
         let silent = Silent::of(&plan.abilities);
         let (instance, name) = (attached.instance, name.clone());
         let observed = Observed { instance, name, since, silent };

@@ -106,7 +106,7 @@ fn clients(context: &Context<'_, '_>, plan: &mut Plan, module: &str) {
         return plan.miss(Ability::HttpClient, "codes of calls by connect: no site found");
     };
     let error = context.pointer_to(&format!("{module}.Error"));
-    let eof = context.binary.first_reference("io.(*LimitedReader).Read");
+    let eof = context.binary.variable("io.EOF", "io.(*LimitedReader).Read");
     let (true, Some(eof)) = (error != 0, eof) else {
         return plan.miss(Ability::HttpClient, "codes of calls by connect: no error found");
     };

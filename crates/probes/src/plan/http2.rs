@@ -162,11 +162,12 @@ fn plan_given_handlers(context: &Context<'_, '_>, plan: &mut Plan, copy: &Copy) 
 /// Calls through net/http end where those of HTTP/1 do, or after the alternate round tripper.
 fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
     const ALTERNATE: &str = "net/http.(*Transport).alternateRoundTripper";
-    let found = context
-        .binary
-        .function(ROUND_TRIP)
-        .zip(context.binary.function(ALTERNATE))
-        .and_then(|(function, callee)| context.binary.sentinel_site(&function, &callee));
+    let found =
+        context.binary.function(ROUND_TRIP).zip(context.binary.function(ALTERNATE)).and_then(
+            |(function, callee)| {
+                context.binary.sentinel_site(&function, &callee, "net/http.ErrSkipAltProtocol")
+            },
+        );
     match found {
         Some((site, sentinel, response)) => {
             plan.constants.skip_alternate = sentinel;

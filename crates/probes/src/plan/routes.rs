@@ -150,7 +150,8 @@ fn layout(
         let structs = context.types.structs().filter(|(name, _)| names(name));
         roots.extend(structs.map(|(_, typ)| typ.vaddr));
     }
-    let default_mux = mux.and_then(|_| context.binary.first_reference(super::http::SERVE));
+    let default_mux =
+        mux.and_then(|_| context.binary.variable("net/http.DefaultServeMux", super::http::SERVE));
     let matcher = held.iter().find(|typ| typ.name == "mux.methodMatcher");
     RouteLayout {
         handler,

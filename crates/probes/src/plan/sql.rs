@@ -26,9 +26,10 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     sql.statements();
     sql.begin();
     sql.ends_of_transactions();
-    let incomplete = sql.incomplete;
-    plan.constants.bad_conn =
-        binary.first_reference("database/sql.(*DB).retry").unwrap_or_default();
+    let mut incomplete = sql.incomplete;
+    incomplete.dedup();
+    let bad_conn = binary.variable("database/sql/driver.ErrBadConn", "database/sql.(*DB).retry");
+    plan.constants.bad_conn = bad_conn.unwrap_or_default();
     if plan.sites.len() > before {
         plan.abilities.push(Ability::Sql);
     }

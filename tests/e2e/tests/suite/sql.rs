@@ -236,11 +236,14 @@ fn sqlite_is_told_through_both_drivers() -> Result<()> {
     }
     let folder = tempfile::TempDir::new()?;
     // The one is written in Go. The other one is C, and looked at a row only when asked for it once.
-    for (driver, mode, lazy) in [("sqlite", Mode::Plain, None), ("sqlite3", Mode::Cgo, Some("old"))]
-    {
+    for (driver, mode, lazy) in [
+        ("sqlite", Mode::Plain, None),
+        ("sqlite", Mode::Unoptimised, None),
+        ("sqlite3", Mode::Cgo, Some("old")),
+    ] {
         check(&Database {
             driver,
-            dsn: folder.path().join(driver).to_string_lossy().into_owned(),
+            dsn: folder.path().join(format!("{driver}-{mode}")).to_string_lossy().into_owned(),
             system: "sqlite",
             port: None,
             namespace: None,

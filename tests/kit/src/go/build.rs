@@ -78,6 +78,7 @@ fn arguments(mode: Mode) -> Arguments {
         Mode::Pie => ("0", vec!["-buildmode=pie"]),
         Mode::Cgo => ("1", vec!["-tags=netcgo"]),
         Mode::Race => ("1", vec!["-race"]),
+        Mode::Unoptimised => ("0", vec!["-gcflags=all=-N -l"]),
     };
     let mut environment = vec![("CGO_ENABLED", cgo)];
     if mode == Mode::Arm64 {

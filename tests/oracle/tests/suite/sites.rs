@@ -97,7 +97,7 @@ fn declined_requests_are_told_by_a_branch() {
         let binary = fixture.parse()?;
         let round_trip = function(&binary, ROUND_TRIP)?;
         let alternate = function(&binary, "net/http.(*Transport).alternateRoundTripper")?;
-        let found = binary.sentinel_site(&round_trip, &alternate);
+        let found = binary.sentinel_site(&round_trip, &alternate, "net/http.ErrSkipAltProtocol");
         let (site, global, response) = found.context("no site")?;
         check_place(&binary, &round_trip, &site)?;
         // Only the race detector moves it.

@@ -1,0 +1,55 @@
+//! What is asked of a binary as a whole: how it was built, its symbols, who calls or inlines what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::code::{Found, calls, unoptimised};
+use crate::{Arch, Binary, Function, symbols};
+
+impl<'d> Binary<'d> {
+    /// Whether it was built without inlining or other optimisation, as for a debugger (`-gcflags`).
+    pub fn is_unoptimised(&self) -> bool {
+        let flags = self.info.setting("-gcflags").unwrap_or_default();
+        flags.split([' ', '=', '\'', '"']).any(|flag| matches!(flag, "-N" | "-l"))
+    }
+
+    /// The address of a symbol, in a binary that still has symbols.
+    pub fn symbol(&self, name: &str) -> Option<u64> {
+        let index = self.symbols.get_or_init(|| symbols::index(&self.image));
+        index.get(name).copied()
+    }
+
+    /// The address of a variable by its symbol, in a binary without optimisation; in others the first that
+    /// `function` refers to.
+    pub fn variable(&self, symbol: &str, function: &str) -> Option<u64> {
+        if self.is_unoptimised() { self.symbol(symbol) } else { self.first_reference(function) }
+    }
+
+    /// Which of `names` are inlined somewhere, each with a function that it is inlined into. Wrappers that
+    /// the compiler made do not count. Goes through all functions.
+    pub fn inlined(&self, names: &BTreeSet<&str>) -> BTreeMap<&'d str, &'d str> {
+        self.lines().inlined(names)
+    }
+
+    /// What runs after the call at `call`, in code without optimisation, where nothing tests results while
+    /// they are in their registers.
+    pub(crate) fn plainly_after(&self, function: &Function<'_>, call: u64) -> Option<Found> {
+        let code = self.amd64_code(function).filter(|_| self.is_unoptimised())?;
+        unoptimised::after(code, function.entry, call)
+    }
+
+    /// Who calls one of `callees`, as the names of both. `None` where that is not all who may: an
+    /// address of theirs is kept somewhere, so that who has that can call it, too; and on other than
+    /// x86-64. Looks through all code.
+    pub fn callers(&self, callees: &[Function<'_>]) -> Option<BTreeSet<(&'d str, &'d str)>> {
+        let (text, end) = (self.module.text, self.module.etext);
+        let entries: Vec<u64> = callees.iter().map(|callee| callee.entry).collect();
+        let is_kept = |entry: &u64| self.image.holds_pointer(*entry);
+        if self.image.arch() != Arch::Amd64 || entries.iter().any(is_kept) {
+            return None;
+        }
+        let code = self.image.bytes(text, usize::try_from(end.checked_sub(text)?).ok()?)?;
+        let name = |at| Some(self.table.lookup(at)?.name);
+        let found = calls::callers(code, text, &entries).into_iter();
+        found.map(|(caller, callee)| Some((name(caller)?, name(callee)?))).collect()
+    }
+}
