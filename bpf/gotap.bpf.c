@@ -22,6 +22,7 @@
 #include "tracecontext.h"
 #include "grpc_start.h"
 #include "fasthttp_start.h"
+#include "paths.h"
 #include "http_server.bpf.c"
 #include "http_server_end.bpf.c"
 #include "fasthttp.bpf.c"

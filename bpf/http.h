@@ -3,6 +3,13 @@
 #ifndef GOTAP_HTTP_H
 #define GOTAP_HTTP_H
 
+/* Which structure the request is that the state holds. */
+static __always_inline const struct gt_request *layout_of(const struct gt_process *proc,
+							  const struct server_state *state)
+{
+	return &proc->requests[state->request_kind & (GT_REQUEST_KINDS - 1)];
+}
+
 static __always_inline void fill_span(const struct gt_process *proc, u16 kind, u16 size,
 				      u64 end_ns, struct gt_http_head *head)
 {

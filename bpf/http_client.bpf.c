@@ -239,7 +239,7 @@ static __noinline int http_call_join(const struct gt_process *proc, u64 goid,
 	state->resend = count_redirects(proc, call_u64(state, proc->requests[0].response), &unread);
 	state->span.unread = unread;
 	state->flags = 0;
-	if (proc->typed)
+	if (proc->tells & GT_TELLS_CONTENT)
 		state->flags = content_of(call_u64(state, proc->requests[0].header),
 					  proc->map_slots, proc->map_group_size);
 	state->phase = CLIENT_ACTIVE;

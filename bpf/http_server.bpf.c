@@ -7,17 +7,11 @@
 /* Peers that fit into the small event. */
 #define PEER_SHORT sizeof(((struct gt_http_small_event *)NULL)->peer)
 
-/* Which kind of request the state holds, and of HTTP/2 if it is that. */
+/* Which HTTP/2 it is, if it is that. */
 static __always_inline const struct gt_http2 *http2_of(const struct gt_process *proc,
 						       const struct server_state *state)
 {
 	return &proc->http2[(state->http2 - 1) & (GT_HTTP2_KINDS - 1)];
-}
-
-static __always_inline const struct gt_request *layout_of(const struct gt_process *proc,
-							  const struct server_state *state)
-{
-	return &proc->requests[state->request_kind & (GT_REQUEST_KINDS - 1)];
 }
 
 /* What splitmix64 makes of a number. */
@@ -127,7 +121,7 @@ static __noinline int begin_request(const struct gt_process *proc, struct server
 		read_request_headers(proc, state);
 	}
 	/* Not in there: functions that call each other have 512 bytes of stack in all. */
-	if (proc->typed && state->rpc == RPC_NONE && !state->fast)
+	if ((proc->tells & GT_TELLS_CONTENT) && state->rpc == RPC_NONE && !state->fast)
 		state->flags |= content_of(state->headers, proc->map_slots,
 					   proc->map_group_size);
 	note_goids(proc, state);
@@ -272,6 +266,7 @@ static __always_inline void fill_http2_response(const struct gt_http2 *http2, u6
 	head->span.unread |= unread;
 }
 
+/* All of them but the route. */
 static __always_inline void find_strings(const struct gt_process *proc,
 					 const struct server_state *state,
 					 struct request_strings *out)
@@ -282,7 +277,6 @@ static __always_inline void find_strings(const struct gt_process *proc,
 	out->target = request_string(state, layout->request_uri);
 	out->host = request_string(state, layout->host);
 	out->user_agent = (struct go_string){ state->user_agent, state->user_agent_len };
-	out->route = read_pattern(proc, layout, state->req, &out->unread);
 	/* Method and target are parts of HTTP/1's one request line, so that one read gets both. */
 	out->line = !state->http2 && out->method.len < 16 &&
 		    out->target.ptr == out->method.ptr + out->method.len + 1;
@@ -368,6 +362,11 @@ static __noinline int send_server(const struct gt_process *proc, struct server_s
 						  &strings.unread);
 		}
 	}
+	strings.route =
+		read_pattern(proc, layout_of(proc, state), state->req, &strings.unread);
+	if (state->server && state->rpc == RPC_NONE &&
+	    (!strings.route.len || (proc->tells & GT_TELLS_PATHS)))
+		compare_path(proc, state);
 	find_strings(proc, state, &strings);
 	state->unread |= strings.unread;
 	if (!closed.tab && are_short(&strings) && state->peer_len <= PEER_SHORT)

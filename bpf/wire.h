@@ -87,6 +87,7 @@ enum gt_event_kind {
 	GT_EVENT_SQL = 11,
 	GT_EVENT_REDIS = 12,
 	GT_EVENT_RPC_STATUS = 10, /* of the HTTP request with this span id, whose event follows */
+	GT_EVENT_PATH = 20, /* paths.h; of the HTTP request with this span id, whose event follows */
 	GT_EVENT_CALL_END = 13, /* of the HTTP request that was answered by this response, after its event */
 };
 
@@ -108,6 +109,7 @@ enum gt_parent {
 #define GT_HTTP_CONTENT 32 /* times one of enum gt_content */
 #define GT_HTTP_OPAQUE 256 /* `target` is URL.Opaque */
 #define GT_HTTP_UNKNOWN_SCHEME 512 /* the URL's scheme is neither http nor https */
+#define GT_HTTP_PATH_KEPT 1024 /* at its end the request has method and path as they were sent */
 
 /* What a request's Content-Type says of the protocol of a call, where connect is linked in. */
 enum gt_content {
@@ -430,6 +432,10 @@ struct gt_learned {
 };
 _Static_assert(sizeof(struct gt_learned) == 56, "wire");
 
+/* Bits of gt_process.tells. */
+#define GT_TELLS_CONTENT 1 /* content types of requests */
+#define GT_TELLS_PATHS 2 /* whether a request's path was changed, also of one that has a pattern */
+
 /* In gt_process.guards, set by the programs: a probe of the process was hit. */
 #define GT_WAS_HIT (1ULL << 63)
 
@@ -463,7 +469,7 @@ struct gt_process {
 	__u16 response_request;
 	__u16 alternate_response; /* stack offset of the response, GT_NONE: in its register */
 	__u16 g_panic;
-	__u16 typed; /* whether content types are told */
+	__u16 tells; /* GT_TELLS_… */
 	__u16 response_header;
 	__u16 panic_arg; /* runtime._panic */
 	__u16 resp_left; /* whether a response's client has left */

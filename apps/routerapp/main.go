@@ -1,7 +1,9 @@
 // Command routerapp serves the same routes with each of the routers that many programs use. It is
 // built with several versions of them: go.mod and go.old.mod name them.
 //
-//	routerapp [-addr HOST]
+//	routerapp [-addr HOST] [-random SEED]
+//
+// With a seed the routers have routes by chance: see random.go.
 //
 // Each router has a server of its own. The first lines are "NAME HOST:PORT", one for each, and the
 // last "listening HOST:PORT", of gin. A router that this Go can't build is left out. Every handler answers 200 and "ok".
@@ -51,7 +53,11 @@ func (e *either) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 
 func main() {
 	host := flag.String("addr", "127.0.0.1", "address to listen on")
+	seed := flag.Int64("random", 0, "make routes by chance, by this seed")
 	flag.Parse()
+	if *seed != 0 {
+		serve(*host, random(*seed))
+	}
 
 	// As gorilla's documentation has it, for servers without a handler.
 	http.Handle("/", newGorilla())
@@ -70,6 +76,7 @@ func main() {
 		{"mounted", &wrapped{name: "outer", next: mount(newGorilla())}},
 		{"default", nil},
 		{"either", &either{newChi(), newGorilla()}},
+		{"copied", &copied{newServeMux()}},
 		{"closure", closed(newChi())},
 		{"gin", newGin()},
 	} {
@@ -89,11 +96,35 @@ func main() {
 	}
 }
 
+// serve serves each of the handlers, for ever.
+func serve(host string, servers []named) {
+	for i, server := range servers {
+		listener, err := net.Listen("tcp", host+":0")
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s %s\n", server.name, listener.Addr())
+		if i == len(servers)-1 {
+			fmt.Printf("listening %s\n", listener.Addr())
+			log.Fatal(http.Serve(listener, server.handler))
+		}
+		go http.Serve(listener, server.handler)
+	}
+}
+
 // mount puts a router below a pattern of a ServeMux, beside others.
 func mount(router http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/health/", ok)
 	mux.Handle("/", router)
+	return mux
+}
+
+// newServeMux has patterns that every Go knows.
+func newServeMux() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/static", ok)
+	mux.HandleFunc("/files/", ok)
 	return mux
 }
 

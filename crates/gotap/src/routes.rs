@@ -1,7 +1,9 @@
 //! Routes of requests that do not name theirs: the table of the server's router is read from the
 //! process, and requests are matched with it as the router does.
 
+mod chi;
 mod find;
+mod gin;
 mod pattern;
 mod routers;
 mod servemux;

@@ -20,8 +20,8 @@ mod verifier;
 pub use events::{EventSource, Events};
 pub use features::{Features, KernelVersion};
 pub use plan::{
-    Ability, ConnectorLayout, DatabaseLayout, Missing, PgxLayout, Plan, PlannedSite, RouteLayout,
-    Router,
+    Ability, ConnectorLayout, DatabaseLayout, Missing, PgxLayout, Plan, PlannedSite, Rewriter,
+    RouteLayout, Router,
 };
 pub use privileges::missing_capabilities;
 pub use session::{Attached, Counters, Options, Session};

@@ -30,7 +30,7 @@ use wire::raw::{self, NONE};
 
 use crate::Options;
 pub use databases::{ConnectorLayout, DatabaseLayout, PgxLayout};
-pub use routes::{RouteLayout, Router};
+pub use routes::{Rewriter, RouteLayout, Router};
 
 /// A probe and where it will stand.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,6 +13,7 @@ use crate::http2;
 use crate::messages::Messages;
 use crate::paths::Clusters;
 use crate::redis;
+use crate::route::Paths;
 use crate::rpc;
 use crate::span::{Kind, Resource, Span, Value};
 use crate::sql::{self, Database};
@@ -20,6 +21,9 @@ use crate::tracestate::Fields;
 
 /// What waits for its span, of each sort; the request may still run for long.
 const MAX_WAITING: usize = 8192;
+
+/// The same of paths, which are long; a request's own event comes right behind.
+const MAX_PATHS: usize = 256;
 
 /// A request whose route is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -34,8 +38,10 @@ pub struct Routed<'a> {
     pub host: &'a str,
     /// Path, decoded.
     pub path: &'a str,
-    /// Path as sent.
+    /// Path as sent, where Go would escape `path` in another way; else empty.
     pub raw_path: &'a str,
+    /// What Go's `EscapedPath` gives.
+    pub escaped: &'a str,
     /// The pattern that the request names itself, empty for none.
     pub pattern: &'a str,
 }
@@ -76,6 +82,7 @@ pub struct ProcessInfo {
 pub struct Assembler {
     processes: HashMap<u32, ProcessInfo>,
     tracestates: Waiting<Fields>,
+    paths: Waiting<Paths, MAX_PATHS>,
     rpc: Waiting<rpc::Addition>,
     /// Spans of calls that were answered and go on.
     held: Held,
@@ -93,26 +100,41 @@ pub struct Assembler {
 
 /// What came ahead of a span, by the span's id. The oldest make room.
 #[derive(Debug)]
-struct Waiting<T> {
+struct Waiting<T, const MAX: usize = MAX_WAITING> {
     values: HashMap<[u8; 8], T>,
     order: VecDeque<[u8; 8]>,
 }
 
-impl<T> Default for Waiting<T> {
+impl<T, const MAX: usize> Default for Waiting<T, MAX> {
     fn default() -> Self {
         Self { values: HashMap::new(), order: VecDeque::new() }
     }
 }
 
-impl<T> Waiting<T> {
+impl<T, const MAX: usize> Waiting<T, MAX> {
     fn insert(&mut self, span_id: [u8; 8], value: T) {
-        if self.order.len() >= MAX_WAITING
+        self.make_room(span_id);
+        self.values.insert(span_id, value);
+    }
+
+    /// What waits for a span, made if there is nothing.
+    fn entry(&mut self, span_id: [u8; 8]) -> &mut T
+    where
+        T: Default,
+    {
+        if !self.values.contains_key(&span_id) {
+            self.make_room(span_id);
+        }
+        self.values.entry(span_id).or_default()
+    }
+
+    fn make_room(&mut self, span_id: [u8; 8]) {
+        if self.order.len() >= MAX
             && let Some(oldest) = self.order.pop_front()
         {
             self.values.remove(&oldest);
         }
         self.order.push_back(span_id);
-        self.values.insert(span_id, value);
     }
 
     fn take(&mut self, span_id: [u8; 8]) -> Option<T> {
@@ -205,6 +227,10 @@ impl Assembler {
                 self.rpc.insert(event.span.span_id, rpc::Addition::of(&event));
                 None
             }
+            Event::Path(event) => {
+                self.paths.entry(event.span_id).add(*event);
+                None
+            }
             Event::Tracestate { span_id, field, fields, text } => {
                 match self.tracestates.values.get_mut(&span_id) {
                     Some(known) => known.add(field, &text),
@@ -218,8 +244,9 @@ impl Assembler {
 
     fn on_http(&mut self, event: &HttpEvent, clock_offset: i64) -> Option<Span> {
         let queries = self.queries;
+        let paths = self.paths.take(event.span.span_id).unwrap_or_default();
         let process = self.process(event.instance)?;
-        let mut span = http::span(event, process, clock_offset, queries);
+        let mut span = http::span(event, &paths, process, clock_offset, queries);
         let (key, call_ends) = ((event.instance, event.response), process.call_ends);
         let goes_on = connect::goes_on(event, &span).filter(|_| call_ends);
         if let Some(call) = self.rpc.take(span.span_id) {

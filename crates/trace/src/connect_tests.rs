@@ -23,6 +23,7 @@ fn event(method: &str, content: Content, status: u16) -> HttpEvent {
         known_scheme: true,
         raw_path: false,
         opaque: false,
+        path_kept: true,
         tracestate: false,
         content,
         error_type: 0,

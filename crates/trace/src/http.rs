@@ -1,12 +1,12 @@
 //! HTTP events as spans: the stable HTTP semantic conventions (1.23 and later).
 
 use compact_str::{CompactString, ToCompactString, format_compact};
-use percent_encoding::percent_decode_str;
 use wire::{HttpEvent, Outcome, Role, Text, Unread};
 
-use crate::assemble::{ProcessInfo, Routed};
+use crate::assemble::ProcessInfo;
 use crate::connect;
 use crate::http2;
+use crate::route::{self, Paths, path_of};
 use crate::span::{Kind, Span, Status, Value};
 use crate::text::{error_message, host_port, marked};
 use crate::url;
@@ -17,9 +17,10 @@ const METHODS: [&str; 10] =
 
 type Attributes = Vec<(&'static str, Value)>;
 
-/// The span of a request; with `queries`, its query strings are told.
+/// The span of a request; `paths` came ahead of it. With `queries`, its query strings are told.
 pub(crate) fn span(
     event: &HttpEvent,
+    paths: &Paths,
     process: &ProcessInfo,
     clock_offset: i64,
     queries: bool,
@@ -27,7 +28,7 @@ pub(crate) fn span(
     let mut attributes = Vec::with_capacity(16);
     let method = method(event, &mut attributes);
     let route = match event.role {
-        Role::Server => server(event, process, queries, &mut attributes),
+        Role::Server => server(event, paths, process, queries, &mut attributes),
         Role::Client => client(event, queries, &mut attributes),
     };
     let status = outcome(event, process, &mut attributes);
@@ -73,6 +74,7 @@ fn method(event: &HttpEvent, out: &mut Attributes) -> &'static str {
 /// Adds what a server knows; gives the route.
 fn server(
     event: &HttpEvent,
+    paths: &Paths,
     process: &ProcessInfo,
     queries: bool,
     out: &mut Attributes,
@@ -89,11 +91,7 @@ fn server(
     if queries && let Some(query) = url::query_of(&event.target) {
         out.push(("url.query", Value::Text(query)));
     }
-    let route = match route(&event.route) {
-        // Behind a pattern that takes all below it there may be another router.
-        Some(route) if !route.ends_with('/') => Some(route),
-        named => looked_up_route(event, process).map(CompactString::from).or(named),
-    };
+    let route = route::of(event, paths, process);
     if let Some(route) = &route {
         out.push(("http.route", Value::Text(route.clone())));
     }
@@ -233,42 +231,6 @@ fn error(event: &HttpEvent, process: &ProcessInfo) -> (Value, String) {
         _ => Value::Static("_OTHER"),
     };
     (kind, message)
-}
-
-/// The path of a ServeMux pattern: `[METHOD ][HOST]/[PATH]`.
-fn route(pattern: &Text) -> Option<CompactString> {
-    let path = pattern.value.find('/')?;
-    Some(marked(&pattern.value[path..], pattern.truncated))
-}
-
-/// The same where only a router knows it.
-fn looked_up_route(event: &HttpEvent, process: &ProcessInfo) -> Option<String> {
-    let routes = process.routes.as_ref().filter(|_| event.server != 0)?;
-    if event.target.truncated && !event.target.value.contains('?') {
-        return None;
-    }
-    let raw_path = path_of(&event.target.value)?;
-    let path = percent_decode_str(raw_path).decode_utf8().ok()?;
-    let authority = event.host.value.as_str();
-    routes.route(&Routed {
-        server: event.server,
-        method: &event.method.value,
-        authority,
-        host: host_port(authority).map_or("", |(host, _)| host),
-        path: &path,
-        raw_path,
-        pattern: &event.route.value,
-    })
-}
-
-/// The path of a request target in origin, absolute or asterisk form.
-fn path_of(target: &str) -> Option<&str> {
-    let target = match target.split_once("://") {
-        Some((scheme, rest)) if !scheme.contains('/') => rest.find('/').map_or("/", |i| &rest[i..]),
-        _ => target,
-    };
-    let path = target.split(['?', '#']).next()?;
-    (path.starts_with('/') || path == "*").then_some(path)
 }
 
 fn address(

@@ -1,44 +1,11 @@
 //! Tests of the mapping from HTTP events to spans.
 
-use wire::Parent;
-
 use super::*;
-use crate::test_support::{core, get, unread};
+use crate::test_support::{get, http_event as event, unread};
 
-fn event(role: Role) -> HttpEvent {
-    let text = |value: &str| Text { value: value.into(), truncated: false };
-    HttpEvent {
-        instance: 1,
-        role,
-        span: core(Parent::None),
-        request_size: Some(0),
-        response_size: Some(3),
-        status: Some(200),
-        version: (1, 1),
-        tls: false,
-        known_scheme: true,
-        raw_path: false,
-        opaque: false,
-        tracestate: false,
-        content: wire::Content::Other,
-        error_type: 0,
-        response: 0,
-        server: 0,
-        errno: 0,
-        method: text("GET"),
-        target: text("/users/7?token=secret"),
-        host: text("example.com:8080"),
-        peer: text("127.0.0.1:4711"),
-        user_agent: text("curl/8"),
-        route: text("GET /users/{id}"),
-        query: Text::default(),
-        error_text: Text::default(),
-    }
-}
-
-/// The span without query strings.
-fn span(event: &HttpEvent, process: &ProcessInfo, clock_offset: i64) -> Span {
-    super::span(event, process, clock_offset, false)
+/// The span of an event that nothing came ahead of, without query strings.
+fn span_of(event: &HttpEvent, process: &ProcessInfo, clock_offset: i64) -> Span {
+    span(event, &Paths::default(), process, clock_offset, false)
 }
 
 fn client() -> HttpEvent {
@@ -52,7 +19,7 @@ fn client() -> HttpEvent {
 
 #[test]
 fn a_server_span_has_the_stable_names_and_no_query() {
-    let span = span(&event(Role::Server), &ProcessInfo::default(), 10);
+    let span = span_of(&event(Role::Server), &ProcessInfo::default(), 10);
     assert_eq!(span.name, "GET /users/{id}");
     assert_eq!((span.start_unix_nano, span.end_unix_nano), (1_010, 3_510));
     assert_eq!(span.parent_span_id, None);
@@ -68,7 +35,7 @@ fn a_server_span_has_the_stable_names_and_no_query() {
 
 #[test]
 fn a_client_url_is_escaped_and_keeps_its_port() {
-    let span = span(&client(), &ProcessInfo::default(), 0);
+    let span = span_of(&client(), &ProcessInfo::default(), 0);
     assert_eq!(span.name, "GET");
     assert_eq!(get(&span, "url.full"), "https://[::1]:8443/a%20b/%C3%BC");
     assert_eq!(get(&span, "server.address"), "::1");
@@ -79,7 +46,7 @@ fn a_client_url_is_escaped_and_keeps_its_port() {
 fn a_path_is_escaped_as_go_escapes_it() {
     let mut odd = client();
     odd.target.value = "/a(b)!*'[]{}|\"<>^`\\?#%&=+:@$,;~-_.\u{1}".into();
-    let url = get(&span(&odd, &ProcessInfo::default(), 0), "url.full");
+    let url = get(&span_of(&odd, &ProcessInfo::default(), 0), "url.full");
     let escaped = "%28b%29%21%2A%27%5B%5D%7B%7D%7C%22%3C%3E%5E%60%5C%3F%23%25&=+:@$,;~-_.%01";
     assert_eq!(url, format!("https://[::1]:8443/a{escaped}"));
 }
@@ -88,7 +55,7 @@ fn a_path_is_escaped_as_go_escapes_it() {
 fn an_answer_to_head_has_no_body() {
     for mut event in [event(Role::Server), client()] {
         event.method.value = "HEAD".into();
-        let span = span(&event, &ProcessInfo::default(), 0);
+        let span = span_of(&event, &ProcessInfo::default(), 0);
         assert_eq!(get(&span, "http.response.body.size"), "0");
     }
 }
@@ -97,7 +64,7 @@ fn an_answer_to_head_has_no_body() {
 fn statuses_follow_the_side() {
     let with = |mut event: HttpEvent, status| {
         event.status = Some(status);
-        span(&event, &ProcessInfo::default(), 0).status
+        span_of(&event, &ProcessInfo::default(), 0).status
     };
     assert_eq!(with(event(Role::Server), 404), Status::Unset);
     assert_eq!(with(event(Role::Server), 500), Status::Error(String::new()));
@@ -108,9 +75,12 @@ fn statuses_follow_the_side() {
 fn handlers_that_write_nothing_answer_200_unless_they_panic() {
     let mut silent = event(Role::Server);
     silent.status = None;
-    assert_eq!(get(&span(&silent, &ProcessInfo::default(), 0), "http.response.status_code"), "200");
+    assert_eq!(
+        get(&span_of(&silent, &ProcessInfo::default(), 0), "http.response.status_code"),
+        "200"
+    );
     silent.span.outcome = Outcome::Aborted;
-    let span = span(&silent, &ProcessInfo::default(), 0);
+    let span = span_of(&silent, &ProcessInfo::default(), 0);
     assert_eq!(get(&span, "http.response.status_code"), "-");
     assert_eq!(get(&span, "error.type"), "panic");
 }
@@ -124,7 +94,7 @@ fn errors_are_named_by_type_and_told_by_errno() {
     refused.errno = 111;
     let type_names = std::sync::Arc::new([(0x10, "*net.OpError".to_owned())].into());
     let process = ProcessInfo { type_names, ..ProcessInfo::default() };
-    let span = span(&refused, &process, 0);
+    let span = span_of(&refused, &process, 0);
     assert_eq!(get(&span, "error.type"), "*net.OpError");
     assert_eq!(span.status, Status::Error("connection refused".into()));
 }
@@ -135,7 +105,7 @@ fn odd_methods_and_targets_stay_low_in_cardinality() {
     odd.method.value = "BREW".into();
     odd.route.value = CompactString::default();
     odd.target.value = "http://proxy.example/x?y".into();
-    let span = span(&odd, &ProcessInfo::default(), 0);
+    let span = span_of(&odd, &ProcessInfo::default(), 0);
     assert_eq!(span.name, "HTTP");
     assert_eq!(get(&span, "http.request.method_original"), "BREW");
     assert_eq!(get(&span, "url.path"), "/x");
@@ -145,40 +115,9 @@ fn odd_methods_and_targets_stay_low_in_cardinality() {
 fn cuts_are_visible() {
     let mut long = event(Role::Server);
     long.target = Text { value: "/aaaa".into(), truncated: true };
-    assert_eq!(get(&span(&long, &ProcessInfo::default(), 0), "url.path"), "/aaaa…");
+    assert_eq!(get(&span_of(&long, &ProcessInfo::default(), 0), "url.path"), "/aaaa…");
     long.target.value = "/a?bbb".into();
-    assert_eq!(get(&span(&long, &ProcessInfo::default(), 0), "url.path"), "/a");
-}
-
-#[derive(Debug)]
-struct Router;
-
-impl crate::Routes for Router {
-    fn route(&self, request: &Routed<'_>) -> Option<String> {
-        let expected = (7, "GET", "example.com:8080", "example.com", "/a b", "/a%20b");
-        let Routed { server, method, authority, host, path, raw_path, pattern } = *request;
-        assert!(pattern.is_empty() || pattern.ends_with('/'));
-        ((server, method, authority, host, path, raw_path) == expected).then(|| "/:a".to_owned())
-    }
-}
-
-#[test]
-fn a_router_is_asked_for_the_route_of_a_request_that_names_none() {
-    let process =
-        ProcessInfo { routes: Some(std::sync::Arc::new(Router)), ..ProcessInfo::default() };
-    let mut asked = event(Role::Server);
-    asked.target.value = "/a%20b?c".into();
-    asked.server = 7;
-    assert_eq!(span(&asked, &process, 0).name, "GET /users/{id}");
-    asked.route.value = "GET example.com/".into();
-    assert_eq!(span(&asked, &process, 0).name, "GET /:a");
-    asked.route.value = CompactString::default();
-    let routed = span(&asked, &process, 0);
-    assert_eq!((routed.name.as_str(), get(&routed, "http.route").as_str()), ("GET /:a", "/:a"));
-    asked.server = 0;
-    assert_eq!(span(&asked, &process, 0).name, "GET");
-    asked.route.value = "example.com/".into();
-    assert_eq!(span(&asked, &process, 0).name, "GET /");
+    assert_eq!(get(&span_of(&long, &ProcessInfo::default(), 0), "url.path"), "/a");
 }
 
 #[test]
@@ -208,21 +147,21 @@ fn what_could_not_be_read_is_left_out_and_named() {
     let mut served = event(Role::Server);
     served.span.unread = unread(&[Unread::Method, Unread::Scheme, Unread::Status]);
     (served.method, served.status) = (Text::default(), None);
-    let made = span(&served, &ProcessInfo::default(), 0);
+    let made = span_of(&served, &ProcessInfo::default(), 0);
     assert_eq!(made.name, "HTTP /users/{id}");
     let keys = ["http.request.method", "url.scheme", "http.response.status_code", "error.type"];
     assert_eq!(keys.map(|k| get(&made, k)), ["-"; 4]);
     assert_eq!(get(&made, "gotap.unread"), "method,scheme,status");
     // Nothing that was read, but nothing that failed either, is the default of both.
     served.span.unread = unread(&[]);
-    let made = span(&served, &ProcessInfo::default(), 0);
+    let made = span_of(&served, &ProcessInfo::default(), 0);
     assert_eq!(keys.map(|k| get(&made, k)), ["GET", "http", "200", "-"]);
     assert_eq!(get(&made, "gotap.unread"), "-");
 
     let mut called = client();
     called.span.unread = unread(&[Unread::Host, Unread::Resend, Unread::Status]);
     (called.span.resend, called.status) = (1, None);
-    let made = span(&called, &ProcessInfo::default(), 0);
+    let made = span_of(&called, &ProcessInfo::default(), 0);
     let keys = ["url.full", "http.request.resend_count", "http.response.status_code"];
     assert_eq!(keys.map(|k| get(&made, k)), ["-"; 3]);
     assert_eq!((made.status.clone(), get(&made, "error.type")), (Status::Unset, "-".into()));
@@ -236,7 +175,7 @@ fn an_answer_that_is_given_up_is_no_crash() {
         (event.span.outcome, event.version) = (outcome, version);
         event.span.unread = unread(unknown);
         event.error_text.value = closed.into();
-        let span = span(&event, &ProcessInfo::default(), 0);
+        let span = span_of(&event, &ProcessInfo::default(), 0);
         assert!(matches!(span.status, Status::Error(_)), "{outcome:?}");
         assert_eq!(get(&span, "http.response.status_code"), "200");
         get(&span, "error.type")
@@ -252,17 +191,17 @@ fn an_answer_that_is_given_up_is_no_crash() {
 
 #[test]
 fn query_strings_are_told_when_they_are_asked_for() {
-    let told = |event: &HttpEvent| super::span(event, &ProcessInfo::default(), 0, true);
+    let told = |event: &HttpEvent| span(event, &Paths::default(), &ProcessInfo::default(), 0, true);
     let mut server = event(Role::Server);
     server.target.value = "/search?q=go&sig=secret".into();
     assert_eq!(get(&told(&server), "url.query"), "q=go&sig=REDACTED");
     assert_eq!(get(&told(&server), "url.path"), "/search");
-    assert!(span(&server, &ProcessInfo::default(), 0).get("url.query").is_none());
+    assert!(span_of(&server, &ProcessInfo::default(), 0).get("url.query").is_none());
     let mut client = client();
     client.query = Text { value: "a=b&Signature=sec".into(), truncated: true };
     let url = "https://[::1]:8443/a%20b/%C3%BC";
     assert_eq!(get(&told(&client), "url.full"), format!("{url}?a=b&Signature=REDACTED…"));
-    assert_eq!(get(&span(&client, &ProcessInfo::default(), 0), "url.full"), url);
+    assert_eq!(get(&span_of(&client, &ProcessInfo::default(), 0), "url.full"), url);
 }
 
 #[test]
@@ -276,7 +215,7 @@ fn what_is_given_as_the_whole_target_is_sent_as_it_is() {
     ];
     for (target, without, with) in cases {
         event.target.value = target.into();
-        let full = |queries| super::span(&event, &ProcessInfo::default(), 0, queries);
+        let full = |queries| span(&event, &Paths::default(), &ProcessInfo::default(), 0, queries);
         assert_eq!(get(&full(false), "url.full"), without);
         assert_eq!(get(&full(true), "url.full"), with);
     }
@@ -287,9 +226,9 @@ fn a_request_that_the_client_refuses_is_an_error() {
     let mut event = client();
     event.span.outcome = Outcome::Refused;
     event.status = None;
-    let refused = span(&event, &ProcessInfo::default(), 0);
+    let refused = span_of(&event, &ProcessInfo::default(), 0);
     assert_eq!(get(&refused, "error.type"), "request refused");
     assert!(matches!(refused.status, Status::Error(_)));
     event.known_scheme = false;
-    assert!(span(&event, &ProcessInfo::default(), 0).get("url.full").is_none());
+    assert!(span_of(&event, &ProcessInfo::default(), 0).get("url.full").is_none());
 }

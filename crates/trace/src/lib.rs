@@ -12,6 +12,7 @@ mod http2;
 mod messages;
 pub mod paths;
 mod redis;
+mod route;
 mod rpc;
 mod span;
 mod sql;

@@ -11,7 +11,7 @@ use wire::{HttpEvent, Text};
 use crate::text::marked;
 
 /// What Go's `url.URL.EscapedPath` escapes in a path.
-const PATH: &AsciiSet = &CONTROLS
+pub(crate) const PATH: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
     .add(b'#')

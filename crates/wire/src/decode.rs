@@ -6,8 +6,8 @@ use compact_str::{CompactString, ToCompactString};
 use zerocopy::FromBytes;
 
 use crate::event::{
-    CallEndEvent, Event, HttpEvent, RedisEvent, Role, RpcEvent, SpanCore, SqlEvent, SqlLibrary,
-    Text, UnreadSet,
+    CallEndEvent, Event, HttpEvent, PathEvent, PathPart, RedisEvent, Role, RpcEvent, SpanCore,
+    SqlEvent, SqlLibrary, Text, UnreadSet,
 };
 use crate::names::{CallSite, Content, Outcome, Parent, RedisSite, SqlOperation, Unread};
 use crate::raw;
@@ -25,6 +25,7 @@ const RPC_STATUS: u16 = 10;
 const SQL: u16 = 11;
 const REDIS: u16 = 12;
 const CALL_END: u16 = 13;
+const PATH: u16 = 20;
 
 const FLAG_TLS: u16 = 1;
 const FLAG_RAW_PATH: u16 = 2;
@@ -35,6 +36,10 @@ const FLAG_PEER_ADDRESS: u16 = 16;
 const FLAG_CONTENT: u16 = 32;
 const FLAG_OPAQUE: u16 = 256;
 const FLAG_UNKNOWN_SCHEME: u16 = 512;
+const FLAG_PATH_KEPT: u16 = 1024;
+
+const PATH_SENT: u16 = 1;
+const PATH_AT_END: u16 = 2;
 
 /// Length of a text that could not be read.
 const TEXT_UNREAD: u16 = 0xffff;
@@ -82,6 +87,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         RPC_CLIENT => Ok(Event::Rpc(Box::new(rpc(view(bytes)?, Role::Client)?))),
         REDIS => Ok(Event::Redis(Box::new(redis(view(bytes)?)?))),
         SQL => Ok(Event::Sql(Box::new(sql(bytes)?))),
+        PATH => path(bytes),
         CALL_END => Ok(Event::CallEnd(Box::new(call_end(view(bytes)?)?))),
         RPC_STATUS => Ok(Event::RpcStatus(Box::new(rpc(view(bytes)?, Role::Server)?))),
         TRACESTATE => {
@@ -188,6 +194,7 @@ fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
         raw_path: has(FLAG_RAW_PATH),
         opaque: has(FLAG_OPAQUE),
         tracestate: has(FLAG_TRACESTATE),
+        path_kept: has(FLAG_PATH_KEPT),
         content: Content::from_number(u32::from(event.flags / FLAG_CONTENT % 8))
             .unwrap_or(Content::Other),
         error_type: if role == Role::Client && !answered { event.subject } else { 0 },
@@ -250,6 +257,20 @@ fn rpc(event: &raw::Rpc, role: Role) -> Result<RpcEvent, DecodeError> {
         target: text(&event.target, event.target_len),
         message: text(&event.message, event.message_len),
     })
+}
+
+fn path(bytes: &[u8]) -> Result<Event, DecodeError> {
+    let (event, rest) =
+        raw::Path::ref_from_prefix(bytes).map_err(|_| DecodeError::Short(bytes.len()))?;
+    let size = usize::from(event.header.size).saturating_sub(size_of::<raw::Path>());
+    let part = match event.part {
+        PATH_SENT => PathPart::Sent,
+        PATH_AT_END => PathPart::AtEnd { raw_len: event.raw_len },
+        _ => return Err(DecodeError::Field("part")),
+    };
+    let mut text = text(&rest[..size.min(rest.len())], event.len);
+    text.truncated |= event.len == TEXT_UNREAD;
+    Ok(Event::Path(Box::new(PathEvent { span_id: event.span_id, part, text })))
 }
 
 fn call_end(event: &raw::CallEnd) -> Result<CallEndEvent, DecodeError> {

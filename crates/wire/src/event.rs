@@ -111,6 +111,9 @@ pub struct HttpEvent {
     pub opaque: bool,
     /// Whether a tracestate came ahead of this event.
     pub tracestate: bool,
+    /// Whether the request still had the method and the path that were sent when it ended; else a
+    /// [`PathEvent`] may have told what it had (server).
+    pub path_kept: bool,
     /// What the request's Content-Type says, where the program can make or serve calls with it.
     pub content: Content,
     /// Address of the error's type descriptor, 0 without an error.
@@ -137,6 +140,29 @@ pub struct HttpEvent {
     pub query: Text,
     /// Text of the error, when it is a plain string.
     pub error_text: Text,
+}
+
+/// What is told of a served request's path ahead of its own event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathEvent {
+    /// The span that the request has.
+    pub span_id: [u8; 8],
+    /// What it is.
+    pub part: PathPart,
+    /// The text.
+    pub text: Text,
+}
+
+/// What a [`PathEvent`] tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathPart {
+    /// The request target as sent, which did not fit into the event.
+    Sent,
+    /// The path of the request's URL when the request ended, decoded.
+    AtEnd {
+        /// Length of the `RawPath` beside it.
+        raw_len: u16,
+    },
 }
 
 /// One finished gRPC call, with all its attempts.
@@ -301,6 +327,8 @@ pub enum Event {
     CallEnd(Box<CallEndEvent>),
     /// The gRPC side of an HTTP request, whose own event follows.
     RpcStatus(Box<RpcEvent>),
+    /// What an HTTP request, whose own event follows, has for a path.
+    Path(Box<PathEvent>),
     /// A field of the inbound tracestate of a span that will follow.
     Tracestate {
         /// The span it belongs to.

@@ -10,7 +10,7 @@ pub mod raw;
 
 pub use decode::{DecodeError, decode};
 pub use event::{
-    CallEndEvent, Event, HttpEvent, RedisEvent, Role, RpcEvent, SpanCore, SqlEvent, SqlLibrary,
-    Text, UnreadSet,
+    CallEndEvent, Event, HttpEvent, PathEvent, PathPart, RedisEvent, Role, RpcEvent, SpanCore,
+    SqlEvent, SqlLibrary, Text, UnreadSet,
 };
 pub use names::{CallSite, Content, Drop, Outcome, Parent, Probe, RedisSite, SqlOperation, Unread};

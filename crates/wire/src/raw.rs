@@ -8,7 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub use constants::{
     Connect, Grpc, Http2, Learned, NO_REGISTER, Process, Redis, Request, SITE_ERRORS,
-    SITE_OWN_ERROR, SITE_QUIET, Site, SiteKey, WAS_HIT,
+    SITE_OWN_ERROR, SITE_QUIET, Site, SiteKey, TELLS_CONTENT, TELLS_PATHS, WAS_HIT,
 };
 pub use libraries::{FastHttp, Redigo};
 
@@ -103,6 +103,18 @@ pub(crate) struct Tracestate {
     pub(crate) field: u16,
     pub(crate) fields: u16,
     pub(crate) text: [u8; 512],
+}
+
+/// The text follows, with as much room as the header says.
+#[derive(FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub(crate) struct Path {
+    pub(crate) header: Header,
+    pub(crate) span_id: [u8; 8],
+    pub(crate) part: u16,
+    pub(crate) len: u16,
+    pub(crate) raw_len: u16,
+    pub(crate) pad: u16,
 }
 
 #[derive(FromBytes, Immutable, KnownLayout)]
@@ -277,6 +289,7 @@ const _: () = assert!(size_of::<HttpHead>() == 120);
 const _: () = assert!(size_of::<Http>() == 872);
 const _: () = assert!(size_of::<HttpSmall>() == 384);
 const _: () = assert!(size_of::<Tracestate>() == 536);
+const _: () = assert!(size_of::<Path>() == 24);
 const _: () = assert!(size_of::<Key>() == 16);
 const _: () = assert!(size_of::<Type>() == 8);
 const _: () = assert!(size_of::<Rpc>() == 488);

@@ -31,6 +31,8 @@ pub(super) enum Part {
     Segment(Option<Regex>),
     /// As the last, but it must be of some form that can't be told.
     Restricted,
+    /// All that follows, of which there is some; a parameter to echo.
+    Remainder,
     /// All that follows, if anything.
     Rest,
 }
@@ -132,11 +134,22 @@ impl Pattern {
         if let Some(regex) = compile(&whole) {
             return Some(Self::Whole(start, regex));
         }
-        let Self::Parts(mut parts) = Self::braces(text)? else { return None };
-        if prefix {
-            parts.push(Part::Rest);
+        // What such an expression takes can't be told.
+        Self::of(vec![Part::Text(start), Part::Rest])
+    }
+
+    /// Whether it is an expression that could be compiled, or none.
+    pub(super) fn is_exact(&self) -> bool {
+        !matches!(self, Self::Parts(parts) if parts.iter().any(|p| matches!(p, Part::Restricted)))
+    }
+
+    /// Makes the last part, if it is a parameter, take all that follows.
+    pub(super) fn take_remainder(&mut self) {
+        if let Self::Parts(parts) = self
+            && let Some(last @ Part::Segment(None)) = parts.last_mut()
+        {
+            *last = Part::Remainder;
         }
-        Self::of(parts)
     }
 
     fn of(parts: Vec<Part>) -> Option<Self> {
@@ -165,15 +178,19 @@ fn go_on(parts: &[Part], path: &str, at: usize, found: &mut Match, steps: &mut u
     *steps = left;
     let Some((part, others)) = parts.split_first() else { return at == path.len() };
     let Some(rest) = path.get(at..) else { return false };
-    let (restriction, special) = match part {
+    let (restriction, kind) = match part {
         Part::Text(text) => {
             return rest.starts_with(text.as_str())
                 && go_on(others, path, at + text.len(), found, steps);
         }
         Part::Rest => {
-            found.parameters.push((at, 2));
+            found.parameters.push((at, special(2, None)));
             found.rest = Some(at);
             return true;
+        }
+        Part::Remainder => {
+            found.parameters.push((at, special(1, None)));
+            return !rest.is_empty();
         }
         Part::Segment(None) => (None, 1),
         Part::Segment(Some(regex)) => (Some(regex), 0),
@@ -185,23 +202,29 @@ fn go_on(parts: &[Part], path: &str, at: usize, found: &mut Match, steps: &mut u
         Some(Part::Text(text)) => text.as_bytes().first().copied(),
         _ => None,
     };
-    for end in 1..=segment {
-        // Text that follows says where it may end; else it is all of the segment.
-        let may_end = match next {
-            Some(byte) if byte != b'/' => rest.as_bytes().get(end) == Some(&byte),
-            _ => end == segment,
-        };
-        let Some(value) = rest.get(..end).filter(|_| may_end) else { continue };
-        if restriction.is_some_and(|regex| !regex.is_match(value)) {
-            continue;
-        }
-        found.parameters.push((at, special));
-        if go_on(others, path, at + end, found, steps) {
-            return true;
-        }
-        found.parameters.truncate(known);
+    // Text that follows says where it ends, at its first byte; else it is all of the segment.
+    let tail = next.filter(|byte| *byte != b'/');
+    let end = match tail {
+        Some(byte) => rest.as_bytes()[..segment].iter().position(|b| *b == byte),
+        None => Some(segment),
+    };
+    // chi's parameters may be empty in front of a text.
+    let may_be_empty = tail.is_some() && matches!(part, Part::Segment(None)) && !rest.is_empty();
+    let value = end.filter(|end| *end > 0 || may_be_empty).and_then(|end| rest.get(..end));
+    let Some(value) = value.filter(|v| restriction.is_none_or(|regex| regex.is_match(v))) else {
+        return false;
+    };
+    found.parameters.push((at, special(kind, tail)));
+    if go_on(others, path, at + value.len(), found, steps) {
+        return true;
     }
+    found.parameters.truncate(known);
     false
+}
+
+/// How special a parameter is of a kind: where text follows within the segment, more.
+fn special(kind: u8, tail: Option<u8>) -> u8 {
+    2 * kind + u8::from(tail.is_none())
 }
 
 fn push_text(parts: &mut Vec<Part>, more: &str) {

@@ -89,6 +89,25 @@ fn text_is_more_special_than_a_parameter_and_that_more_than_a_rest() {
 }
 
 #[test]
+fn a_parameter_ends_where_the_text_behind_it_starts_first() {
+    assert!(braces("/{a}-{b}", "/x-y-z"));
+    assert!(!braces("/{a}-x", "/p-q-x"), "chi does not look for another end");
+    assert!(braces("/{a}-x", "/-x"));
+    let of = |pattern: &str| Pattern::braces(pattern).unwrap().matches("/p-x").unwrap();
+    assert!(of("/{a}-x").is_more_special(&of("/{b}")));
+}
+
+#[test]
+fn a_last_parameter_may_take_all_that_follows() {
+    let mut pattern = Pattern::colons("/users/:id").unwrap();
+    pattern.take_remainder();
+    assert!(pattern.matches("/users/7/x").is_some());
+    assert!(pattern.matches("/users/").is_none());
+    let rest = Pattern::colons("/users/*").unwrap().matches("/users/7/x").unwrap();
+    assert!(pattern.matches("/users/7/x").unwrap().is_more_special(&rest));
+}
+
+#[test]
 fn a_hostile_pattern_ends() {
     let many = "{a}-".repeat(30) + "x";
     let path = format!("/{}", "-".repeat(4000));

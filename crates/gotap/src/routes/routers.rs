@@ -5,15 +5,18 @@ use std::sync::Arc;
 
 use probes::{RouteLayout, Router};
 
+use super::chi;
 use super::find;
+use super::gin::Trees;
 use super::pattern::Pattern;
-use super::table::{Choice, Route, Table};
+use super::servemux::Parsed;
+use super::table::{Changes, Choice, Lookup, Route, Table};
 use super::value::Value;
 
 /// Routes of one router that are kept.
-const MAX_ROUTES: usize = 4096;
+pub(super) const MAX_ROUTES: usize = 4096;
 /// Nodes of a tree that are looked at.
-const MAX_NODES: usize = 32_768;
+pub(super) const MAX_NODES: usize = 32_768;
 /// Bytes of a route's text.
 const MAX_TEXT: usize = 1024;
 /// Routers in routers that are followed.
@@ -25,23 +28,38 @@ pub(super) fn read(layout: &RouteLayout, router: Router, value: &Value<'_>) -> O
 }
 
 fn read_to(layout: &RouteLayout, router: Router, value: &Value<'_>, depth: usize) -> Option<Table> {
-    let table = |choice, raw, routes| Table { choice, raw, routes };
+    let table = |choice, lookup, changes, routes| Table { choice, lookup, changes, routes };
+    let none = Changes::default();
     Some(match router {
         Router::ServeMux => {
-            let named = old_mux(value).is_none();
-            let choice = if named { Choice::NamedByRequest } else { Choice::ServeMux };
-            table(choice, false, serve_mux(layout, value, depth)?)
+            let routes = serve_mux(layout, value, depth)?;
+            let choice = match old_mux(value) {
+                Some(_) => Choice::ServeMux,
+                None => Choice::NamedByRequest(
+                    routes.iter().map(|route| Parsed::of(&route.text)).collect::<Option<_>>()?,
+                ),
+            };
+            table(choice, Lookup::Escaped, none, routes)
         }
-        Router::Gin => table(Choice::Special, false, gin(value)?),
-        Router::HttpRouter => table(Choice::Special, false, http_router(value)?),
-        Router::Echo => table(Choice::SpecialOfHost, true, echo(value)?),
-        Router::Chi => chi(value, MAX_DEPTH)?,
+        Router::Gin => gin(value)?,
+        Router::HttpRouter => table(Choice::Special, Lookup::Decoded, none, http_router(value)?),
+        Router::Echo => table(Choice::SpecialOfHost, Lookup::Raw, none, echo(value)?),
+        Router::Chi => chi::table(layout, value, MAX_DEPTH)?,
         Router::Gorilla => {
             let mut routes = Vec::new();
             gorilla(layout, value, MAX_DEPTH, &mut routes)?;
-            table(Choice::First, false, routes)
+            let says = |name| gorilla_setting(value, name);
+            let lookup = if says("useEncodedPath") { Lookup::Escaped } else { Lookup::Decoded };
+            table(Choice::First, lookup, Changes { cleaned: !says("skipClean"), ..none }, routes)
         }
     })
+}
+
+/// A setting of a router of gorilla, which older versions have in the router itself.
+fn gorilla_setting(router: &Value<'_>, name: &str) -> bool {
+    let config = router.field("routeConf");
+    let field = router.field(name).or_else(|| config.and_then(|config| config.field(name)));
+    field.and_then(|field| field.number()) == Some(1)
 }
 
 /// `m map[string]muxEntry{h, pattern}` until Go 1.21, then a tree. Other routers may be behind
@@ -93,21 +111,19 @@ fn mux_tree<'a>(root: Value<'a>) -> Option<Vec<(String, Value<'a>)>> {
     None
 }
 
-/// `trees []methodTree{method, root *node}`; a node knows the whole path of its route.
-fn gin(engine: &Value<'_>) -> Option<Vec<Route>> {
-    let mut out = Vec::new();
-    for tree in engine.field("trees")?.elements()? {
-        let method = tree.field("method")?.text()?;
-        walk(tree.field("root")?, |node, _| {
-            if let Some(path) = node.field("fullPath").and_then(|p| p.text())
-                && node.field("handlers").is_some_and(|h| h.address().is_some())
-                && !path.is_empty()
-            {
-                push(&mut out, &method, path);
-            }
-        })?;
-    }
-    Some(out)
+/// gin has settings for what it looks up.
+fn gin(engine: &Value<'_>) -> Option<Table> {
+    let says = |name| engine.field(name).and_then(|f| f.number()) == Some(1);
+    let lookup = if says("UseEscapedPath") {
+        Lookup::Escaped
+    } else if says("UseRawPath") {
+        Lookup::Raw
+    } else {
+        Lookup::Decoded
+    };
+    let changes = Changes { cleaned: says("RemoveExtraSlash"), ..Changes::default() };
+    let choice = Choice::Gin(Trees::read(engine)?);
+    Some(Table { choice, lookup, changes, routes: Vec::new() })
 }
 
 /// `trees map[string]*node`; a route's path is that of all nodes that lead to it.
@@ -176,83 +192,30 @@ fn echo_routes(router: &Value<'_>, host: Option<&str>, out: &mut Vec<Route>) -> 
         push(out, method, route.field("Path")?.text()?);
         out.iter_mut().skip(before).for_each(|route| route.host = host.map(str::to_owned));
     }
-    Some(())
-}
-
-/// Bits of chi's methods. The tenth is TRACE or, where QUERY is known, that.
-const CHI_METHODS: [(u64, &[&str]); 10] = [
-    (2, &["CONNECT"]),
-    (4, &["DELETE"]),
-    (8, &["GET"]),
-    (16, &["HEAD"]),
-    (32, &["OPTIONS"]),
-    (64, &["PATCH"]),
-    (128, &["POST"]),
-    (256, &["PUT"]),
-    (512, &["QUERY", "TRACE"]),
-    (1024, &["TRACE"]),
-];
-/// The bit of what only leads to a router that is mounted.
-const CHI_STUB: u64 = 1;
-
-/// `tree *node`: routes of methods at each node, and a router if one is mounted there.
-fn chi(mux: &Value<'_>, depth: usize) -> Option<Table> {
-    let depth = depth.checked_sub(1)?;
-    let mut routes = Vec::new();
-    let mut stubs = Vec::new();
-    let mut open = vec![mux.field("tree")?];
-    for _ in 0..MAX_NODES {
-        let Some(node) = open.pop() else { break };
-        let Some(node) = node.target() else { continue };
-        for children in node.field("children")?.elements()? {
-            open.extend(children.elements()?);
-        }
-        let mounted = node.field("subroutes").and_then(|r| r.held()).and_then(|r| r.target());
-        let mounted = mounted.and_then(|mux| chi(&mux, depth)).map(Arc::new);
-        chi_node(&node, mounted, &mut routes, &mut stubs)?;
-    }
-    // What leads to a mounted router stands beside it: its path alone, and with a slash.
-    for mut stub in stubs {
-        let all = format!("{}/*", stub.text.trim_end_matches('/'));
-        let router = routes.iter().find(|r: &&Route| r.text == all && r.mounted.is_some());
-        stub.mounted = router.and_then(|r| r.mounted.clone());
-        routes.push(stub);
-    }
-    routes.truncate(MAX_ROUTES);
-    Some(Table { choice: Choice::Special, raw: true, routes })
-}
-
-fn chi_node(
-    node: &Value<'_>,
-    mounted: Option<Arc<Table>>,
-    routes: &mut Vec<Route>,
-    stubs: &mut Vec<Route>,
-) -> Option<()> {
-    let endpoints = node.field("endpoints")?.entries()?;
-    let is_stub = endpoints.iter().any(|(key, _)| key.number() == Some(CHI_STUB));
-    for (key, endpoint) in endpoints {
-        let key = key.number()?;
-        let endpoint = endpoint.target()?;
-        if key == CHI_STUB || endpoint.field("handler")?.address().is_none() {
-            continue;
-        }
-        let text = endpoint.field("pattern")?.text()?;
-        let Some(pattern) = Pattern::braces(&text) else { continue };
-        let methods = CHI_METHODS.iter().find(|(bit, _)| *bit == key).map(|(_, m)| *m);
-        if key.is_power_of_two() && methods.is_none() {
-            continue;
-        }
-        // The newer chi names a route without its last slash.
-        let text = if text.len() > 1 { text.trim_end_matches('/').to_owned() } else { text };
-        let mut route = Route::new("", text, pattern);
-        route.methods = methods.unwrap_or_default().iter().map(|m| (*m).to_owned()).collect();
-        route.mounted = mounted.clone();
-        let out = if is_stub && mounted.is_none() { &mut *stubs } else { &mut *routes };
-        if out.len() < MAX_ROUTES {
-            out.push(route);
+    let of_host = |route: &Route| route.host.as_deref() == host;
+    let all: Vec<_> = out.iter().filter(|r| of_host(r)).map(|r| without_names(&r.text)).collect();
+    for route in out.iter_mut().filter(|route| of_host(route)) {
+        // A last parameter below which there is no other route takes slashes, too.
+        let text = without_names(&route.text);
+        if !all.iter().any(|other| other.len() > text.len() && other.starts_with(&text)) {
+            route.pattern.take_remainder();
         }
     }
     Some(())
+}
+
+/// A route with colons, without the names of its parameters.
+fn without_names(text: &str) -> String {
+    let mut out = String::new();
+    let mut named = false;
+    for char in text.chars() {
+        named &= char != '/';
+        if !named {
+            out.push(char);
+        }
+        named |= char == ':';
+    }
+    out
 }
 
 /// What gorilla's expressions are for.

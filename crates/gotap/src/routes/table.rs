@@ -1,11 +1,14 @@
 //! Routes of a router, and which of them a request takes. Not here: how one path is matched
 //! (`pattern`), and where routes come from (`routers`).
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use trace::Routed;
 
+use super::gin::Trees;
 use super::pattern::{Match, Pattern};
+use super::servemux::{self, Parsed};
 
 /// One route.
 #[derive(Debug)]
@@ -42,7 +45,7 @@ impl Route {
 }
 
 /// How a router chooses among the routes that match.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Choice {
     /// The most special one, from left to right.
     Special,
@@ -50,44 +53,102 @@ pub(super) enum Choice {
     SpecialOfHost,
     /// The first.
     First,
+    /// As gin does, which has trees in the place of routes.
+    Gin(Trees),
     /// As `http.ServeMux` did until Go 1.21.
     ServeMux,
-    /// The request says, as with `http.ServeMux` from then on.
-    NamedByRequest,
+    /// As `http.ServeMux` does from then on, where the request does not say it itself.
+    NamedByRequest(Vec<Parsed>),
+}
+
+/// What of a request's URL a router looks up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Lookup {
+    /// `Path`.
+    #[default]
+    Decoded,
+    /// `RawPath` if there is one.
+    Raw,
+    /// What `EscapedPath` gives.
+    Escaped,
+}
+
+/// What is done to a path before it is looked up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Changes {
+    /// It is made clean, or redirected where it is not.
+    pub(super) cleaned: bool,
+    /// One last slash is taken off.
+    pub(super) stripped: bool,
+    /// What follows a dot in the last segment is taken off.
+    pub(super) extension: bool,
+    /// HEAD is GET where nothing takes it.
+    pub(super) head_as_get: bool,
+    /// More than can be told.
+    pub(super) unknown: bool,
 }
 
 /// The routes of a router.
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) choice: Choice,
-    /// Whether it looks at a path as it was sent, where that says more.
-    pub(super) raw: bool,
+    pub(super) lookup: Lookup,
+    pub(super) changes: Changes,
     pub(super) routes: Vec<Route>,
 }
 
 impl Table {
     /// The route that a request takes.
     pub(super) fn find(&self, request: &Routed<'_>) -> Option<String> {
-        if matches!(self.choice, Choice::ServeMux | Choice::NamedByRequest) {
+        if matches!(self.choice, Choice::ServeMux | Choice::NamedByRequest(_)) {
             return self.pattern(request);
         }
         if !request.pattern.is_empty() {
             // A ServeMux that this router leads to had it last.
             return None;
         }
-        // Only then is an escaped slash no separator.
-        let is_raw =
-            self.raw && ["%2F", "%2f"].iter().any(|slash| request.raw_path.contains(slash));
-        self.find_path(request, if is_raw { request.raw_path } else { request.path })
+        let path = self.path(request)?;
+        let found = self.find_path(request, path);
+        if found.is_none() && self.changes.head_as_get && request.method == "HEAD" {
+            return self.find_path(&Routed { method: "GET", ..*request }, path);
+        }
+        found
+    }
+
+    /// What the router looks up.
+    fn path<'a>(&self, request: &Routed<'a>) -> Option<&'a str> {
+        let path = match self.lookup {
+            Lookup::Raw if !request.raw_path.is_empty() => request.raw_path,
+            Lookup::Decoded | Lookup::Raw => request.path,
+            Lookup::Escaped => request.escaped,
+        };
+        let Changes { cleaned, stripped, extension, head_as_get, unknown } = self.changes;
+        if unknown || (cleaned && !is_clean(path)) {
+            return None;
+        }
+        if extension && path.rsplit('/').next().is_some_and(|last| last.contains('.')) {
+            return None;
+        }
+        match path.strip_suffix('/').filter(|rest| stripped && !rest.is_empty()) {
+            // It is taken off the other one; or for HEAD in front of what looks it up, or behind.
+            Some(_) if path != request.path => None,
+            Some(_) if head_as_get && request.method == "HEAD" => None,
+            Some(rest) => Some(rest),
+            None => Some(path),
+        }
     }
 
     /// The pattern of a ServeMux, or what a router behind it knows better.
     fn pattern(&self, request: &Routed<'_>) -> Option<String> {
         let patterns = self.routes.iter().map(|route| route.text.as_str());
-        let pattern = if self.choice == Choice::ServeMux {
-            super::servemux::matching(patterns, request.host, request.path)?
-        } else {
-            Some(request.pattern).filter(|pattern| !pattern.is_empty())?
+        let pattern = match &self.choice {
+            _ if !request.pattern.is_empty() => request.pattern,
+            Choice::NamedByRequest(parsed) => {
+                let index =
+                    servemux::choose(parsed, request.method, request.host, request.escaped)?;
+                self.routes.get(index)?.text.as_str()
+            }
+            _ => servemux::matching(patterns, request.host, request.path)?,
         };
         let route = self.routes.iter().find(|route| route.text == pattern);
         let mounted = route.and_then(|route| route.mounted.as_ref());
@@ -97,12 +158,17 @@ impl Table {
     }
 
     fn find_path(&self, request: &Routed<'_>, path: &str) -> Option<String> {
-        if self.choice == Choice::First {
-            return self.first(request, path);
+        match &self.choice {
+            Choice::First => return self.first(request, path),
+            Choice::Gin(trees) => return trees.find(request.method, path).map(str::to_owned),
+            // Parameters of some routers may be empty, but not everywhere.
+            _ if path.contains("//") => return None,
+            _ => {}
         }
-        let of_host = self.choice == Choice::SpecialOfHost
+        let of_host = matches!(self.choice, Choice::SpecialOfHost)
             && self.routes.iter().any(|r| r.host.is_some() && r.is_for(request));
         let mut best: Option<(&Route, Match)> = None;
+        let mut tied = false;
         for route in &self.routes {
             if !route.takes(request.method)
                 || !route.is_for(request)
@@ -111,19 +177,39 @@ impl Table {
                 continue;
             }
             let Some(found) = route.pattern.matches(path) else { continue };
-            let better = best.as_ref().is_none_or(|(chosen, known)| {
-                // With the same pattern, one that names the method.
-                found.is_more_special(known)
-                    || (found == *known && chosen.methods.is_empty() && !route.methods.is_empty())
-            });
-            if better {
-                best = Some((route, found));
+            let order =
+                best.as_ref().map(|(chosen, known)| order((route, &found), (chosen, known)));
+            match order {
+                None | Some(Ordering::Less) => (best, tied) = (Some((route, found)), false),
+                Some(Ordering::Equal) => tied = true,
+                Some(Ordering::Greater) => {}
             }
         }
-        let (route, found) = best?;
+        // Of two that are equal the one that was added first may be taken, or not.
+        let (route, found) = best.filter(|(route, _)| !tied && route.pattern.is_exact())?;
+        if self.stops_before(request, path, of_host, &found) {
+            return None;
+        }
         let Some(mounted) = &route.mounted else { return Some(route.text.clone()) };
+        if mounted.changes != Changes::default() {
+            return None;
+        }
         let rest = found.rest.and_then(|at| path.get(at..)).unwrap_or_default();
         Some(join(&route.text, &mounted.find_path(request, &format!("/{rest}"))?))
+    }
+
+    /// Whether echo ends its search at a route that takes the rest of the path, before it comes to the one
+    /// that was found: also where that is for other methods.
+    fn stops_before(&self, request: &Routed<'_>, path: &str, of_host: bool, found: &Match) -> bool {
+        let Choice::SpecialOfHost = self.choice else { return false };
+        let others = self.routes.iter().filter(|route| {
+            !route.takes(request.method)
+                && route.is_for(request)
+                && !(of_host && route.host.is_none())
+        });
+        others
+            .filter_map(|route| route.pattern.matches(path))
+            .any(|other| other.rest.is_some() && other.is_more_special(found))
     }
 
     /// The first route that matches; none where others may come before it that can't be judged.
@@ -146,6 +232,28 @@ impl Table {
         }
         None
     }
+}
+
+/// Which of two routes that match a router comes to before the other.
+fn order((route, found): (&Route, &Match), (chosen, known): (&Route, &Match)) -> Ordering {
+    if found.is_more_special(known) {
+        return Ordering::Less;
+    }
+    if known.is_more_special(found) {
+        return Ordering::Greater;
+    }
+    // With the same pattern, one that names the method.
+    match (chosen.methods.is_empty(), route.methods.is_empty()) {
+        (true, false) => Ordering::Less,
+        (false, true) => Ordering::Greater,
+        _ if chosen.text == route.text => Ordering::Greater,
+        _ => Ordering::Equal,
+    }
+}
+
+/// Whether a path is what Go's `path.Clean` makes of it, but for a last slash.
+pub(super) fn is_clean(path: &str) -> bool {
+    !path.contains("//") && !path.split('/').any(|segment| matches!(segment, "." | ".."))
 }
 
 /// A mounted router's route below where it is mounted: `/api/*` and `/users/{id}`.

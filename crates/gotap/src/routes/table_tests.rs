@@ -3,11 +3,12 @@
 use super::*;
 
 fn ask<'a>(method: &'a str, host: &'a str, path: &'a str) -> Routed<'a> {
-    Routed { server: 1, method, authority: host, host, path, raw_path: path, pattern: "" }
+    let (raw_path, escaped, pattern) = ("", path, "");
+    Routed { server: 1, method, authority: host, host, path, raw_path, escaped, pattern }
 }
 
 fn table(choice: Choice, routes: Vec<Route>) -> Table {
-    Table { choice, raw: false, routes }
+    Table { choice, lookup: Lookup::Decoded, changes: Changes::default(), routes }
 }
 
 fn colons(method: &str, text: &str) -> Route {
@@ -85,7 +86,12 @@ fn an_escaped_slash_separates_nothing_where_the_router_looks_at_what_was_sent() 
     let mut request = ask("GET", "h", "/a/b/c");
     request.raw_path = "/a/b%2Fc";
     assert_eq!(table.find(&request), None);
-    table.raw = true;
+    table.lookup = Lookup::Raw;
+    assert_eq!(table.find(&request).as_deref(), Some("/a/:b"));
+    request.raw_path = "";
+    request.escaped = "/a/b%2Fc";
+    assert_eq!(table.find(&request), None);
+    table.lookup = Lookup::Escaped;
     assert_eq!(table.find(&request).as_deref(), Some("/a/:b"));
 }
 
@@ -110,12 +116,61 @@ fn a_router_behind_a_pattern_knows_better() {
     let old = table(Choice::ServeMux, vec![mount("/")]);
     assert_eq!(get(&old, "/a/7").as_deref(), Some("/a/:id"));
     assert_eq!(get(&old, "/b").as_deref(), Some("/"));
-    let new = table(Choice::NamedByRequest, vec![mount("GET h/")]);
-    assert_eq!(get(&new, "/a/7"), None);
+    let parsed = vec![Parsed::of("GET h/").unwrap()];
+    let new = table(Choice::NamedByRequest(parsed), vec![mount("GET h/")]);
+    // A copy of the request that was passed on has the pattern.
+    assert_eq!(get(&new, "/a/7").as_deref(), Some("/a/:id"));
+    assert_eq!(new.find(&ask("GET", "other", "/a/7")), None);
     let named = |pattern, path| new.find(&Routed { pattern, ..ask("GET", "h", path) });
     assert_eq!(named("GET h/", "/a/7").as_deref(), Some("/a/:id"));
     assert_eq!(named("GET h/", "/b").as_deref(), Some("/"));
     assert_eq!(named("/x/", "/a/7").as_deref(), Some("/x/"));
     let other = Routed { pattern: "/x/", ..ask("GET", "h", "/a/7") };
     assert_eq!(inner.find(&other), None);
+}
+
+#[test]
+fn what_middleware_does_to_a_path_is_done_before_it_is_looked_up() {
+    let with = |changes| Table {
+        changes,
+        ..table(Choice::Special, vec![braces("GET", "/users/{id}"), braces("", "/*")])
+    };
+    let none = Changes::default();
+    assert_eq!(get(&with(none), "/users/7/").as_deref(), Some("/*"));
+    let stripped = with(Changes { stripped: true, ..none });
+    assert_eq!(get(&stripped, "/users/7/").as_deref(), Some("/users/{id}"));
+    assert_eq!(get(&stripped, "/").as_deref(), Some("/*"));
+    let cleaned = with(Changes { cleaned: true, ..none });
+    assert_eq!(get(&cleaned, "/users/../7"), None);
+    assert_eq!(get(&cleaned, "/users/7").as_deref(), Some("/users/{id}"));
+    let extension = with(Changes { extension: true, ..none });
+    assert_eq!(get(&extension, "/users/7.json"), None);
+    assert_eq!(get(&extension, "/v1.2/7").as_deref(), Some("/*"));
+    assert_eq!(get(&with(Changes { unknown: true, ..none }), "/users/7"), None);
+    let mut head = with(Changes { head_as_get: true, ..none });
+    let ask_head = |table: &Table| table.find(&ask("HEAD", "h", "/users/7"));
+    assert_eq!(ask_head(&head).as_deref(), Some("/*"), "it takes all methods");
+    head.routes.truncate(1);
+    assert_eq!(ask_head(&head).as_deref(), Some("/users/{id}"));
+}
+
+#[test]
+fn of_routes_that_are_equal_none_is_told() {
+    let routes = vec![braces("GET", "/{a:[0-9]+}"), braces("GET", "/{b:[0-7]+}")];
+    let equal = table(Choice::Special, routes);
+    assert_eq!(get(&equal, "/7"), None);
+    assert_eq!(get(&equal, "/8").as_deref(), Some("/{a:[0-9]+}"));
+    // An expression that is not understood may take it, or leave it to the next.
+    let routes = vec![braces("GET", "/{a:(?=a)b}"), braces("GET", "/{b}")];
+    assert_eq!(get(&table(Choice::Special, routes), "/x"), None);
+}
+
+#[test]
+fn echo_ends_its_search_at_what_takes_the_rest_for_other_methods() {
+    let routes = [("PUT", "/a/*"), ("GET", "/:x/:y"), ("GET", "/a/b")];
+    let routes = routes.map(|(method, text)| colons(method, text));
+    let echo = table(Choice::SpecialOfHost, routes.into());
+    assert_eq!(get(&echo, "/a/7"), None);
+    assert_eq!(get(&echo, "/a/b").as_deref(), Some("/a/b"));
+    assert_eq!(get(&echo, "/b/7").as_deref(), Some("/:x/:y"));
 }

@@ -162,13 +162,22 @@ impl<'a> Value<'a> {
 
     /// The text of a string.
     pub(super) fn text(&self) -> Option<String> {
+        String::from_utf8(self.bytes_of_text()?).ok()
+    }
+
+    /// The same of one that may be cut within a character.
+    pub(super) fn bytes_of_text(&self) -> Option<Vec<u8>> {
         let Shape::String = self.shape()? else { return None };
         let len = word(&self.bytes, 8)?;
         if len == 0 {
-            return Some(String::new());
+            return Some(Vec::new());
         }
-        let bytes = self.reader.bytes(self.address()?, Some(len).filter(|n| *n <= MAX_TEXT)?)?;
-        String::from_utf8(bytes).ok()
+        self.reader.bytes(self.address()?, Some(len).filter(|n| *n <= MAX_TEXT)?)
+    }
+
+    /// The code of a function value, as an address in the file.
+    pub(super) fn code(&self) -> Option<u64> {
+        Some(self.reader.word(self.address()?)?.wrapping_sub(self.reader.bias))
     }
 
     /// An integer, or a bool, of up to eight bytes.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use gobin::{Arch, Function, Place, Site, Type};
-use wire::raw::{self, NO_REGISTER, NONE};
+use wire::raw::{self, NO_REGISTER, NONE, TELLS_CONTENT};
 use wire::{CallSite, Probe};
 
 use super::sql::WORDS;
@@ -51,7 +51,7 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
             return plan
                 .miss(Ability::HttpServer, "calls by connect: the layout of maps was not found");
         }
-        plan.constants.typed = 1;
+        plan.constants.tells |= TELLS_CONTENT;
         plan.procedures = Arc::new(context.binary.procedures());
     }
     if calls {

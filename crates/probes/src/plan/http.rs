@@ -23,7 +23,7 @@ const SAYS_WHY: [&str; 3] = ["fmt.Errorf", "fmt.errorf", "net/http.badStringErro
 const REQUEST: &str = "net/http.Request";
 const RESPONSE: &str = "net/http.Response";
 const SERVER_RESPONSE: &str = "net/http.response";
-const URL: &str = "net/url.URL";
+pub(super) const URL: &str = "net/url.URL";
 
 pub(super) fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
     let ends = context.entry(SERVE).and_then(|start| Ok((start, context.entry(FINISH)?)));

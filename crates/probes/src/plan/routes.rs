@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use gobin::{Shapes, Type};
-use wire::raw::NONE;
+use wire::raw::{NONE, TELLS_PATHS};
 
 use super::{Ability, Context, Plan};
 
@@ -27,6 +27,21 @@ pub enum Router {
     Echo,
     /// github.com/julienschmidt/httprouter
     HttpRouter,
+}
+
+/// A middleware that changes what a router looks up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rewriter {
+    /// Takes a last slash off.
+    StripSlashes,
+    /// Removes what `path.Clean` removes.
+    CleanPath,
+    /// Takes what follows a dot off.
+    UrlFormat,
+    /// Looks HEAD up as GET where nothing takes it.
+    GetHead,
+    /// Something that depends on more than its name.
+    Other,
 }
 
 impl Router {
@@ -58,6 +73,17 @@ const ROUTERS: [(&str, &str, Router); 12] = [
     ("github.com/julienschmidt/httprouter", "Router", Router::HttpRouter),
     ("net/http", "ServeMux", Router::ServeMux),
 ];
+/// chi's own middleware that changes what its router looks up, by the end of its name.
+const REWRITERS: [(&str, Rewriter); 8] = [
+    ("StripSlashes", Rewriter::StripSlashes),
+    ("CleanPath", Rewriter::CleanPath),
+    ("URLFormat", Rewriter::UrlFormat),
+    ("GetHead", Rewriter::GetHead),
+    ("StripPrefix.func1", Rewriter::Other),
+    ("PathRewrite.func1", Rewriter::Other),
+    ("PageRoute.func1", Rewriter::Other),
+    ("Maybe.func1", Rewriter::Other),
+];
 const STD: &str = "net/http";
 /// What a ServeMux consists of: until Go 1.21, and from then on.
 const MUX: [&str; 3] = ["net/http.muxEntry", "net/http.routingNode", "net/http.pattern"];
@@ -76,6 +102,8 @@ pub struct RouteLayout {
     pub routers: Vec<(u64, Router)>,
     /// Types with a method `ServeHTTP`.
     pub handlers: Vec<u64>,
+    /// Code of middleware that changes paths.
+    pub rewriters: Vec<(u64, Rewriter)>,
     /// The type of gorilla's matchers of methods, 0 for none.
     pub method_matcher: u64,
     /// How these lie in memory, and what of them leads to a table.
@@ -100,18 +128,22 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     let request = &plan.constants.requests[0];
     // A module that asks for an older Go gets the old ServeMux from a newer one.
     let settings = context.binary.build_info().setting("DefaultGODEBUG").unwrap_or_default();
+    plan.constants.url_path = context.offset(super::http::URL, &["Path"]);
+    plan.constants.url_raw_path = context.offset(super::http::URL, &["RawPath"]);
     let named = (request.pattern != NONE || request.pat != NONE)
         && !settings.split(',').any(|setting| setting == "httpmuxgo121=1");
     let found: Vec<_> = ROUTERS
         .iter()
         .filter_map(|(package, name, router)| {
+            // The linker leaves out what no handler can lead to.
+            context.binary.function(&format!("{package}.(*{name}).ServeHTTP"))?;
             let typ = context.types.find_struct(&format!("{package}.{name}"))?;
             Some((*package, typ.vaddr, *router))
         })
         .collect();
-    // Alone it needs no help where it names its patterns; others may be behind one of them.
-    if found.iter().all(|(.., router)| named && *router == Router::ServeMux) {
-        return;
+    // Alone it names its patterns itself, but not to a copy of the request that something passed on.
+    if found.iter().any(|(.., router)| !named || *router != Router::ServeMux) {
+        plan.constants.tells |= TELLS_PATHS;
     }
     for (.., router) in &found {
         // A ServeMux is in every program, and nothing new.
@@ -152,6 +184,13 @@ fn layout(
     }
     let default_mux =
         mux.and_then(|_| context.binary.variable("net/http.DefaultServeMux", super::http::SERVE));
+    let chi = found.iter().filter(|(.., router)| *router == Router::Chi);
+    let rewriters = chi.flat_map(|(package, ..)| {
+        REWRITERS.iter().filter_map(move |(name, rewriter)| {
+            let function = context.binary.function(&format!("{package}/middleware.{name}"))?;
+            Some((function.entry, *rewriter))
+        })
+    });
     let matcher = held.iter().find(|typ| typ.name == "mux.methodMatcher");
     RouteLayout {
         handler,
@@ -159,6 +198,7 @@ fn layout(
         mux: mux.map_or(0, |(_, vaddr, _)| *vaddr),
         routers: found.iter().map(|(_, vaddr, router)| (*vaddr, *router)).collect(),
         handlers: handlers.iter().map(|typ| typ.vaddr).collect(),
+        rewriters: rewriters.collect(),
         method_matcher: matcher.map_or(0, |typ| typ.vaddr),
         shapes: context.types.shapes(&roots, is_router),
     }

@@ -9,6 +9,10 @@ use super::{NONE, Slots};
 /// No register (`GT_NO_REGISTER`).
 pub const NO_REGISTER: u8 = 0xff;
 
+/// Content types of requests are told (`GT_TELLS_CONTENT`).
+pub const TELLS_CONTENT: u16 = 1;
+/// Whether a request's path was changed is told, also of one that has a pattern (`GT_TELLS_PATHS`).
+pub const TELLS_PATHS: u16 = 2;
 /// An end that comes by without an operation, too (`GT_SITE_QUIET`).
 pub const SITE_QUIET: u8 = 2;
 /// An end only if there is an error (`GT_SITE_ERRORS`).
@@ -364,8 +368,8 @@ pub struct Process {
     pub response_request: u16,
     pub alternate_response: u16,
     pub g_panic: u16,
-    /// 1 where the content types of requests are told.
-    pub typed: u16,
+    /// Sum of [`TELLS_CONTENT`] and [`TELLS_PATHS`].
+    pub tells: u16,
     pub response_header: u16,
     pub panic_arg: u16,
     /// Whether the client of a response has left.
@@ -428,7 +432,7 @@ impl Process {
         response_request: NONE,
         alternate_response: NONE,
         g_panic: NONE,
-        typed: 0,
+        tells: 0,
         response_header: NONE,
         panic_arg: NONE,
         resp_left: NONE,

@@ -46,6 +46,7 @@ mod redis;
 mod redis_cluster;
 mod replaced;
 mod routes;
+mod routes_random;
 mod runtime_numbers;
 mod sampling;
 mod settings;
