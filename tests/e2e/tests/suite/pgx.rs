@@ -269,14 +269,14 @@ fn pgx_copies_are_told() -> Result<()> {
     with_each("pgx_copies_are_told", |observed| {
         for way in NATIVE {
             for case in ["copy", "copyschema", "copyduplicate"] {
-                // pgx may prepare a SELECT before, to learn the types of the columns.
+                // pgx may prepare a select before, to learn the types of the columns.
                 let mut spans = observed.asked(way, case)?;
                 let copy = spans.pop().with_context(|| format!("{way}/{case}: no span"))?;
                 ensure!(copy.text("db.operation.name") == Some("COPY"), "{way}/{case}: {copy:#?}");
                 let table = copy.text("db.collection.name").unwrap_or_default();
                 ensure!(table.contains("things"), "{way}/{case}: {copy:#?}");
                 ensure!(copy.name.starts_with("COPY "), "{way}/{case}: {copy:#?}");
-                let prepared = spans.iter().all(|span| span.name.starts_with("PREPARE SELECT"));
+                let prepared = spans.iter().all(|span| span.name.starts_with("PREPARE select"));
                 ensure!(prepared && spans.len() < 2, "{way}/{case}: {}", Span::list(&spans));
                 if case == "copyduplicate" {
                     let code = copy.text("db.response.status_code");
