@@ -172,6 +172,14 @@ impl<'d> Binary<'d> {
         self.references(&self.function(function)?)?.first().copied()
     }
 
+    /// The same of a variable that is an interface, of which code may load the second word first.
+    pub fn first_interface(&self, function: &str) -> Option<u64> {
+        let all = self.references(&self.function(function)?)?;
+        let first = *all.first()?;
+        let before = first.checked_sub(8)?;
+        Some(if all.contains(&before) { before } else { first })
+    }
+
     /// The site near the entry of `function` at which the arguments are in their registers:
     /// an emulated instruction where there is one, else the entry itself.
     pub fn entry_site(&self, function: &Function<'_>) -> Option<Site> {

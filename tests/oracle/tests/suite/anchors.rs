@@ -53,7 +53,7 @@ fn the_panic_of_those_who_give_up_is_found() {
         |fixture| {
             let binary = fixture.parse()?;
             let symbols = Symbols::read(&fixture.data)?;
-            let found = binary.first_reference("net/http.(*conn).serve.func1");
+            let found = binary.first_interface("net/http.(*conn).serve.func1");
             let truth = symbols.address("net/http.ErrAbortHandler").context("no symbol")?;
             let mut differences = Differences::default();
             differences.compare("net/http.ErrAbortHandler", found, Some(truth));
