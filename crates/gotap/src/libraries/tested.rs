@@ -6,7 +6,7 @@ use semver::Version;
 
 /// Module with its major version, oldest and newest version that is tested.
 const TESTED: [(&str, &str, &str); 22] = [
-    ("connectrpc.com/connect", "1.14.0", "1.21.1"),
+    ("connectrpc.com/connect", "1.11.0", "1.21.1"),
     ("github.com/bufbuild/connect-go", "1.1.0", "1.1.0"),
     ("github.com/gin-gonic/gin", "1.8.1", "1.12.0"),
     ("github.com/go-chi/chi/v5", "5.0.7", "5.5.0"),
