@@ -52,10 +52,20 @@ pub(crate) fn error(type_name: &str, code: Option<u32>) -> Option<(&'static str,
     Some((kind, format!("{what}: {code}")))
 }
 
-/// Whether this file made the text, of a code or of how a stream ended.
+/// Whether HTTP's mapping made the text, of a code or of how a request or a stream ended.
 pub(crate) fn is_own(message: &str) -> bool {
-    const WHOLE: [&str; 3] =
-        ["the stream was reset", "the client disconnected", "the handler panicked"];
+    const WHOLE: [&str; 10] = [
+        "connection error",
+        "stream error",
+        "the client closed the stream or its connection",
+        "the client disconnected",
+        "the client refuses the request: it cannot be sent",
+        "the handler did not return",
+        "the handler gave its answer up",
+        "the handler panicked",
+        "the server sent GOAWAY",
+        "the stream was reset",
+    ];
     let is_code = |code: &str| {
         let number = code.strip_prefix("code ");
         CODES.contains(&code) || number.is_some_and(|number| number.parse::<u32>().is_ok())
