@@ -9,12 +9,19 @@
 /* Contexts that a chain is followed through before context_walk.h goes on. */
 #define NEAR_CONTEXTS 16
 
+/* The trace flags of a request, and above them three bytes of the span that it is a child of. */
+static __always_inline u32 flags_of(const struct server_state *state)
+{
+	return state->trace_flags | (u32)state->parent_span_id << 8;
+}
+
 static __always_inline void adopt(struct parent *out, const u8 *trace_id, u64 span_id,
-				  u8 trace_flags, u8 how)
+				  u32 trace_flags, u8 how)
 {
 	__builtin_memcpy(out->trace_id, trace_id, 16);
 	out->span_id = span_id;
 	out->trace_flags = trace_flags;
+	out->inbound = trace_flags >> 8;
 	out->how = how;
 }
 
@@ -81,7 +88,7 @@ static __always_inline void remember_context(const struct gt_process *proc, u64 
 	entry->span_id = state->span_id;
 	__builtin_memcpy(entry->trace_id, state->trace_id, 16);
 	entry->instance = proc->instance;
-	entry->trace_flags = state->trace_flags;
+	entry->trace_flags = flags_of(state);
 	entry->check = context_check(entry);
 }
 

@@ -11,6 +11,7 @@
 #include "go_abi.h"
 #include "net.h"
 #include "headers.h"
+#include "telemetry.h"
 #include "goroutines.h"
 #include "goids.h"
 #include "contexts.h"

@@ -270,6 +270,8 @@ static __noinline int send_rpc_client(const struct gt_process *proc, struct rpc_
 		__builtin_memcpy(event->message, state->message, sizeof(event->message));
 	}
 	method = read_text(read_field(call, proc->grpc.call_hdr), proc->grpc.hdr_method);
+	if (is_export_method(method))
+		event->span.trace_flags |= GT_TRACE_TELEMETRY;
 	FILL_RPC(event, method, method);
 	fill_conn(proc, read_field(attempt, proc->grpc.attempt_transport + 8), call, event);
 	bpf_ringbuf_submit(event, wakeup_flags());

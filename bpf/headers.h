@@ -303,6 +303,12 @@ static __always_inline void scan_headers(const struct gt_process *proc, struct s
 	read_found(state, out);
 }
 
+/* Whether a media type ends where its lower-case text goes on with this: zero is a space then. */
+static __always_inline bool is_type_end(u64 text)
+{
+	return (text & 0xff) == ' ' || (text & 0xff) == ';';
+}
+
 /*
  * What a Content-Type says of the protocol of a call, as bits of gt_http_head.flags. Upper-case
  * letters are as good as lower-case ones.
@@ -310,7 +316,8 @@ static __always_inline void scan_headers(const struct gt_process *proc, struct s
 static __noinline u32 content_bits(u64 ptr, u64 len)
 {
 	u64 words[3] = {};
-	u32 content = GT_CONTENT_OTHER, last;
+	u32 content = GT_CONTENT_OTHER;
+	u64 last;
 
 	if (len > sizeof(words))
 		len = sizeof(words);
@@ -323,9 +330,14 @@ static __noinline u32 content_bits(u64 ptr, u64 len)
 	if (words[0] != 0x746163696c707061ULL || (u32)words[1] != 0x2f6e6f69) /* "application/" */
 		return 0;
 	if (words[1] == 0x637072672f6e6f69ULL) /* "ion/grpc", "-web" */
-		content = last == 0x6265772d ? GT_CONTENT_GRPC_WEB : GT_CONTENT_GRPC;
-	else if (words[1] == 0x6e6e6f632f6e6f69ULL && last == 0x2b746365) /* "ion/conn", "ect+" */
+		content = (u32)last == 0x6265772d ? GT_CONTENT_GRPC_WEB : GT_CONTENT_GRPC;
+	else if (words[1] == 0x6e6e6f632f6e6f69ULL && (u32)last == 0x2b746365) /* "ion/conn", "ect+" */
 		content = GT_CONTENT_CONNECT;
+	else if (words[1] == 0x6e6f736a2f6e6f69ULL && is_type_end(last)) /* "ion/json" */
+		content = GT_CONTENT_JSON;
+	else if (words[1] == 0x72702d782f6e6f69ULL && (last & 0xffffffffffffULL) == 0x6675626f746fULL &&
+		 is_type_end(last >> 48)) /* "ion/x-pr", "otobuf" */
+		content = GT_CONTENT_PROTOBUF;
 	else
 		content = GT_CONTENT_MESSAGE;
 	return content * GT_HTTP_CONTENT;
@@ -335,15 +347,15 @@ static __noinline u32 content_bits(u64 ptr, u64 len)
 #define MAX_TYPE_GROUPS 16
 
 /*
- * The same of a map of headers. Such maps are small, and are not written to any more. A global function,
- * so that it is verified once.
+ * Where one header of a map has its element: Content-Type, or with `parent` Traceparent; 0 when it has
+ * none. Such maps are small, and are not written to any more. A global function, so that it is verified
+ * once.
  */
-__noinline u32 content_of(u64 map, u32 layout, u32 group_size)
+__noinline u64 header_elem(u64 map, u32 layout, u32 group_size, u32 parent)
 {
 	/* As in scan_headers; then the groups of a table, and how many there are less one. */
-	u64 head[4] = {}, group, next, elem = 0, table[2] = {};
+	u64 head[4] = {}, group, next, table[2] = {};
 	bool swiss = layout != SLOTS_BUCKET;
-	struct go_string value;
 
 	if (!map || read_object(head, sizeof(head), map) || !head[0])
 		return 0;
@@ -357,13 +369,11 @@ __noinline u32 content_of(u64 map, u32 layout, u32 group_size)
 	}
 	next = group + group_size;
 	for (u32 i = 0; i < MAX_TYPE_GROUPS; i++) {
-		u32 slot = match_type(group, layout);
+		u32 slot = parent ? match_slots(group, layout) >> 4 & 15 : match_type(group, layout);
 
-		if (slot) {
-			elem = group + (layout == SLOTS_PAIRS ? 24 + 40 * (slot - 1) :
+		if (slot)
+			return group + (layout == SLOTS_PAIRS ? 24 + 40 * (slot - 1) :
 								136 + 24 * (slot - 1));
-			break;
-		}
 		group = swiss ? 0 : read_u64(group + 328);
 		if (group)
 			continue;
@@ -372,7 +382,14 @@ __noinline u32 content_of(u64 map, u32 layout, u32 group_size)
 		group = next;
 		next += group_size;
 	}
-	value = first_value(elem);
+	return 0;
+}
+
+/* What the Content-Type in a map of headers says. */
+static __always_inline u32 content_of(u64 map, u32 layout, u32 group_size)
+{
+	struct go_string value = first_value(header_elem(map, layout, group_size, 0));
+
 	return value.ptr ? content_bits(value.ptr, value.len) : 0;
 }
 

@@ -222,6 +222,19 @@ static __noinline int refuse_call(const struct gt_process *proc, struct client_s
 	return 0;
 }
 
+/* The class of a call's content where it matters; marks what delivers telemetry. */
+static __always_inline u32 mark_call(const struct gt_process *proc, struct client_state *state)
+{
+	struct go_string path = url_string(state, proc->url_raw_path);
+
+	if (!path.len)
+		path = url_string(state, proc->url_path);
+	return content_and_export(proc, call_u64(state, proc->requests[0].header),
+				  copied_string(state->request, sizeof(state->request),
+						proc->requests[0].method),
+				  path, &state->span.trace_flags);
+}
+
 /* Begins the span of a call, whose parent is known now. */
 static __noinline int http_call_join(const struct gt_process *proc, u64 goid,
 				     const struct parent *parent)
@@ -238,10 +251,12 @@ static __noinline int http_call_join(const struct gt_process *proc, u64 goid,
 		unread = UNREAD(TARGET) | UNREAD(SCHEME) | UNREAD(HOST);
 	state->resend = count_redirects(proc, call_u64(state, proc->requests[0].response), &unread);
 	state->span.unread = unread;
-	state->flags = 0;
-	if (proc->tells & GT_TELLS_CONTENT)
-		state->flags = content_of(call_u64(state, proc->requests[0].header),
-					  proc->map_slots, proc->map_group_size);
+	state->flags = mark_call(proc, state);
+	if (proc->tells & GT_SENDS_TRACE)
+		join_sent(proc,
+			  header_elem(call_u64(state, proc->requests[0].header), proc->map_slots,
+				      proc->map_group_size, 1),
+			  parent, &state->span);
 	state->phase = CLIENT_ACTIVE;
 	if (!(unread & UNREAD(HOST)) && !state->direct && !url_string(state, proc->url_host).len)
 		return refuse_call(proc, state);

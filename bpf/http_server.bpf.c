@@ -39,6 +39,8 @@ static __always_inline void new_ids(const struct gt_process *proc, struct server
 	__builtin_memcpy(state->trace_id, halves, 16);
 	state->span_id = mixed(halves[1] ^ seed);
 	state->trace_flags = 1;
+	if (proc->tells & GT_SENDS_TRACE)
+		state->trace_flags |= GT_TRACE_OWN;
 }
 
 /* What the headers say of a request: its trace, or a new one, and its user agent. */
@@ -46,6 +48,7 @@ static __noinline int read_request_headers(const struct gt_process *proc,
 					   struct server_state *state)
 {
 	struct found_headers found = {};
+	u32 parsed;
 
 	state->user_agent = 0;
 	state->user_agent_len = 0;
@@ -56,10 +59,14 @@ static __noinline int read_request_headers(const struct gt_process *proc,
 	if (!found.traceparent)
 		return 0;
 	/* Two fields are one that is no traceparent. */
-	if (found.parents != 1 || !parse_traceparent(found.traceparent, state)) {
+	parsed = found.parents == 1 ?
+			 parse_traceparent(found.traceparent, (u64 *)state->trace_id) : 0;
+	if (!parsed) {
 		count_drop(GT_DROP_TRACEPARENT_INVALID);
 		return 0;
 	}
+	state->trace_flags = parsed;
+	state->parent = GT_PARENT_REMOTE;
 	if (!found.states)
 		return 0;
 	state->flags |= GT_HTTP_TRACESTATE;
@@ -106,6 +113,26 @@ static __always_inline void find_request(const struct gt_process *proc, struct s
 	state->alone = state->http2 != 0;
 }
 
+/* Notes the class of a request's content where it matters, and marks what delivers telemetry. */
+static __noinline int mark_telemetry(const struct gt_process *proc, struct server_state *state)
+{
+	const struct gt_request *layout = layout_of(proc, state);
+	struct go_string agent = { state->user_agent, state->user_agent_len };
+
+	if (state->fast)
+		agent = request_string(state, proc->fasthttp.user_agent);
+	else if (state->rpc == RPC_NONE)
+		state->flags |= content_and_export(proc, state->headers,
+						   request_string(state, layout->method),
+						   request_string(state, layout->request_uri),
+						   &state->trace_flags);
+	else if (is_export_method((struct go_string){ state->method, state->method_len }))
+		state->trace_flags |= GT_TRACE_TELEMETRY;
+	if (is_own_agent(agent.ptr, agent.len))
+		state->trace_flags |= GT_TRACE_TELEMETRY;
+	return 0;
+}
+
 /*
  * Begins the span of the request in `state`, of which trace and span are known already when it is
  * a gRPC call in one of net/http. Whoever holds a context derived from the request's finds it.
@@ -121,9 +148,7 @@ static __noinline int begin_request(const struct gt_process *proc, struct server
 		read_request_headers(proc, state);
 	}
 	/* Not in there: functions that call each other have 512 bytes of stack in all. */
-	if ((proc->tells & GT_TELLS_CONTENT) && state->rpc == RPC_NONE && !state->fast)
-		state->flags |= content_of(state->headers, proc->map_slots,
-					   proc->map_group_size);
+	mark_telemetry(proc, state);
 	note_goids(proc, state);
 	if (state->context)
 		remember_context(proc, state->context, state->context_mark, state);

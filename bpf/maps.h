@@ -189,7 +189,7 @@ struct context_state {
 	u64 span_id;
 	u64 trace_id[2];
 	u32 instance;
-	u32 trace_flags;
+	u32 trace_flags; /* and above them what `inbound` of struct parent is */
 	u64 check;
 };
 
@@ -217,7 +217,7 @@ struct parent {
 	u8 how; /* enum gt_parent */
 	u8 reused; /* found by a context that serves one request after the other */
 	u8 lost; /* enum gt_drop of what may have cost the parent, 0 none */
-	u8 pad[4];
+	u32 inbound; /* three bytes of the span that the request itself is a child of, 0 none */
 };
 
 /* Words of a context.valueCtx. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * W3C trace context that a served request brings: traceparent and tracestate. Whether a tracestate is
- * valid, user space checks.
+ * W3C trace context: traceparent and tracestate that a served request brings, and the traceparent that
+ * the program itself gives a call. Whether a tracestate is valid, user space checks.
  */
 #ifndef GOTAP_TRACECONTEXT_H
 #define GOTAP_TRACECONTEXT_H
@@ -28,9 +28,11 @@ static __always_inline u64 parse_hex(u64 text, u64 *bad)
 
 /*
  * W3C trace context: version-traceid-parentid-flags, as the Go string at `at`. Gives whether it is
- * valid. A function of its own, whose stack is not that of the search for the header.
+ * valid, as 256 with the flags. `out` gets the trace's id as its first two words and the parent's as its
+ * fourth, as they lie in server_state. A function of its own, whose stack is not that of the search for
+ * the header.
  */
-static __noinline int parse_traceparent(u64 at, struct server_state *state)
+static __noinline u32 parse_traceparent(u64 at, u64 *out)
 {
 	struct go_string value = read_string(at, 0);
 	u64 text[7] = {}, bad = 0, ids[3], ends;
@@ -51,12 +53,11 @@ static __noinline int parse_traceparent(u64 at, struct server_state *state)
 	/* Versions to come may say more, behind another dash. */
 	if ((ends & 0xff) == 0xff || (more && (!(ends & 0xff) || text[6] >> 56 != '-')))
 		return 0;
-	__builtin_memcpy(state->trace_id, ids, 16);
-	state->parent_span_id = ids[2];
+	out[0] = ids[0];
+	out[1] = ids[1];
+	out[3] = ids[2];
 	/* Sampled, and of the version that is known that the trace id is random. */
-	state->trace_flags = ends >> 8 & (ends & 0xff ? 1 : 3);
-	state->parent = GT_PARENT_REMOTE;
-	return 1;
+	return 256 | (ends >> 8 & (ends & 0xff ? 1 : 3));
 }
 
 /* As many fields as there may be members; what has more is no list that is valid. */
@@ -94,6 +95,56 @@ __noinline int send_tracestates(u64 span_id, u64 values, u32 fields)
 {
 	for (u32 i = 0; i < MAX_STATE_FIELDS && i < fields; i++)
 		send_tracestate(span_id, values + 16 * i, i, fields);
+	return 0;
+}
+
+/* Tells that the trace which a request began is another one's, by what it asks others for. */
+static __noinline int send_moved(const struct gt_process *proc, const struct parent *parent,
+				 const u64 *trace_id, u8 flags)
+{
+	struct gt_moved_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event) {
+		count_drop(GT_DROP_RING_FULL);
+		return 0;
+	}
+	event->header.kind = GT_EVENT_MOVED;
+	event->header.size = sizeof(*event);
+	event->header.process = proc->instance;
+	__builtin_memcpy(event->from, parent->trace_id, 16);
+	__builtin_memcpy(event->to, trace_id, 16);
+	event->trace_flags = flags;
+	bpf_ringbuf_submit(event, wakeup_flags());
+	return 0;
+}
+
+/*
+ * Puts a call into the trace that its header at `elem` names, as a child of the span that it names, since so does
+ * who gets it. A proxy that passes on what came with its own request says nothing by it. If the request
+ * that makes the call began a trace of its own, that one moves to the same.
+ */
+static __noinline int join_sent(const struct gt_process *proc, u64 elem,
+				const struct parent *parent, struct gt_span *span)
+{
+	struct go_string values = values_of(elem);
+	u64 trace_id[4] = {}, span_id;
+	u8 flags;
+	u32 parsed = values.len == 1 ? parse_traceparent(values.ptr, trace_id) : 0;
+	bool same;
+
+	if (!parsed)
+		return 0;
+	flags = parsed;
+	span_id = trace_id[3];
+	same = trace_id[0] == *(u64 *)span->trace_id && trace_id[1] == *(u64 *)(span->trace_id + 8);
+	if (same && parent->inbound && parent->inbound == (span_id & 0xffffff))
+		return 0;
+	if (!same && parent->trace_flags & GT_TRACE_OWN)
+		send_moved(proc, parent, trace_id, flags);
+	__builtin_memcpy(span->trace_id, trace_id, 16);
+	__builtin_memcpy(span->parent_span_id, &span_id, 8);
+	span->trace_flags = flags | (span->trace_flags & GT_TRACE_TELEMETRY);
+	span->parent = GT_PARENT_SENT;
 	return 0;
 }
 

@@ -88,6 +88,7 @@ enum gt_event_kind {
 	GT_EVENT_REDIS = 12,
 	GT_EVENT_RPC_STATUS = 10, /* of the HTTP request with this span id, whose event follows */
 	GT_EVENT_PATH = 20, /* paths.h; of the HTTP request with this span id, whose event follows */
+	GT_EVENT_MOVED = 14, /* the trace that a request began is another one */
 	GT_EVENT_CALL_END = 13, /* of the HTTP request that was answered by this response, after its event */
 };
 
@@ -98,6 +99,7 @@ enum gt_parent {
 	GT_PARENT_CONTEXT = 2,
 	GT_PARENT_GOROUTINE = 3,
 	GT_PARENT_ANCESTOR = 4,
+	GT_PARENT_SENT = 5, /* by the traceparent that the program sends along */
 };
 
 /* Bits of gt_http_event.flags. */
@@ -111,13 +113,15 @@ enum gt_parent {
 #define GT_HTTP_UNKNOWN_SCHEME 512 /* the URL's scheme is neither http nor https */
 #define GT_HTTP_PATH_KEPT 1024 /* at its end the request has method and path as they were sent */
 
-/* What a request's Content-Type says of the protocol of a call, where connect is linked in. */
+/* What a request's Content-Type says, where connect is linked in or the path is one of OTLP's. */
 enum gt_content {
 	GT_CONTENT_OTHER = 0,
-	GT_CONTENT_MESSAGE = 1, /* application/…, such as json */
+	GT_CONTENT_MESSAGE = 1, /* application/… but what follows */
 	GT_CONTENT_CONNECT = 2, /* application/connect+… */
 	GT_CONTENT_GRPC = 3, /* application/grpc… */
 	GT_CONTENT_GRPC_WEB = 4, /* application/grpc-web… */
+	GT_CONTENT_JSON = 5, /* application/json */
+	GT_CONTENT_PROTOBUF = 6, /* application/x-protobuf */
 };
 
 struct gt_event_header {
@@ -133,6 +137,10 @@ struct gt_lifecycle_event {
 	__u64 time_ns; /* CLOCK_MONOTONIC */
 };
 _Static_assert(sizeof(struct gt_lifecycle_event) == 16, "wire");
+
+/* Bits of gt_span.trace_flags; the others are W3C's. */
+#define GT_TRACE_OWN 0x40 /* gotap began the trace with a served request, and it may yet move */
+#define GT_TRACE_TELEMETRY 0x80 /* it delivers telemetry, or belongs to what does */
 
 struct gt_span {
 	__u64 start_ns; /* CLOCK_MONOTONIC */
@@ -196,17 +204,7 @@ struct gt_http_small_event {
 };
 _Static_assert(sizeof(struct gt_http_small_event) == 384, "wire");
 
-/* A field of a tracestate: a request may have several, which are one list. */
-struct gt_tracestate_event {
-	struct gt_event_header header;
-	__u8 span_id[8];
-	__u16 len;
-	__u8 pad[2];
-	__u16 field; /* its number, from 0 on */
-	__u16 fields; /* how many there are: the first 32 are sent, and 33 says more */
-	char text[512];
-};
-_Static_assert(sizeof(struct gt_tracestate_event) == 536, "wire");
+#include "wire_context.h"
 
 /* Bits of gt_rpc_event.flags. */
 #define GT_RPC_NO_CODE 4 /* the error is no status: `subject` is its type */
@@ -435,6 +433,8 @@ _Static_assert(sizeof(struct gt_learned) == 56, "wire");
 /* Bits of gt_process.tells. */
 #define GT_TELLS_CONTENT 1 /* content types of requests */
 #define GT_TELLS_PATHS 2 /* whether a request's path was changed, also of one that has a pattern */
+#define GT_IS_COLLECTOR 4 /* OpenTelemetry's, or the like */
+#define GT_SENDS_TRACE 8 /* may write traceparent into requests */
 
 /* In gt_process.guards, set by the programs: a probe of the process was hit. */
 #define GT_WAS_HIT (1ULL << 63)

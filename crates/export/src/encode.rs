@@ -153,6 +153,8 @@ mod tests {
             span_id: [0xcd; 8],
             parent_span_id: Some([0xef; 8]),
             trace_flags: 1,
+            telemetry: false,
+            own_trace: false,
             trace_state: "a=b".into(),
             name: "GET /x".into(),
             kind: Kind::Client,

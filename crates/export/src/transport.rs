@@ -18,6 +18,8 @@ use crate::{Compression, Config, Error, Protocol};
 
 const GRPC_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const HTTP_PATH: &str = "/v1/traces";
+/// `bpf/telemetry.h` knows our requests by it.
+const USER_AGENT: &str = concat!("gotap-otlp-exporter/", env!("CARGO_PKG_VERSION"));
 
 /// Why a request was not taken.
 #[derive(Debug)]
@@ -263,6 +265,7 @@ impl Http {
         let tls = tls::Files::read(config)?.for_http()?;
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(config.timeout))
+            .user_agent(USER_AGENT)
             .http_status_as_error(false)
             .tls_config(tls)
             .build()

@@ -25,6 +25,8 @@ fn span(path: &str) -> Span {
         span_id: [2; 8],
         parent_span_id: None,
         trace_flags: 1,
+        telemetry: false,
+        own_trace: false,
         trace_state: String::new(),
         name: "GET".into(),
         kind: Kind::Server,

@@ -108,6 +108,12 @@ impl<'d> Binary<'d> {
         self.function("crosscall2").is_some()
     }
 
+    /// Whether these bytes are among the constants, such as the texts of its strings.
+    pub fn has_constant(&self, text: &[u8]) -> bool {
+        let data = self.image.section(".rodata").map_or(&[][..], |section| section.data);
+        memchr::memmem::find(data, text).is_some()
+    }
+
     /// The function table.
     pub fn functions(&self) -> &Pclntab<'d> {
         &self.table

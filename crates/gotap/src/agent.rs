@@ -38,7 +38,7 @@ const REFRESH: Duration = Duration::from_secs(5);
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let config = config::load(args)?;
     goproc::check_pids()?;
-    let selection = Selection::new(&config.select)?;
+    let selection = Selection::new(&config.select)?.with_sdk_programs(config.sdk_programs);
     let options = Options {
         exact_lineage: config.probes.exact_lineage,
         query_strings: config.http.query_strings,
@@ -69,10 +69,11 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         TraceCommand::Redis(args) => (args, Some(sinks::Instrument::Redis)),
         TraceCommand::All(args) => (args, None),
     };
+    let sdk_programs = args.sdk.sdk_programs.unwrap_or_default();
     if args.tree && args.format == Format::Json {
         return Err(config::Invalid("--tree is for text, not for --format json".into()).into());
     }
-    let selection = select::from_args(&args.select)?;
+    let selection = select::from_args(&args.select)?.with_sdk_programs(sdk_programs);
     goproc::check_pids()?;
     let ProbeArgs { exact_lineage, no_uprobe_multi, empty_probes } = args.probes;
     let sink = printer(args, wanted);
@@ -195,6 +196,10 @@ impl Agent {
                         self.try_attach(&target, &file, since);
                     }
                 }
+                Ok((target, _)) if named => bail!(config::Invalid(format!(
+                    "{}[{}] has OpenTelemetry's SDK, and sdk_programs is off",
+                    target.service_name, target.process.pid
+                ))),
                 Ok((target, _)) => self.wait_for_port(target.process.pid),
                 Err(NotATarget::Process(e)) if named => return Err(e.into()),
                 Err(why) if named => bail!(why),

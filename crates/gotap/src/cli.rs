@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::SdkPrograms;
+
 /// See inside running Go programs, without touching them.
 ///
 /// gotap attaches to Go programs with eBPF: no code change, no rebuild, no restart. It needs root
@@ -125,6 +127,13 @@ pub(crate) struct ErrorArgs {
 }
 
 #[derive(Debug, Clone, Default, Args)]
+pub(crate) struct SdkArgs {
+    /// Whether programs that have OpenTelemetry's SDK are traced beside it
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub(crate) sdk_programs: Option<SdkPrograms>,
+}
+
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RunArgs {
     /// Configuration file (YAML); see `gotap config schema`; also GOTAP_CONFIG
     #[arg(short, long, value_name = "FILE")]
@@ -150,6 +159,8 @@ pub(crate) struct RunArgs {
     pub(crate) http: HttpArgs,
     #[command(flatten)]
     pub(crate) texts: ErrorArgs,
+    #[command(flatten)]
+    pub(crate) sdk: SdkArgs,
     #[command(flatten)]
     pub(crate) probes: ProbeArgs,
 }
@@ -177,6 +188,8 @@ pub(crate) struct TraceArgs {
     pub(crate) http: HttpArgs,
     #[command(flatten)]
     pub(crate) texts: ErrorArgs,
+    #[command(flatten)]
+    pub(crate) sdk: SdkArgs,
     #[command(flatten)]
     pub(crate) probes: ProbeArgs,
 }

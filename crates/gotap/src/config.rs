@@ -44,8 +44,23 @@ pub(crate) struct Config {
     pub(crate) errors: Errors,
     /// What spans of HTTP say
     pub(crate) http: Http,
+    /// Whether programs that have OpenTelemetry's SDK are traced beside it
+    pub(crate) sdk_programs: SdkPrograms,
     /// How probes are attached
     pub(crate) probes: Probes,
+}
+
+/// What is done with programs that have OpenTelemetry's SDK.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SdkPrograms {
+    /// Trace them as others: their spans stand beside the SDK's, in the same traces
+    #[default]
+    Trace,
+    /// Leave their traces to the SDK
+    Off,
 }
 
 /// Which processes to observe: those that match one of the choices.

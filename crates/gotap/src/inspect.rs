@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::databases::DatabaseReader;
 use crate::libraries::{self, Library};
 use crate::routes::RouteReader;
+use crate::sdk::{self, Sdk};
 use gobin::Binary;
 use goproc::{Executable, FileId, Process};
 use probes::{Options, Plan};
@@ -18,10 +19,6 @@ const MAX_BINARIES: usize = 256;
 
 /// Files that are remembered to be none of ours.
 const MAX_OTHERS: usize = 4096;
-
-/// Modules that only collectors of telemetry link.
-const COLLECTORS: [&str; 2] =
-    ["go.opentelemetry.io/collector/otelcol", "go.opentelemetry.io/collector/service"];
 
 /// Why a process is not a target.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +43,7 @@ pub(crate) struct Program {
     /// spans without end, so it must be asked for.
     pub(crate) is_collector: bool,
     pub(crate) libraries: Vec<Library>,
+    pub(crate) sdk: Option<Sdk>,
     pub(crate) plan: Plan,
 }
 
@@ -164,8 +162,9 @@ fn read(data: &[u8], options: &Options) -> Result<Program, gobin::Error> {
         module: main.map(|m| m.path).or(info.path).unwrap_or_default().to_owned(),
         module_version: main.map(|m| m.version).unwrap_or_default().to_owned(),
         build,
-        is_collector: COLLECTORS.iter().any(|path| info.module(path).is_some()),
+        is_collector: plan.is_collector,
         libraries: libraries::find(&binary, &plan),
+        sdk: sdk::find(&binary, &plan),
         plan,
     })
 }

@@ -18,6 +18,7 @@ mod output;
 mod ps;
 mod reader;
 mod routes;
+mod sdk;
 mod select;
 
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ use crate::cli::{Format, PsArgs};
 use crate::inspect::{Inspector, NotATarget, Target};
 use crate::libraries::Library;
 use crate::output::line;
+use crate::sdk::Sdk;
 use crate::select::{self, Selection};
 
 /// Runs the command.
@@ -82,6 +83,7 @@ fn row(target: &Target) -> [String; 8] {
     let version = program.go_version.trim_start_matches("go");
     let unknown = if program.unknown_version { " (unknown)" } else { "" };
     let libraries = program.libraries.iter().map(Library::short);
+    let libraries = libraries.chain(program.sdk.as_ref().map(Sdk::short));
     let dash = |text: String| if text.is_empty() { "-".into() } else { text };
     [
         target.process.pid.to_string(),
@@ -126,6 +128,7 @@ fn print_json(target: &Target) -> Result<()> {
         "module_version": program.module_version,
         "build": program.build,
         "libraries": program.libraries.iter().map(library).collect::<Vec<_>>(),
+        "sdk": program.sdk.as_ref().map(Sdk::json),
         "sees": sees(target),
         "missing": missing(target),
         "probes": probes.collect::<Vec<_>>(),

@@ -54,10 +54,14 @@ pub(crate) struct ReaderCounts {
     pub(crate) undecodable: u64,
     pub(crate) unknown_process: u64,
     pub(crate) tracestate_invalid: u64,
+    /// Requests whose own trace the program told of too late.
+    pub(crate) trace_split: u64,
     /// Of traces that their callers decided against: such spans go nowhere.
     pub(crate) unsampled: u64,
     /// Spans of which something could not be read, by what that is.
     pub(crate) unread: [u64; Unread::ALL.len()],
+    /// Deliveries of telemetry, and what was done for them.
+    pub(crate) telemetry: u64,
 }
 
 /// A running reader.
@@ -132,7 +136,9 @@ impl State<'_> {
 
     fn hand_over(&mut self, spans: impl IntoIterator<Item = Span>) {
         for span in spans {
-            if !span.is_sampled() {
+            if span.telemetry {
+                self.counts.telemetry += 1;
+            } else if !span.is_sampled() {
                 self.counts.unsampled += 1;
             } else if self.failed.is_none() {
                 self.counts.spans += 1;
@@ -200,6 +206,7 @@ fn read(
         state.forget();
         state.counts.unknown_process = state.assembler.unknown_process();
         state.counts.tracestate_invalid = state.assembler.invalid_tracestate();
+        state.counts.trace_split = state.assembler.split_traces();
         *counts.lock().unwrap_or_else(PoisonError::into_inner) = state.counts;
         if let Some(error) = state.failed.take() {
             return Err(error);

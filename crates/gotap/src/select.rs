@@ -5,7 +5,7 @@ use glob::Pattern;
 use goproc::Process;
 
 use crate::cli::SelectArgs;
-use crate::config::{Invalid, Select};
+use crate::config::{Invalid, SdkPrograms, Select};
 use crate::inspect::Target;
 
 /// A compiled selection.
@@ -15,6 +15,7 @@ pub(crate) struct Selection {
     executables: Vec<Pattern>,
     ports: Vec<u16>,
     names: Vec<Pattern>,
+    sdk_programs: SdkPrograms,
 }
 
 impl Selection {
@@ -31,7 +32,13 @@ impl Selection {
             executables: compile(&select.executables)?,
             ports: select.ports.clone(),
             names: compile(&select.names)?,
+            sdk_programs: SdkPrograms::default(),
         })
+    }
+
+    /// The same, with or without the programs that have OpenTelemetry's SDK.
+    pub(crate) fn with_sdk_programs(self, sdk_programs: SdkPrograms) -> Self {
+        Self { sdk_programs, ..self }
     }
 
     /// Whether nothing was chosen, so that every Go process is meant.
@@ -65,6 +72,9 @@ impl Selection {
 
     /// Whether `target` is meant.
     pub(crate) fn matches(&self, target: &Target) -> bool {
+        if self.sdk_programs == SdkPrograms::Off && target.program.plan.has_sdk {
+            return false;
+        }
         if self.is_everything() {
             return !target.program.is_collector;
         }

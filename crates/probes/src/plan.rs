@@ -19,6 +19,7 @@ mod redis;
 mod routes;
 mod runtime;
 mod sql;
+mod telemetry;
 mod types;
 
 use std::collections::BTreeSet;
@@ -140,6 +141,10 @@ pub struct Plan {
     pub databases: Option<DatabaseLayout>,
     /// Remote procedures that connect may serve or call: each starts with `/package.Service/Method`.
     pub procedures: Arc<BTreeSet<String>>,
+    /// Whether it is an OpenTelemetry Collector or the like.
+    pub is_collector: bool,
+    /// Whether OpenTelemetry's SDK makes spans in it, too.
+    pub has_sdk: bool,
     /// Whether it is seen where calls by connect end that the program makes.
     pub call_ends: bool,
     types: Vec<(u64, raw::Type)>,
@@ -162,6 +167,8 @@ impl Plan {
             databases: None,
             procedures: Arc::default(),
             call_ends: false,
+            is_collector: false,
+            has_sdk: false,
             types: Vec::new(),
             described: Vec::new(),
             constants: raw::Process::ABSENT,
@@ -181,6 +188,7 @@ impl Plan {
         http2::plan(&context, &mut plan);
         routes::plan(&context, &mut plan);
         connect::plan(&context, &mut plan);
+        telemetry::plan(&context, &mut plan);
         grpc::plan(&context, &mut plan);
         sql::plan(&context, &mut plan);
         pgx::plan(&context, &mut plan);

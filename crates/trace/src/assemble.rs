@@ -11,6 +11,7 @@ use crate::held::{Call, Held};
 use crate::http;
 use crate::http2;
 use crate::messages::Messages;
+use crate::moved::Moved;
 use crate::paths::Clusters;
 use crate::redis;
 use crate::route::Paths;
@@ -94,6 +95,8 @@ pub struct Assembler {
     clusters: Option<HashMap<String, Clusters>>,
     /// Whether query strings are told.
     queries: bool,
+    /// Traces that gotap began and that are the program's.
+    moved: Moved,
     unknown_process: u64,
     invalid_tracestate: u64,
 }
@@ -171,21 +174,24 @@ impl Assembler {
     /// Forgets process `instance`, after its last event; gives the spans of calls that it left open.
     pub fn remove_process(&mut self, instance: u32) -> Vec<Span> {
         self.processes.remove(&instance);
-        self.messages.all_checked(self.held.remove_all(Some(instance)))
+        let open = self.messages.all_checked(self.held.remove_all(Some(instance)));
+        self.moved.pass_all(open, 0)
     }
 
     /// The spans of calls that have waited for long enough. `now_ns` is by the kernel's monotonic clock.
     pub fn tick(&mut self, now_ns: u64) -> Vec<Span> {
         let mut out = std::mem::take(&mut self.ousted);
         out.extend(self.held.expired(now_ns));
-        self.messages.all_checked(out)
+        let out = self.messages.all_checked(out);
+        self.moved.pass_all(out, now_ns)
     }
 
     /// The spans of all calls that are open still, as nothing more will be told of them.
     pub fn finish(&mut self) -> Vec<Span> {
         let mut out = std::mem::take(&mut self.ousted);
         out.extend(self.held.remove_all(None));
-        self.messages.all_checked(out)
+        let out = self.messages.all_checked(out);
+        self.moved.pass_all(out, u64::MAX)
     }
 
     /// Spans that were dropped because nothing is known of their process.
@@ -198,15 +204,26 @@ impl Assembler {
         self.invalid_tracestate
     }
 
+    /// Traces that the program turned out to have begun itself after their spans were told.
+    pub fn split_traces(&self) -> u64 {
+        self.moved.split()
+    }
+
     /// Takes one event; gives the span that it completes, or that waits no longer. `clock_offset` is
     /// real time less the kernel's monotonic clock, in nanoseconds.
     pub fn on_event(&mut self, event: Event, clock_offset: i64) -> Option<Span> {
-        let messages = self.messages;
-        self.completed(event, clock_offset).map(|span| messages.checked(span))
+        let span = self.completed(event, clock_offset)?;
+        let ended_ns = span.end_unix_nano.saturating_add_signed(clock_offset.saturating_neg());
+        let span = self.messages.checked(span);
+        self.moved.pass(span, ended_ns)
     }
 
     fn completed(&mut self, event: Event, clock_offset: i64) -> Option<Span> {
         match event {
+            Event::Moved { from, to, trace_flags } => {
+                self.moved.note(from, to, trace_flags);
+                None
+            }
             Event::Http(event) if http2::is_nothing_sent(&event) => None,
             Event::Http(event) => self.on_http(&event, clock_offset),
             Event::CallEnd(event) => self.on_call_end(&event),

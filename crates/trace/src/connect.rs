@@ -135,7 +135,9 @@ pub(crate) fn add_call(
 fn system(event: &HttpEvent) -> Option<&'static str> {
     match (event.method.value.as_str(), event.content) {
         // Connect alone takes GET, for calls without side effects.
-        ("GET", _) | ("POST", Content::Message | Content::Connect) => Some("connectrpc"),
+        ("GET", _) | ("POST", Content::Message | Content::Json | Content::Connect) => {
+            Some("connectrpc")
+        }
         ("POST", Content::Grpc | Content::GrpcWeb) => Some("grpc"),
         _ => None,
     }

@@ -10,6 +10,7 @@ mod held;
 mod http;
 mod http2;
 mod messages;
+mod moved;
 pub mod paths;
 mod redis;
 mod route;

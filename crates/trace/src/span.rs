@@ -88,6 +88,10 @@ pub struct Span {
     pub parent_span_id: Option<[u8; 8]>,
     /// W3C trace flags.
     pub trace_flags: u8,
+    /// Whether it delivers telemetry, or belongs to what does: a back end would get it for each delivery.
+    pub telemetry: bool,
+    /// Whether gotap began the trace with a served request, and it may yet turn out to be another one.
+    pub own_trace: bool,
     /// W3C tracestate as received; empty without one.
     pub trace_state: String,
     /// Low-cardinality name.
@@ -127,6 +131,8 @@ impl Span {
             span_id: core.span_id,
             parent_span_id: (core.parent != Parent::None).then_some(core.parent_span_id),
             trace_flags: core.trace_flags,
+            telemetry: core.telemetry,
+            own_trace: core.own_trace,
             trace_state: String::new(),
             name: name.into(),
             kind,

@@ -14,6 +14,8 @@ pub(crate) fn core(parent: Parent) -> SpanCore {
         span_id: [2; 8],
         parent_span_id: [3; 8],
         trace_flags: 1,
+        telemetry: false,
+        own_trace: false,
         parent,
         outcome: Outcome::Done,
         resend: 0,

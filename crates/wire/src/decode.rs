@@ -26,6 +26,7 @@ const SQL: u16 = 11;
 const REDIS: u16 = 12;
 const CALL_END: u16 = 13;
 const PATH: u16 = 20;
+const MOVED: u16 = 14;
 
 const FLAG_TLS: u16 = 1;
 const FLAG_RAW_PATH: u16 = 2;
@@ -45,6 +46,10 @@ const PATH_AT_END: u16 = 2;
 const TEXT_UNREAD: u16 = 0xffff;
 /// The same of an address.
 const ADDRESS_UNREAD: u8 = 0xff;
+/// The flags that W3C has given a meaning.
+const W3C_FLAGS: u8 = 3;
+const TRACE_OWN: u8 = 0x40;
+const TRACE_TELEMETRY: u8 = 0x80;
 
 const FLAG_NO_CODE: u16 = 4;
 const FLAG_CONNECT: u16 = 8;
@@ -90,6 +95,11 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         PATH => path(bytes),
         CALL_END => Ok(Event::CallEnd(Box::new(call_end(view(bytes)?)?))),
         RPC_STATUS => Ok(Event::RpcStatus(Box::new(rpc(view(bytes)?, Role::Server)?))),
+        MOVED => {
+            let event: &raw::Moved = view(bytes)?;
+            let trace_flags = event.trace_flags & W3C_FLAGS;
+            Ok(Event::Moved { from: event.from, to: event.to, trace_flags })
+        }
         TRACESTATE => {
             let event: &raw::Tracestate = view(bytes)?;
             Ok(Event::Tracestate {
@@ -220,7 +230,9 @@ fn core(span: &raw::Span) -> Result<SpanCore, DecodeError> {
         trace_id: span.trace_id,
         span_id: span.span_id,
         parent_span_id: span.parent_span_id,
-        trace_flags: span.trace_flags,
+        trace_flags: span.trace_flags & W3C_FLAGS,
+        telemetry: span.trace_flags & TRACE_TELEMETRY != 0,
+        own_trace: span.trace_flags & TRACE_OWN != 0,
         parent: Parent::from_number(span.parent.into()).ok_or(DecodeError::Field("parent"))?,
         outcome: Outcome::from_number(span.outcome.into()).ok_or(DecodeError::Field("outcome"))?,
         resend: span.resend,

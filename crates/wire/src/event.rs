@@ -29,6 +29,10 @@ pub struct SpanCore {
     pub span_id: [u8; 8],
     pub parent_span_id: [u8; 8],
     pub trace_flags: u8,
+    /// Whether it delivers telemetry, or belongs to what does.
+    pub telemetry: bool,
+    /// Whether gotap began the trace with a served request, and it may yet turn out to be another one.
+    pub own_trace: bool,
     pub parent: Parent,
     pub outcome: Outcome,
     /// Attempts before this one.
@@ -329,6 +333,15 @@ pub enum Event {
     RpcStatus(Box<RpcEvent>),
     /// What an HTTP request, whose own event follows, has for a path.
     Path(Box<PathEvent>),
+    /// The trace that a served request began is another one.
+    Moved {
+        /// As it was begun.
+        from: [u8; 16],
+        /// The one that the program itself began.
+        to: [u8; 16],
+        /// The latter's flags.
+        trace_flags: u8,
+    },
     /// A field of the inbound tracestate of a span that will follow.
     Tracestate {
         /// The span it belongs to.

@@ -256,6 +256,8 @@ numbered! {
         Goroutine = 3, "goroutine";
         /// The request served by a goroutine that started this one, at any depth.
         Ancestor = 4, "ancestor";
+        /// The span that the program's own `traceparent` names, which the call carries.
+        Sent = 5, "sent";
     }
 }
 
@@ -272,6 +274,10 @@ numbered! {
         Grpc = 3, "grpc";
         /// gRPC-Web.
         GrpcWeb = 4, "grpc_web";
+        /// JSON: Connect's protocol, or no call.
+        Json = 5, "json";
+        /// Protocol buffers as OTLP has them.
+        Protobuf = 6, "protobuf";
     }
 }
 

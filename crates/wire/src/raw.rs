@@ -7,8 +7,8 @@ mod libraries;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub use constants::{
-    Connect, Grpc, Http2, Learned, NO_REGISTER, Process, Redis, Request, SITE_ERRORS,
-    SITE_OWN_ERROR, SITE_QUIET, Site, SiteKey, TELLS_CONTENT, TELLS_PATHS, WAS_HIT,
+    Connect, Grpc, Http2, IS_COLLECTOR, Learned, NO_REGISTER, Process, Redis, Request, SENDS_TRACE,
+    SITE_ERRORS, SITE_OWN_ERROR, SITE_QUIET, Site, SiteKey, TELLS_CONTENT, TELLS_PATHS, WAS_HIT,
 };
 pub use libraries::{FastHttp, Redigo};
 
@@ -115,6 +115,16 @@ pub(crate) struct Path {
     pub(crate) len: u16,
     pub(crate) raw_len: u16,
     pub(crate) pad: u16,
+}
+
+#[derive(FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub(crate) struct Moved {
+    pub(crate) header: Header,
+    pub(crate) from: [u8; 16],
+    pub(crate) to: [u8; 16],
+    pub(crate) trace_flags: u8,
+    pub(crate) pad: [u8; 7],
 }
 
 #[derive(FromBytes, Immutable, KnownLayout)]
@@ -290,6 +300,7 @@ const _: () = assert!(size_of::<Http>() == 872);
 const _: () = assert!(size_of::<HttpSmall>() == 384);
 const _: () = assert!(size_of::<Tracestate>() == 536);
 const _: () = assert!(size_of::<Path>() == 24);
+const _: () = assert!(size_of::<Moved>() == 48);
 const _: () = assert!(size_of::<Key>() == 16);
 const _: () = assert!(size_of::<Type>() == 8);
 const _: () = assert!(size_of::<Rpc>() == 488);

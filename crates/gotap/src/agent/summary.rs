@@ -128,25 +128,38 @@ impl Summary {
             lost("undecodable", "the event could not be read", reader.undecodable),
             lost("unknown_process", "nothing is known of the process", reader.unknown_process),
         ];
-        let tracestate = Counted {
+        let incomplete = |label: &str, words, n| Counted {
             group: Group::Incomplete,
-            label: "tracestate_invalid".to_owned(),
-            words: "came with a tracestate that is no list",
-            n: reader.tracestate_invalid,
+            label: label.to_owned(),
+            words,
+            n,
         };
-        let unsampled = Counted {
+        let incomplete = [
+            incomplete(
+                "tracestate_invalid",
+                "came with a tracestate that is no list",
+                reader.tracestate_invalid,
+            ),
+            incomplete("trace_split", "a later call is in another trace", reader.trace_split),
+        ];
+        let left_out = |label: &str, words, n| Counted {
             group: Group::LeftOut,
-            label: "unsampled".to_owned(),
-            words: "the caller does not sample the trace",
-            n: reader.unsampled,
+            label: label.to_owned(),
+            words,
+            n,
         };
+        let left_out = [
+            left_out("unsampled", "the caller does not sample the trace", reader.unsampled),
+            left_out("telemetry", "it delivers telemetry or serves that", reader.telemetry),
+        ];
         let traps = counters.hits.iter().filter(|(_, n)| *n > 0);
         Self {
             spans: reader.spans,
             counted: kernel
                 .chain(unread)
                 .chain(reader_losses)
-                .chain([tracestate, unsampled])
+                .chain(incomplete)
+                .chain(left_out)
                 .filter(|counted| counted.n > 0)
                 .collect(),
             traps: traps.map(|(probe, n)| (probe.label(), *n)).collect(),

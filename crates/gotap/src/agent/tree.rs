@@ -153,6 +153,8 @@ mod tests {
             span_id: [id; 8],
             parent_span_id: parent.map(|id| [id; 8]),
             trace_flags: 1,
+            telemetry: false,
+            own_trace: false,
             trace_state: String::new(),
             name: "x".into(),
             kind: Kind::Server,

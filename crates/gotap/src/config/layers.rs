@@ -89,6 +89,9 @@ fn flags(args: &RunArgs, tree: &mut Value) -> Result<()> {
     if args.http.query_strings {
         set("http.query_strings", "--query-strings", json!(true))?;
     }
+    if let Some(what) = args.sdk.sdk_programs {
+        set("sdk_programs", "--sdk-programs", json!(what))?;
+    }
     if args.probes.exact_lineage {
         set("probes.exact_lineage", "--exact-lineage", json!(true))?;
     }

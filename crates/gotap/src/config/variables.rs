@@ -63,6 +63,7 @@ pub(super) const VARIABLES: &[(&str, &str, As)] = &[
     ("GOTAP_ERRORS_MESSAGES", "errors.messages", As::Bool),
     ("GOTAP_HTTP_CLUSTER_PATHS", "http.cluster_paths", As::Bool),
     ("GOTAP_HTTP_QUERY_STRINGS", "http.query_strings", As::Bool),
+    ("GOTAP_SDK_PROGRAMS", "sdk_programs", As::Text),
     ("GOTAP_PROBES_EXACT_LINEAGE", "probes.exact_lineage", As::Bool),
     ("GOTAP_PROBES_UPROBE_MULTI", "probes.uprobe_multi", As::Bool),
 ];

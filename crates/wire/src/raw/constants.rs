@@ -13,6 +13,10 @@ pub const NO_REGISTER: u8 = 0xff;
 pub const TELLS_CONTENT: u16 = 1;
 /// Whether a request's path was changed is told, also of one that has a pattern (`GT_TELLS_PATHS`).
 pub const TELLS_PATHS: u16 = 2;
+/// It is a collector of telemetry (`GT_IS_COLLECTOR`).
+pub const IS_COLLECTOR: u16 = 4;
+/// It may write `traceparent` into requests (`GT_SENDS_TRACE`).
+pub const SENDS_TRACE: u16 = 8;
 /// An end that comes by without an operation, too (`GT_SITE_QUIET`).
 pub const SITE_QUIET: u8 = 2;
 /// An end only if there is an error (`GT_SITE_ERRORS`).
@@ -368,7 +372,7 @@ pub struct Process {
     pub response_request: u16,
     pub alternate_response: u16,
     pub g_panic: u16,
-    /// Sum of [`TELLS_CONTENT`] and [`TELLS_PATHS`].
+    /// Sum of [`TELLS_CONTENT`], [`TELLS_PATHS`], [`IS_COLLECTOR`] and [`SENDS_TRACE`].
     pub tells: u16,
     pub response_header: u16,
     pub panic_arg: u16,
