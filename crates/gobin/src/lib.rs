@@ -110,8 +110,7 @@ impl<'d> Binary<'d> {
 
     /// Whether these bytes are among the constants, such as the texts of its strings.
     pub fn has_constant(&self, text: &[u8]) -> bool {
-        let data = self.image.section(".rodata").map_or(&[][..], |section| section.data);
-        memchr::memmem::find(data, text).is_some()
+        procedures::has_constant(&self.image, text)
     }
 
     /// The function table.

@@ -3,7 +3,7 @@
 //!
 //! The constants stand one behind the other without a sign of where each ends, so that a name that is
 //! found may go on into the next constant: who asks whether a name is known looks for one that
-//! starts with it. Not here: which of them are served or called.
+//! starts with it. So with other constants that are asked for. Not here: which of them are served or called.
 
 use std::collections::BTreeSet;
 
@@ -14,6 +14,12 @@ use crate::elf::Image;
 /// Names that are kept; what is longer than [`MAX_NAME`] is none.
 const MAX_NAMES: usize = 65_536;
 const MAX_NAME: usize = 256;
+
+/// Whether these bytes are among the constants.
+pub(crate) fn has_constant(image: &Image<'_>, text: &[u8]) -> bool {
+    let data = image.section(".rodata").map_or(&[][..], |section| section.data);
+    memchr::memmem::find(data, text).is_some()
+}
 
 pub(crate) fn find(image: &Image<'_>) -> BTreeSet<String> {
     let data = image.section(".rodata").map_or(&[][..], |section| section.data);

@@ -1,3 +1,5 @@
+//! Where spans go whose trace turns out to be another one, and for how long they wait.
+
 use std::sync::Arc;
 
 use wire::Parent;
