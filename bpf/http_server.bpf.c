@@ -368,10 +368,11 @@ static __noinline int send_short(const struct gt_process *proc, const struct ser
 	return 0;
 }
 
+/* The end of a request whose pattern is `route`. */
 static __noinline int send_server(const struct gt_process *proc, struct server_state *state,
-				  u8 outcome)
+				  u8 outcome, const struct go_string *route)
 {
-	struct request_strings strings = {};
+	struct request_strings strings = { .route = *route };
 	struct go_iface closed = {};
 	struct gt_http_event *event;
 
@@ -387,11 +388,6 @@ static __noinline int send_server(const struct gt_process *proc, struct server_s
 						  &strings.unread);
 		}
 	}
-	strings.route =
-		read_pattern(proc, layout_of(proc, state), state->req, &strings.unread);
-	if (state->server && state->rpc == RPC_NONE &&
-	    (!strings.route.len || (proc->tells & GT_TELLS_PATHS)))
-		compare_path(proc, state);
 	find_strings(proc, state, &strings);
 	state->unread |= strings.unread;
 	if (!closed.tab && are_short(&strings) && state->peer_len <= PEER_SHORT)

@@ -86,6 +86,24 @@ static __noinline int how_aborted(const struct gt_process *proc, struct server_s
 	return outcome;
 }
 
+/*
+ * Sends the end of a request, and its path where a router is asked for the route. That happens here and not
+ * in send_server, as the two together need more stack than there is.
+ */
+static __noinline int end_request(const struct gt_process *proc, struct server_state *state,
+				  u8 outcome)
+{
+	u32 unread = 0;
+	struct go_string route =
+		read_pattern(proc, layout_of(proc, state), state->req, &unread);
+
+	state->unread |= unread;
+	if (state->server && state->rpc == RPC_NONE &&
+	    (!route.len || (proc->tells & GT_TELLS_PATHS)))
+		compare_path(proc, state);
+	return send_server(proc, state, outcome, &route);
+}
+
 /* The handler of the current goroutine's request returned, panicked or took over the connection. */
 static __noinline int server_end(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
 {
@@ -116,7 +134,7 @@ static __noinline int server_end(struct pt_regs *ctx, const struct gt_process *p
 	outcome = unrelated(outcome);
 	state->ended_ns = bpf_ktime_get_ns();
 	if (state->active)
-		send_server(proc, state, outcome);
+		end_request(proc, state, outcome);
 	state->active = 0;
 	/* The goroutine of a connection serves on, unless it closes or is taken over. */
 	if (probe != GT_PROBE_HTTP_SERVER_FINISH)
