@@ -188,11 +188,12 @@ fn pgx_statements_are_told() -> Result<()> {
 #[test]
 fn pgx_transactions_are_told() -> Result<()> {
     with_each("pgx_transactions_are_told", |observed| {
+        // As pgx writes them.
         for way in NATIVE {
             let names = observed.names(way, "tx")?;
-            ensure!(names == ["BEGIN", "INSERT things", "SELECT things", "COMMIT"], "{names:?}");
+            ensure!(names == ["begin", "INSERT things", "SELECT things", "commit"], "{names:?}");
             let names = observed.names(way, "rollback")?;
-            ensure!(names == ["BEGIN", "INSERT things", "ROLLBACK"], "{names:?}");
+            ensure!(names == ["begin", "INSERT things", "rollback"], "{names:?}");
         }
         Ok(())
     })
@@ -355,8 +356,9 @@ fn pgx_beneath_database_sql_is_told_once() -> Result<()> {
             observed.statement(way, case, ("SELECT things", SELECT))?;
         }
         observed.statement(way, "exec", ("INSERT things", INSERT))?;
-        let names = observed.names(way, "tx")?;
-        ensure!(names == ["BEGIN", "INSERT things", "SELECT things", "COMMIT"], "{names:?}");
+        // By database/sql or by what pgx writes, which has small letters, but once.
+        let names: Vec<_> = observed.names(way, "tx")?.iter().map(|n| n.to_lowercase()).collect();
+        ensure!(names == ["begin", "insert things", "select things", "commit"], "{names:?}");
         for (case, code) in [("duplicate", "23505"), ("syntax", "42601"), ("missing", "42P01")] {
             observed.failure(way, case, code)?;
         }
