@@ -122,7 +122,7 @@ static PROGRAMS: [Program; 16] = [
         sees: &["http-client", "http2-client"],
         tells: "server.port",
         asked: Asked::ToCall(&["httpserver", "fasthttp"]),
-        spans: &[("client", "GET", "none"), ("client", "GET", "none")],
+        spans: &[("client", "GET", "sent"), ("client", "GET", "sent")],
     },
     Program {
         name: "xnetserver",
@@ -140,7 +140,7 @@ static PROGRAMS: [Program; 16] = [
         sees: &["http2-client"],
         tells: "server.port",
         asked: Asked::ToCall(&["xnetserver"]),
-        spans: &[("client", "GET", "none")],
+        spans: &[("client", "GET", "sent")],
     },
     Program {
         name: "connectserver",
@@ -158,7 +158,7 @@ static PROGRAMS: [Program; 16] = [
         sees: &["http-client", "http2-client"],
         tells: "server.port",
         asked: Asked::ToCall(&["connectserver"]),
-        spans: &[("client", BUY, "none")],
+        spans: &[("client", BUY, "sent")],
     },
     Program {
         name: "sqldb",
@@ -353,7 +353,7 @@ fn check_spans(program: &Program, app: &App, spans: &[Span]) -> Result<()> {
         ensure!(span.attributes.contains_key(program.tells), "no {}: {span:#?}", program.tells);
         match span.parent.as_str() {
             "none" => ensure!(span.trace_id != TRACE, "{span:#?}"),
-            "remote" => {
+            "remote" | "sent" => {
                 ensure!(span.trace_id == TRACE && span.parent_span_id == CALLER, "{span:#?}");
             }
             _ => ensure!(served.is_some_and(|served| span.is_child_of(served)), "{span:#?}"),
