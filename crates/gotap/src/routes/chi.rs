@@ -63,7 +63,8 @@ fn changes(layout: &RouteLayout, mux: &Value<'_>) -> Option<Changes> {
         let Some((_, rewriter)) = known else { continue };
         match rewriter {
             Rewriter::StripSlashes => out.stripped = true,
-            Rewriter::CleanPath => out.cleaned = true,
+            // It takes a last slash off, too.
+            Rewriter::CleanPath => (out.cleaned, out.stripped) = (true, true),
             Rewriter::UrlFormat => out.extension = true,
             Rewriter::GetHead => out.head_as_get = true,
             Rewriter::Other => out.unknown = true,
