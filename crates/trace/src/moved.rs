@@ -63,7 +63,12 @@ impl Moved {
         }
         if let Some(fate) = self.fates.get(&id) {
             fate.apply(&mut span);
-            return Some(span);
+            // What waited for a request comes before it, as what it asked for ended before.
+            if self.ready.is_empty() {
+                return Some(span);
+            }
+            self.ready.push(span);
+            return None;
         }
         let spans = self.waiting.entry(id).or_default();
         if spans.is_empty() {

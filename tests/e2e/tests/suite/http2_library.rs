@@ -167,7 +167,7 @@ fn the_library_tells_what_ended_early() -> Result<()> {
 fn check_early_ends(spans: &[Span]) -> Result<()> {
     let panicked = &spans[0];
     ensure!(panicked.target() == "/panic" && panicked.status == "error", "the panic");
-    ensure!(panicked.text("error.type") == Some("panic"), "the panic");
+    ensure!(panicked.text("error.type") == Some("http.ErrAbortHandler"), "the panic");
     for pair in spans[1..5].chunks(2) {
         let [client, server] = in_order(pair)?;
         ensure!(client.is_child_of(server) && client.status == "error", "the call");
