@@ -246,19 +246,23 @@ static __noinline int server_start(struct pt_regs *ctx, const struct gt_process 
 	return 0;
 }
 
-/* The pattern that a ServeMux matched: Request.Pattern, or Request.pat.str in Go 1.22. */
+/*
+ * The pattern that a ServeMux matched: Request.Pattern, or Request.pat.str in Go 1.22. Where the request's
+ * end can't be read, it lies in a page that nobody has written, as read_object says: there is none.
+ */
 static __always_inline struct go_string read_pattern(const struct gt_process *proc,
-						     const struct gt_request *layout, u64 req,
-						     u32 *unread)
+						     const struct gt_request *layout, u64 req)
 {
-	u64 pattern;
+	struct go_string pattern = {};
+	u64 pat;
 
-	if (layout->pattern != GT_NONE)
-		return read_text(req, layout->pattern);
-	if (layout->pat == GT_NONE)
-		return (struct go_string){};
-	pattern = read_noted(req + layout->pat, UNREAD(ROUTE), unread);
-	return pattern ? read_text(pattern, proc->pattern_str) : (struct go_string){};
+	if (layout->pattern != GT_NONE) {
+		if (bpf_probe_read_user(&pattern, sizeof(pattern), (void *)(req + layout->pattern)))
+			pattern = (struct go_string){};
+		return pattern;
+	}
+	pat = layout->pat == GT_NONE ? 0 : read_u64(req + layout->pat);
+	return pat ? read_text(pat, proc->pattern_str) : pattern;
 }
 
 /* http.response{…, written, contentLength, status, …}: one read where they are neighbours. */

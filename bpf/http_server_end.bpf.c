@@ -93,11 +93,8 @@ static __noinline int how_aborted(const struct gt_process *proc, struct server_s
 static __noinline int end_request(const struct gt_process *proc, struct server_state *state,
 				  u8 outcome)
 {
-	u32 unread = 0;
-	struct go_string route =
-		read_pattern(proc, layout_of(proc, state), state->req, &unread);
+	struct go_string route = read_pattern(proc, layout_of(proc, state), state->req);
 
-	state->unread |= unread;
 	if (state->server && state->rpc == RPC_NONE &&
 	    (!route.len || (proc->tells & GT_TELLS_PATHS)))
 		compare_path(proc, state);
