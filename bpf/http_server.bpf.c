@@ -388,8 +388,8 @@ static __noinline int send_server(const struct gt_process *proc, struct server_s
 		if (http2->close_err != GT_NONE) {
 			stream = read_field_noted(state->rws, http2->stream, UNREAD(ERROR),
 						  &strings.unread);
-			closed = read_iface_noted(stream + http2->close_err, UNREAD(ERROR),
-						  &strings.unread);
+			/* As with a pattern: what can't be read was never written. */
+			closed = read_iface(stream + http2->close_err);
 		}
 	}
 	find_strings(proc, state, &strings);
