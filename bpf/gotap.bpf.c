@@ -75,7 +75,7 @@ static __always_inline struct gt_process *observed(struct pt_regs *ctx, u32 prob
 	return proc;
 }
 
-static __always_inline int dispatch(struct pt_regs *ctx, u32 probe)
+static __always_inline int dispatch(struct pt_regs *ctx, u32 probe, bool with_calls)
 {
 	struct gt_process *proc = observed(ctx, probe);
 	u32 which;
@@ -107,7 +107,7 @@ static __always_inline int dispatch(struct pt_regs *ctx, u32 probe)
 	case GT_PROBE_GRPC_CLIENT_START:
 	case GT_PROBE_SQL_START:
 	case GT_PROBE_REDIS_START:
-		return call_start(ctx, proc, which);
+		return with_calls ? call_start(ctx, proc, which) : 0;
 	case GT_PROBE_HTTP_CLIENT_DONE:
 	case GT_PROBE_HTTP_CLIENT_ALTERNATE:
 	case GT_PROBE_HTTP_CLIENT_NO_CONN:
@@ -139,7 +139,20 @@ int go_site(struct pt_regs *ctx)
 {
 	u64 probe = bpf_get_attach_cookie(ctx);
 
-	return probe < GT_PROBE_COUNT ? dispatch(ctx, probe) : 0;
+	return probe < GT_PROBE_COUNT ? dispatch(ctx, probe, false) : 0;
+}
+
+/*
+ * Starts of calls, which have a program of their own: in one with all the rest the verifier of some kernels
+ * goes through too many instructions.
+ */
+SEC("uprobe.multi")
+int go_call(struct pt_regs *ctx)
+{
+	u64 probe = bpf_get_attach_cookie(ctx);
+	struct gt_process *proc = probe < GT_PROBE_COUNT ? observed(ctx, probe) : NULL;
+
+	return proc ? call_start(ctx, proc, unrelated(probe)) : 0;
 }
 
 /* What the traps cost without any work: for the benchmark. */
@@ -153,7 +166,7 @@ int go_site_empty(struct pt_regs *ctx)
 	SEC("uprobe")                           \
 	int name(struct pt_regs *ctx)           \
 	{                                       \
-		return dispatch(ctx, probe);    \
+		return dispatch(ctx, probe, true); \
 	}
 
 PROGRAM(probe_server_start, GT_PROBE_HTTP_SERVER_START)

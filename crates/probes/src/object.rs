@@ -9,10 +9,12 @@ use crate::{Error, Features, KernelVersion, Options};
 
 pub(crate) static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gotap.bpf.o"));
 
-/// The one program that serves all sites of a process through uprobe_multi.
+/// The program that serves the sites of a process through uprobe_multi, but for starts of calls.
 const MULTI: &str = "go_site";
+/// The one for starts of calls: with the rest it would be too much for the verifier.
+pub(crate) const CALLS: &str = "go_call";
 /// The same that does nothing.
-const EMPTY: &str = "go_site_empty";
+pub(crate) const EMPTY: &str = "go_site_empty";
 
 /// Connections with a request that can be open at once, over all processes.
 const MAX_CONNECTIONS: u32 = 131_072;
@@ -44,15 +46,28 @@ impl Programs {
     }
 
     fn contain(&self, name: &str) -> bool {
-        let multi = matches!(name, MULTI | EMPTY);
+        let multi = matches!(name, MULTI | CALLS | EMPTY);
         let single = name.starts_with("probe_");
         match self {
+            Self::Multi(MULTI) => !single && name != EMPTY,
             Self::Multi(wanted) => name == *wanted || !multi && !single,
             Self::Tracepoints => !multi && !single,
             Self::AllSingles => !multi,
             Self::Singles(probes) => probes.iter().any(|probe| single_program(*probe) == name),
         }
     }
+}
+
+/// Whether a probe's sites belong to [`CALLS`].
+pub(crate) fn starts_call(probe: Probe) -> bool {
+    matches!(
+        probe,
+        Probe::HttpClientStart
+            | Probe::XnetClientStart
+            | Probe::GrpcClientStart
+            | Probe::SqlStart
+            | Probe::RedisStart
+    )
 }
 
 /// The program for uprobe_multi that was asked for.

@@ -178,16 +178,26 @@ impl Session {
         let signed = i32::try_from(pid).unwrap_or(-1);
         let offset = |site: &Site| usize::try_from(site.file_offset).unwrap_or(usize::MAX);
         if self.features.uprobe_multi {
-            let options = UprobeMultiOpts {
-                offsets: plan.sites.iter().map(|s| offset(&s.site)).collect(),
-                cookies: plan.sites.iter().map(|s| s.probe as u64).collect(),
-                ..UprobeMultiOpts::default()
-            };
             let filter = if self.features.uprobe_multi_pid { signed } else { -1 };
-            let link = program(&mut self.object, self.multi)?
-                .attach_uprobe_multi_with_opts(filter, &path, "", options)
-                .map_err(Error::bpf(format!("attach to process {pid}")))?;
-            return Ok(vec![link]);
+            let (calls, others): (Vec<_>, Vec<_>) =
+                plan.sites.iter().partition(|s| object::starts_call(s.probe));
+            let own = if self.multi == object::EMPTY { self.multi } else { object::CALLS };
+            let mut links = Vec::new();
+            for (name, sites) in [(self.multi, others), (own, calls)] {
+                if sites.is_empty() {
+                    continue;
+                }
+                let options = UprobeMultiOpts {
+                    offsets: sites.iter().map(|s| offset(&s.site)).collect(),
+                    cookies: sites.iter().map(|s| s.probe as u64).collect(),
+                    ..UprobeMultiOpts::default()
+                };
+                let link = program(&mut self.object, name)?
+                    .attach_uprobe_multi_with_opts(filter, &path, "", options)
+                    .map_err(Error::bpf(format!("attach to process {pid}")))?;
+                links.push(link);
+            }
+            return Ok(links);
         }
         let probes: Vec<Probe> = plan.sites.iter().map(|planned| planned.probe).collect();
         self.singles.load(&self.object, self.features, &probes)?;
