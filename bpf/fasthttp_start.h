@@ -31,9 +31,9 @@ __noinline u32 match_pair(u64 pair)
  * Finds the headers that matter among those of the request in `state`. Without a branch on what was
  * found, and with counts that come from what can't be known: else the verifier goes on apart with each.
  */
-static __noinline int scan_pairs(const struct gt_process *proc, const struct server_state *state,
-				 struct found_headers *out)
+static __noinline int scan_pairs(const struct gt_process *proc, struct server_state *state)
 {
+	struct found_headers *out = &state->found;
 	struct go_string pairs = read_text(state->headers, 0);
 	u64 at = pairs.ptr, parent = 0, last = 0, parents = 0, states = 0;
 

@@ -6,23 +6,6 @@
 #ifndef GOTAP_HEADERS_H
 #define GOTAP_HEADERS_H
 
-/*
- * Where the headers are that are looked for, 0 while not found: their map elements, and the values of
- * User-Agent where known. When all was looked at, the fields themselves, and how many there are: Go
- * strings, or of tracestate fasthttp's entries, which have others between them.
- */
-struct found_headers {
-	u64 traceparent, tracestate;
-	union {
-		u64 user_agent;
-		u64 parents;
-	};
-	union {
-		u64 agent_values;
-		u64 states;
-	};
-};
-
 /* Groups or buckets of a header map that are looked at: 8 headers each. */
 #define MAX_GROUPS 64
 
@@ -163,17 +146,6 @@ __noinline u64 may_have_parent(u64 group, u32 layout)
 	return found & used;
 }
 
-/* What was not found yet, so that the verifier can't tell it from what was, and searches once. */
-static __always_inline void nothing_found(struct found_headers *out)
-{
-	u64 none = 0;
-
-	asm volatile("" : "+r"(none));
-	out->user_agent = none;
-	out->traceparent = none;
-	out->tracestate = none;
-}
-
 static __always_inline void scan_slots(u64 group, u32 layout, struct found_headers *out)
 {
 	u64 found = match_slots(group, layout);
@@ -247,8 +219,9 @@ static __always_inline struct go_string first_value(u64 elem)
 }
 
 /* From where headers are to their fields. A function of its own, for the stack's sake. */
-static __noinline int read_found(struct server_state *state, struct found_headers *found)
+static __noinline int read_found(struct server_state *state)
 {
+	struct found_headers *found = &state->found;
 	struct go_string values = found->agent_values ? read_text(found->agent_values, 0) :
 							first_value(found->user_agent);
 
@@ -269,9 +242,9 @@ static __noinline int read_found(struct server_state *state, struct found_header
  * Finds the headers that matter in those of the request in `state`, an http.Header, or gRPC's metadata,
  * whose user agent is not told; notes the user agent in the state. Large maps are looked at in part.
  */
-static __always_inline void scan_headers(const struct gt_process *proc, struct server_state *state,
-					 struct found_headers *out)
+static __always_inline void scan_headers(const struct gt_process *proc, struct server_state *state)
 {
+	struct found_headers *out = &state->found;
 	bool is_swiss = proc->map_slots != SLOTS_BUCKET;
 	bool metadata = state->rpc != RPC_NONE;
 	u64 map = state->headers;
@@ -281,7 +254,6 @@ static __always_inline void scan_headers(const struct gt_process *proc, struct s
 	 */
 	u64 head[4] = {};
 
-	nothing_found(out);
 	if (!map)
 		return;
 	if (read_object(head, sizeof(head), map)) {
@@ -312,7 +284,7 @@ static __always_inline void scan_headers(const struct gt_process *proc, struct s
 		if (head[3])
 			scan_buckets(head[3], head[1] & 8 ? buckets : buckets / 2, out);
 	}
-	read_found(state, out);
+	read_found(state);
 }
 
 /* Whether a media type ends where its lower-case text goes on with this: zero is a space then. */

@@ -47,34 +47,35 @@ static __always_inline void new_ids(const struct gt_process *proc, struct server
 static __noinline int read_request_headers(const struct gt_process *proc,
 					   struct server_state *state)
 {
-	struct found_headers found = {};
+	struct found_headers *found = &state->found;
 	u32 parsed;
 
+	*found = (struct found_headers){};
 	state->user_agent = 0;
 	state->user_agent_len = 0;
 	if (state->fast)
-		scan_pairs(proc, state, &found);
+		scan_pairs(proc, state);
 	else
-		scan_headers(proc, state, &found);
-	if (!found.traceparent)
+		scan_headers(proc, state);
+	if (!found->traceparent)
 		return 0;
 	/* Two fields are one that is no traceparent. */
-	parsed = found.parents == 1 ?
-			 parse_traceparent(found.traceparent, (u64 *)state->trace_id) : 0;
+	parsed = found->parents == 1 ?
+			 parse_traceparent(found->traceparent, (u64 *)state->trace_id) : 0;
 	if (!parsed) {
 		count_drop(GT_DROP_TRACEPARENT_INVALID);
 		return 0;
 	}
 	state->trace_flags = parsed;
 	state->parent = GT_PARENT_REMOTE;
-	if (!found.states)
+	if (!found->states)
 		return 0;
 	state->flags |= GT_HTTP_TRACESTATE;
 	if (state->fast)
-		send_pair_states(state->span_id, found.tracestate, proc->fasthttp.pair_value,
-				 proc->fasthttp.pair_size, found.states);
+		send_pair_states(state->span_id, found->tracestate, proc->fasthttp.pair_value,
+				 proc->fasthttp.pair_size, found->states);
 	else
-		send_tracestates(state->span_id, found.tracestate, found.states);
+		send_tracestates(state->span_id, found->tracestate, found->states);
 	return 0;
 }
 

@@ -47,6 +47,8 @@ struct server_state {
 	/* HTTP: the request as it was at the start, to be read field by field without a fault each. */
 	u64 request[REQUEST_BYTES / 8];
 	char peer[48] GT_WORDS;
+	/* While the start looks for them. In a map, so that the verifier takes no value for a known one. */
+	struct found_headers found;
 	u64 caches[GT_MAX_P];
 };
 
