@@ -121,6 +121,9 @@ pub(crate) struct RawG {
     pub(crate) waiting: u64,
     pub(crate) locked: bool,
     pub(crate) cleanups: Option<bool>,
+    /// Goes up by one each time that the goroutine stops running (`casgstatus` in `runtime/proc.go`):
+    /// one that ran meanwhile and stopped at the same place again shows.
+    pub(crate) stops: Option<u8>,
 }
 
 impl RawG {
@@ -149,6 +152,7 @@ impl RawG {
             waiting: optional(at.waiting).unwrap_or(0),
             locked: optional(at.locked).is_some_and(|m| m != 0),
             cleanups: at.cleanups.and_then(|offset| u32_at(bytes, offset)).map(|n| n != 0),
+            stops: at.stops.and_then(|offset| u8_at(bytes, offset)),
         })
     }
 
@@ -159,6 +163,7 @@ impl RawG {
             && self.sp == before.sp
             && self.pc == before.pc
             && self.waiting == before.waiting
+            && self.stops == before.stops
     }
 
     /// Whether its stack can be walked from where it stopped.

@@ -37,6 +37,8 @@ pub(crate) struct G {
     pub(crate) locked: Option<usize>,
     /// Since Go 1.25: whether a goroutine of the runtime runs the program's cleanups.
     pub(crate) cleanups: Option<usize>,
+    /// How often it stopped running, modulo 256.
+    pub(crate) stops: Option<usize>,
 }
 
 /// Offsets in `runtime.sudog` and `runtime.hchan`.
@@ -252,6 +254,7 @@ fn g(types: &Types<'_, '_>) -> Result<G, Error> {
         waiting: fields.at(&["waiting"]),
         locked: fields.at(&["lockedm"]),
         cleanups: fields.at(&["runningCleanups"]),
+        stops: fields.at(&["trackingSeq"]),
     };
     let ends = [
         out.stack_hi,
@@ -266,7 +269,7 @@ fn g(types: &Types<'_, '_>) -> Result<G, Error> {
         out.created_at,
         out.start,
     ];
-    let optional = [out.parent, out.waiting, out.locked, out.cleanups];
+    let optional = [out.parent, out.waiting, out.locked, out.cleanups, out.stops];
     let last = ends.into_iter().chain(optional.into_iter().flatten()).max().unwrap_or(0);
     out.len = last + 8;
     Ok(out)
