@@ -7,6 +7,7 @@
 //! - [`Chain`] puts one between two others, and has them speak HTTP/2.
 //! - [`Load`] sends requests over many connections and counts exactly.
 //! - [`Proxy`] stands before a collector that comes and goes.
+//! - [`Resetter`] stands before a server and resets connections.
 //! - [`Numbered`] is a process with an id that another one had.
 //! - [`sites_in()`] counts the traps in the code of a process.
 //! - [`can_trace()`] tells whether this machine can trace at all; tests that need it skip with a
@@ -21,6 +22,7 @@ mod load;
 mod machine;
 mod numbered;
 mod proxy;
+mod resetter;
 mod sites;
 mod span;
 mod summary;
@@ -33,6 +35,7 @@ pub use load::{Load, Outcome};
 pub use machine::{can_trace, skip};
 pub use numbered::Numbered;
 pub use proxy::Proxy;
+pub use resetter::Resetter;
 pub use sites::sites_in;
 pub use span::Span;
 pub use summary::Summary;

@@ -93,6 +93,11 @@ impl Postgres {
         self.daemon.port()
     }
 
+    /// The address.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port())
+    }
+
     /// What a client needs to know.
     pub fn dsn(&self) -> String {
         dsn(self.port())

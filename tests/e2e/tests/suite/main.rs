@@ -45,6 +45,7 @@ mod redigo;
 mod redis;
 mod redis_cluster;
 mod replaced;
+mod resets;
 mod routes;
 mod routes_random;
 mod runtime_numbers;

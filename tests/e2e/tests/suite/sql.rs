@@ -55,8 +55,13 @@ fn start(program: &Path, database: &Database) -> Result<App> {
 
 /// The client spans of a request for `path`; all must be its children.
 pub(crate) fn asked(gotap: &Gotap, app: &App, path: &str) -> Result<Vec<Span>> {
+    Ok(answered(gotap, app, path)?.1)
+}
+
+/// The same, behind what the program answers.
+pub(crate) fn answered(gotap: &Gotap, app: &App, path: &str) -> Result<(String, Vec<Span>)> {
     let before = gotap.spans()?.len();
-    app.get(path, &[])?;
+    let answer = app.get(path, &[])?.text();
     gotap.wait_for_lines(before + 1)?;
     // The server's span comes last.
     let spans = gotap.wait_for_spans(before + 1)?.split_off(before);
@@ -67,7 +72,7 @@ pub(crate) fn asked(gotap: &Gotap, app: &App, path: &str) -> Result<Vec<Span>> {
         ensure!(client.is_client() && client.is_child_of(server), "{path}: {client:#?}");
         ensure!(server.start <= client.start && client.end <= server.end, "{path}: {client:#?}");
     }
-    Ok(clients.to_vec())
+    Ok((answer, clients.to_vec()))
 }
 
 fn check(database: &Database) -> Result<()> {
