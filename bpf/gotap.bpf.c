@@ -68,7 +68,7 @@ static __always_inline struct gt_process *observed(struct pt_regs *ctx, u32 prob
 		keep_kernel_stack(ctx);
 		return NULL;
 	}
-	count(&hits, probe);
+	count(&hits, proc->hits + probe);
 	if (!(proc->guards & GT_WAS_HIT))
 		proc->guards |= GT_WAS_HIT;
 	if ((proc->guards & (1ULL << probe)) && GO_STACK_GROWS(ctx))

@@ -413,7 +413,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, GT_PROBE_COUNT);
+	__uint(max_entries, GT_HIT_SLOTS * GT_PROBE_COUNT);
 	__type(key, u32);
 	__type(value, u64);
 } hits SEC(".maps");

@@ -437,12 +437,16 @@ _Static_assert(sizeof(struct gt_learned) == 56, "wire");
 #define GT_SENDS_TRACE 8 /* may write traceparent into requests */
 
 /* In gt_process.guards, set by the programs: a probe of the process was hit. */
+/* Processes whose hits are counted by themselves; the first one stands for all others. */
+#define GT_HIT_SLOTS 512
+
 #define GT_WAS_HIT (1ULL << 63)
 
 /* Constants of one process, by tgid. Offsets are in bytes, GT_NONE where there is no such field. */
 struct gt_process {
 	__u32 instance;
-	__u32 dial_conn_size;
+	__u32 hits; /* index of its first counter in `hits` */
+	__u64 dial_conn_size;
 	__u64 guards; /* bit per gt_probe: the site is the branch of a stack check */
 	__u64 allgptr; /* address of runtime.allgptr, 0 unknown */
 	__u64 allglen;
@@ -485,6 +489,6 @@ struct gt_process {
 	struct gt_connect connect;
 	struct gt_learned learned;
 };
-_Static_assert(sizeof(struct gt_process) == 608, "wire");
+_Static_assert(sizeof(struct gt_process) == 616, "wire");
 
 #endif

@@ -7,15 +7,18 @@ use prost::bytes::Bytes;
 use trace::{Resource, Span};
 
 use crate::encode;
+use crate::signal::Signal;
 
 /// A batch is full at this size: well below the 4 MiB that gRPC servers take by default.
 const MAX_BYTES: usize = 1 << 20;
 
-/// An encoded `ExportTraceServiceRequest`.
+/// An encoded request of one signal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Batch {
+    pub(crate) signal: Signal,
     pub(crate) request: Bytes,
-    pub(crate) spans: u64,
+    /// Spans, or points of metrics.
+    pub(crate) items: u64,
 }
 
 /// Collects spans into a batch.
@@ -58,6 +61,7 @@ impl Batcher {
             self.by_resource.clear();
         }
         self.bytes = 0;
-        Some(Batch { request: request.into(), spans: std::mem::take(&mut self.spans) })
+        let items = std::mem::take(&mut self.spans);
+        Some(Batch { signal: Signal::Traces, request: request.into(), items })
     }
 }

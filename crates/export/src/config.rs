@@ -23,6 +23,15 @@ pub enum Compression {
     Gzip,
 }
 
+/// Where metrics go. All else is as for spans.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsEndpoint {
+    /// Base URL; for HTTP the full URL of the metrics path when [`MetricsEndpoint::exact_url`] is set.
+    pub endpoint: String,
+    /// Whether `endpoint` is used as it is instead of getting `/v1/metrics` appended (HTTP).
+    pub exact_url: bool,
+}
+
 /// Where spans go and within which bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -30,6 +39,8 @@ pub struct Config {
     pub endpoint: String,
     /// Whether `endpoint` is used as it is instead of getting `/v1/traces` appended (HTTP).
     pub exact_url: bool,
+    /// Where metrics go; `None` where none are sent.
+    pub metrics: Option<MetricsEndpoint>,
     /// Wire protocol.
     pub protocol: Protocol,
     /// Headers (HTTP) or metadata (gRPC) of each request.
@@ -55,6 +66,7 @@ impl Default for Config {
         Self {
             endpoint: "http://localhost:4317".into(),
             exact_url: false,
+            metrics: None,
             protocol: Protocol::Grpc,
             headers: Vec::new(),
             timeout: Duration::from_secs(10),

@@ -11,6 +11,8 @@ use trace::Span;
 
 use crate::batch::{Batch, Batcher};
 use crate::endpoint::masked;
+use crate::metric::{self, Collected};
+use crate::signal::Signal;
 use crate::transport::{Failure, Rejected, Transport};
 use crate::{Config, Error};
 
@@ -19,7 +21,7 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 /// How often a request that is on its way looks whether there is time left.
 const LOOK_UP: Duration = Duration::from_millis(50);
 
-/// Counts since start. Every span pushed is in exactly one of them or still waiting.
+/// Counts of spans since start. Every span pushed is in exactly one of them or still waiting.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "each is what its name says")]
 pub struct Stats {
@@ -32,12 +34,21 @@ pub struct Stats {
     pub shutdown: AtomicU64,
     /// Requests that were sent again.
     pub retries: AtomicU64,
+    /// Points of metrics that arrived.
+    pub points_exported: AtomicU64,
+    /// Points of metrics that the back end refused.
+    pub points_rejected: AtomicU64,
 }
 
 impl Stats {
     /// Spans that arrived.
     pub fn exported(&self) -> u64 {
         self.exported.load(Ordering::Relaxed)
+    }
+
+    /// Requests that were sent again.
+    pub fn retried(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
     }
 
     /// Spans that were lost, by reason.
@@ -51,10 +62,23 @@ impl Stats {
     }
 }
 
-/// The counts of an exporter that has stopped.
-pub struct FinalStats(Arc<Shared>);
+/// The counts of an exporter, and what its queue holds. After [`Exporter::shutdown`] they are final.
+#[derive(Clone)]
+pub struct LiveStats(Arc<Shared>);
 
-impl Deref for FinalStats {
+impl LiveStats {
+    /// Bytes that wait or are being sent.
+    pub fn queued_bytes(&self) -> usize {
+        self.0.lock().bytes
+    }
+
+    /// How many may.
+    pub fn max_bytes(&self) -> usize {
+        self.0.max_bytes
+    }
+}
+
+impl Deref for LiveStats {
     type Target = Stats;
 
     fn deref(&self) -> &Stats {
@@ -93,6 +117,7 @@ impl Shared {
 /// Takes spans and sees to it that they arrive.
 pub struct Exporter {
     batcher: Batcher,
+    sends_metrics: bool,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     flushed: Instant,
@@ -112,8 +137,15 @@ impl Exporter {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let transport = {
             let _inside = runtime.enter();
-            Transport::new(config)?
+            let traces =
+                Transport::new(config, Signal::Traces, &config.endpoint, config.exact_url)?;
+            let metrics = config
+                .metrics
+                .as_ref()
+                .map(|to| Transport::new(config, Signal::Metrics, &to.endpoint, to.exact_url));
+            (traces, metrics.transpose()?)
         };
+        let sends_metrics = config.metrics.is_some();
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             changed: Condvar::new(),
@@ -123,8 +155,10 @@ impl Exporter {
         });
         let worker = Worker {
             shared: shared.clone(),
-            transport,
+            traces: transport.0,
+            metrics: transport.1,
             endpoint: masked(&config.endpoint),
+            metrics_endpoint: masked(config.metrics.as_ref().map_or("", |to| &to.endpoint)),
             said: Said::default(),
         };
         let thread = std::thread::Builder::new().name("gotap-export".into()).spawn(move || {
@@ -134,6 +168,7 @@ impl Exporter {
         })?;
         Ok(Self {
             batcher: Batcher::default(),
+            sends_metrics,
             shared,
             thread: Some(thread),
             flushed: Instant::now(),
@@ -148,6 +183,24 @@ impl Exporter {
         }
     }
 
+    /// Sends metrics, if they are sent at all. Those that still wait are given up: they are cumulative.
+    pub fn push_metrics(&self, collected: &Collected<'_>) {
+        if !self.sends_metrics {
+            return;
+        }
+        let batch = metric::batch(collected);
+        let mut queue = self.shared.lock();
+        let mut freed = 0;
+        queue.batches.retain(|waiting| {
+            let stays = waiting.signal != Signal::Metrics;
+            freed += if stays { 0 } else { waiting.request.len() };
+            stays
+        });
+        queue.bytes -= freed;
+        drop(queue);
+        self.enqueue(batch);
+    }
+
     /// Hands over what has waited long enough; call it every few milliseconds.
     pub fn tick(&mut self) {
         if self.flushed.elapsed() >= self.flush_interval {
@@ -155,13 +208,13 @@ impl Exporter {
         }
     }
 
-    /// The counts.
-    pub fn stats(&self) -> &Stats {
-        &self.shared.stats
+    /// The counts, also to be read later.
+    pub fn stats(&self) -> LiveStats {
+        LiveStats(self.shared.clone())
     }
 
     /// Sends what waits, for at most `patience`, stops, and gives the final counts.
-    pub fn shutdown(mut self, patience: Duration) -> FinalStats {
+    pub fn shutdown(mut self, patience: Duration) -> LiveStats {
         self.flush();
         self.shared.lock().deadline = Some(Instant::now() + patience);
         self.shared.changed.notify_all();
@@ -169,7 +222,7 @@ impl Exporter {
             // A panic in it was printed already; its spans are counted as waiting.
             let _ = thread.join();
         }
-        FinalStats(self.shared)
+        LiveStats(self.shared)
     }
 
     fn flush(&mut self) {
@@ -182,7 +235,9 @@ impl Exporter {
     fn enqueue(&self, batch: Batch) {
         let mut queue = self.shared.lock();
         if queue.bytes + batch.request.len() > self.shared.max_bytes {
-            self.shared.stats.queue_full.fetch_add(batch.spans, Ordering::Relaxed);
+            if batch.signal == Signal::Traces {
+                self.shared.stats.queue_full.fetch_add(batch.items, Ordering::Relaxed);
+            }
             return;
         }
         queue.bytes += batch.request.len();
@@ -194,9 +249,11 @@ impl Exporter {
 
 struct Worker {
     shared: Arc<Shared>,
-    transport: Transport,
-    /// As it may be shown.
+    traces: Transport,
+    metrics: Option<Transport>,
+    /// As they may be shown.
     endpoint: String,
+    metrics_endpoint: String,
     said: Said,
 }
 
@@ -205,6 +262,8 @@ struct Worker {
 struct Said {
     failing: bool,
     refusing: bool,
+    /// Of metrics.
+    refusing_metrics: bool,
 }
 
 impl Worker {
@@ -213,8 +272,8 @@ impl Worker {
             let delivered = self.deliver(&batch).await;
             let mut queue = self.shared.lock();
             queue.bytes -= batch.request.len();
-            if !delivered {
-                self.shared.stats.shutdown.fetch_add(batch.spans, Ordering::Relaxed);
+            if !delivered && batch.signal == Signal::Traces {
+                self.shared.stats.shutdown.fetch_add(batch.items, Ordering::Relaxed);
             }
         }
     }
@@ -244,8 +303,15 @@ impl Worker {
                     return true;
                 }
                 Err(Failure { why, retry: None }) => {
-                    self.shared.stats.rejected.fetch_add(batch.spans, Ordering::Relaxed);
-                    self.refused(&why);
+                    self.count_rejected(batch.signal, batch.items);
+                    self.refused(batch.signal, &why);
+                    return true;
+                }
+                // There will be newer ones.
+                Err(Failure { why, .. }) if batch.signal == Signal::Metrics => {
+                    if !self.said.failing {
+                        self.refused(batch.signal, &why);
+                    }
                     return true;
                 }
                 Err(Failure { why, retry: Some(asked) }) => {
@@ -269,7 +335,11 @@ impl Worker {
         if shared.left() == Some(Duration::ZERO) {
             return None;
         }
-        let mut send = std::pin::pin!(self.transport.send(batch.request.clone()));
+        let transport = match (batch.signal, &mut self.metrics) {
+            (Signal::Metrics, Some(metrics)) => metrics,
+            _ => &mut self.traces,
+        };
+        let mut send = std::pin::pin!(transport.send(batch.request.clone()));
         loop {
             let time = shared.left().unwrap_or(LOOK_UP).min(LOOK_UP);
             match tokio::time::timeout(time, &mut send).await {
@@ -280,25 +350,47 @@ impl Worker {
         }
     }
 
-    /// Says that spans were refused, once until some are taken again.
-    fn refused(&mut self, why: &str) {
-        if !std::mem::replace(&mut self.said.refusing, true) {
-            self.say(format!("the collector at {} refused spans: {why}", self.endpoint));
+    /// Says that something was refused, once until some is taken again.
+    fn refused(&mut self, signal: Signal, why: &str) {
+        let (said, what, endpoint) = match signal {
+            Signal::Traces => (&mut self.said.refusing, "refused spans", &self.endpoint),
+            Signal::Metrics => {
+                (&mut self.said.refusing_metrics, "took no metrics", &self.metrics_endpoint)
+            }
+        };
+        if !std::mem::replace(said, true) {
+            self.say(format!("the collector at {endpoint} {what}: {why}"));
         }
+    }
+
+    fn count_rejected(&self, signal: Signal, items: u64) {
+        let stats = &self.shared.stats;
+        let counter = match signal {
+            Signal::Traces => &stats.rejected,
+            Signal::Metrics => &stats.points_rejected,
+        };
+        counter.fetch_add(items, Ordering::Relaxed);
     }
 
     fn delivered(&mut self, batch: &Batch, rejected: u64, message: &str) {
         let stats = &self.shared.stats;
-        let rejected = rejected.min(batch.spans);
-        stats.exported.fetch_add(batch.spans - rejected, Ordering::Relaxed);
-        stats.rejected.fetch_add(rejected, Ordering::Relaxed);
-        if std::mem::take(&mut self.said.failing) {
+        let rejected = rejected.min(batch.items);
+        let exported = match batch.signal {
+            Signal::Traces => &stats.exported,
+            Signal::Metrics => &stats.points_exported,
+        };
+        exported.fetch_add(batch.items - rejected, Ordering::Relaxed);
+        self.count_rejected(batch.signal, rejected);
+        if batch.signal == Signal::Traces && std::mem::take(&mut self.said.failing) {
             self.say(format!("delivering to {} again", self.endpoint));
         }
         if rejected > 0 {
-            self.refused(&format!("{rejected} of {}: {message}", batch.spans));
+            self.refused(batch.signal, &format!("{rejected} of {}: {message}", batch.items));
         } else {
-            self.said.refusing = false;
+            match batch.signal {
+                Signal::Traces => self.said.refusing = false,
+                Signal::Metrics => self.said.refusing_metrics = false,
+            }
         }
     }
 

@@ -1,19 +1,23 @@
-//! Spans leave for the back ends that people already run: OTLP over gRPC and HTTP.
+//! Spans and metrics leave for the back ends that people already run: OTLP over gRPC and HTTP.
 //!
 //! The only crate that knows OTLP. Spans are encoded as they come, kept in a bounded queue and sent
-//! by a thread of its own that retries; whatever is not delivered is counted by reason.
+//! by a thread of its own that retries; whatever is not delivered is counted by reason. Of metrics,
+//! which are cumulative, only the newest wait.
 
 mod batch;
 mod config;
 mod encode;
 mod endpoint;
 mod exporter;
+mod metric;
+mod signal;
 mod tls;
 mod transport;
 
-pub use config::{Compression, Config, Protocol};
+pub use config::{Compression, Config, MetricsEndpoint, Protocol};
 pub use endpoint::masked;
-pub use exporter::{Exporter, FinalStats, Stats};
+pub use exporter::{Exporter, LiveStats, Stats};
+pub use metric::Collected;
 
 /// Why an exporter can't be started.
 #[derive(Debug, thiserror::Error)]

@@ -13,11 +13,10 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 use crate::endpoint::{masked, without_credentials};
+use crate::signal::Signal;
 use crate::tls;
 use crate::{Compression, Config, Error, Protocol};
 
-const GRPC_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-const HTTP_PATH: &str = "/v1/traces";
 /// `bpf/telemetry.h` knows our requests by it.
 const USER_AGENT: &str = concat!("gotap-otlp-exporter/", env!("CARGO_PKG_VERSION"));
 
@@ -30,7 +29,7 @@ pub(crate) struct Failure {
     pub(crate) retry: Option<Option<Duration>>,
 }
 
-/// `ExportTraceServiceResponse`, the part that matters.
+/// `Export…ServiceResponse`, the part that matters; it is alike for all signals.
 #[derive(Clone, PartialEq, Message)]
 struct Response {
     #[prost(message, optional, tag = "1")]
@@ -45,7 +44,7 @@ struct PartialSuccess {
     message: String,
 }
 
-/// Spans that the back end refused for good, and what it said.
+/// What the back end refused for good, and what it said.
 pub(crate) type Rejected = (u64, String);
 
 pub(crate) enum Transport {
@@ -54,11 +53,17 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// Prepares to send; connects only when something is sent. Needs a tokio runtime for gRPC.
-    pub(crate) fn new(config: &Config) -> Result<Self, Error> {
+    /// Prepares to send; connects only when something is sent. Needs a tokio runtime for gRPC. `to` is
+    /// where; `exact` says that it needs no path appended.
+    pub(crate) fn new(
+        config: &Config,
+        signal: Signal,
+        to: &str,
+        exact: bool,
+    ) -> Result<Self, Error> {
         Ok(match config.protocol {
-            Protocol::Grpc => Self::Grpc(Box::new(Grpc::new(config)?)),
-            Protocol::Http => Self::Http(Arc::new(Http::new(config)?)),
+            Protocol::Grpc => Self::Grpc(Box::new(Grpc::new(config, signal, to)?)),
+            Protocol::Http => Self::Http(Arc::new(Http::new(config, signal, to, exact)?)),
         })
     }
 
@@ -84,12 +89,13 @@ pub(crate) struct Grpc {
     client: tonic::client::Grpc<Channel>,
     metadata: MetadataMap,
     timeout: Duration,
+    path: PathAndQuery,
 }
 
 impl Grpc {
-    fn new(config: &Config) -> Result<Self, Error> {
-        let bad = || Error::Endpoint(config.endpoint.clone());
-        let (url, credentials) = without_credentials(&config.endpoint);
+    fn new(config: &Config, signal: Signal, to: &str) -> Result<Self, Error> {
+        let bad = || Error::Endpoint(to.to_owned());
+        let (url, credentials) = without_credentials(to);
         let mut endpoint = Endpoint::from_shared(url).map_err(|_| bad())?;
         match endpoint.uri().scheme_str() {
             Some("http") => {}
@@ -115,7 +121,8 @@ impl Grpc {
             let (key, value) = pair.ok_or_else(|| Error::Header(name.clone()))?;
             metadata.insert(key, value);
         }
-        Ok(Self { client, metadata, timeout: config.timeout })
+        let path = PathAndQuery::from_static(signal.grpc_path());
+        Ok(Self { client, metadata, timeout: config.timeout, path })
     }
 
     async fn send(&mut self, body: Bytes) -> Result<Rejected, Failure> {
@@ -123,7 +130,7 @@ impl Grpc {
             self.client.ready().await.map_err(|e| Status::unavailable(causes(&e)))?;
             let mut request = Request::new(body);
             *request.metadata_mut() = self.metadata.clone();
-            self.client.unary(request, PathAndQuery::from_static(GRPC_PATH), RawCodec).await
+            self.client.unary(request, self.path.clone(), RawCodec).await
         };
         match tokio::time::timeout(self.timeout, call).await {
             Ok(Ok(response)) => Ok(rejected(response.into_inner())),
@@ -253,10 +260,9 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    fn new(config: &Config) -> Result<Self, Error> {
-        let bad = || Error::Endpoint(config.endpoint.clone());
-        let url =
-            if config.exact_url { config.endpoint.clone() } else { with_path(&config.endpoint) };
+    fn new(config: &Config, signal: Signal, to: &str, exact: bool) -> Result<Self, Error> {
+        let bad = || Error::Endpoint(to.to_owned());
+        let url = if exact { to.to_owned() } else { with_path(to, signal) };
         let (url, credentials) = without_credentials(&url);
         let uri: http::Uri = url.parse().map_err(|_| bad())?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
@@ -313,11 +319,11 @@ impl Http {
     }
 }
 
-/// The base URL with the path of traces. What follows its own path stays behind.
-fn with_path(base: &str) -> String {
+/// The base URL with the path of a signal. What follows its own path stays behind.
+fn with_path(base: &str, signal: Signal) -> String {
     let end = base.find(['?', '#']).unwrap_or(base.len());
     let (before, after) = base.split_at(end);
-    format!("{}{HTTP_PATH}{after}", before.trim_end_matches('/'))
+    format!("{}{}{after}", before.trim_end_matches('/'), signal.http_path())
 }
 
 /// The headers, and those of the URL's credentials unless they are among them.
@@ -343,10 +349,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_path_of_traces_comes_before_the_query() {
-        assert_eq!(with_path("http://h:1"), "http://h:1/v1/traces");
-        assert_eq!(with_path("http://h:1/a/"), "http://h:1/a/v1/traces");
-        assert_eq!(with_path("http://h:1/a?t=1"), "http://h:1/a/v1/traces?t=1");
+    fn the_path_of_a_signal_comes_before_the_query() {
+        assert_eq!(with_path("http://h:1", Signal::Traces), "http://h:1/v1/traces");
+        assert_eq!(with_path("http://h:1/a/", Signal::Traces), "http://h:1/a/v1/traces");
+        assert_eq!(with_path("http://h:1/a?t=1", Signal::Metrics), "http://h:1/a/v1/metrics?t=1");
     }
 
     #[test]

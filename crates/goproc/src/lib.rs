@@ -1,6 +1,6 @@
 //! What a live process says of itself through `/proc`: its executable, where it is loaded, its
 //! environment, the ports it listens on and a few things in its memory. Nothing here stops or
-//! changes the process.
+//! changes the process. Also what this process itself uses.
 //!
 //! Not here: what the executable contains (`gobin`) and what its probes report (`probes`).
 
@@ -10,6 +10,7 @@ mod namespace;
 mod ports;
 mod process;
 mod traffic;
+mod usage;
 
 pub use executable::{Executable, FileId};
 pub use memory::Memory;
@@ -17,6 +18,7 @@ pub use namespace::{ForeignPids, check_pids, in_user_namespace};
 pub use ports::listening_ports;
 pub use process::{Process, pids};
 pub use traffic::{Received, received};
+pub use usage::{Usage, own_usage};
 
 /// Root needs no advice to become root.
 fn what_to_do() -> &'static str {

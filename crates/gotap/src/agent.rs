@@ -1,10 +1,14 @@
-//! The verbs that observe until they are stopped: find processes, attach, follow starts and ends.
+//! Observing until it is stopped: find processes, attach, follow starts and ends. Not here: what the verbs
+//! ask for (`verbs`).
 
+mod admin;
 mod attach;
+mod figures;
 mod silence;
 mod sinks;
 mod summary;
 mod tree;
+mod verbs;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,18 +16,24 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use export::LiveStats;
 use goproc::Process;
 use probes::{Features, Options, Session};
 use rustix::time::{ClockId, clock_gettime};
 use trace::Assembler;
 
-use crate::cli::{Format, HttpArgs, ProbeArgs, RunArgs, TraceArgs, TraceCommand};
 use crate::config;
 use crate::inspect::{Inspector, NotATarget};
-use crate::output::text;
-use crate::reader::{News, Order, Reader, Sink};
+use crate::pipeline::{Pipeline, Sink};
+use crate::reader::{News, Order, Reader};
 use crate::select::{self, Selection};
-use summary::Summary;
+use figures::Figures;
+use summary::{Delivery, Summary};
+
+pub(crate) use verbs::{run, trace};
+
+/// How long sinks may take at the end.
+const PATIENCE: Duration = Duration::from_millis(700);
 
 /// How long after its start a process is asked whether it listens on a wanted port.
 const PORT_PATIENCE: Duration = Duration::from_secs(60);
@@ -34,96 +44,10 @@ const PORT_PAUSE: Duration = Duration::from_millis(250);
 /// How often the programs look anew at what may change in a process.
 const REFRESH: Duration = Duration::from_secs(5);
 
-/// `gotap run`.
-pub(crate) fn run(args: &RunArgs) -> Result<()> {
-    let config = config::load(args)?;
-    goproc::check_pids()?;
-    let selection = Selection::new(&config.select)?.with_sdk_programs(config.sdk_programs);
-    let options = Options {
-        exact_lineage: config.probes.exact_lineage,
-        query_strings: config.http.query_strings,
-        empty_probes: args.probes.empty_probes,
-    };
-    let export = config.otlp.to_export()?;
-    let exporter = export::Exporter::start(&export, |sentence| say(&sentence))
-        .map_err(|e| config::Invalid(e.to_string()))?;
-    say(&format!("sending traces to {}", export::masked(&export.endpoint)));
-    let (delivery, sink) = sinks::Otlp::new(exporter);
-    let features = features(!config.probes.uprobe_multi);
-    let (name, assembler) = (config.service_name, assembler(config.http, config.errors.messages));
-    let sink = Box::new(sink);
-    let mut agent = Agent::start(selection, options, features, name, assembler, sink)?;
-    agent.idle.aloud |= args.verbose;
-    let mut summary = agent.observe()?;
-    summary.delivery = Some(delivery.counts());
-    summary.lines(Format::Text).iter().for_each(|line| say(line));
-    Ok(())
-}
-
-/// `gotap trace`. All is observed, as parents may be of another sort; what is asked for is printed.
-pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
-    let (args, wanted) = match what {
-        TraceCommand::Http(args) => (args, Some(sinks::Instrument::Http)),
-        TraceCommand::Grpc(args) => (args, Some(sinks::Instrument::Grpc)),
-        TraceCommand::Sql(args) => (args, Some(sinks::Instrument::Sql)),
-        TraceCommand::Redis(args) => (args, Some(sinks::Instrument::Redis)),
-        TraceCommand::All(args) => (args, None),
-    };
-    let sdk_programs = args.sdk.sdk_programs.unwrap_or_default();
-    if args.tree && args.format == Format::Json {
-        return Err(config::Invalid("--tree is for text, not for --format json".into()).into());
-    }
-    let selection = select::from_args(&args.select)?.with_sdk_programs(sdk_programs);
-    goproc::check_pids()?;
-    let ProbeArgs { exact_lineage, no_uprobe_multi, empty_probes } = args.probes;
-    let sink = printer(args, wanted);
-    let HttpArgs { cluster_paths, query_strings } = args.http;
-    let http = config::Http { cluster_paths, query_strings };
-    let options = Options { exact_lineage, query_strings, empty_probes };
-    let (features, assembler) =
-        (features(no_uprobe_multi), assembler(http, args.texts.error_messages));
-    let mut agent = Agent::start(selection, options, features, None, assembler, sink)?;
-    agent.idle.aloud |= args.verbose;
-    agent.observe()?.lines(args.format).iter().for_each(|line| say(line));
-    Ok(())
-}
-
-/// What prints the spans that are asked for.
-fn printer(args: &TraceArgs, instrument: Option<sinks::Instrument>) -> Box<dyn Sink + Send> {
-    let style = text::Style { colours: text::colours(), whole: args.verbose };
-    let slower_than = args.slower_than.map(Into::into);
-    let filter = sinks::Filter { instrument, errors: args.errors, slower_than };
-    let lines: Box<dyn Sink + Send> = match args.format {
-        Format::Text if args.tree => return Box::new(tree::Trees::new(style, filter)),
-        Format::Text => Box::new(sinks::TextLines::new(style)),
-        Format::Json => Box::new(sinks::JsonLines::new()),
-    };
-    Box::new(sinks::Only::new(filter, lines))
-}
-
-fn assembler(http: config::Http, error_messages: bool) -> Assembler {
-    let mut assembler = Assembler::new();
-    if error_messages {
-        assembler.error_messages();
-    }
-    if http.cluster_paths {
-        assembler.cluster_paths();
-    }
-    if http.query_strings {
-        assembler.query_strings();
-    }
-    assembler
-}
-
 /// The clock of the events, in nanoseconds.
 fn now() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).unwrap_or_default()
-}
-
-fn features(no_uprobe_multi: bool) -> Features {
-    let features = Features::probe();
-    if no_uprobe_multi { features.without_uprobe_multi() } else { features }
 }
 
 /// One line to the user, beside the output.
@@ -141,11 +65,33 @@ struct Observed {
     silent: Option<silence::Silent>,
 }
 
+/// What an agent is started with.
+struct Setup {
+    selection: Selection,
+    options: Options,
+    features: Features,
+    service_name: Option<String>,
+    assembler: Assembler,
+    sinks: Vec<Box<dyn Sink>>,
+    /// The agent's own attributes.
+    resource: Arc<[(String, String)]>,
+    /// Of the sink that sends spans, if there is one.
+    export: Option<LiveStats>,
+    /// How often metrics go to the sinks; never if not given.
+    metrics_interval: Option<Duration>,
+    /// Whether programs with nothing to trace are named.
+    aloud: bool,
+}
+
 struct Agent {
     selection: Selection,
     inspector: Inspector,
     session: Session,
     reader: Reader,
+    pipeline: Pipeline,
+    figures: Arc<Figures>,
+    export: Option<LiveStats>,
+    metrics_interval: Option<Duration>,
     news: Receiver<News>,
     observed: HashMap<u32, Observed>,
     /// Go processes that may yet listen on a wanted port.
@@ -156,23 +102,37 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(
-        selection: Selection,
-        options: Options,
-        features: Features,
-        service_name: Option<String>,
-        assembler: Assembler,
-        sink: Box<dyn Sink + Send>,
-    ) -> Result<Self> {
+    fn start(setup: Setup) -> Result<Self> {
         let (sender, news) = std::sync::mpsc::channel();
         stop_on_signal(sender.clone())?;
-        let session = Session::load(features, options)?;
-        let reader = Reader::start(session.event_source()?, assembler, sink, sender)?;
-        let inspector = Inspector::new(options, service_name);
-        let (observed, waiting) = (HashMap::new(), HashMap::new());
-        let idle = attach::Idle::new(!selection.is_everything());
-        let lost_news = 0;
-        Ok(Self { selection, inspector, session, reader, news, observed, waiting, lost_news, idle })
+        let session = Session::load(setup.features, setup.options)?;
+        let failed = sender.clone();
+        let pipeline = Pipeline::start(setup.sinks, move |error| {
+            // Nobody listens any more only when the program ends anyway.
+            let _ = failed.send(News::Failed(error));
+        })?;
+        let source = session.event_source()?;
+        let reader = Reader::start(source, setup.assembler, pipeline.clone(), sender)?;
+        let (shared, export) = (reader.shared.clone(), setup.export);
+        let hits = session.hits();
+        let figures = Figures::new(setup.resource, hits, shared, pipeline.clone(), export.clone());
+        let mut idle = attach::Idle::new(!setup.selection.is_everything());
+        idle.aloud |= setup.aloud;
+        Ok(Self {
+            inspector: Inspector::new(setup.options, setup.service_name),
+            selection: setup.selection,
+            session,
+            reader,
+            pipeline,
+            figures: Arc::new(figures),
+            export,
+            metrics_interval: setup.metrics_interval,
+            news,
+            observed: HashMap::new(),
+            waiting: HashMap::new(),
+            lost_news: 0,
+            idle,
+        })
     }
 
     fn observe(mut self) -> Result<Summary> {
@@ -218,13 +178,14 @@ impl Agent {
             say("no matching Go process runs yet; waiting for one to start");
         }
         let observing = count(self.observed.len(), "process", "processes");
+        self.figures.ready();
         say(&format!("ready, observing {observing}{}", self.idle.note()));
         Ok(())
     }
 
     fn follow(&mut self) -> Result<()> {
         let (mut refreshed, mut asked) = (Instant::now(), Instant::now());
-        let mut listened = Instant::now();
+        let (mut listened, mut measured) = (Instant::now(), Instant::now());
         loop {
             if refreshed.elapsed() > REFRESH {
                 refreshed = Instant::now();
@@ -233,6 +194,10 @@ impl Agent {
             if listened.elapsed() > silence::PAUSE {
                 listened = Instant::now();
                 self.look_for_silence();
+            }
+            if self.metrics_interval.is_some_and(|interval| measured.elapsed() >= interval) {
+                measured = Instant::now();
+                self.pipeline.metrics(self.figures.collect());
             }
             // Also where processes start and end all the time.
             if !self.waiting.is_empty() && asked.elapsed() > PORT_PAUSE {
@@ -278,6 +243,7 @@ impl Agent {
     }
 
     fn ended(&self, pid: u32, observed: &Observed, how: &str) {
+        self.figures.ended(pid);
         self.order(Order::Remove(observed.instance));
         say(&format!("{}[{pid}] {how}", observed.name));
     }
@@ -301,7 +267,7 @@ impl Agent {
         for pid in self.session.refresh()? {
             if (Process { pid }).is_alive() { self.on_exec(pid) } else { self.on_exit(pid) }
         }
-        let lost = self.session.counters()?.dropped(wire::Drop::LifecycleFull);
+        let lost = self.session.hits().counters()?.dropped(wire::Drop::LifecycleFull);
         if lost > self.lost_news {
             self.lost_news = lost;
             for process in select::candidates(&self.selection)? {
@@ -337,12 +303,26 @@ impl Agent {
         let _ = self.reader.orders.send(order);
     }
 
-    /// Detaches from all, reads what is left and sums up.
+    /// Detaches from all, reads what is left, lets the sinks finish and sums up.
     fn stop(mut self) -> Summary {
         self.session.detach_all();
-        let counters = self.session.counters().unwrap_or_default();
+        let counters = self.session.hits().counters().unwrap_or_default();
         let counts = self.reader.stop();
-        Summary::new(counts, &counters)
+        if self.metrics_interval.is_some() {
+            self.pipeline.metrics(self.figures.collect());
+        }
+        self.pipeline.finish(PATIENCE);
+        let dropped = |name: &str| -> u64 {
+            let outlets = self.pipeline.outlets().filter(|outlet| outlet.name == name);
+            outlets.map(|outlet| outlet.dropped()).sum()
+        };
+        let mut summary = Summary::new(counts, &counters, dropped("output"));
+        summary.delivery = self.export.as_ref().map(|stats| {
+            let lost = stats.lost().into_iter().chain([("export_busy", dropped("otlp"))]);
+            let not = lost.filter(|(_, n)| *n > 0).collect();
+            Delivery { delivered: stats.exported(), not }
+        });
+        summary
     }
 }
 

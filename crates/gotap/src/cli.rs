@@ -1,5 +1,6 @@
 //! The command line. Help texts are written for somebody who sees gotap for the first time.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -134,6 +135,17 @@ pub(crate) struct SdkArgs {
 }
 
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Metrics")]
+pub(crate) struct MetricsArgs {
+    /// Where Prometheus finds metrics at /metrics, such as 127.0.0.1:9464; also /healthz and /readyz
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) prometheus_listen: Option<SocketAddr>,
+    /// How often metrics are sent by OTLP
+    #[arg(long, value_name = "TIME")]
+    pub(crate) metrics_interval: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RunArgs {
     /// Configuration file (YAML); see `gotap config schema`; also GOTAP_CONFIG
     #[arg(short, long, value_name = "FILE")]
@@ -161,6 +173,8 @@ pub(crate) struct RunArgs {
     pub(crate) texts: ErrorArgs,
     #[command(flatten)]
     pub(crate) sdk: SdkArgs,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArgs,
     #[command(flatten)]
     pub(crate) probes: ProbeArgs,
 }

@@ -5,6 +5,7 @@ mod layers;
 mod variables;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ impl std::fmt::Display for Invalid {
 impl std::error::Error for Invalid {}
 
 /// Configuration of `gotap run`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
     /// service.name of everything observed, instead of each program's own
@@ -48,6 +49,12 @@ pub(crate) struct Config {
     pub(crate) sdk_programs: SdkPrograms,
     /// How probes are attached
     pub(crate) probes: Probes,
+    /// Address on which Prometheus finds gotap's metrics at /metrics, such as 127.0.0.1:9464, and
+    /// orchestrators /healthz and /readyz; none if not given
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prometheus_listen: Option<SocketAddr>,
+    /// How often metrics are sent by OTLP, such as 10s
+    pub(crate) metrics_interval: String,
 }
 
 /// What is done with programs that have OpenTelemetry's SDK.
@@ -88,6 +95,11 @@ pub(crate) struct Otlp {
     /// URL for traces, used as it is instead of the base URL
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) traces_endpoint: Option<String>,
+    /// Whether gotap's metrics are sent beside the traces. The protocol and all else is as for traces
+    pub(crate) metrics: bool,
+    /// URL for metrics, used as it is instead of the base URL
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) metrics_endpoint: Option<String>,
     /// Wire protocol
     pub(crate) protocol: Protocol,
     /// Headers of each request
@@ -171,12 +183,50 @@ pub(crate) enum Compression {
     Gzip,
 }
 
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            service_name: None,
+            select: Select::default(),
+            otlp: Otlp::default(),
+            errors: Errors::default(),
+            http: Http::default(),
+            sdk_programs: SdkPrograms::default(),
+            probes: Probes::default(),
+            prometheus_listen: None,
+            metrics_interval: "10s".into(),
+        }
+    }
+}
+
+impl Config {
+    /// How often metrics are sent.
+    ///
+    /// # Errors
+    /// [`Invalid`] for a time that can't be read.
+    pub(crate) fn metrics_interval(&self) -> Result<Duration> {
+        let interval = time("metrics_interval", &self.metrics_interval)?;
+        if interval < Duration::from_millis(100) {
+            return Err(Invalid("metrics_interval: want at least 100ms".into()).into());
+        }
+        Ok(interval)
+    }
+}
+
+/// A setting that is a time.
+fn time(setting: &str, text: &str) -> Result<Duration> {
+    humantime::parse_duration(text)
+        .map_err(|e| Invalid(format!("{setting}: {text:?} is no time such as 10s: {e}")).into())
+}
+
 impl Default for Otlp {
     fn default() -> Self {
         let export = export::Config::default();
         Self {
             endpoint: None,
             traces_endpoint: None,
+            metrics: true,
+            metrics_endpoint: None,
             protocol: Protocol::Grpc,
             headers: BTreeMap::new(),
             timeout: humantime::format_duration(export.timeout).to_string(),
@@ -204,18 +254,16 @@ impl Otlp {
         let exact_url = self.traces_endpoint.is_some();
         let endpoint = self.traces_endpoint.as_deref().or(self.endpoint.as_deref());
         let endpoint = endpoint.unwrap_or_else(|| self.protocol.default_endpoint());
-        // Collectors are often given as host:port.
-        let endpoint =
-            if endpoint.contains("://") { endpoint.into() } else { format!("http://{endpoint}") };
         Ok(export::Config {
-            endpoint,
+            endpoint: with_scheme(endpoint),
             exact_url,
+            metrics: self.metrics_to(),
             protocol: match self.protocol {
                 Protocol::Grpc => export::Protocol::Grpc,
                 Protocol::Http => export::Protocol::Http,
             },
             headers: self.headers.clone().into_iter().collect(),
-            timeout: self.timeout()?,
+            timeout: time("otlp.timeout", &self.timeout)?,
             compression: match self.compression {
                 Compression::None => export::Compression::None,
                 Compression::Gzip => export::Compression::Gzip,
@@ -228,11 +276,22 @@ impl Otlp {
         })
     }
 
-    fn timeout(&self) -> Result<Duration> {
-        humantime::parse_duration(&self.timeout).map_err(|e| {
-            Invalid(format!("otlp.timeout: {:?} is no time such as 10s: {e}", self.timeout)).into()
-        })
+    /// Where metrics go. Who says only where traces go wants no metrics somewhere else.
+    fn metrics_to(&self) -> Option<export::MetricsEndpoint> {
+        let (exact, base) = (self.metrics_endpoint.as_deref(), self.endpoint.as_deref());
+        let to = match (exact.or(base), &self.traces_endpoint) {
+            (Some(given), _) => given,
+            (None, Some(_)) => return None,
+            (None, None) => self.protocol.default_endpoint(),
+        };
+        let (endpoint, exact_url) = (with_scheme(to), exact.is_some());
+        self.metrics.then_some(export::MetricsEndpoint { endpoint, exact_url })
     }
+}
+
+/// Collectors are often given as host:port.
+fn with_scheme(endpoint: &str) -> String {
+    if endpoint.contains("://") { endpoint.into() } else { format!("http://{endpoint}") }
 }
 
 /// `gotap config check`.
@@ -245,6 +304,7 @@ pub(crate) fn check(args: &ConfigArgs) -> Result<()> {
 /// Finds what the types can't: patterns and times.
 pub(crate) fn validate(config: &Config) -> Result<()> {
     config.otlp.to_export()?;
+    config.metrics_interval()?;
     crate::select::Selection::new(&config.select).map(|_| ())
 }
 
@@ -260,8 +320,8 @@ pub(crate) fn print(args: &RunArgs) -> Result<()> {
     let protocol = config.otlp.protocol;
     let endpoint = config.otlp.endpoint.get_or_insert_with(|| protocol.default_endpoint().into());
     *endpoint = export::masked(endpoint);
-    if let Some(url) = &mut config.otlp.traces_endpoint {
-        *url = export::masked(url);
+    for url in [&mut config.otlp.traces_endpoint, &mut config.otlp.metrics_endpoint] {
+        *url = url.as_deref().map(export::masked);
     }
     for value in config.otlp.headers.values_mut() {
         *value = "***".into();

@@ -15,11 +15,14 @@ mod inspect;
 mod libraries;
 mod opened;
 mod output;
+mod pipeline;
 mod ps;
 mod reader;
 mod routes;
 mod sdk;
 mod select;
+#[cfg(test)]
+mod test_spans;
 
 use std::process::ExitCode;
 

@@ -1,29 +1,24 @@
-//! The thread that reads the ring buffers and feeds spans to where they are wanted.
+//! The thread that reads the ring buffers and hands spans on. It waits for nothing else. Not here: where
+//! spans go (`pipeline`).
 
 use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use probes::EventSource;
+use probes::{EventSource, Fill};
 use rustix::time::{ClockId, clock_gettime};
 use trace::{Assembler, ProcessInfo, Span};
 use wire::{Event, Unread};
+
+use crate::pipeline::Pipeline;
 
 /// How long events may wait in the ring buffer. Many of them wake the reader earlier.
 const POLL: Duration = Duration::from_millis(100);
 /// How long a process that ended stays known, for its last events.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// Where spans go.
-pub(crate) trait Sink {
-    /// Takes a span. An error ends the program: the output is gone.
-    fn span(&mut self, span: &Span) -> anyhow::Result<()>;
-    /// Called every few milliseconds.
-    fn tick(&mut self) -> anyhow::Result<()>;
-    /// Called once at the end, with the time that is left.
-    fn finish(self: Box<Self>, patience: Duration);
-}
+/// Spans that are handed on in one go.
+const BATCH: usize = 256;
 
 /// What the reader is told.
 pub(crate) enum Order {
@@ -64,10 +59,31 @@ pub(crate) struct ReaderCounts {
     pub(crate) telemetry: u64,
 }
 
+/// What the reader lets others see.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) counts: ReaderCounts,
+    /// How full the ring buffers were before they were read last.
+    pub(crate) fill: [Fill; 2],
+    /// When that was.
+    pub(crate) beat: Instant,
+}
+
+/// The same, for any thread.
+#[derive(Debug)]
+pub(crate) struct Shared(Mutex<Shown>);
+
+impl Shared {
+    /// What the reader showed last.
+    pub(crate) fn read(&self) -> MutexGuard<'_, Shown> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A running reader.
 pub(crate) struct Reader {
     pub(crate) orders: Sender<Order>,
-    counts: Arc<Mutex<ReaderCounts>>,
+    pub(crate) shared: Arc<Shared>,
     thread: JoinHandle<()>,
 }
 
@@ -76,19 +92,21 @@ impl Reader {
     pub(crate) fn start(
         source: EventSource,
         assembler: Assembler,
-        sink: Box<dyn Sink + Send>,
+        pipeline: Pipeline,
         news: Sender<News>,
     ) -> std::io::Result<Self> {
         let (orders, receiver) = std::sync::mpsc::channel();
-        let counts = Arc::new(Mutex::default());
-        let shared = counts.clone();
+        let (counts, fill) = (ReaderCounts::default(), <[Fill; 2]>::default());
+        let shown = Shown { counts, fill, beat: Instant::now() };
+        let shared = Arc::new(Shared(Mutex::new(shown)));
+        let shown = shared.clone();
         let thread = std::thread::Builder::new().name("gotap-reader".into()).spawn(move || {
-            if let Err(error) = read(source, assembler, sink, &receiver, &news, &shared) {
+            if let Err(error) = read(source, assembler, pipeline, &receiver, &news, &shown) {
                 // Nobody listens any more only when the program ends anyway.
                 let _ = news.send(News::Failed(error));
             }
         })?;
-        Ok(Self { orders, counts, thread })
+        Ok(Self { orders, shared, thread })
     }
 
     /// Reads what is left, hands it over and gives the final counts.
@@ -96,21 +114,22 @@ impl Reader {
         // A reader that failed is gone already.
         let _ = self.orders.send(Order::Stop);
         let _ = self.thread.join();
-        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.read().counts
     }
 }
 
 /// State that the ring buffer's callback changes.
 struct State<'a> {
     assembler: Assembler,
-    sink: Box<dyn Sink + Send>,
+    pipeline: Pipeline,
+    /// Spans that are handed on soon.
+    batch: Vec<Span>,
     orders: &'a Receiver<Order>,
     news: &'a Sender<News>,
     leaving: Vec<(Instant, u32)>,
     stopping: bool,
     clock_offset: i64,
     counts: ReaderCounts,
-    failed: Option<anyhow::Error>,
 }
 
 impl State<'_> {
@@ -140,14 +159,21 @@ impl State<'_> {
                 self.counts.telemetry += 1;
             } else if !span.is_sampled() {
                 self.counts.unsampled += 1;
-            } else if self.failed.is_none() {
+            } else {
                 self.counts.spans += 1;
                 for (count, what) in self.counts.unread.iter_mut().zip(Unread::ALL) {
                     *count += u64::from(span.unread.has(*what));
                 }
-                self.failed = self.sink.span(&span).err();
+                self.batch.push(span);
             }
         }
+        if self.batch.len() >= BATCH {
+            self.hand_on();
+        }
+    }
+
+    fn hand_on(&mut self) {
+        self.pipeline.spans(std::mem::take(&mut self.batch));
     }
 
     fn take(&mut self, event: Result<Event, wire::DecodeError>) {
@@ -174,46 +200,41 @@ impl State<'_> {
 fn read(
     source: EventSource,
     assembler: Assembler,
-    sink: Box<dyn Sink + Send>,
+    pipeline: Pipeline,
     orders: &Receiver<Order>,
     news: &Sender<News>,
-    counts: &Mutex<ReaderCounts>,
+    shared: &Shared,
 ) -> anyhow::Result<()> {
     let state = std::cell::RefCell::new(State {
         assembler,
-        sink,
+        pipeline,
+        batch: Vec::new(),
         orders,
         news,
         leaving: Vec::new(),
         stopping: false,
         clock_offset: clock_offset(),
         counts: ReaderCounts::default(),
-        failed: None,
     });
     let events = source.open(|event| state.borrow_mut().take(event))?;
     let mut last = false;
     while !last {
         state.borrow_mut().obey();
         last = state.borrow().stopping;
-        events.read(if last { Duration::ZERO } else { POLL })?;
+        let fill = events.read(if last { Duration::ZERO } else { POLL })?;
         let mut state = state.borrow_mut();
         // The real-time clock may be set while we run.
         state.clock_offset = clock_offset();
         let now_ns = u64::try_from(nanos(ClockId::Monotonic)).unwrap_or_default();
         let open = if last { state.assembler.finish() } else { state.assembler.tick(now_ns) };
         state.hand_over(open);
-        state.sink.tick()?;
+        state.hand_on();
         state.forget();
         state.counts.unknown_process = state.assembler.unknown_process();
         state.counts.tracestate_invalid = state.assembler.invalid_tracestate();
         state.counts.trace_split = state.assembler.split_traces();
-        *counts.lock().unwrap_or_else(PoisonError::into_inner) = state.counts;
-        if let Some(error) = state.failed.take() {
-            return Err(error);
-        }
+        *shared.read() = Shown { counts: state.counts, fill, beat: Instant::now() };
     }
-    drop(events);
-    state.into_inner().sink.finish(Duration::from_millis(700));
     Ok(())
 }
 

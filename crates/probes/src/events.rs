@@ -1,10 +1,13 @@
 //! Reading the ring buffers.
 
 use std::cell::RefCell;
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use libbpf_rs::{MapHandle, RingBuffer, RingBufferBuilder};
+use libbpf_rs::{AsRawLibbpf, MapHandle, RingBuffer, RingBufferBuilder, libbpf_sys};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use wire::{DecodeError, Event};
 
 use crate::{Error, Session};
@@ -16,7 +19,7 @@ pub struct EventSource {
 
 impl EventSource {
     pub(crate) fn new(session: &Session) -> Result<Self, Error> {
-        Ok(Self { maps: [session.ring("events")?, session.ring("lifecycle")?] })
+        Ok(Self { maps: [session.ring(RINGS[0])?, session.ring(RINGS[1])?] })
     }
 
     /// Opens the buffers; `on_event` is called for each record.
@@ -51,18 +54,55 @@ pub struct Events<'cb> {
     _source: EventSource,
 }
 
+/// How full a ring buffer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Fill {
+    /// Bytes that wait to be read.
+    pub used: u64,
+    /// Bytes that have room in it.
+    pub size: u64,
+}
+
+/// The ring buffers' names, in the order of what [`Events::read`] gives.
+pub const RINGS: [&str; 2] = ["events", "lifecycle"];
+
 impl Events<'_> {
-    /// Waits at most `timeout` for a wake-up, then reads everything that is there.
+    /// How full each ring buffer is.
+    fn fill(&self) -> [Fill; 2] {
+        let all = self.rings.as_libbpf_object().as_ptr();
+        [0, 1].map(|i| {
+            // SAFETY: the ring buffers live as long as `self`, and only this thread reads from them:
+            // `RingBuffer` is not Sync. What has no such index is null and is not looked at.
+            let (used, size) = unsafe {
+                let ring = libbpf_sys::ring_buffer__ring(all, i);
+                if ring.is_null() {
+                    return Fill::default();
+                }
+                (libbpf_sys::ring__avail_data_size(ring), libbpf_sys::ring__size(ring))
+            };
+            Fill { used: used as u64, size: size as u64 }
+        })
+    }
+
+    /// Waits at most `timeout` for a wake-up, then reads everything that is there. Gives how full the
+    /// ring buffers were before that.
     ///
     /// # Errors
     /// What libbpf says; an interrupted wait is none.
-    pub fn read(&self, timeout: Duration) -> Result<(), Error> {
-        match self.rings.poll(timeout) {
-            Err(e) if e.kind() != libbpf_rs::ErrorKind::Interrupted => {
+    pub fn read(&self, timeout: Duration) -> Result<[Fill; 2], Error> {
+        // Not libbpf's own wait, which reads at once: then nobody knows how much there was.
+        // SAFETY: the descriptor is the ring buffers', which live as long as `self`.
+        let ready = unsafe { BorrowedFd::borrow_raw(self.rings.epoll_fd()) };
+        let timeout = Timespec::try_from(timeout).ok();
+        match poll(&mut [PollFd::from_borrowed_fd(ready, PollFlags::IN)], timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(e) => {
+                let e = libbpf_rs::Error::from_raw_os_error(e.raw_os_error());
                 return Err(Error::bpf("wait for events")(e));
             }
-            _ => {}
         }
-        self.rings.consume().map_err(Error::bpf("read events"))
+        let fill = self.fill();
+        self.rings.consume().map_err(Error::bpf("read events"))?;
+        Ok(fill)
     }
 }

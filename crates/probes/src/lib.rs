@@ -6,6 +6,7 @@
 
 mod events;
 mod features;
+mod hits;
 mod known;
 mod object;
 mod plan;
@@ -17,14 +18,15 @@ mod singles;
 mod stack_tests;
 mod verifier;
 
-pub use events::{EventSource, Events};
+pub use events::{EventSource, Events, Fill, RINGS};
 pub use features::{Features, KernelVersion};
+pub use hits::{Counters, Hits, ProcessHits};
 pub use plan::{
     Ability, ConnectorLayout, DatabaseLayout, Missing, PgxLayout, Plan, PlannedSite, Rewriter,
     RouteLayout, Router,
 };
 pub use privileges::missing_capabilities;
-pub use session::{Attached, Counters, Options, Session};
+pub use session::{Attached, Options, Session};
 pub use verifier::{Refused, Verified, verify};
 
 /// Why probes could not be loaded or attached.

@@ -9,9 +9,10 @@ use gobin::Site;
 use libbpf_rs::{
     ErrorKind, Link, MapCore, MapFlags, MapHandle, Object, ProgramMut, UprobeMultiOpts,
 };
-use wire::{Drop as DropReason, Probe, raw};
+use wire::{Probe, raw};
 use zerocopy::{FromBytes, IntoBytes};
 
+use crate::hits::Hits;
 use crate::known::{Known, Maps};
 use crate::object::{self, Programs};
 use crate::reaper::{Entries, Reaper, Remains, Sweep};
@@ -41,22 +42,6 @@ pub struct Attached {
     pub bias: u64,
 }
 
-/// Hits and losses since start, over all processors.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Counters {
-    /// Trap hits by probe.
-    pub hits: Vec<(Probe, u64)>,
-    /// What was seen but not reported, by reason.
-    pub drops: Vec<(DropReason, u64)>,
-}
-
-impl Counters {
-    /// Losses for one reason.
-    pub fn dropped(&self, reason: DropReason) -> u64 {
-        self.drops.iter().find(|(r, _)| *r == reason).map_or(0, |(_, n)| *n)
-    }
-}
-
 /// The loaded programs. Everything is undone by the kernel when this is dropped or the agent dies:
 /// nothing is pinned, and links go with their file descriptors.
 pub struct Session {
@@ -68,6 +53,7 @@ pub struct Session {
     next_instance: u32,
     reaper: Reaper,
     entries: Arc<Entries>,
+    hits: Arc<Hits>,
     _tracepoints: Vec<Link>,
 }
 
@@ -102,8 +88,12 @@ impl Session {
             MapHandle::try_from(&map).map_err(Error::bpf(format!("open map {name}")))
         };
         let entries = Arc::new(Entries::new(handle("servers")?, handle("server_entries")?));
-        let swept = Arc::clone(&entries);
-        let sweep: Sweep = Arc::new(move |instances| swept.sweep(instances));
+        let hits = Arc::new(Hits::new(handle("hits")?, handle("drops")?));
+        let (swept, counted) = (Arc::clone(&entries), Arc::clone(&hits));
+        let sweep: Sweep = Arc::new(move |instances| {
+            swept.sweep(instances);
+            instances.iter().for_each(|instance| counted.give_back(*instance));
+        });
         let reaper = Reaper::start(sweep).map_err(Error::Thread)?;
         let (attached, next_instance) = (HashMap::new(), 1);
         Ok(Self {
@@ -115,6 +105,7 @@ impl Session {
             next_instance,
             reaper,
             entries,
+            hits,
             _tracepoints: tracepoints,
         })
     }
@@ -149,13 +140,16 @@ impl Session {
         let attached = Attached { pid, instance: self.next_instance, bias };
         self.next_instance += 1;
         let known = Known::write(&self.known_maps()?, plan, &attached);
-        let constants = plan.constants(attached.instance, bias);
+        let mut constants = plan.constants(attached.instance, bias);
+        let probes = plan.sites.iter().map(|planned| planned.probe);
+        constants.hits = self.hits.take(attached.instance, pid, probes);
         self.map("processes")?
             .update(&pid.to_ne_bytes(), constants.as_bytes(), MapFlags::ANY)
             .map_err(|e| match e.kind() {
                 ErrorKind::Other | ErrorKind::OutOfMemory => Error::TooManyProcesses(4096),
                 _ => Error::bpf("write process constants")(e),
-            })?;
+            })
+            .inspect_err(|_| self.hits.give_back(attached.instance))?;
         let links = self.attach_sites(pid, plan, file);
         match links {
             Ok(links) => {
@@ -164,6 +158,7 @@ impl Session {
             }
             Err(e) => {
                 self.forget(pid, attached.instance, &known);
+                self.hits.give_back(attached.instance);
                 Err(e)
             }
         }
@@ -220,6 +215,7 @@ impl Session {
         self.forget(pid, attached.instance, &known);
         drop(links);
         self.entries.sweep(&[attached.instance]);
+        self.hits.give_back(attached.instance);
         Some(attached)
     }
 
@@ -295,28 +291,9 @@ impl Session {
         self.attached.values().map(|(attached, _, _)| attached)
     }
 
-    /// Reads the counters.
-    ///
-    /// # Errors
-    /// What libbpf says.
-    pub fn counters(&self) -> Result<Counters, Error> {
-        let read = |map: &str, index: u32| -> Result<u64, Error> {
-            let values = self
-                .map(map)?
-                .lookup_percpu(&index.to_ne_bytes(), MapFlags::ANY)
-                .map_err(Error::bpf("read counters"))?
-                .unwrap_or_default();
-            let numbers = values
-                .iter()
-                .filter_map(|v| Some(u64::from_ne_bytes(v.get(..8)?.try_into().ok()?)));
-            Ok(numbers.sum())
-        };
-        let hits = Probe::ALL.iter().map(|p| Ok((*p, read("hits", *p as u32)?)));
-        let drops = DropReason::ALL.iter().map(|d| Ok((*d, read("drops", *d as u32)?)));
-        Ok(Counters {
-            hits: hits.collect::<Result<_, _>>()?,
-            drops: drops.collect::<Result<_, _>>()?,
-        })
+    /// The counters, for any thread.
+    pub fn hits(&self) -> Arc<Hits> {
+        self.hits.clone()
     }
 
     /// A handle of its own to a ring buffer.

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use goproc::FileId;
@@ -58,6 +59,7 @@ impl Agent {
         } else if let Err(error) = self.attach(target, file, since)
             && target.process.is_alive()
         {
+            self.figures.attach_failed();
             say(&format!("{}[{}]: {error:#}", target.service_name, target.process.pid));
         }
     }
@@ -79,6 +81,7 @@ impl Agent {
         // Announced first, so that no span comes before its process is known.
         let instance = self.session.next_instance();
         self.order(Order::Add(instance, target.info(bias)));
+        let started = Instant::now();
         let attached = match self.session.attach(pid, plan, file, bias) {
             Ok(attached) => attached,
             Err(error) => {
@@ -86,6 +89,7 @@ impl Agent {
                 return Err(error.into());
             }
         };
+        self.figures.attached(pid, name, started.elapsed());
         let sees: Vec<_> = plan.abilities.iter().map(|a| a.label()).collect();
         let version = &target.program.go_version;
         let unknown = if target.program.unknown_version { ", unknown" } else { "" };

@@ -1,16 +1,15 @@
 //! Where spans go: lines on standard output, or a collector; and which of them go there.
 
 use std::io::{BufWriter, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use export::Exporter;
+use export::{Collected, Exporter, LiveStats};
 use trace::{Span, Status, Value};
 
-use super::summary::Delivery;
 use crate::output::{json_line, text};
-use crate::reader::Sink;
+use crate::pipeline::{Measured, Sink};
 
 /// Aligned, coloured text.
 pub(super) struct TextLines {
@@ -25,6 +24,10 @@ impl TextLines {
 }
 
 impl Sink for TextLines {
+    fn name(&self) -> &'static str {
+        "output"
+    }
+
     fn span(&mut self, span: &Span) -> Result<()> {
         Ok(writeln!(self.out, "{}", text::line(span, self.style, ""))?)
     }
@@ -51,6 +54,10 @@ impl JsonLines {
 }
 
 impl Sink for JsonLines {
+    fn name(&self) -> &'static str {
+        "output"
+    }
+
     fn span(&mut self, span: &Span) -> Result<()> {
         Ok(writeln!(self.out, "{}", json_line(span))?)
     }
@@ -107,16 +114,20 @@ impl Filter {
 /// Spans that pass a filter.
 pub(super) struct Only {
     filter: Filter,
-    inner: Box<dyn Sink + Send>,
+    inner: Box<dyn Sink>,
 }
 
 impl Only {
-    pub(super) fn new(filter: Filter, inner: Box<dyn Sink + Send>) -> Self {
+    pub(super) fn new(filter: Filter, inner: Box<dyn Sink>) -> Self {
         Self { filter, inner }
     }
 }
 
 impl Sink for Only {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
     fn span(&mut self, span: &Span) -> Result<()> {
         if self.filter.passes(span) { self.inner.span(span) } else { Ok(()) }
     }
@@ -130,33 +141,42 @@ impl Sink for Only {
     }
 }
 
-/// Final counts of the exporter, once it has stopped.
-#[derive(Clone, Default)]
-pub(super) struct Delivered(Arc<Mutex<Delivery>>);
-
-impl Delivered {
-    pub(super) fn counts(&self) -> Delivery {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
 /// A collector.
 pub(super) struct Otlp {
     exporter: Exporter,
-    delivered: Delivered,
+    resource: Arc<[(String, String)]>,
+    start_unix_nano: u64,
 }
 
 impl Otlp {
-    pub(super) fn new(exporter: Exporter) -> (Delivered, Self) {
-        let delivered = Delivered::default();
-        (delivered.clone(), Self { exporter, delivered })
+    /// `resource` are the agent's own attributes.
+    pub(super) fn new(exporter: Exporter, resource: Arc<[(String, String)]>) -> Self {
+        Self { exporter, resource, start_unix_nano: super::figures::unix_nano() }
+    }
+
+    /// What was delivered, also to be read later.
+    pub(super) fn stats(&self) -> LiveStats {
+        self.exporter.stats()
     }
 }
 
 impl Sink for Otlp {
+    fn name(&self) -> &'static str {
+        "otlp"
+    }
+
     fn span(&mut self, span: &Span) -> Result<()> {
         self.exporter.push(span);
         Ok(())
+    }
+
+    fn metrics(&mut self, measured: &Measured) {
+        self.exporter.push_metrics(&Collected {
+            resource: &self.resource,
+            metrics: &measured.metrics,
+            start_unix_nano: self.start_unix_nano,
+            time_unix_nano: measured.time_unix_nano,
+        });
     }
 
     fn tick(&mut self) -> Result<()> {
@@ -165,9 +185,6 @@ impl Sink for Otlp {
     }
 
     fn finish(self: Box<Self>, patience: Duration) {
-        let stats = self.exporter.shutdown(patience);
-        let not = stats.lost().into_iter().filter(|(_, n)| *n > 0).collect();
-        let delivery = Delivery { delivered: stats.exported(), not };
-        *self.delivered.0.lock().unwrap_or_else(PoisonError::into_inner) = delivery;
+        self.exporter.shutdown(patience);
     }
 }

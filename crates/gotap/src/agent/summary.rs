@@ -12,7 +12,7 @@ use crate::reader::ReaderCounts;
 
 /// What a count means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Group {
+pub(super) enum Group {
     /// Something happened and has no span.
     Lost,
     /// There is a span, which may lack something.
@@ -79,11 +79,11 @@ fn meaning(reason: Drop) -> (Group, &'static str) {
 
 /// What was counted for one reason.
 #[derive(Debug, Clone)]
-struct Counted {
-    group: Group,
-    label: String,
+pub(super) struct Counted {
+    pub(super) group: Group,
+    pub(super) label: String,
     words: &'static str,
-    n: u64,
+    pub(super) n: u64,
 }
 
 impl Counted {
@@ -110,58 +110,43 @@ pub(super) struct Summary {
     pub(super) delivery: Option<Delivery>,
 }
 
+/// All counts beside spans, also those that are zero.
+pub(super) fn counted(reader: &ReaderCounts, counters: &Counters) -> Vec<Counted> {
+    let kernel = counters.drops.iter().map(|(reason, n)| {
+        let (group, words) = meaning(*reason);
+        Counted { group, label: reason.label().to_owned(), words, n: *n }
+    });
+    let unread = Unread::ALL.iter().zip(reader.unread).map(|(what, n)| {
+        let (label, words) = (format!("unread_{}", what.label()), "could not be read");
+        Counted { group: Group::Incomplete, label, words, n }
+    });
+    let one = |group, label: &str, words, n| Counted { group, label: label.to_owned(), words, n };
+    let (lost, incomplete, left_out) = (Group::Lost, Group::Incomplete, Group::LeftOut);
+    let tracestate = "came with a tracestate that is no list";
+    let unknown = "nothing is known of the process";
+    let of_reader = [
+        one(lost, "undecodable", "the event could not be read", reader.undecodable),
+        one(lost, "unknown_process", unknown, reader.unknown_process),
+        one(incomplete, "tracestate_invalid", tracestate, reader.tracestate_invalid),
+        one(incomplete, "trace_split", "a later call is in another trace", reader.trace_split),
+        one(left_out, "unsampled", "the caller does not sample the trace", reader.unsampled),
+        one(left_out, "telemetry", "it delivers telemetry or serves that", reader.telemetry),
+    ];
+    kernel.chain(unread).chain(of_reader).collect()
+}
+
 impl Summary {
-    pub(super) fn new(reader: ReaderCounts, counters: &Counters) -> Self {
-        let kernel = counters.drops.iter().map(|(reason, n)| {
-            let (group, words) = meaning(*reason);
-            Counted { group, label: reason.label().to_owned(), words, n: *n }
-        });
-        let unread = Unread::ALL.iter().zip(reader.unread).map(|(what, n)| {
-            let (label, words) = (format!("unread_{}", what.label()), "could not be read");
-            Counted { group: Group::Incomplete, label, words, n }
-        });
-        let lost = |label: &str, words, n| {
-            let label = label.to_owned();
-            Counted { group: Group::Lost, label, words, n }
-        };
-        let reader_losses = [
-            lost("undecodable", "the event could not be read", reader.undecodable),
-            lost("unknown_process", "nothing is known of the process", reader.unknown_process),
-        ];
-        let incomplete = |label: &str, words, n| Counted {
-            group: Group::Incomplete,
-            label: label.to_owned(),
-            words,
-            n,
-        };
-        let incomplete = [
-            incomplete(
-                "tracestate_invalid",
-                "came with a tracestate that is no list",
-                reader.tracestate_invalid,
-            ),
-            incomplete("trace_split", "a later call is in another trace", reader.trace_split),
-        ];
-        let left_out = |label: &str, words, n| Counted {
-            group: Group::LeftOut,
-            label: label.to_owned(),
-            words,
-            n,
-        };
-        let left_out = [
-            left_out("unsampled", "the caller does not sample the trace", reader.unsampled),
-            left_out("telemetry", "it delivers telemetry or serves that", reader.telemetry),
-        ];
+    /// `not_written` are the spans that the output took too slowly to get.
+    pub(super) fn new(reader: ReaderCounts, counters: &Counters, not_written: u64) -> Self {
+        let mut counted = counted(&reader, counters);
+        let (group, label) = (Group::Lost, "output_full".to_owned());
+        let words = "the output takes them too slowly";
+        counted.push(Counted { group, label, words, n: not_written });
+        counted.retain(|counted| counted.n > 0);
         let traps = counters.hits.iter().filter(|(_, n)| *n > 0);
         Self {
-            spans: reader.spans,
-            counted: kernel
-                .chain(unread)
-                .chain(reader_losses)
-                .chain(incomplete)
-                .chain(left_out)
-                .filter(|counted| counted.n > 0)
-                .collect(),
+            spans: reader.spans - not_written.min(reader.spans),
+            counted,
             traps: traps.map(|(probe, n)| (probe.label(), *n)).collect(),
             delivery: None,
         }
@@ -239,7 +224,7 @@ mod tests {
     fn summary(drops: &[(Drop, u64)]) -> Summary {
         let hits = vec![(Probe::HttpServerStart, 7), (Probe::HttpServerFinish, 0)];
         let counters = Counters { hits, drops: drops.to_vec() };
-        Summary::new(ReaderCounts { spans: 5279, ..ReaderCounts::default() }, &counters)
+        Summary::new(ReaderCounts { spans: 5279, ..ReaderCounts::default() }, &counters, 0)
     }
 
     #[test]
@@ -268,7 +253,7 @@ mod tests {
     #[test]
     fn what_is_not_recorded_is_not_lost() {
         let counts = ReaderCounts { spans: 1, unsampled: 3, ..ReaderCounts::default() };
-        let said = Summary::new(counts, &Counters::default());
+        let said = Summary::new(counts, &Counters::default(), 0);
         let expected = [
             "no traps",
             "not recorded: unsampled 3 (the caller does not sample the trace)",
@@ -282,7 +267,7 @@ mod tests {
     fn what_could_not_be_read_is_counted_by_name() {
         let mut reader = ReaderCounts { spans: 3, ..ReaderCounts::default() };
         reader.unread[Unread::Status as usize] = 2;
-        let said = Summary::new(reader, &Counters { hits: Vec::new(), drops: Vec::new() });
+        let said = Summary::new(reader, &Counters { hits: Vec::new(), drops: Vec::new() }, 0);
         let lines = said.lines(Format::Text);
         let incomplete = "incomplete spans: unread_status 2 (could not be read)";
         assert_eq!(lines, ["no traps", incomplete, "3 spans, none lost"]);

@@ -10,7 +10,7 @@ use trace::Span;
 
 use super::sinks::Filter;
 use crate::output::text::{self, Style};
-use crate::reader::Sink;
+use crate::pipeline::Sink;
 
 /// How long a trace whose root has ended waits for spans that other programs end at the same time.
 const AFTER_ROOT: Duration = Duration::from_millis(300);
@@ -120,6 +120,10 @@ fn branches(spans: &[Span]) -> Vec<(&Span, String)> {
 }
 
 impl Sink for Trees {
+    fn name(&self) -> &'static str {
+        "output"
+    }
+
     fn span(&mut self, span: &Span) -> Result<()> {
         self.keep(span.clone(), Instant::now())
     }
@@ -141,32 +145,10 @@ impl Sink for Trees {
 mod tests {
     use std::sync::{Arc, Mutex, PoisonError};
 
-    use trace::{Kind, Status};
-    use wire::Parent;
+    use trace::Status;
 
     use super::*;
-
-    /// A span that starts at its id.
-    fn span(trace: u8, id: u8, parent: Option<u8>) -> Span {
-        Span {
-            trace_id: [trace; 16],
-            span_id: [id; 8],
-            parent_span_id: parent.map(|id| [id; 8]),
-            trace_flags: 1,
-            telemetry: false,
-            own_trace: false,
-            trace_state: String::new(),
-            name: "x".into(),
-            kind: Kind::Server,
-            start_unix_nano: id.into(),
-            end_unix_nano: u64::from(id) + 1,
-            status: Status::Unset,
-            attributes: Vec::new(),
-            parent: if parent.is_some() { Parent::Context } else { Parent::None },
-            unread: wire::UnreadSet::default(),
-            resource: Arc::default(),
-        }
-    }
+    use crate::test_spans::span;
 
     /// What was written, for the test to look at.
     #[derive(Clone, Default)]

@@ -92,6 +92,12 @@ fn flags(args: &RunArgs, tree: &mut Value) -> Result<()> {
     if let Some(what) = args.sdk.sdk_programs {
         set("sdk_programs", "--sdk-programs", json!(what))?;
     }
+    if let Some(listen) = args.metrics.prometheus_listen {
+        set("prometheus_listen", "--prometheus-listen", json!(listen))?;
+    }
+    if let Some(interval) = &args.metrics.metrics_interval {
+        set("metrics_interval", "--metrics-interval", json!(interval))?;
+    }
     if args.probes.exact_lineage {
         set("probes.exact_lineage", "--exact-lineage", json!(true))?;
     }
@@ -145,6 +151,8 @@ mod tests {
         let mut full = Config { service_name: Some("x".into()), ..Config::default() };
         full.otlp.traces_endpoint = Some("x".into());
         full.otlp.endpoint = Some("x".into());
+        full.otlp.metrics_endpoint = Some("x".into());
+        full.prometheus_listen = "127.0.0.1:1".parse().ok();
         full.otlp.ca_certificate = Some("x".into());
         full.otlp.client_certificate = Some("x".into());
         full.otlp.client_key = Some("x".into());

@@ -31,6 +31,7 @@ pub(super) enum As {
 pub(super) const VARIABLES: &[(&str, &str, As)] = &[
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp.endpoint", As::StandardUrl),
     ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "otlp.traces_endpoint", As::StandardUrl),
+    ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "otlp.metrics_endpoint", As::StandardUrl),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "otlp.protocol", As::Text),
     ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "otlp.protocol", As::Text),
     ("OTEL_EXPORTER_OTLP_HEADERS", "otlp.headers", As::Headers),
@@ -52,6 +53,8 @@ pub(super) const VARIABLES: &[(&str, &str, As)] = &[
     ("GOTAP_SELECT_NAMES", "select.names", As::Texts),
     ("GOTAP_OTLP_ENDPOINT", "otlp.endpoint", As::Url),
     ("GOTAP_OTLP_TRACES_ENDPOINT", "otlp.traces_endpoint", As::Url),
+    ("GOTAP_OTLP_METRICS", "otlp.metrics", As::Bool),
+    ("GOTAP_OTLP_METRICS_ENDPOINT", "otlp.metrics_endpoint", As::Url),
     ("GOTAP_OTLP_PROTOCOL", "otlp.protocol", As::Text),
     ("GOTAP_OTLP_HEADERS", "otlp.headers", As::Headers),
     ("GOTAP_OTLP_TIMEOUT", "otlp.timeout", As::Text),
@@ -66,6 +69,8 @@ pub(super) const VARIABLES: &[(&str, &str, As)] = &[
     ("GOTAP_SDK_PROGRAMS", "sdk_programs", As::Text),
     ("GOTAP_PROBES_EXACT_LINEAGE", "probes.exact_lineage", As::Bool),
     ("GOTAP_PROBES_UPROBE_MULTI", "probes.uprobe_multi", As::Bool),
+    ("GOTAP_PROMETHEUS_LISTEN", "prometheus_listen", As::Text),
+    ("GOTAP_METRICS_INTERVAL", "metrics_interval", As::Text),
 ];
 
 /// Whether a server without TLS is meant where an endpoint has no scheme. The first one that is set
@@ -77,7 +82,7 @@ const INSECURE: [&str; 3] = [
 ];
 
 /// What the variables of other signals begin with, which gotap does not send.
-const OTHER_SIGNALS: [&str; 5] = ["METRICS_", "METRIC_", "LOGS_", "LOG_", "PROFILES_"];
+const OTHER_SIGNALS: [&str; 4] = ["METRIC_", "LOGS_", "LOG_", "PROFILES_"];
 
 impl As {
     /// The value; `None` for what is none.
@@ -127,7 +132,7 @@ fn with_scheme(endpoint: &str, secure: bool) -> String {
     if endpoint.contains("://") { endpoint.to_owned() } else { format!("{scheme}://{endpoint}") }
 }
 
-/// Refuses what looks like one of OpenTelemetry's variables for traces and has no effect here.
+/// Refuses what looks like one of OpenTelemetry's variables for traces or metrics and has no effect here.
 pub(super) fn check_standard(
     environment: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<(), Invalid> {
@@ -142,7 +147,11 @@ pub(super) fn check_standard(
                 return Err(Invalid(format!("{name}: {text:?} is neither true nor false")));
             }
         } else if !value.is_empty() && !known && !of_others {
-            let sentence = format!("{name}: gotap has no such setting; unset it for gotap");
+            let why = match option.strip_prefix("METRICS_") {
+                Some(_) => "metrics are sent in the same way as traces",
+                None => "gotap has no such setting",
+            };
+            let sentence = format!("{name}: {why}; unset it for gotap");
             return Err(Invalid(sentence));
         }
     }
@@ -198,7 +207,9 @@ mod tests {
                 assert!(known || INSECURE.contains(&name.as_str()), "{name}");
                 assert!(check(&name, "true").is_ok(), "{name}");
             }
-            assert!(check(&format!("OTEL_EXPORTER_OTLP_METRICS_{option}"), "x").is_ok());
+            let of_metrics = check(&format!("OTEL_EXPORTER_OTLP_METRICS_{option}"), "x");
+            assert_eq!(of_metrics.is_ok(), option == "ENDPOINT", "{option}: {of_metrics:?}");
+            assert!(check(&format!("OTEL_EXPORTER_OTLP_LOGS_{option}"), "x").is_ok());
         }
         let refused = check("OTEL_EXPORTER_OTLP_TRACES_NOVELTY", "x").unwrap_err();
         assert!(refused.0.contains("OTEL_EXPORTER_OTLP_TRACES_NOVELTY"), "{refused}");

@@ -169,7 +169,7 @@ pub(super) fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
     }
     if let Some(dial) = function(DIAL_CONN) {
         plan.constants.dial_conn = dial.entry;
-        plan.constants.dial_conn_size = u32::try_from(dial.end - dial.entry).unwrap_or(0);
+        plan.constants.dial_conn_size = dial.end - dial.entry;
     }
     plan.abilities.push(Ability::HttpClient);
 }

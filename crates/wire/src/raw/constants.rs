@@ -325,6 +325,9 @@ impl Learned {
     };
 }
 
+/// Processes whose hits are counted by themselves (`GT_HIT_SLOTS`), and one for all others.
+pub const HIT_SLOTS: u32 = 512;
+
 /// In [`Process::guards`], set by the programs: a probe of the process was hit (`GT_WAS_HIT`).
 pub const WAS_HIT: u64 = 1 << 63;
 
@@ -334,7 +337,9 @@ pub const WAS_HIT: u64 = 1 << 63;
 #[repr(C)]
 pub struct Process {
     pub instance: u32,
-    pub dial_conn_size: u32,
+    /// Index of its first counter of hits.
+    pub hits: u32,
+    pub dial_conn_size: u64,
     pub guards: u64,
     pub allgptr: u64,
     pub allglen: u64,
@@ -399,6 +404,7 @@ impl Process {
     /// Constants that say that nothing is known.
     pub const ABSENT: Self = Self {
         instance: 0,
+        hits: 0,
         dial_conn_size: 0,
         guards: 0,
         allgptr: 0,
@@ -461,4 +467,4 @@ const _: () = assert!(size_of::<Grpc>() == 88);
 const _: () = assert!(size_of::<Redis>() == 32);
 const _: () = assert!(size_of::<Learned>() == 56);
 const _: () = assert!(size_of::<Connect>() == 16);
-const _: () = assert!(size_of::<Process>() == 608);
+const _: () = assert!(size_of::<Process>() == 616);

@@ -1,0 +1,67 @@
+//! The HTTP server for whoever watches gotap itself: `/metrics` for Prometheus, `/healthz` and `/readyz`
+//! for orchestrators. It has a thread and a runtime of its own. Not here: what is measured.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use metrics::{Format, render};
+
+use super::figures::Figures;
+
+/// Starts to listen, and answers until the program ends. Gives where it listens.
+///
+/// # Errors
+/// When the address can't be listened on.
+pub(super) fn start(listen: SocketAddr, figures: Arc<Figures>) -> Result<SocketAddr> {
+    let listener = std::net::TcpListener::bind(listen)
+        .with_context(|| format!("listen on {listen} for Prometheus"))?;
+    listener.set_nonblocking(true).context("prepare to listen for Prometheus")?;
+    let address = listener.local_addr().context("find out where Prometheus finds us")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start a runtime for Prometheus")?;
+    let routes = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .with_state(figures);
+    std::thread::Builder::new()
+        .name("gotap-admin".into())
+        .spawn(move || {
+            runtime.block_on(async {
+                // Neither fails for a listener that is fine already.
+                let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+                let _ = axum::serve(listener, routes).await;
+            });
+        })
+        .context("start a thread for Prometheus")?;
+    Ok(address)
+}
+
+async fn metrics(State(figures): State<Arc<Figures>>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let format = Format::accepted(accept.unwrap_or_default());
+    let text = render(&figures.collect().metrics, &figures.resource, format);
+    ([(header::CONTENT_TYPE, format.content_type())], text).into_response()
+}
+
+async fn healthz(State(figures): State<Arc<Figures>>) -> Response {
+    answer(figures.is_healthy(), "the thread that reads events is stuck\n")
+}
+
+async fn readyz(State(figures): State<Arc<Figures>>) -> Response {
+    answer(figures.is_ready(), "the processes that run are still being attached to\n")
+}
+
+fn answer(ok: bool, otherwise: &'static str) -> Response {
+    let (status, text) =
+        if ok { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, otherwise) };
+    (status, text).into_response()
+}

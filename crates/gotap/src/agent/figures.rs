@@ -1,0 +1,307 @@
+//! What gotap measures of itself, as metrics: spans, losses, traps, queues, processes, its own CPU time
+//! and memory. Collected when asked, from any thread. Not here: how they leave.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use export::LiveStats;
+use metrics::{Attributes, Data, Histogram, HistogramPoint, Metric, Point};
+use probes::{Hits, RINGS};
+
+use super::summary::{self, Group};
+use crate::pipeline::{MAX_QUEUED, Measured, Outlet, Pipeline};
+use crate::reader::Shared;
+
+/// Buckets of the time that attaching takes, in seconds.
+const ATTACH_BOUNDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// After how long without a round the reader counts as stuck.
+const STUCK: Duration = Duration::from_secs(10);
+
+/// What the agent knows of processes.
+#[derive(Debug)]
+struct Processes {
+    /// Service names of those that are observed, by pid.
+    observed: HashMap<u32, String>,
+    attach: Histogram,
+    failed: u64,
+    /// Whether all that ran at the start were looked at.
+    ready: bool,
+}
+
+/// Everything that is measured.
+pub(super) struct Figures {
+    /// The agent's own attributes.
+    pub(super) resource: Arc<[(String, String)]>,
+    hits: Arc<Hits>,
+    reader: Arc<Shared>,
+    pipeline: Pipeline,
+    export: Option<LiveStats>,
+    processes: Mutex<Processes>,
+}
+
+impl Figures {
+    pub(super) fn new(
+        resource: Arc<[(String, String)]>,
+        hits: Arc<Hits>,
+        reader: Arc<Shared>,
+        pipeline: Pipeline,
+        export: Option<LiveStats>,
+    ) -> Self {
+        let (observed, attach) = (HashMap::new(), Histogram::new(ATTACH_BOUNDS));
+        let processes = Mutex::new(Processes { observed, attach, failed: 0, ready: false });
+        Self { resource, hits, reader, pipeline, export, processes }
+    }
+
+    fn processes(&self) -> MutexGuard<'_, Processes> {
+        self.processes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A process was attached to, which took so long.
+    pub(super) fn attached(&self, pid: u32, name: &str, took: Duration) {
+        let mut processes = self.processes();
+        processes.observed.insert(pid, name.to_owned());
+        processes.attach.record(took.as_secs_f64());
+    }
+
+    /// A process could not be attached to.
+    pub(super) fn attach_failed(&self) {
+        self.processes().failed += 1;
+    }
+
+    /// A process is not observed any more.
+    pub(super) fn ended(&self, pid: u32) {
+        self.processes().observed.remove(&pid);
+    }
+
+    /// All processes that ran at the start were looked at.
+    pub(super) fn ready(&self) {
+        self.processes().ready = true;
+    }
+
+    /// Whether it is.
+    pub(super) fn is_ready(&self) -> bool {
+        self.processes().ready
+    }
+
+    /// Whether events are being read.
+    pub(super) fn is_healthy(&self) -> bool {
+        self.reader.read().beat.elapsed() < STUCK
+    }
+
+    /// Everything, as of now.
+    pub(super) fn collect(&self) -> Measured {
+        let mut metrics = self.spans();
+        metrics.extend(self.traps());
+        metrics.extend(self.queues());
+        metrics.extend(self.delivery());
+        metrics.extend(self.targets());
+        metrics.extend(own());
+        Measured { metrics, time_unix_nano: unix_nano() }
+    }
+
+    fn spans(&self) -> Vec<Metric> {
+        // What can't be read is missing, not zero.
+        let Ok(counters) = self.hits.counters() else { return Vec::new() };
+        let counts = self.reader.read().counts;
+        let counted = summary::counted(&counts, &counters);
+        let of = |groups: &[Group]| -> Vec<Point> {
+            let chosen = counted.iter().filter(|one| groups.contains(&one.group));
+            chosen.map(|one| Point::int(one.n, vec![("reason", one.label.clone())])).collect()
+        };
+        vec![
+            Metric::counter(
+                "gotap.spans",
+                "{span}",
+                "Spans that were made",
+                [Point::int(counts.spans, Vec::new())],
+            ),
+            Metric::counter(
+                "gotap.drops",
+                "{operation}",
+                "Operations that happened and have no span",
+                of(&[Group::Lost]),
+            ),
+            Metric::counter(
+                "gotap.spans.incomplete",
+                "{span}",
+                "Spans that may lack something",
+                of(&[Group::Incomplete]),
+            ),
+            Metric::counter(
+                "gotap.spans.not_recorded",
+                "{span}",
+                "Operations whose spans are left out for a good reason",
+                of(&[Group::LeftOut, Group::AtAttach]),
+            ),
+            Metric::counter(
+                "gotap.processes.late",
+                "{event}",
+                "Starts and ends of processes that were found late",
+                of(&[Group::Processes]),
+            ),
+        ]
+    }
+
+    fn traps(&self) -> Vec<Metric> {
+        let Ok(by_process) = self.hits.by_process() else { return Vec::new() };
+        let names = &self.processes().observed;
+        let points = by_process.iter().filter_map(|process| {
+            let name = names.get(&process.pid)?;
+            let hits = process.hits.iter().filter(|(_, n)| *n > 0);
+            Some(hits.map(|(probe, n)| {
+                let mut attributes = target(process.pid, name);
+                attributes.push(("probe", probe.label().to_owned()));
+                Point::int(*n, attributes)
+            }))
+        });
+        let description = "Hits of probes in the processes that are observed";
+        vec![Metric::counter("gotap.traps", "{hit}", description, points.flatten())]
+    }
+
+    fn queues(&self) -> Vec<Metric> {
+        let fill = self.reader.read().fill;
+        let ring = |value: fn(&probes::Fill) -> u64| {
+            let points = RINGS.iter().zip(&fill);
+            points.map(move |(name, fill)| Point::int(value(fill), vec![("ring", (*name).into())]))
+        };
+        let sink = |value: fn(&Outlet) -> u64| {
+            let outlets = self.pipeline.outlets();
+            outlets.map(move |o| Point::int(value(o), vec![("sink", o.name.into())]))
+        };
+        vec![
+            Metric::gauge(
+                "gotap.ring.used",
+                "By",
+                "What waited in the kernel's ring buffers when they were read last",
+                ring(|fill| fill.used),
+            ),
+            Metric::gauge(
+                "gotap.ring.size",
+                "By",
+                "Size of the ring buffers",
+                ring(|fill| fill.size),
+            ),
+            Metric::gauge(
+                "gotap.sink.queue.used",
+                "{item}",
+                "Spans that wait for a sink",
+                sink(|outlet| outlet.queued() as u64),
+            ),
+            Metric::gauge(
+                "gotap.sink.queue.limit",
+                "{item}",
+                "Spans that may wait for a sink",
+                sink(|_| MAX_QUEUED as u64),
+            ),
+            Metric::counter(
+                "gotap.sink.drops",
+                "{span}",
+                "Spans that a sink did not get as its queue was full",
+                sink(Outlet::dropped),
+            ),
+        ]
+    }
+
+    fn delivery(&self) -> Vec<Metric> {
+        let Some(stats) = &self.export else { return Vec::new() };
+        let lost = stats.lost().map(|(reason, n)| Point::int(n, vec![("reason", reason.into())]));
+        let count = |n: u64| [Point::int(n, Vec::new())];
+        vec![
+            Metric::counter(
+                "gotap.export.spans",
+                "{span}",
+                "Spans that the collector took",
+                count(stats.exported()),
+            ),
+            Metric::counter(
+                "gotap.export.drops",
+                "{span}",
+                "Spans that the collector did not get",
+                lost,
+            ),
+            Metric::counter(
+                "gotap.export.retries",
+                "{request}",
+                "Requests to the collector that were sent again",
+                count(stats.retried()),
+            ),
+            Metric::gauge(
+                "gotap.export.queue.used",
+                "By",
+                "What waits for the collector",
+                count(stats.queued_bytes() as u64),
+            ),
+            Metric::gauge(
+                "gotap.export.queue.limit",
+                "By",
+                "What may wait for the collector",
+                count(stats.max_bytes() as u64),
+            ),
+        ]
+    }
+
+    fn targets(&self) -> Vec<Metric> {
+        let processes = self.processes();
+        let (attributes, histogram) = (Vec::new(), processes.attach.clone());
+        let one = |n: u64| [Point::int(n, Vec::new())];
+        vec![
+            Metric::gauge(
+                "gotap.targets",
+                "{process}",
+                "Processes that are observed",
+                one(processes.observed.len() as u64),
+            ),
+            Metric::counter(
+                "gotap.attach.failures",
+                "{process}",
+                "Processes that could not be attached to",
+                one(processes.failed),
+            ),
+            Metric {
+                name: "gotap.attach.duration",
+                unit: "s",
+                description: "How long attaching to a process took",
+                data: Data::Histogram(vec![HistogramPoint { attributes, histogram }]),
+            },
+        ]
+    }
+}
+
+fn target(pid: u32, name: &str) -> Attributes {
+    vec![("service", name.to_owned()), ("pid", pid.to_string())]
+}
+
+/// The agent's CPU time and memory.
+fn own() -> Vec<Metric> {
+    let usage = goproc::own_usage();
+    let mode = |mode: &str, time: Duration| {
+        Point::float(time.as_secs_f64(), vec![("cpu.mode", mode.to_owned())])
+    };
+    let cpu = usage.cpu.map(|(user, system)| [mode("user", user), mode("system", system)]);
+    let memory = usage.resident_bytes.map(|bytes| Point::int(bytes, Vec::new()));
+    vec![
+        Metric::counter("process.cpu.time", "s", "CPU time of gotap", cpu.into_iter().flatten()),
+        Metric::gauge("process.memory.usage", "By", "Resident memory of gotap", memory),
+    ]
+}
+
+/// The agent's own attributes.
+pub(super) fn resource() -> Arc<[(String, String)]> {
+    let mut out = vec![
+        ("service.name", "gotap".to_owned()),
+        ("service.version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("host.name", rustix::system::uname().nodename().to_string_lossy().into_owned()),
+        ("process.pid", std::process::id().to_string()),
+    ];
+    // Random, so that an agent that is started again is another one.
+    if let Ok(id) = std::fs::read_to_string("/proc/sys/kernel/random/uuid") {
+        out.push(("service.instance.id", id.trim().to_owned()));
+    }
+    out.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+pub(super) fn unix_nano() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}

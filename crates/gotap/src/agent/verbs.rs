@@ -1,0 +1,118 @@
+//! What `gotap run` and `gotap trace` ask of the agent, by their settings. Not here: observing.
+
+use anyhow::Result;
+use probes::{Features, Options};
+use trace::Assembler;
+
+use super::{Agent, Setup, admin, figures, say, sinks, tree};
+use crate::cli::{Format, HttpArgs, ProbeArgs, RunArgs, TraceArgs, TraceCommand};
+use crate::config;
+use crate::output::text;
+use crate::pipeline::Sink;
+use crate::select::{self, Selection};
+
+/// `gotap run`.
+pub(crate) fn run(args: &RunArgs) -> Result<()> {
+    let config = config::load(args)?;
+    goproc::check_pids()?;
+    let selection = Selection::new(&config.select)?.with_sdk_programs(config.sdk_programs);
+    let options = Options {
+        exact_lineage: config.probes.exact_lineage,
+        query_strings: config.http.query_strings,
+        empty_probes: args.probes.empty_probes,
+    };
+    let export = config.otlp.to_export()?;
+    let exporter = export::Exporter::start(&export, |sentence| say(&sentence))
+        .map_err(|e| config::Invalid(e.to_string()))?;
+    say(&format!("sending traces to {}", export::masked(&export.endpoint)));
+    let resource = figures::resource();
+    let sink = sinks::Otlp::new(exporter, resource.clone());
+    let agent = Agent::start(Setup {
+        selection,
+        options,
+        features: features(!config.probes.uprobe_multi),
+        assembler: assembler(&config.http, config.errors.messages),
+        resource,
+        export: Some(sink.stats()),
+        sinks: vec![Box::new(sink)],
+        metrics_interval: export
+            .metrics
+            .is_some()
+            .then(|| config.metrics_interval())
+            .transpose()?,
+        service_name: config.service_name,
+        aloud: args.verbose,
+    })?;
+    if let Some(listen) = config.prometheus_listen {
+        let address = admin::start(listen, agent.figures.clone())?;
+        say(&format!("metrics at http://{address}/metrics"));
+    }
+    agent.observe()?.lines(Format::Text).iter().for_each(|line| say(line));
+    Ok(())
+}
+
+/// `gotap trace`. All is observed, as parents may be of another sort; what is asked for is printed.
+pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
+    let (args, wanted) = match what {
+        TraceCommand::Http(args) => (args, Some(sinks::Instrument::Http)),
+        TraceCommand::Grpc(args) => (args, Some(sinks::Instrument::Grpc)),
+        TraceCommand::Sql(args) => (args, Some(sinks::Instrument::Sql)),
+        TraceCommand::Redis(args) => (args, Some(sinks::Instrument::Redis)),
+        TraceCommand::All(args) => (args, None),
+    };
+    let sdk_programs = args.sdk.sdk_programs.unwrap_or_default();
+    if args.tree && args.format == Format::Json {
+        return Err(config::Invalid("--tree is for text, not for --format json".into()).into());
+    }
+    let selection = select::from_args(&args.select)?.with_sdk_programs(sdk_programs);
+    goproc::check_pids()?;
+    let ProbeArgs { exact_lineage, no_uprobe_multi, empty_probes } = args.probes;
+    let HttpArgs { cluster_paths, query_strings } = args.http;
+    let http = config::Http { cluster_paths, query_strings };
+    let agent = Agent::start(Setup {
+        selection,
+        options: Options { exact_lineage, query_strings, empty_probes },
+        features: features(no_uprobe_multi),
+        service_name: None,
+        assembler: assembler(&http, args.texts.error_messages),
+        sinks: vec![printer(args, wanted)],
+        resource: figures::resource(),
+        export: None,
+        metrics_interval: None,
+        aloud: args.verbose,
+    })?;
+    agent.observe()?.lines(args.format).iter().for_each(|line| say(line));
+    Ok(())
+}
+
+/// What prints the spans that are asked for.
+fn printer(args: &TraceArgs, instrument: Option<sinks::Instrument>) -> Box<dyn Sink> {
+    let style = text::Style { colours: text::colours(), whole: args.verbose };
+    let slower_than = args.slower_than.map(Into::into);
+    let filter = sinks::Filter { instrument, errors: args.errors, slower_than };
+    let lines: Box<dyn Sink> = match args.format {
+        Format::Text if args.tree => return Box::new(tree::Trees::new(style, filter)),
+        Format::Text => Box::new(sinks::TextLines::new(style)),
+        Format::Json => Box::new(sinks::JsonLines::new()),
+    };
+    Box::new(sinks::Only::new(filter, lines))
+}
+
+fn assembler(http: &config::Http, error_messages: bool) -> Assembler {
+    let mut assembler = Assembler::new();
+    if error_messages {
+        assembler.error_messages();
+    }
+    if http.cluster_paths {
+        assembler.cluster_paths();
+    }
+    if http.query_strings {
+        assembler.query_strings();
+    }
+    assembler
+}
+
+fn features(no_uprobe_multi: bool) -> Features {
+    let features = Features::probe();
+    if no_uprobe_multi { features.without_uprobe_multi() } else { features }
+}

@@ -1,0 +1,44 @@
+//! OpenTelemetry's names as Prometheus's, as the compatibility specification of OpenTelemetry says.
+
+/// The name without `_total`: dots become underscores, the unit is appended unless it stands there.
+pub(crate) fn family(name: &str, unit: &str) -> String {
+    let mut out = label(name);
+    let suffix = suffix(unit);
+    if !suffix.is_empty() && !out.ends_with(&format!("_{suffix}")) {
+        out.push('_');
+        out.push_str(suffix);
+    }
+    out
+}
+
+/// The unit as a part of a name; empty for units that have none there.
+pub(crate) fn suffix(unit: &str) -> &str {
+    match unit {
+        "s" => "seconds",
+        "ms" => "milliseconds",
+        "By" => "bytes",
+        "1" => "ratio",
+        annotation if annotation.starts_with('{') => "",
+        other => other,
+    }
+}
+
+/// A name in which only letters, digits and underscores are.
+pub(crate) fn label(name: &str) -> String {
+    let valid = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' };
+    name.chars().map(valid).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_their_unit_once() {
+        assert_eq!(family("process.cpu.time", "s"), "process_cpu_time_seconds");
+        assert_eq!(family("gotap.spans", "{span}"), "gotap_spans");
+        assert_eq!(family("gotap.ring.bytes", "By"), "gotap_ring_bytes");
+        assert_eq!(family("a.fill", "1"), "a_fill_ratio");
+        assert_eq!(label("service.name"), "service_name");
+    }
+}
