@@ -8,6 +8,7 @@
 #   scripts/setup.sh postgres         installs PostgreSQL, for tests that start their own server
 #   scripts/setup.sh mariadb          the same for MariaDB
 #   scripts/setup.sh redis            the same for Redis
+#   scripts/setup.sh prometheus       fetches Prometheus and promtool
 #   scripts/setup.sh ci               everything above that CI needs, and cargo-deny
 #
 # Standard output carries results only: the path of the collector or of Redis, one GOROOT or kernel
@@ -277,6 +278,30 @@ setup_mariadb() {
     printf '/usr/sbin\n'
 }
 
+# Prints the folder with Prometheus and promtool. The package is only unpacked: it has a service, which
+# would start.
+setup_prometheus() {
+    local folder=$cache/prometheus/usr/bin
+    if command -v prometheus promtool >/dev/null; then
+        folder=$(dirname "$(command -v prometheus)")
+    fi
+    [[ -x $folder/promtool ]] || locked prometheus fetch_prometheus "$cache/prometheus"
+    printf '%s\n' "$folder"
+}
+
+fetch_prometheus() {
+    local folder=$1 work
+    [[ ! -x $folder/usr/bin/promtool ]] || return 0 # another process fetched it while we waited
+    command -v apt-get >/dev/null ||
+        by_hand "this is no Debian: please install Prometheus with promtool"
+    say "fetching Prometheus"
+    work=$(mktemp -d)
+    (cd "$work" && apt-get download -q prometheus || { apt-get update -q && apt-get download -q prometheus; }) >&2
+    mkdir -p "$folder"
+    dpkg -x "$work"/prometheus_*.deb "$folder"
+    rm -rf "$work"
+}
+
 # Prints the path of Redis. In Debian redis-server is a link to redis-check-rdb, which acts by the
 # name that it is called by; the package that has the link has a service, too.
 setup_redis() {
@@ -310,10 +335,11 @@ kernels) shift && setup_kernels "$@" ;;
 postgres) setup_postgres ;;
 mariadb) setup_mariadb ;;
 redis) setup_redis ;;
+prometheus) setup_prometheus ;;
 ci) setup_ci ;;
 *)
     say "usage: setup.sh [base | collector | go VERSION... | kernels VERSION... | postgres |" \
-        "mariadb | redis | ci]"
+        "mariadb | redis | prometheus | ci]"
     exit 2
     ;;
 esac

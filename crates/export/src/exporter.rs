@@ -78,6 +78,12 @@ impl LiveStats {
     }
 }
 
+impl std::fmt::Debug for LiveStats {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.stats.fmt(f)
+    }
+}
+
 impl Deref for LiveStats {
     type Target = Stats;
 

@@ -9,7 +9,7 @@ mod fake;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use export::{Config, Exporter, FinalStats, Protocol};
+use export::{Config, Exporter, LiveStats, Protocol};
 use trace::{Kind, Resource, Span, Status, Value};
 
 use fake::{Answer, Backend};
@@ -79,7 +79,7 @@ impl Sender {
         }
     }
 
-    fn stop(self) -> (FinalStats, Vec<String>) {
+    fn stop(self) -> (LiveStats, Vec<String>) {
         let stats = self.exporter.shutdown(Duration::from_millis(700));
         let said = self.said.lock().unwrap().clone();
         (stats, said)

@@ -1,3 +1,5 @@
+//! Sinks that hang, fail and fall behind.
+
 use std::sync::Condvar;
 
 use super::*;

@@ -15,6 +15,7 @@ pub mod http;
 pub mod mysql;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod redis;
 
 use std::path::{Path, PathBuf};

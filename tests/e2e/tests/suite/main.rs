@@ -32,6 +32,7 @@ mod http_server;
 mod http_tls;
 mod http_urls;
 mod lifecycle;
+mod metrics;
 mod namespaces;
 mod nested;
 mod newer_go;

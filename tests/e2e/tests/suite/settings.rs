@@ -78,11 +78,12 @@ fn a_standard_variable_that_has_no_effect_is_refused_by_name() -> Result<()> {
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
         ("OTEL_EXPORTER_OTLP_INSECURE", "maybe"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "1000"),
     ] {
         let all = said(&gotap(&["config", "print"], &[(name, value)])?, 2)?;
         ensure!(all.contains(name), "{name}: {all}");
     }
-    let others = [("OTEL_EXPORTER_OTLP_METRICS_NOVELTY", "x")];
+    let others = [("OTEL_EXPORTER_OTLP_LOGS_NOVELTY", "x")];
     said(&gotap(&["config", "print"], &others)?, 0).map(drop)
 }
 
