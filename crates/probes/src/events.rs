@@ -80,7 +80,7 @@ impl Events<'_> {
                 }
                 (libbpf_sys::ring__avail_data_size(ring), libbpf_sys::ring__size(ring))
             };
-            Fill { used: used as u64, size: size as u64 }
+            Fill { used, size }
         })
     }
 
