@@ -2,6 +2,8 @@
 //! and from which the JSON schema is made.
 
 mod layers;
+#[cfg(test)]
+mod reference;
 mod variables;
 
 use std::collections::BTreeMap;

@@ -12,6 +12,9 @@ use super::variables::{self, As, VARIABLES};
 use super::{Config, Invalid};
 use crate::cli::RunArgs;
 
+/// A setting's path, its flag, and what that is given.
+pub(super) type Flag = (&'static str, &'static str, Option<Value>);
+
 /// The configuration in effect for `args`.
 ///
 /// # Errors
@@ -34,7 +37,11 @@ pub(crate) fn load(args: &RunArgs) -> Result<Config> {
         })?;
         set(&mut tree, path, value, name)?;
     }
-    flags(args, &mut tree)?;
+    for (path, flag, value) in flags(args)? {
+        if let Some(value) = value {
+            set(&mut tree, path, value, flag)?;
+        }
+    }
     let config: Config = serde_json::from_value(tree)?;
     super::validate(&config)?;
     Ok(config)
@@ -51,60 +58,48 @@ pub(crate) fn from_file(path: &Path) -> Result<Config> {
         .map_err(|e| Invalid(format!("configuration file {}: {e}", path.display())).into())
 }
 
-fn flags(args: &RunArgs, tree: &mut Value) -> Result<()> {
-    let mut set = |path: &str, flag: &str, value: Value| set(tree, path, value, flag);
-    if let Some(name) = &args.service_name {
-        set("service_name", "--service-name", json!(name))?;
-    }
-    if let Some(url) = &args.otlp_endpoint {
-        set("otlp.endpoint", "--otlp-endpoint", json!(url))?;
-    }
-    if let Some(protocol) = &args.otlp_protocol {
-        set("otlp.protocol", "--otlp-protocol", json!(protocol))?;
-    }
-    if !args.otlp_headers.is_empty() {
-        let headers = (As::Headers.read(&args.otlp_headers.join(",")))
-            .ok_or_else(|| Invalid("--otlp-header: want NAME=VALUE".into()))?;
-        set("otlp.headers", "--otlp-header", headers)?;
-    }
+/// Each flag that is a setting: the setting's path, the flag, and the value that it is given, if it is.
+///
+/// # Errors
+/// [`Invalid`] for headers that are none.
+pub(super) fn flags(args: &RunArgs) -> Result<Vec<Flag>> {
+    let text = |value: &Option<String>| value.as_ref().map(|value| json!(value));
+    let on = |set: bool| set.then_some(json!(true));
+    let headers = match args.otlp_headers.as_slice() {
+        [] => None,
+        given => {
+            let headers = As::Headers.read(&given.join(","));
+            Some(headers.ok_or_else(|| Invalid("--otlp-header: want NAME=VALUE".into()))?)
+        }
+    };
     let select = &args.select;
-    if !select.pids.is_empty() {
-        set("select.pids", "--pid", json!(select.pids))?;
-    }
-    if !select.executables.is_empty() {
-        set("select.executables", "--executable", json!(select.executables))?;
-    }
-    if !select.ports.is_empty() {
-        set("select.ports", "--port", json!(select.ports))?;
-    }
-    if !select.names.is_empty() {
-        set("select.names", "--name", json!(select.names))?;
-    }
-    if args.texts.error_messages {
-        set("errors.messages", "--error-messages", json!(true))?;
-    }
-    if args.http.cluster_paths {
-        set("http.cluster_paths", "--cluster-paths", json!(true))?;
-    }
-    if args.http.query_strings {
-        set("http.query_strings", "--query-strings", json!(true))?;
-    }
-    if let Some(what) = args.sdk.sdk_programs {
-        set("sdk_programs", "--sdk-programs", json!(what))?;
-    }
-    if let Some(listen) = args.metrics.prometheus_listen {
-        set("prometheus_listen", "--prometheus-listen", json!(listen))?;
-    }
-    if let Some(interval) = &args.metrics.metrics_interval {
-        set("metrics_interval", "--metrics-interval", json!(interval))?;
-    }
-    if args.probes.exact_lineage {
-        set("probes.exact_lineage", "--exact-lineage", json!(true))?;
-    }
-    if args.probes.no_uprobe_multi {
-        set("probes.uprobe_multi", "--no-uprobe-multi", json!(false))?;
-    }
-    Ok(())
+    let listen = args.metrics.prometheus_listen;
+    Ok(vec![
+        ("service_name", "--service-name", text(&args.service_name)),
+        ("otlp.endpoint", "--otlp-endpoint", text(&args.otlp_endpoint)),
+        ("otlp.protocol", "--otlp-protocol", text(&args.otlp_protocol)),
+        ("otlp.headers", "--otlp-header", headers),
+        ("select.pids", "--pid", list(&select.pids)),
+        ("select.executables", "--executable", list(&select.executables)),
+        ("select.ports", "--port", list(&select.ports)),
+        ("select.names", "--name", list(&select.names)),
+        ("errors.messages", "--error-messages", on(args.texts.error_messages)),
+        ("http.cluster_paths", "--cluster-paths", on(args.http.cluster_paths)),
+        ("http.query_strings", "--query-strings", on(args.http.query_strings)),
+        ("sdk_programs", "--sdk-programs", args.sdk.sdk_programs.map(|what| json!(what))),
+        ("prometheus_listen", "--prometheus-listen", listen.map(|address| json!(address))),
+        ("metrics_interval", "--metrics-interval", text(&args.metrics.metrics_interval)),
+        ("probes.exact_lineage", "--exact-lineage", on(args.probes.exact_lineage)),
+        (
+            "probes.uprobe_multi",
+            "--no-uprobe-multi",
+            args.probes.no_uprobe_multi.then_some(json!(false)),
+        ),
+    ])
+}
+
+fn list<T: serde::Serialize>(values: &[T]) -> Option<Value> {
+    (!values.is_empty()).then(|| json!(values))
 }
 
 /// Sets one setting. Who says where to send later says it for traces, too.

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use gotap_e2e::{App, Gotap, Load, SOON, Summary, binary, can_trace, eventually};
 use gotap_testkit::collector::Collector;
-use gotap_testkit::http;
 use gotap_testkit::prometheus::{self, Prometheus};
+use gotap_testkit::{http, repo_root};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -49,6 +49,16 @@ fn run(program: &Path, collector: &Collector) -> Result<(Gotap, String)> {
     let address = said.strip_prefix("gotap: metrics at http://").context("where metrics are")?;
     let address = address.strip_suffix("/metrics").context("the path of metrics")?;
     Ok((gotap, address.to_owned()))
+}
+
+/// Every metric stands in the document about them.
+fn are_documented(text: &str) -> Result<()> {
+    let document = fs::read_to_string(repo_root().join("docs/metrics.md"))?;
+    let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    for name in names {
+        ensure!(document.contains(&format!("`{name}`")), "docs/metrics.md lacks {name}");
+    }
+    Ok(())
 }
 
 #[test]
@@ -92,7 +102,9 @@ fn prometheus_reads_what_gotap_measures() -> Result<()> {
     {
         ensure!(prometheus.value(query)?.is_some(), "{query} is not so");
     }
-    prometheus::check(&http::get(&address, "/metrics", &[])?.text())?;
+    let text = http::get(&address, "/metrics", &[])?.text();
+    prometheus::check(&text)?;
+    are_documented(&text)?;
     for path in ["/healthz", "/readyz"] {
         ensure!(http::get(&address, path, &[])?.status == 200, "{path}");
     }
