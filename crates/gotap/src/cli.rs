@@ -71,7 +71,7 @@ pub(crate) enum ConfigCommand {
     /// Print the JSON schema of the configuration file
     Schema,
     /// Print the configuration in effect: defaults, file, environment and flags together
-    Print(RunArgs),
+    Print(Box<RunArgs>),
 }
 
 /// Which processes are meant. All Go processes when nothing is given; otherwise those that match
