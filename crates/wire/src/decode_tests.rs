@@ -1,6 +1,7 @@
 //! Tests of decoding records.
 
 use super::*;
+use crate::contract_tests::event_kinds;
 use proptest::prelude::*;
 
 #[test]
@@ -110,9 +111,17 @@ fn codes_that_could_not_be_read_are_none() {
 
 proptest! {
     #[test]
-    fn any_bytes_decode_or_fail(kind in 0u16..13, mut bytes in prop::collection::vec(any::<u8>(), 0..1300)) {
-        if bytes.len() >= 2 {
+    fn any_bytes_decode_or_fail(
+        kind in prop_oneof![any::<u16>(), prop::sample::select(event_kinds())],
+        has_its_size in any::<bool>(),
+        mut bytes in prop::collection::vec(any::<u8>(), 0..4200),
+    ) {
+        if bytes.len() >= 4 {
             bytes[..2].copy_from_slice(&kind.to_le_bytes());
+            if has_its_size {
+                let size = u16::try_from(bytes.len()).unwrap();
+                bytes[2..4].copy_from_slice(&size.to_le_bytes());
+            }
         }
         let _ = decode(&bytes);
     }

@@ -223,22 +223,18 @@ pub struct CallEndEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SqlLibrary {
     /// `database/sql` with any driver.
-    Std,
+    Std = 0,
     /// `github.com/jackc/pgx/v4`.
-    Pgx4,
+    Pgx4 = 1,
     /// `github.com/jackc/pgx/v5`.
-    Pgx5,
+    Pgx5 = 2,
 }
 
 impl SqlLibrary {
     /// The one with this number (`enum gt_sql_library`).
     pub fn from_number(number: u8) -> Option<Self> {
-        match number {
-            0 => Some(SqlLibrary::Std),
-            1 => Some(SqlLibrary::Pgx4),
-            2 => Some(SqlLibrary::Pgx5),
-            _ => None,
-        }
+        let all = [SqlLibrary::Std, SqlLibrary::Pgx4, SqlLibrary::Pgx5];
+        all.into_iter().find(|library| *library as u8 == number)
     }
 }
 

@@ -3,6 +3,8 @@
 //! [`decode`] turns the bytes of a ring-buffer record into an owned [`Event`]; [`raw`] holds the
 //! structures that are written into maps. Nothing inward of this crate knows a byte layout.
 
+#[cfg(test)]
+mod contract_tests;
 mod decode;
 mod event;
 mod names;

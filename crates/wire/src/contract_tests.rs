@@ -1,0 +1,291 @@
+//! Compares every structure, enumeration and flag of the C headers with its Rust twin: names, types and
+//! order of fields, names and numbers. Both sides are read as text, so that nothing can be left out: what
+//! stands on one side only is a failure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use regex_lite::Regex;
+
+use crate::{Drop, Probe, SqlOperation, Unread};
+
+const HEADERS: [&str; 6] = [
+    include_str!("../../../bpf/wire.h"),
+    include_str!("../../../bpf/outcome.h"),
+    include_str!("../../../bpf/libraries.h"),
+    include_str!("../../../bpf/types.h"),
+    include_str!("../../../bpf/wire_context.h"),
+    include_str!("../../../bpf/paths.h"),
+];
+const SOURCES: [&str; 6] = [
+    include_str!("event.rs"),
+    include_str!("raw.rs"),
+    include_str!("raw/constants.rs"),
+    include_str!("raw/libraries.rs"),
+    include_str!("names.rs"),
+    include_str!("decode.rs"),
+];
+
+/// C structures and their twins.
+const STRUCTURES: &[(&str, &str)] = &[
+    ("gt_event_header", "Header"),
+    ("gt_lifecycle_event", "Lifecycle"),
+    ("gt_span", "Span"),
+    ("gt_http_head", "HttpHead"),
+    ("gt_http_event", "Http"),
+    ("gt_http_small_event", "HttpSmall"),
+    ("gt_tracestate_event", "Tracestate"),
+    ("gt_moved_event", "Moved"),
+    ("gt_path_event", "Path"),
+    ("gt_rpc_event", "Rpc"),
+    ("gt_call_end_event", "CallEnd"),
+    ("gt_sql_event", "Sql"),
+    ("gt_redis_event", "RedisCall"),
+    ("gt_site", "Site"),
+    ("gt_key", "Key"),
+    ("gt_request", "Request"),
+    ("gt_http2", "Http2"),
+    ("gt_learned", "Learned"),
+    ("gt_process", "Process"),
+    ("gt_grpc", "Grpc"),
+    ("gt_connect", "Connect"),
+    ("gt_redis", "Redis"),
+    ("gt_redigo", "Redigo"),
+    ("gt_fasthttp", "FastHttp"),
+    ("gt_type", "Type"),
+];
+
+/// Fields of variable length, which the Rust structure leaves out.
+const OPEN_ENDED: [(&str, &str); 2] = [("gt_sql_event", "text"), ("gt_path_event", "text")];
+
+/// Enumerations, the prefix of their names, and their twins.
+const ENUMERATIONS: &[(&str, &str, &str)] = &[
+    ("gt_probe", "GT_PROBE_", "Probe"),
+    ("gt_drop", "GT_DROP_", "Drop"),
+    ("gt_parent", "GT_PARENT_", "Parent"),
+    ("gt_content", "GT_CONTENT_", "Content"),
+    ("gt_outcome", "GT_OUTCOME_", "Outcome"),
+    ("gt_unread", "GT_UNREAD_", "Unread"),
+    ("gt_call_site", "GT_CALL_", "CallSite"),
+    ("gt_sql_operation", "GT_SQL_", "SqlOperation"),
+    ("gt_sql_library", "GT_SQL_", "SqlLibrary"),
+    ("gt_redis_site", "GT_REDIS_", "RedisSite"),
+    ("gt_site_key", "GT_KEY_", "SiteKey"),
+    ("gt_type_role", "GT_TYPE_", "TypeRole"),
+];
+
+/// Names that say how many there are.
+const COUNTS: &[&str] =
+    &["GT_PROBE_COUNT", "GT_DROP_COUNT", "GT_UNREAD_COUNT", "GT_SQL_OPERATIONS"];
+
+/// What only the programs need, and indices and lengths of arrays, which structures compare.
+const KERNEL_ONLY: &[&str] = &[
+    "GT_MAX_P",
+    "GT_PATH_SHORT",
+    "GT_SITE_STACK_CHECK",
+    "GT_REDIS_LIBRARIES",
+    "GT_REQUEST_HTTP",
+    "GT_REQUEST_HTTP2",
+    "GT_REQUEST_KINDS",
+    "GT_HTTP2_STD",
+    "GT_HTTP2_XNET",
+    "GT_HTTP2_KINDS",
+];
+
+/// Fields in their order: name and type, as Rust writes it.
+type Fields = Vec<(String, String)>;
+
+fn without_comments(text: &str) -> String {
+    Regex::new(r"(?s)/\*.*?\*/|//[^\n]*").unwrap().replace_all(text, "").into_owned()
+}
+
+fn headers() -> String {
+    without_comments(&HEADERS.concat())
+}
+
+fn sources() -> String {
+    without_comments(&SOURCES.concat())
+}
+
+/// Numbers by name, of `#define` and of enumerations.
+fn c_numbers() -> BTreeMap<String, u64> {
+    let text = headers();
+    let define = Regex::new(r"#define (GT_\w+) (.+)").unwrap();
+    let named = Regex::new(r"(GT_\w+) = (\w+)").unwrap();
+    let defined = define.captures_iter(&text).map(|c| (c[1].to_owned(), c[2].to_owned()));
+    let numbered = named.captures_iter(&text).map(|c| (c[1].to_owned(), c[2].to_owned()));
+    defined.chain(numbered).filter_map(|(name, text)| Some((name, number(&text)?))).collect()
+}
+
+fn number(text: &str) -> Option<u64> {
+    let text = text.trim().trim_matches(['(', ')']).replace("ULL", "");
+    if let Some((one, by)) = text.split_once("<<") {
+        return Some(number(one)? << number(by)?);
+    }
+    match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+fn c_structures() -> BTreeMap<String, Fields> {
+    let text = headers().replace("GT_WORDS", "");
+    let structure = Regex::new(r"struct (gt_\w+) \{([^}]*)\}").unwrap();
+    let numbers = c_numbers();
+    let field = |declaration: &str| -> Fields {
+        let declaration = declaration.trim().trim_start_matches("struct ");
+        let Some((kind, names)) = declaration.split_once(char::is_whitespace) else {
+            return Vec::new();
+        };
+        let kind = match kind {
+            "char" | "__u8" => "u8".to_owned(),
+            "__u16" => "u16".to_owned(),
+            "__u32" => "u32".to_owned(),
+            "__u64" => "u64".to_owned(),
+            "__s64" => "i64".to_owned(),
+            other => twin(other),
+        };
+        let one = |name: &str| match name.trim().split_once('[') {
+            None => (name.trim().to_owned(), kind.clone()),
+            Some((name, len)) => {
+                let len = len.trim_end_matches(']');
+                let len = number(len).or_else(|| numbers.get(len).copied());
+                let len = len.map_or(String::new(), |len| len.to_string());
+                (name.to_owned(), format!("[{kind}; {len}]"))
+            }
+        };
+        names.split(',').map(one).collect()
+    };
+    let fields = |body: &str| body.split(';').flat_map(field).collect();
+    structure.captures_iter(&text).map(|c| (c[1].to_owned(), fields(&c[2]))).collect()
+}
+
+fn twin(c: &str) -> String {
+    let found = STRUCTURES.iter().find(|(name, _)| *name == c);
+    found.unwrap_or_else(|| panic!("struct {c} has no twin in STRUCTURES")).1.to_owned()
+}
+
+fn rust_structures() -> BTreeMap<String, Fields> {
+    let text = sources();
+    let structure = Regex::new(r"#\[repr\(C\)\]\s*pub(?:\(crate\))? struct (\w+) \{([^}]*)\}");
+    let field = Regex::new(r"pub(?:\(crate\))? (\w+): ([^,\n]+),").unwrap();
+    let fields = |body: &str| {
+        field.captures_iter(body).map(|c| (c[1].to_owned(), c[2].to_owned())).collect()
+    };
+    let structure = structure.unwrap();
+    structure.captures_iter(&text).map(|c| (c[1].to_owned(), fields(&c[2]))).collect()
+}
+
+#[test]
+fn structures_have_the_same_fields() {
+    let (c, rust) = (c_structures(), rust_structures());
+    let listed: BTreeSet<_> = STRUCTURES.iter().map(|(c, _)| (*c).to_owned()).collect();
+    assert_eq!(c.keys().cloned().collect::<BTreeSet<_>>(), listed, "the headers' structures");
+    for (in_c, in_rust) in STRUCTURES {
+        let mut fields = c[*in_c].clone();
+        if OPEN_ENDED.iter().any(|(of, name)| of == in_c && fields.last().unwrap().0 == *name) {
+            fields.pop();
+        }
+        // A macro of C has this name.
+        fields.iter_mut().filter(|f| f.0 == "errno_value").for_each(|f| f.0 = "errno".into());
+        assert!(!fields.is_empty(), "{in_c}");
+        assert_eq!(rust[*in_rust], fields, "{in_c} and {in_rust}");
+    }
+    let twins: BTreeSet<_> = STRUCTURES.iter().map(|(_, rust)| (*rust).to_owned()).collect();
+    assert_eq!(rust.into_keys().collect::<BTreeSet<_>>(), twins, "the structures in Rust");
+}
+
+/// `HttpServerStart` as `HTTP_SERVER_START`.
+fn screaming(variant: &str) -> String {
+    let mut out = String::new();
+    for c in variant.chars() {
+        if c.is_ascii_uppercase() && !out.is_empty() {
+            out.push('_');
+        }
+        out.push(c.to_ascii_uppercase());
+    }
+    out
+}
+
+/// The variants of a Rust enumeration, without underscores, as the two sides set them differently.
+fn rust_variants(name: &str) -> BTreeMap<String, u64> {
+    let text = sources();
+    let start = Regex::new(&format!(r"(?m)^(?:pub enum |    ){name} \{{")).unwrap();
+    let start = start.find(&text).unwrap_or_else(|| panic!("no enumeration {name}")).end();
+    let body = text[start..].split('}').next().unwrap();
+    let variant = Regex::new(r"(\w+) = (\d+)").unwrap();
+    let plain = |name: &str| screaming(name).replace('_', "");
+    variant.captures_iter(body).map(|c| (plain(&c[1]), c[2].parse().unwrap())).collect()
+}
+
+#[test]
+fn enumerations_have_the_same_numbers() {
+    let text = headers();
+    for (in_c, prefix, in_rust) in ENUMERATIONS {
+        let start = text.find(&format!("enum {in_c} {{")).unwrap();
+        let body = text[start..].split('}').next().unwrap();
+        let named = Regex::new(r"(GT_\w+) = (\d+)").unwrap();
+        let c: BTreeMap<_, u64> = named
+            .captures_iter(body)
+            .filter(|c| !COUNTS.contains(&&c[1]))
+            .map(|c| (c[1].strip_prefix(prefix).unwrap().replace('_', ""), c[2].parse().unwrap()))
+            .collect();
+        assert!(!c.is_empty(), "{in_c}");
+        assert_eq!(rust_variants(in_rust), c, "{in_c} and {in_rust}");
+    }
+}
+
+/// Constants of Rust by the name that they have in C.
+fn rust_constants() -> BTreeMap<String, u64> {
+    let text = sources();
+    let constant = Regex::new(r"(?m)^(?:pub(?:\(crate\))? )?const (\w+): u\w+ = ([^;]+);").unwrap();
+    let mut out = BTreeMap::new();
+    for c in constant.captures_iter(&text) {
+        let Some(value) = number(&c[2]) else { continue };
+        let name = &c[1];
+        let (bare, prefixes) = match name.strip_prefix("FLAG_") {
+            Some(bare) => (bare, ["GT_HTTP_", "GT_RPC_"]),
+            None => (name, ["GT_", "GT_EVENT_"]),
+        };
+        out.extend(prefixes.map(|prefix| (format!("{prefix}{bare}"), value)));
+    }
+    out
+}
+
+#[test]
+fn flags_have_the_same_numbers() {
+    let rust = rust_constants();
+    let enumerated = |name: &str| {
+        ENUMERATIONS.iter().any(|(_, prefix, _)| name.starts_with(prefix)) || COUNTS.contains(&name)
+    };
+    let (mut compared, mut different) = (0, Vec::new());
+    for (name, value) in c_numbers() {
+        if enumerated(&name) || KERNEL_ONLY.contains(&name.as_str()) {
+            continue;
+        }
+        if rust.get(&name) != Some(&value) {
+            different.push((name, value));
+        }
+        compared += 1;
+    }
+    assert_eq!(different, [], "in the headers, and not so in Rust");
+    assert!(compared > 30, "{compared}");
+}
+
+#[test]
+fn counts_are_those_of_the_enumerations() {
+    let numbers = c_numbers();
+    for (name, len) in COUNTS.iter().zip([
+        Probe::ALL.len(),
+        Drop::ALL.len(),
+        Unread::ALL.len(),
+        SqlOperation::ALL.len(),
+    ]) {
+        assert_eq!(numbers[*name], len as u64, "{name}");
+    }
+}
+
+/// The kinds of all events, for tests of decoding: none can be forgotten there.
+pub(crate) fn event_kinds() -> Vec<u16> {
+    let kinds = c_numbers().into_iter().filter(|(name, _)| name.starts_with("GT_EVENT_"));
+    kinds.map(|(_, kind)| u16::try_from(kind).unwrap()).collect()
+}
