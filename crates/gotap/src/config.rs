@@ -3,7 +3,7 @@
 
 mod layers;
 #[cfg(test)]
-mod reference;
+mod reference_tests;
 mod variables;
 
 use std::collections::BTreeMap;

@@ -223,38 +223,9 @@ impl Plan {
 
     /// The constants for a process with this load bias.
     pub(crate) fn constants(&self, instance: u32, bias: u64) -> raw::Process {
-        let moved = |address: u64| if address == 0 { 0 } else { address.wrapping_add(bias) };
         let mut out = self.constants;
         out.instance = instance;
-        for address in [
-            &mut out.allgptr,
-            &mut out.allglen,
-            &mut out.allp,
-            &mut out.goidgen,
-            &mut out.cancel_ctx,
-            &mut out.value_ctx,
-            &mut out.grpc.incoming_key,
-            &mut out.grpc.handler_transport,
-            &mut out.grpc.tcp_addr,
-            &mut out.grpc.data,
-            &mut out.redigo.tcp_conn,
-            &mut out.redigo.tls_conn,
-            &mut out.skip_alternate,
-            &mut out.bad_conn,
-            &mut out.abort_handler,
-            &mut out.dial_conn,
-            &mut out.fasthttp.workers,
-            &mut out.fasthttp.counted,
-            &mut out.fasthttp.counted_tls,
-            &mut out.connect.error,
-            &mut out.connect.eof,
-        ] {
-            *address = moved(*address);
-        }
-        for redis in &mut out.redis {
-            redis.set_up_pool = moved(redis.set_up_pool);
-            redis.string = moved(redis.string);
-        }
+        out.addresses_mut().for_each(|address| *address = address.relocated(bias));
         out
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use regex_lite::Regex;
 
-use crate::{Drop, Probe, SqlOperation, Unread};
+use crate::{Drop, Probe, SqlOperation, Unread, raw};
 
 const HEADERS: [&str; 6] = [
     include_str!("../../../bpf/wire.h"),
@@ -188,7 +188,10 @@ fn structures_have_the_same_fields() {
         // A macro of C has this name.
         fields.iter_mut().filter(|f| f.0 == "errno_value").for_each(|f| f.0 = "errno".into());
         assert!(!fields.is_empty(), "{in_c}");
-        assert_eq!(rust[*in_rust], fields, "{in_c} and {in_rust}");
+        let twin = rust[*in_rust].iter().map(|(name, kind)| {
+            (name.clone(), if kind == "Address" { "u64".to_owned() } else { kind.clone() })
+        });
+        assert_eq!(twin.collect::<Fields>(), fields, "{in_c} and {in_rust}");
     }
     let twins: BTreeSet<_> = STRUCTURES.iter().map(|(_, rust)| (*rust).to_owned()).collect();
     assert_eq!(rust.into_keys().collect::<BTreeSet<_>>(), twins, "the structures in Rust");
@@ -288,4 +291,31 @@ fn counts_are_those_of_the_enumerations() {
 pub(crate) fn event_kinds() -> Vec<u16> {
     let kinds = c_numbers().into_iter().filter(|(name, _)| name.starts_with("GT_EVENT_"));
     kinds.map(|(_, kind)| u16::try_from(kind).unwrap()).collect()
+}
+
+/// Addresses in a structure, those in structures within it included.
+fn addresses(structures: &BTreeMap<String, Fields>, name: &str) -> usize {
+    let of = |(_, kind): &(String, String)| {
+        let array =
+            kind.strip_prefix('[').and_then(|kind| kind.strip_suffix(']')?.split_once("; "));
+        let (kind, times) = array.map_or((kind.as_str(), 1), |(k, n)| (k, n.parse().unwrap()));
+        match kind {
+            "Address" => times,
+            kind if structures.contains_key(kind) => times * addresses(structures, kind),
+            _ => 0,
+        }
+    };
+    structures[name].iter().map(of).sum()
+}
+
+#[test]
+fn every_address_is_relocated() {
+    let mut process = raw::Process::ABSENT;
+    process.addresses_mut().for_each(|address| *address = 0x1000.into());
+    process.addresses_mut().for_each(|address| *address = address.relocated(1));
+    assert!(process.addresses_mut().all(|address| *address == 0x1001.into()));
+    let expected = addresses(&rust_structures(), "Process");
+    assert_eq!(process.addresses_mut().count(), expected);
+    let none = raw::Address::NONE;
+    assert_eq!(none.relocated(7), none, "what is not known stays so");
 }

@@ -16,6 +16,32 @@ pub use libraries::{FastHttp, Redigo};
 /// An offset that the binary does not have (`GT_NONE`).
 pub const NONE: u16 = 0xffff;
 
+/// An address in an observed program: that in its file until it is relocated. 0 is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(transparent)]
+pub struct Address(u64);
+
+impl Address {
+    /// There is none, or it is not known.
+    pub const NONE: Self = Self(0);
+
+    /// Whether there is one.
+    pub fn is_known(self) -> bool {
+        self != Self::NONE
+    }
+
+    /// The same in a process with this load bias.
+    pub fn relocated(self, bias: u64) -> Self {
+        if self.is_known() { Self(self.0.wrapping_add(bias)) } else { self }
+    }
+}
+
+impl From<u64> for Address {
+    fn from(in_file: u64) -> Self {
+        Self(in_file)
+    }
+}
+
 #[derive(FromBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(crate) struct Header {

@@ -119,8 +119,8 @@ fn clients(context: &Context<'_, '_>, plan: &mut Plan, module: &str) {
     }
     plan.call_ends = true;
     let connect = &mut plan.constants.connect;
-    if connect.error == 0 {
-        *connect = raw::Connect { error, eof };
+    if !connect.error.is_known() {
+        *connect = raw::Connect { error: error.into(), eof: eof.into() };
     }
 }
 

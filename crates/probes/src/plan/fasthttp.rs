@@ -66,7 +66,7 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     redis::connections(context, plan);
     // Who starts the goroutines that serve one connection after the other.
     if let Some(starts) = context.binary.function(&own("(*workerPool).getCh")) {
-        plan.constants.fasthttp.workers = starts.entry;
+        plan.constants.fasthttp.workers = starts.entry.into();
         let size = starts.end.saturating_sub(starts.entry);
         plan.constants.fasthttp.workers_size = u32::try_from(size).unwrap_or(0);
     } else if context.binary.function(&own("(*workerPool).workerFunc")).is_some() {
@@ -247,8 +247,8 @@ fn offsets(context: &Context<'_, '_>) -> Result<raw::FastHttp, String> {
         body: response(&["body"]),
         body_raw: response(&["bodyRaw"]),
         // What counts connections by address wraps them.
-        counted: context.pointer_to(&own("perIPConn")),
-        counted_tls: context.pointer_to(&own("perIPTLSConn")),
+        counted: context.pointer_to(&own("perIPConn")).into(),
+        counted_tls: context.pointer_to(&own("perIPTLSConn")).into(),
         counted_conn: context.offset(&own("perIPConn"), &["Conn"]),
         counted_tls_conn: context.offset(&own("perIPTLSConn"), &["Conn"]),
         body_bytes: context.offset("github.com/valyala/bytebufferpool.ByteBuffer", &["B"]),

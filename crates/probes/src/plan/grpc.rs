@@ -3,7 +3,7 @@
 
 use gobin::{GoMinor, Type};
 use wire::Probe;
-use wire::raw::NONE;
+use wire::raw::{Address, NONE};
 
 use super::{Ability, Context, Plan, maps};
 
@@ -82,12 +82,12 @@ fn common(context: &Context<'_, '_>, plan: &mut Plan) {
 /// How to read a `*net.TCPAddr`.
 pub(super) fn addresses(context: &Context<'_, '_>, plan: &mut Plan) {
     let grpc = &mut plan.constants.grpc;
-    if grpc.tcp_addr == 0 {
-        grpc.tcp_addr = context.pointer_to("net.TCPAddr");
+    if !grpc.tcp_addr.is_known() {
+        grpc.tcp_addr = context.pointer_to("net.TCPAddr").into();
         grpc.tcp_ip = context.offset("net.TCPAddr", &["IP"]);
         // The program reads both at once, behind the address's slice.
         if context.offset("net.TCPAddr", &["Port"]) != grpc.tcp_ip.wrapping_add(24) {
-            grpc.tcp_addr = 0;
+            grpc.tcp_addr = Address::NONE;
         }
     }
 }
@@ -132,10 +132,10 @@ fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
     grpc.server_number = context.offset(&format!("{TRANSPORT}.http2Server"), &["connectionID"]);
     let module = context.binary.module();
     if let Ok(size) = u32::try_from(module.edata.saturating_sub(module.data)) {
-        (grpc.data, grpc.data_size) = (module.data, size);
+        (grpc.data, grpc.data_size) = (module.data.into(), size);
     }
     let key = context.types.find_struct("google.golang.org/grpc/metadata.mdIncomingKey");
-    grpc.incoming_key = key.map_or(0, |typ| typ.vaddr);
+    grpc.incoming_key = key.map_or(0, |typ| typ.vaddr).into();
     let needed = [
         (grpc.stream_method, "Stream.method"),
         (grpc.stream_ctx, "Stream.ctx"),
@@ -155,7 +155,7 @@ fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
     plan.add(Probe::GrpcServerStatus, &end, site, true);
     if let Some((end, site)) = status("serverHandlerTransport") {
         let name = format!("{TRANSPORT}.serverHandlerTransport");
-        plan.constants.grpc.handler_transport = context.pointer_to(&name);
+        plan.constants.grpc.handler_transport = context.pointer_to(&name).into();
         plan.add(Probe::GrpcHandlerStatus, &end, site, true);
     }
     maps::tell(plan, Ability::GrpcServer);

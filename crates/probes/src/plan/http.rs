@@ -35,7 +35,7 @@ pub(super) fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
     let constants = &mut plan.constants;
     constants.resp_written = context.offset(SERVER_RESPONSE, &["written"]);
     constants.resp_status = context.offset(SERVER_RESPONSE, &["status"]);
-    constants.abort_handler = context.binary.first_interface(RECOVER).unwrap_or_default();
+    constants.abort_handler = context.binary.first_interface(RECOVER).unwrap_or_default().into();
     constants.resp_left = context.offset_of(&[
         (SERVER_RESPONSE, &["didCloseNotify"]),
         (SERVER_RESPONSE, &["closeNotifyTriggered"]),
@@ -168,7 +168,7 @@ pub(super) fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
         }
     }
     if let Some(dial) = function(DIAL_CONN) {
-        plan.constants.dial_conn = dial.entry;
+        plan.constants.dial_conn = dial.entry.into();
         plan.constants.dial_conn_size = dial.end - dial.entry;
     }
     plan.abilities.push(Ability::HttpClient);

@@ -170,7 +170,7 @@ fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
         );
     match found {
         Some((site, sentinel, response)) => {
-            plan.constants.skip_alternate = sentinel;
+            plan.constants.skip_alternate = sentinel.into();
             plan.constants.alternate_response = slot(Some(response));
             plan.add(Probe::HttpClientAlternate, ROUND_TRIP, site, true);
             plan.abilities.push(Ability::Http2Client);

@@ -70,7 +70,7 @@ fn go_redis(
     let offsets = offsets(context, package);
     let fields = [offsets.client_pool, offsets.client_opt, offsets.opt_addr, offsets.opt_db];
     let types = [offsets.set_up_pool, offsets.string];
-    if fields.contains(&NONE) || offsets.cmd_args == NONE || types.contains(&0) {
+    if fields.contains(&NONE) || offsets.cmd_args == NONE || types.contains(&raw::Address::NONE) {
         return Err("a field or type was not found".to_owned());
     }
     if let Some(slot) = plan.constants.redis.get_mut(usize::from(library)) {
@@ -119,8 +119,8 @@ fn offsets(context: &Context<'_, '_>, package: &str) -> raw::Redis {
     let options = format!("{package}.Options");
     let pool = format!("{package}/internal/pool.SingleConnPool");
     raw::Redis {
-        set_up_pool: context.pointer_to(&pool),
-        string: context.types.field_type(&options, "Addr").map_or(0, |typ| typ.vaddr),
+        set_up_pool: context.pointer_to(&pool).into(),
+        string: context.types.field_type(&options, "Addr").map_or(0, |typ| typ.vaddr).into(),
         client_pool: field("baseClient", "connPool"),
         client_opt: field("baseClient", "opt"),
         opt_addr: field("Options", "Addr"),
@@ -136,16 +136,16 @@ fn offsets(context: &Context<'_, '_>, package: &str) -> raw::Redis {
 pub(super) fn connections(context: &Context<'_, '_>, plan: &mut Plan) {
     super::grpc::addresses(context, plan);
     let found = &mut plan.constants.redigo;
-    found.tcp_conn = context.pointer_to("net.TCPConn");
-    found.tls_conn = context.pointer_to("crypto/tls.Conn");
+    found.tcp_conn = context.pointer_to("net.TCPConn").into();
+    found.tls_conn = context.pointer_to("crypto/tls.Conn").into();
     found.conn_fd = context.offset("net.TCPConn", &["conn", "fd"]);
     found.fd_remote = context.offset("net.netFD", &["raddr"]);
     found.tls_inner = context.offset("crypto/tls.Conn", &["conn"]);
     // Nothing is read at places that are not known.
     if found.conn_fd == NONE || found.fd_remote == NONE {
-        found.tcp_conn = 0;
+        found.tcp_conn = raw::Address::NONE;
     }
     if found.tls_inner == NONE {
-        found.tls_conn = 0;
+        found.tls_conn = raw::Address::NONE;
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan, options: &Options
     constants.g_m = context.offset("runtime.g", &["m"]);
     constants.m_curg = context.offset("runtime.m", &["curg"]);
     constants.p_goidcache = context.offset("runtime.p", &["goidcache"]);
-    let global = |g| context.binary.global(g).unwrap_or(0);
+    let global = |g| context.binary.global(g).unwrap_or(0).into();
     constants.allgptr = global(Global::Allgptr);
     constants.allglen = global(Global::Allglen);
     constants.allp = global(Global::Allp);
@@ -31,9 +31,9 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan, options: &Options
     let by_reading = context.types.offset("runtime.g", &["parentGoid"]).is_some();
     if options.exact_lineage || !by_reading {
         plan_exact(context, plan);
-    } else if plan.constants.allgptr == 0 || plan.constants.goidgen == 0 {
+    } else if !plan.constants.allgptr.is_known() || !plan.constants.goidgen.is_known() {
         plan.miss(Ability::Lineage, "the runtime's list of goroutines was not found");
-    } else if plan.constants.allp == 0 || plan.constants.p_goidcache == NONE {
+    } else if !plan.constants.allp.is_known() || plan.constants.p_goidcache == NONE {
         plan.miss(Ability::Lineage, "the runtime's list of processors was not found");
     } else {
         plan.abilities.push(Ability::Lineage);

@@ -29,7 +29,7 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     let mut incomplete = sql.incomplete;
     incomplete.dedup();
     let bad_conn = binary.variable("database/sql/driver.ErrBadConn", "database/sql.(*DB).retry");
-    plan.constants.bad_conn = bad_conn.unwrap_or_default();
+    plan.constants.bad_conn = bad_conn.unwrap_or_default().into();
     if plan.sites.len() > before {
         plan.abilities.push(Ability::Sql);
     }

@@ -16,9 +16,9 @@ const TEXT_ERRORS: [&str; 4] =
 pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     for typ in context.types.with_methods(&["Deadline", "Done", "Value"]).iter().take(MAX_TYPES) {
         if typ.name == "*context.cancelCtx" {
-            plan.constants.cancel_ctx = typ.vaddr;
+            plan.constants.cancel_ctx = typ.vaddr.into();
         } else if typ.name == "*context.valueCtx" {
-            plan.constants.value_ctx = typ.vaddr;
+            plan.constants.value_ctx = typ.vaddr.into();
         }
         plan.types.extend(contexts::role_of(context, typ).map(|role| (typ.vaddr, role)));
     }
@@ -37,8 +37,8 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
 /// Says of what is served if the contexts of its requests can't be told from others.
 fn tell_contexts(plan: &mut Plan) {
     let constants = &plan.constants;
-    let cancels = (constants.cancel_ctx != 0, "type context.cancelCtx was not found");
-    let carries = constants.value_ctx != 0 && constants.grpc.incoming_key != 0;
+    let cancels = (constants.cancel_ctx.is_known(), "type context.cancelCtx was not found");
+    let carries = constants.value_ctx.is_known() && constants.grpc.incoming_key.is_known();
     let carries = (carries, "the type of the context that holds gRPC's metadata was not found");
     let needed = [
         (Ability::HttpServer, cancels),

@@ -4,7 +4,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::libraries::{FastHttp, Redigo};
-use super::{NONE, Slots};
+use super::{Address, NONE, Slots};
 
 /// No register (`GT_NO_REGISTER`).
 pub const NO_REGISTER: u8 = 0xff;
@@ -182,9 +182,9 @@ impl Http2 {
 #[expect(missing_docs, reason = "each is the Go field or type of its name")]
 #[repr(C)]
 pub struct Grpc {
-    pub incoming_key: u64,
-    pub handler_transport: u64,
-    pub tcp_addr: u64,
+    pub incoming_key: Address,
+    pub handler_transport: Address,
+    pub tcp_addr: Address,
     pub server_workers: u16,
     pub stream_method: u16,
     pub stream_ctx: u16,
@@ -209,7 +209,7 @@ pub struct Grpc {
     pub stream_inner: u16,
     pub server_number: u16,
     pub client_number: u16,
-    pub data: u64,
+    pub data: Address,
     pub data_size: u32,
     pub pad: u32,
 }
@@ -217,9 +217,9 @@ pub struct Grpc {
 impl Grpc {
     /// Offsets of nothing.
     pub const ABSENT: Self = Self {
-        incoming_key: 0,
-        handler_transport: 0,
-        tcp_addr: 0,
+        incoming_key: Address::NONE,
+        handler_transport: Address::NONE,
+        tcp_addr: Address::NONE,
         server_workers: NONE,
         stream_method: NONE,
         stream_ctx: NONE,
@@ -244,7 +244,7 @@ impl Grpc {
         stream_inner: NONE,
         server_number: NONE,
         client_number: NONE,
-        data: 0,
+        data: Address::NONE,
         data_size: 0,
         pad: 0,
     };
@@ -255,8 +255,8 @@ impl Grpc {
 #[expect(missing_docs, reason = "each is the Go field or type of its name")]
 #[repr(C)]
 pub struct Redis {
-    pub set_up_pool: u64,
-    pub string: u64,
+    pub set_up_pool: Address,
+    pub string: Address,
     pub client_pool: u16,
     pub client_opt: u16,
     pub opt_addr: u16,
@@ -270,8 +270,8 @@ pub struct Redis {
 impl Redis {
     /// Offsets of nothing.
     pub const ABSENT: Self = Self {
-        set_up_pool: 0,
-        string: 0,
+        set_up_pool: Address::NONE,
+        string: Address::NONE,
         client_pool: NONE,
         client_opt: NONE,
         opt_addr: NONE,
@@ -288,14 +288,14 @@ impl Redis {
 #[repr(C)]
 pub struct Connect {
     /// Address of the type descriptor of `*Error`, 0 unknown.
-    pub error: u64,
+    pub error: Address,
     /// Address of `io.EOF`, 0 unknown.
-    pub eof: u64,
+    pub eof: Address,
 }
 
 impl Connect {
     /// Nothing.
-    pub const ABSENT: Self = Self { error: 0, eof: 0 };
+    pub const ABSENT: Self = Self { error: Address::NONE, eof: Address::NONE };
 }
 
 /// Tables of interface values that the programs have met (`struct gt_learned`); theirs to write.
@@ -341,16 +341,16 @@ pub struct Process {
     pub hits: u32,
     pub dial_conn_size: u64,
     pub guards: u64,
-    pub allgptr: u64,
-    pub allglen: u64,
-    pub allp: u64,
-    pub goidgen: u64,
-    pub cancel_ctx: u64,
-    pub value_ctx: u64,
-    pub skip_alternate: u64,
-    pub bad_conn: u64,
-    pub abort_handler: u64,
-    pub dial_conn: u64,
+    pub allgptr: Address,
+    pub allglen: Address,
+    pub allp: Address,
+    pub goidgen: Address,
+    pub cancel_ctx: Address,
+    pub value_ctx: Address,
+    pub skip_alternate: Address,
+    pub bad_conn: Address,
+    pub abort_handler: Address,
+    pub dial_conn: Address,
     pub g_goid: u16,
     pub g_parent_goid: u16,
     pub g_gopc: u16,
@@ -401,22 +401,51 @@ pub struct Process {
 }
 
 impl Process {
+    /// All addresses in it, to be relocated. A test compares their number with that of the fields.
+    pub fn addresses_mut(&mut self) -> impl Iterator<Item = &mut Address> {
+        let redis = self.redis.iter_mut().flat_map(|r| [&mut r.set_up_pool, &mut r.string]);
+        let others = [
+            &mut self.allgptr,
+            &mut self.allglen,
+            &mut self.allp,
+            &mut self.goidgen,
+            &mut self.cancel_ctx,
+            &mut self.value_ctx,
+            &mut self.skip_alternate,
+            &mut self.bad_conn,
+            &mut self.abort_handler,
+            &mut self.dial_conn,
+            &mut self.grpc.incoming_key,
+            &mut self.grpc.handler_transport,
+            &mut self.grpc.tcp_addr,
+            &mut self.grpc.data,
+            &mut self.redigo.tcp_conn,
+            &mut self.redigo.tls_conn,
+            &mut self.fasthttp.workers,
+            &mut self.fasthttp.counted,
+            &mut self.fasthttp.counted_tls,
+            &mut self.connect.error,
+            &mut self.connect.eof,
+        ];
+        others.into_iter().chain(redis)
+    }
+
     /// Constants that say that nothing is known.
     pub const ABSENT: Self = Self {
         instance: 0,
         hits: 0,
         dial_conn_size: 0,
         guards: 0,
-        allgptr: 0,
-        allglen: 0,
-        allp: 0,
-        goidgen: 0,
-        cancel_ctx: 0,
-        value_ctx: 0,
-        skip_alternate: 0,
-        bad_conn: 0,
-        abort_handler: 0,
-        dial_conn: 0,
+        allgptr: Address::NONE,
+        allglen: Address::NONE,
+        allp: Address::NONE,
+        goidgen: Address::NONE,
+        cancel_ctx: Address::NONE,
+        value_ctx: Address::NONE,
+        skip_alternate: Address::NONE,
+        bad_conn: Address::NONE,
+        abort_handler: Address::NONE,
+        dial_conn: Address::NONE,
         g_goid: NONE,
         g_parent_goid: NONE,
         g_gopc: NONE,

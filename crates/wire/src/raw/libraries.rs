@@ -3,15 +3,15 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::NONE;
+use super::{Address, NONE};
 
 /// Offsets in redigo (`struct gt_redigo`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[expect(missing_docs, reason = "each is the Go field or type of its name")]
 #[repr(C)]
 pub struct Redigo {
-    pub tcp_conn: u64,
-    pub tls_conn: u64,
+    pub tcp_conn: Address,
+    pub tls_conn: Address,
     pub pending: u16,
     pub conn: u16,
     pub conn_fd: u16,
@@ -25,8 +25,8 @@ pub struct Redigo {
 impl Redigo {
     /// Offsets of nothing.
     pub const ABSENT: Self = Self {
-        tcp_conn: 0,
-        tls_conn: 0,
+        tcp_conn: Address::NONE,
+        tls_conn: Address::NONE,
         pending: NONE,
         conn: NONE,
         conn_fd: NONE,
@@ -43,9 +43,9 @@ impl Redigo {
 #[expect(missing_docs, reason = "each is the Go field of its name, or explained in the header")]
 #[repr(C)]
 pub struct FastHttp {
-    pub counted: u64,
-    pub counted_tls: u64,
-    pub workers: u64,
+    pub counted: Address,
+    pub counted_tls: Address,
+    pub workers: Address,
     pub workers_size: u32,
     pub pad0: u32,
     pub ctx_slot: u16,
@@ -85,9 +85,9 @@ pub struct FastHttp {
 impl FastHttp {
     /// Offsets of nothing.
     pub const ABSENT: Self = Self {
-        counted: 0,
-        counted_tls: 0,
-        workers: 0,
+        counted: Address::NONE,
+        counted_tls: Address::NONE,
+        workers: Address::NONE,
         workers_size: 0,
         pad0: 0,
         ctx_slot: NONE,
