@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -93,4 +94,21 @@ func crowdCompute(n int, before *[64]int) int {
 		return room[0]
 	}
 	return crowdCompute(n-1, &room) + room[1]
+}
+
+// contendAllTheTime has two goroutines that wait for each other's lock.
+func contendAllTheTime() {
+	var lock sync.Mutex
+	for i := 0; i < 2; i++ {
+		go contend(&lock)
+	}
+}
+
+//go:noinline
+func contend(lock *sync.Mutex) {
+	for {
+		lock.Lock()
+		time.Sleep(time.Millisecond)
+		lock.Unlock()
+	}
 }

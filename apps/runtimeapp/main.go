@@ -6,6 +6,10 @@
 //	-leak N         N goroutines a second that never end
 //	-work           answers HTTP requests on a port that it prints, for benchmarks
 //	-busy           goroutines that work and change all the time
+//	-allocate N     allocates in known shares, and is ready after N megabytes (alloc.go)
+//	-rate N         runtime.MemProfileRate
+//	-blocking       all waits are sampled, and some wait for a lock (crowd.go)
+//	-flight FILE    runs a flight recorder (flight.go), which writes its window into a file; "-" for none
 //	-quiet          none of the goroutines that wait in every way
 package main
 
@@ -17,17 +21,19 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/metrics"
+	"strings"
 	"syscall"
 )
 
 // report is what the runtime says of this program.
 type report struct {
-	Stack      string             `json:"stack"`
-	Goroutines int                `json:"goroutines"`
-	Numbers    map[string]uint64  `json:"numbers"`
-	Histograms map[string]buckets `json:"histograms"`
-	Memory     memory             `json:"memory"`
-	Facts      map[string]string  `json:"facts"`
+	Stack      string              `json:"stack"`
+	Goroutines int                 `json:"goroutines"`
+	Numbers    map[string]uint64   `json:"numbers"`
+	Histograms map[string]buckets  `json:"histograms"`
+	Memory     memory              `json:"memory"`
+	Facts      map[string]string   `json:"facts"`
+	Profile    map[string][2]int64 `json:"profile"`
 }
 
 // buckets has the counts of a histogram's buckets that are not empty, by their lower end.
@@ -38,6 +44,8 @@ type memory struct {
 	NumGC        uint32
 	NumForcedGC  uint32
 	PauseTotalNs uint64
+	TotalAlloc   uint64
+	Mallocs      uint64
 	LastGC       uint64
 	NextGC       uint64
 	Pauses       []uint64
@@ -48,9 +56,21 @@ func main() {
 	leak := flag.Int("leak", 0, "goroutines a second that never end")
 	work := flag.Bool("work", false, "answer HTTP requests")
 	busy := flag.Bool("busy", false, "work all the time")
+	allocate := flag.Int("allocate", 0, "megabytes to allocate in known shares")
+	rate := flag.Int("rate", 0, "runtime.MemProfileRate")
+	blocking := flag.Bool("blocking", false, "sample all waits")
+	flight := flag.String("flight", "", "run a flight recorder")
 	quiet := flag.Bool("quiet", false, "only what the other flags ask for")
 	flag.Parse()
 
+	if *blocking {
+		runtime.SetBlockProfileRate(1)
+		runtime.SetMutexProfileFraction(1)
+		contendAllTheTime()
+	}
+	if *rate > 0 {
+		runtime.MemProfileRate = *rate
+	}
 	asked := make(chan os.Signal, 8)
 	signal.Notify(asked, syscall.SIGUSR1)
 	facts := map[string]string{}
@@ -66,6 +86,14 @@ func main() {
 	}
 	if *busy {
 		workAllTheTime()
+	}
+	if *allocate > 0 {
+		enough := make(chan bool)
+		go allocateForEver(*allocate, enough)
+		<-enough
+	}
+	if *flight != "" {
+		recordFlight(strings.TrimPrefix(*flight, "-"))
 	}
 	// So that the runtime has seen all that wait, and notes since when.
 	runtime.GC()
@@ -90,6 +118,7 @@ func tell(facts map[string]string) report {
 		Numbers:    map[string]uint64{},
 		Histograms: map[string]buckets{},
 		Facts:      facts,
+		Profile:    profile(),
 	}
 	var samples []metrics.Sample
 	for _, description := range metrics.All() {
@@ -117,6 +146,8 @@ func tell(facts map[string]string) report {
 		NumGC:        stats.NumGC,
 		NumForcedGC:  stats.NumForcedGC,
 		PauseTotalNs: stats.PauseTotalNs,
+		TotalAlloc:   stats.TotalAlloc,
+		Mallocs:      stats.Mallocs,
 		LastGC:       stats.LastGC,
 		NextGC:       stats.NextGC,
 	}

@@ -20,6 +20,10 @@ pub enum Global {
     M0,
     WaitReasonStrings,
     Mbuckets,
+    Xbuckets,
+    Bbuckets,
+    /// Before Go 1.19 a structure that begins with the cycle, and since then the cycle and a flag.
+    MProfCycle,
     MemProfileRate,
     Blockprofilerate,
     Mutexprofilerate,
@@ -45,7 +49,7 @@ pub(crate) struct Anchor {
 
 impl Global {
     /// Every global that there is an anchor for.
-    pub const ALL: [Global; 19] = [
+    pub const ALL: [Global; 22] = [
         Global::Allglen,
         Global::Allgptr,
         Global::Allgs,
@@ -54,6 +58,9 @@ impl Global {
         Global::M0,
         Global::WaitReasonStrings,
         Global::Mbuckets,
+        Global::Xbuckets,
+        Global::Bbuckets,
+        Global::MProfCycle,
         Global::MemProfileRate,
         Global::Blockprofilerate,
         Global::Mutexprofilerate,
@@ -78,6 +85,9 @@ impl Global {
             Global::M0 => "runtime.m0",
             Global::WaitReasonStrings => "runtime.waitReasonStrings",
             Global::Mbuckets => "runtime.mbuckets",
+            Global::Xbuckets => "runtime.xbuckets",
+            Global::Bbuckets => "runtime.bbuckets",
+            Global::MProfCycle => "runtime.mProfCycle",
             Global::MemProfileRate => "runtime.MemProfileRate",
             Global::Blockprofilerate => "runtime.blockprofilerate",
             Global::Mutexprofilerate => "runtime.mutexprofilerate",
@@ -105,6 +115,12 @@ impl Global {
             Global::WaitReasonStrings => at("runtime.waitReason.String", 1),
             Global::Mbuckets if minor < GoMinor(19) => at("runtime.mProf_FlushLocked", 1),
             Global::Mbuckets => at("runtime.mProf_FlushLocked", 0),
+            Global::Xbuckets if minor < GoMinor(19) => at("runtime.stkbucket", 11),
+            Global::Xbuckets => at("runtime.stkbucket", if minor < GoMinor(25) { 8 } else { 9 }),
+            Global::Bbuckets if minor < GoMinor(19) => at("runtime.stkbucket", 13),
+            Global::Bbuckets => at("runtime.stkbucket", if minor < GoMinor(25) { 9 } else { 10 }),
+            Global::MProfCycle if minor < GoMinor(19) => at("runtime.mProf_Free", 1),
+            Global::MProfCycle => at("runtime.mProf_Free", 0),
             Global::MemProfileRate => at("runtime.allocmcache", 2),
             Global::Blockprofilerate => at("runtime.blockevent", 0),
             Global::Mutexprofilerate if minor < GoMinor(21) => {

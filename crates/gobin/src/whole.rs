@@ -18,6 +18,12 @@ impl<'d> Binary<'d> {
         index.get(name).copied()
     }
 
+    /// All addresses that a function refers to relative to its own, in the order of its code; empty where
+    /// there is no such function.
+    pub fn references_of(&self, function: &str) -> Vec<u64> {
+        self.function(function).and_then(|found| self.references(&found)).unwrap_or_default()
+    }
+
     /// The address of a variable by its symbol, in a binary without optimisation; in others the first that
     /// `function` refers to.
     pub fn variable(&self, symbol: &str, function: &str) -> Option<u64> {

@@ -41,6 +41,10 @@ pub(crate) enum Command {
     Gc(MemoryArgs),
     /// Show the processors and run queues of a Go process, and how long goroutines wait to run
     Sched(SchedArgs),
+    /// Show what a Go process allocates, by function and by size
+    Alloc(AllocArgs),
+    /// Copy the window of a flight recorder that a Go process runs itself (Go 1.25 and newer)
+    Flight(FlightArgs),
     /// Say what works on this machine, what does not, and what to do about it
     Doctor(DoctorArgs),
     /// Check, explain or print the configuration
@@ -238,6 +242,45 @@ pub(crate) struct SchedArgs {
     /// Over how long to count how long goroutines wait to run
     #[arg(short, long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
     pub(crate) duration: Duration,
+}
+
+/// What is allocated by function comes from the samples that Go's own profiler takes in programs which
+/// import net/http/pprof or runtime/pprof; by size, from counters that every program has. They are read from
+/// the process's memory: nothing is attached, and it is not stopped.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AllocArgs {
+    #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
+    /// Over how long to count; without it, since the program started
+    #[arg(short, long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(crate) duration: Option<Duration>,
+    /// How many functions to show
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) top: usize,
+    /// Show who allocates objects of this size and more, such as 32KiB or 1MiB
+    #[arg(long, value_name = "SIZE", default_value = "32KiB", value_parser = bytes)]
+    pub(crate) large: u64,
+}
+
+/// A number of bytes, as `512`, `32KiB`, `1MiB` or `1GiB`.
+fn bytes(text: &str) -> Result<u64, String> {
+    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1), ("", 1)];
+    let found = units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)));
+    let number = found.and_then(|(number, factor)| {
+        number.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(*factor))
+    });
+    number.ok_or_else(|| "a size is a number of bytes, such as 512, 32KiB or 1MiB".to_owned())
+}
+
+/// It is copied from the process's memory: nothing is attached, and it is not stopped. What the recorder has
+/// of the last second or so is not in it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FlightArgs {
+    #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
+    /// The file to write, for `go tool trace`
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
 }
 
 /// Goroutines that are alike are shown together, the most numerous first. They are read from the

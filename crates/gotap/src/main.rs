@@ -4,11 +4,13 @@
 //! Exit codes: 0 done, 1 failure, 2 wrong usage, 77 missing privilege.
 
 mod agent;
+mod alloc;
 mod chan;
 mod cli;
 mod config;
 mod databases;
 mod doctor;
+mod flight;
 mod gc;
 mod goroutines;
 mod inspect;
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         Command::Chan(args) => chan::run(&args),
         Command::Gc(args) => gc::run(&args),
         Command::Sched(args) => gc::sched(&args),
+        Command::Alloc(args) => alloc::run(&args),
+        Command::Flight(args) => flight::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Config { what } => match what {
             ConfigCommand::Check(args) => config::check(&args),

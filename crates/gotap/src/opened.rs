@@ -2,6 +2,7 @@
 //! command needs to know of it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use gobin::{Binary, Types};
@@ -79,6 +80,17 @@ pub(crate) struct Target<'a, 'd> {
 }
 
 impl Target<'_, '_> {
+    /// For how long the process has run.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        /// Ticks of `/proc/PID/stat` in a second, `USER_HZ`.
+        const TICKS: u64 = 100;
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let now = Duration::from_secs(u64::try_from(now.tv_sec).ok()?)
+            .checked_add(Duration::from_nanos(u64::try_from(now.tv_nsec).ok()?))?;
+        let started = Duration::from_millis(self.started?.checked_mul(1000 / TICKS)?);
+        now.checked_sub(started)
+    }
+
     /// Whether what was read is of the program whose binary is known: another one may run by now.
     pub(crate) fn check(&self) -> Result<()> {
         let pid = self.process.pid;

@@ -105,6 +105,8 @@ pub struct Layout {
     globals: Vec<(Global, u64)>,
     /// Address of the field that leads to another module's data, as plugins have it.
     pub(crate) next_module: Option<u64>,
+    /// Whether the profiler's cycle stands one bit further up, as since Go 1.19.
+    pub(crate) has_cycle_flag: bool,
     missing: Vec<Missing>,
 }
 
@@ -138,6 +140,7 @@ impl Layout {
             offsets: Offsets::of(binary.minor().0),
             globals,
             next_module,
+            has_cycle_flag: binary.minor().0 >= 19,
             missing: Vec::new(),
         };
         out.note_missing(binary);

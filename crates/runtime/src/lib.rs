@@ -6,13 +6,18 @@
 //!   goroutine that changed meanwhile is marked.
 //! - [`Symbols`] names functions and lines.
 //! - [`group`](mod@group) puts goroutines that are alike together; [`leaks`] compares two snapshots.
-//! - [`Scheduler`] and [`Counters`] are the runtime's own numbers.
+//! - [`Scheduler`], [`Counters`] and [`SizeClasses`] are the runtime's own numbers.
+//! - [`AllocationProfile`] and [`WaitProfile`] are what the runtime's own profiler has sampled.
+//! - [`flight`] copies the window of a flight recorder that the program runs.
 //!
 //! Memory is read through [`gomem::Memory`], so that all of this is tested with bytes that are made
 //! up. What a process says is hostile: lists are bounded, cycles end, and what can't be read is
 //! missing. Not here: processes, printing.
 
+mod buckets;
+mod classes;
 mod counters;
+pub mod flight;
 mod goroutine;
 pub mod group;
 mod layout;
@@ -24,6 +29,8 @@ mod stacks;
 mod symbols;
 mod waiting;
 
+pub use buckets::{AllocationProfile, Allocations, Site, Wait, WaitProfile, Waits, scaled};
+pub use classes::SizeClasses;
 pub use counters::{Counters, Histogram};
 pub use goroutine::{Goroutine, StackState, State};
 pub use layout::{Layout, Missing};
@@ -45,4 +52,10 @@ pub enum Error {
     /// What was read contradicts itself.
     #[error("its goroutines can't be read: {0}")]
     Contradiction(String),
+    /// A profile lacks something, or contradicts itself.
+    #[error("what its profiler keeps can't be read: {0}")]
+    Profile(String),
+    /// A flight recorder's window can't be copied.
+    #[error("its flight recorder can't be read: {0}")]
+    Flight(String),
 }

@@ -108,6 +108,22 @@ impl<'a, 'd> Symbols<'a, 'd> {
         out
     }
 
+    /// The frames of a stack that the profiler of allocations kept: it has an address for each frame, also
+    /// for the callers of those that were inlined, so that of each the innermost is meant. The last one may
+    /// stand for several.
+    pub fn sampled(&self, addresses: &[u64]) -> Vec<Position<'d>> {
+        let mut out = Vec::with_capacity(addresses.len());
+        for (i, address) in addresses.iter().enumerate() {
+            let frames = self.frames(*address);
+            let count = if i + 1 == addresses.len() { frames.len() } else { 1 };
+            out.extend(frames.iter().take(count).map(position));
+        }
+        if out.len() > 1 && out.last().is_some_and(|frame| frame.function == OUTERMOST) {
+            out.pop();
+        }
+        out
+    }
+
     /// Where a goroutine's `go` statement is; `None` of the first goroutine.
     pub fn creator(&self, goroutine: &Goroutine) -> Option<Position<'d>> {
         // The first one is started by no `go` statement.

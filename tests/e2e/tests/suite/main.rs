@@ -3,6 +3,7 @@
 //! Each test starts programs of its own and selects them by process id, so tests do not see each
 //! other and run in parallel. Programs are built once into the cache of `gotap_testkit`.
 
+mod alloc;
 mod alone;
 mod attach_load;
 mod cli;

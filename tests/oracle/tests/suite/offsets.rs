@@ -15,7 +15,7 @@ use crate::fixture::{Differences, Fixture, each};
 const TABLE: &str = "crates/runtime/src/offsets.tsv";
 
 /// Structures of package runtime, and what is read of them; a structure's size is `size`.
-const FIELDS: [(&str, &[&str]); 6] = [
+const FIELDS: [(&str, &[&str]); 11] = [
     (
         "schedt",
         &[
@@ -47,6 +47,7 @@ const FIELDS: [(&str, &[&str]); 6] = [
             "last_gc_nanotime",
             "gc_cpu_fraction",
             "gcPauseDist",
+            "heapStats",
         ],
     ),
     (
@@ -69,6 +70,23 @@ const FIELDS: [(&str, &[&str]); 6] = [
     ("workType", &["cycles", "pauseNS", "tSweepTerm", "tEnd"]),
     ("timeHistogram", &["counts", "underflow", "size"]),
     ("semaRoot", &["treap", "nwait"]),
+    ("bucket", &["allnext", "typ", "hash", "objectSize", "nstk", "size"]),
+    ("memRecord", &["active", "future"]),
+    ("memRecordCycle", &["allocs", "frees", "size"]),
+    ("blockRecord", &["count", "cycles"]),
+    (
+        "heapStatsDelta",
+        &[
+            "tinyAllocCount",
+            "largeAlloc",
+            "largeAllocCount",
+            "smallAllocCount",
+            "largeFree",
+            "largeFreeCount",
+            "smallFreeCount",
+            "size",
+        ],
+    ),
 ];
 
 type Structs = HashMap<String, Vec<Layout>>;
@@ -81,6 +99,8 @@ fn truth(structs: &Structs, structure: &str, field: &str) -> Option<u64> {
     };
     match field {
         "size" => Some(layout.size),
+        // A field of that name.
+        "objectSize" => at(layout, "size"),
         "runq.size" => {
             let queue = structs.get("runtime.gQueue")?.first()?;
             Some(at(layout, "runq")? + at(queue, "size")?)

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"time"
+)
+
+// sink keeps what was allocated last, so that nothing is on a stack.
+var sink [16][]byte
+
+// A round allocates so many kilobytes in the functions below, of which the shares are known: 200, 150, 130,
+// 110, 90, 80, 70, 60, 50, 40, 10 and 10 of 1000.
+const roundKilobytes = 1000 * 64
+
+// allocateForEver allocates in known shares, and says when that has been so much.
+func allocateForEver(megabytes int, enough chan<- bool) {
+	for done := 0; ; done += roundKilobytes / 1024 {
+		if done <= megabytes && done+roundKilobytes/1024 > megabytes {
+			close(enough)
+		}
+		allocateRound()
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func allocateRound() {
+	alloc01(200)
+	alloc02(150)
+	alloc03(130)
+	alloc04(110)
+	alloc05(90)
+	alloc06(80)
+	alloc07(70)
+	alloc08(60)
+	alloc09(50)
+	alloc10(40)
+	alloc11(10)
+	alloc12(10)
+}
+
+//go:noinline
+func alloc01(n int) {
+	for i := 0; i < n*64; i++ {
+		sink[0] = make([]byte, 1024)
+	}
+}
+
+//go:noinline
+func alloc02(n int) {
+	for i := 0; i < n*64*4; i++ {
+		sink[1] = make([]byte, 256)
+	}
+}
+
+// alloc03 has objects that are no small ones.
+//
+//go:noinline
+func alloc03(n int) {
+	for i := 0; i < n; i++ {
+		sink[2] = make([]byte, 64<<10)
+	}
+}
+
+//go:noinline
+func alloc04(n int) {
+	for i := 0; i < n*64/4; i++ {
+		sink[3] = make([]byte, 4096)
+	}
+}
+
+//go:noinline
+func alloc05(n int) {
+	for i := 0; i < n*64*2; i++ {
+		sink[4] = make([]byte, 512)
+	}
+}
+
+// alloc06 allocates in a function that is inlined.
+//
+//go:noinline
+func alloc06(n int) {
+	for i := 0; i < n*64/2; i++ {
+		sink[5] = inlinedAlloc()
+	}
+}
+
+func inlinedAlloc() []byte { return make([]byte, 2048) }
+
+//go:noinline
+func alloc07(n int) {
+	for i := 0; i < n*64*8; i++ {
+		sink[6] = make([]byte, 128)
+	}
+}
+
+//go:noinline
+func alloc08(n int) {
+	for i := 0; i < n*64/8; i++ {
+		sink[7] = make([]byte, 8192)
+	}
+}
+
+type worker struct{ n int }
+
+//go:noinline
+func (w worker) alloc09() {
+	for i := 0; i < w.n*64; i++ {
+		sink[8] = make([]byte, 1024)
+	}
+}
+
+func alloc09(n int) { worker{n}.alloc09() }
+
+//go:noinline
+func alloc10(n int) {
+	func() {
+		for i := 0; i < n*64; i++ {
+			sink[9] = make([]byte, 1024)
+		}
+	}()
+}
+
+//go:noinline
+func alloc11(n int) {
+	for i := 0; i < n*64; i++ {
+		sink[10] = make([]byte, 1024)
+	}
+}
+
+//go:noinline
+func alloc12(n int) {
+	for i := 0; i < n*64; i++ {
+		sink[11] = make([]byte, 1024)
+	}
+}
+
+// profile is what runtime.MemProfile says: sampled objects and bytes, and frees, by function, line and size.
+func profile() map[string][2]int64 {
+	records := make([]runtime.MemProfileRecord, 1<<16)
+	n, ok := runtime.MemProfile(records, true)
+	if !ok {
+		panic("too many records")
+	}
+	out := map[string][2]int64{}
+	for _, record := range records[:n] {
+		if record.AllocObjects == 0 {
+			continue
+		}
+		key := fmt.Sprint(record.AllocBytes / record.AllocObjects)
+		frames := runtime.CallersFrames(record.Stack())
+		for {
+			frame, more := frames.Next()
+			key += fmt.Sprintf(" %s:%d", frame.Function, frame.Line)
+			if !more {
+				break
+			}
+		}
+		sum := out[key]
+		out[key] = [2]int64{sum[0] + record.AllocObjects, sum[1] + record.FreeObjects}
+	}
+	return out
+}

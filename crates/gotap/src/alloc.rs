@@ -1,0 +1,237 @@
+//! `gotap alloc`: what a Go process allocates, by function and by size, read from its memory: what its own
+//! profiler has sampled and what its runtime counts.
+//!
+//! Nothing is attached and nothing is stopped. What the buckets are is in `goruntime`; here they are compared,
+//! added up by function, and printed.
+
+mod sums;
+mod text;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use goruntime::{AllocationProfile, SizeClasses, Symbols};
+use serde_json::{Value, json};
+
+use crate::cli::{AllocArgs, Format};
+use crate::opened::{Opened, Target, plain, unix_nanoseconds};
+use crate::output::line;
+use sums::{Function, Sums};
+
+/// Frames of a function's stack that are printed.
+const FRAMES: usize = 32;
+
+/// What was allocated, over which time.
+struct View<'a, 'd> {
+    target: &'a Target<'a, 'd>,
+    seconds: f64,
+    /// Whether all since the start of the program is meant.
+    since_start: bool,
+    sums: Option<Sums<'d>>,
+    classes: Option<SizeClasses>,
+    large: u64,
+    top: usize,
+    notes: Vec<String>,
+}
+
+/// What can be read at one moment.
+struct Read {
+    profile: AllocationProfile,
+    classes: Option<SizeClasses>,
+    at: u64,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &AllocArgs) -> Result<()> {
+    let opened = Opened::new(args.memory.pid)?;
+    let binary = opened.binary()?;
+    let types = binary.types();
+    let target = opened.target(&binary, &types)?;
+    let symbols = Symbols::new(&binary, &types);
+    let before = args.duration.map(|duration| -> Result<Read> {
+        let first = read(&target)?;
+        std::thread::sleep(duration);
+        Ok(first)
+    });
+    let before = before.transpose()?;
+    let after = read(&target)?;
+    target.check()?;
+    let view = view(args, &target, &symbols, before.as_ref(), &after)?;
+    match args.memory.format {
+        Format::Json => line(view.json())?,
+        Format::Text => view.print()?,
+    }
+    if view.sums.is_none() {
+        bail!(
+            "process {} samples no allocations (runtime.MemProfileRate is 0), so its functions are not \
+             known: import net/http/pprof or runtime/pprof in the program, without which the linker leaves \
+             Go's profiler out, or do not set the rate to 0",
+            args.memory.pid
+        );
+    }
+    Ok(())
+}
+
+fn view<'a, 'd>(
+    args: &AllocArgs,
+    target: &'a Target<'a, 'd>,
+    symbols: &Symbols<'_, 'd>,
+    before: Option<&Read>,
+    after: &Read,
+) -> Result<View<'a, 'd>> {
+    let profile = &after.profile;
+    let earlier = before.map(|before| &before.profile);
+    if earlier.is_some_and(|earlier| earlier.rate != profile.rate) {
+        bail!("the program changed runtime.MemProfileRate meanwhile: run the command again");
+    }
+    let now = after.classes.as_ref();
+    let (seconds, classes) = match before {
+        Some(before) => {
+            let time = Duration::from_nanos(after.at.saturating_sub(before.at));
+            let then = before.classes.as_ref();
+            (Some(time), now.zip(then).map(|(now, then)| now.since(then)))
+        }
+        None => (target.age(), now.cloned()),
+    };
+    let seconds = seconds.context("since when the process runs is not known: use -d")?;
+    Ok(View {
+        target,
+        seconds: seconds.as_secs_f64(),
+        since_start: before.is_none(),
+        notes: notes(profile, classes.is_some()),
+        sums: (profile.rate > 0).then(|| Sums::of(profile, earlier, symbols)),
+        classes,
+        large: args.large,
+        top: args.top,
+    })
+}
+
+fn read(target: &Target<'_, '_>) -> Result<Read> {
+    let (memory, layout, bias) = (&target.memory, &target.layout, target.bias);
+    let profile = AllocationProfile::read(memory, layout, bias).map_err(plain)?;
+    let classes = SizeClasses::read(memory, layout, bias).map_err(plain)?;
+    Ok(Read { profile, classes, at: crate::opened::monotonic() })
+}
+
+/// What limits what is shown.
+fn notes(profile: &AllocationProfile, has_classes: bool) -> Vec<String> {
+    let mut out = Vec::new();
+    if profile.cut {
+        out.push("there are more buckets than gotap reads: older ones are left out".to_owned());
+    }
+    if profile.changed > 0 {
+        out.push(format!("{} buckets changed each time that they were read", profile.changed));
+    }
+    if !has_classes {
+        out.push(
+            "the runtime's counters by size can't be read, or contradict each other".to_owned(),
+        );
+    }
+    out
+}
+
+impl<'d> View<'_, 'd> {
+    /// The source of the numbers by function.
+    fn source(&self) -> &'static str {
+        match (&self.sums, self.since_start) {
+            (None, _) => "runtime counters",
+            (Some(_), true) => "profile buckets since the start",
+            (Some(_), false) => "profile buckets",
+        }
+    }
+
+    fn functions(&self) -> impl Iterator<Item = &Function<'d>> {
+        self.sums.iter().flat_map(|sums| &sums.functions).take(self.top)
+    }
+
+    /// Those whose objects are large, and have bytes of such.
+    fn large(&self) -> Vec<(&Function<'d>, f64, f64)> {
+        let all = self.sums.iter().flat_map(|sums| &sums.functions);
+        let mut out: Vec<_> = all
+            .map(|function| {
+                let sizes = function.sizes.iter().filter(|(size, _)| **size >= self.large);
+                let add =
+                    |sum: (f64, f64), (_, part): (_, &(f64, f64))| (sum.0 + part.0, sum.1 + part.1);
+                let (objects, bytes) = sizes.fold((0.0, 0.0), add);
+                (function, objects, bytes)
+            })
+            .filter(|(_, objects, _)| *objects > 0.0)
+            .collect();
+        out.sort_by(|a, b| b.2.total_cmp(&a.2));
+        out.truncate(self.top);
+        out
+    }
+
+    fn json(&self) -> Value {
+        let sums = self.sums.as_ref();
+        let functions = sums.map(|sums| {
+            let one = |function| function_json(function, sums.bytes);
+            self.functions().map(one).collect::<Vec<_>>()
+        });
+        let large = sums.map(|_| {
+            let one = |(f, objects, bytes): (&Function<'d>, f64, f64)| {
+                json!({
+                    "function": f.name(), "file": f.file(), "line": f.line(),
+                    "bytes": whole(bytes), "objects": whole(objects),
+                })
+            };
+            self.large().into_iter().map(one).collect::<Vec<_>>()
+        });
+        let counted = self.classes.as_ref();
+        json!({
+            "pid": self.target.process.pid,
+            "service": self.target.service,
+            "goVersion": self.target.binary.build_info().go_version,
+            "timeUnixNano": unix_nanoseconds(),
+            "source": self.source(),
+            "seconds": self.seconds,
+            "rate": sums.map(|sums| sums.rate),
+            "profileCycle": sums.map(|sums| sums.cycle),
+            "samples": sums.map(|sums| sums.samples),
+            "expectedError": sums.and_then(|sums| error(sums.samples)),
+            "totalBytes": sums.map(|s| whole(s.bytes)).or(counted.map(SizeClasses::bytes)),
+            "totalObjects": sums.map(|s| whole(s.objects)).or(counted.map(SizeClasses::objects)),
+            "countedBytes": counted.map(SizeClasses::bytes),
+            "countedObjects": counted.map(SizeClasses::objects),
+            "functions": functions,
+            "largeThreshold": self.large,
+            "large": large,
+            "sizeClasses": counted.map(classes_json),
+            "largeObjects": counted.map(|c| json!({"bytes": c.large_bytes, "objects": c.large_objects})),
+            "notes": self.notes,
+        })
+    }
+}
+
+/// How far an estimate from so many samples is expected to be from the truth, as a share of it.
+fn error(samples: u64) -> Option<f64> {
+    (samples > 0).then(|| 1.0 / (samples as f64).sqrt())
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts saturate")]
+fn whole(number: f64) -> u64 {
+    number.round() as u64
+}
+
+fn function_json(function: &Function<'_>, total: f64) -> Value {
+    let frame = |frame: &goruntime::Position<'_>| json!({"function": frame.name(), "file": frame.file, "line": frame.line});
+    json!({
+        "function": function.name(),
+        "file": function.file(),
+        "line": function.line(),
+        "bytes": whole(function.bytes),
+        "objects": whole(function.objects),
+        "share": if total > 0.0 { json!(function.bytes / total) } else { Value::Null },
+        "samples": function.samples,
+        "expectedError": error(function.samples),
+        "stack": function.stack.iter().take(FRAMES).map(frame).collect::<Vec<_>>(),
+    })
+}
+
+fn classes_json(classes: &SizeClasses) -> Vec<Value> {
+    let used = classes.small.iter().filter(|(_, objects)| *objects > 0);
+    used.map(|(size, objects)| {
+        json!({"size": size, "bytes": size.saturating_mul(*objects), "objects": objects})
+    })
+    .collect()
+}
