@@ -25,7 +25,7 @@ use trace::Assembler;
 use crate::config;
 use crate::inspect::{Inspector, NotATarget};
 use crate::pipeline::{Pipeline, Sink};
-use crate::reader::{News, Order, Reader};
+use crate::reader::{AgentEvent, Reader, ReaderCommand};
 use crate::select::{self, Selection};
 use figures::Figures;
 use summary::{Delivery, Summary};
@@ -92,24 +92,24 @@ struct Agent {
     figures: Arc<Figures>,
     export: Option<LiveStats>,
     metrics_interval: Option<Duration>,
-    news: Receiver<News>,
+    events: Receiver<AgentEvent>,
     observed: HashMap<u32, Observed>,
     /// Go processes that may yet listen on a wanted port.
     waiting: HashMap<u32, Instant>,
     /// Starts and ends that the kernel could not tell of, as far as they are made up for.
-    lost_news: u64,
+    lost_events: u64,
     idle: attach::Idle,
 }
 
 impl Agent {
     fn start(setup: Setup) -> Result<Self> {
-        let (sender, news) = std::sync::mpsc::channel();
+        let (sender, events) = std::sync::mpsc::channel();
         stop_on_signal(sender.clone())?;
         let session = Session::load(setup.features, setup.options)?;
         let failed = sender.clone();
         let pipeline = Pipeline::start(setup.sinks, move |error| {
             // Nobody listens any more only when the program ends anyway.
-            let _ = failed.send(News::Failed(error));
+            let _ = failed.send(AgentEvent::Failed(error));
         })?;
         let source = session.event_source()?;
         let reader = Reader::start(source, setup.assembler, pipeline.clone(), sender)?;
@@ -127,10 +127,10 @@ impl Agent {
             figures: Arc::new(figures),
             export,
             metrics_interval: setup.metrics_interval,
-            news,
+            events,
             observed: HashMap::new(),
             waiting: HashMap::new(),
-            lost_news: 0,
+            lost_events: 0,
             idle,
         })
     }
@@ -205,11 +205,11 @@ impl Agent {
                 self.retry_ports();
             }
             let pause = if self.waiting.is_empty() { Duration::from_secs(1) } else { PORT_PAUSE };
-            match self.news.recv_timeout(pause) {
-                Ok(News::Exec(pid, time)) if self.is_news(pid, time) => self.on_exec(pid),
-                Ok(News::Exit(pid, time)) if self.is_news(pid, time) => self.on_exit(pid),
-                Ok(News::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
-                Ok(News::Failed(error)) => return Err(error),
+            match self.events.recv_timeout(pause) {
+                Ok(AgentEvent::Exec(pid, time)) if self.is_new(pid, time) => self.on_exec(pid),
+                Ok(AgentEvent::Exit(pid, time)) if self.is_new(pid, time) => self.on_exit(pid),
+                Ok(AgentEvent::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Ok(AgentEvent::Failed(error)) => return Err(error),
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
             }
             if self.observed.is_empty() && !self.selection.is_open() {
@@ -220,7 +220,7 @@ impl Agent {
     }
 
     /// Whether something that happened to a process is not known already.
-    fn is_news(&self, pid: u32, time: u64) -> bool {
+    fn is_new(&self, pid: u32, time: u64) -> bool {
         self.observed.get(&pid).is_none_or(|observed| observed.since <= time)
     }
 
@@ -244,7 +244,7 @@ impl Agent {
 
     fn ended(&self, pid: u32, observed: &Observed, how: &str) {
         self.figures.ended(pid);
-        self.order(Order::Remove(observed.instance));
+        self.command(ReaderCommand::Remove(observed.instance));
         say(&format!("{}[{pid}] {how}", observed.name));
     }
 
@@ -268,8 +268,8 @@ impl Agent {
             if (Process { pid }).is_alive() { self.on_exec(pid) } else { self.on_exit(pid) }
         }
         let lost = self.session.hits().counters()?.dropped(wire::Drop::LifecycleFull);
-        if lost > self.lost_news {
-            self.lost_news = lost;
+        if lost > self.lost_events {
+            self.lost_events = lost;
             for process in select::candidates(&self.selection)? {
                 if !self.observed.contains_key(&process.pid) {
                     self.look_at(process.pid);
@@ -298,9 +298,9 @@ impl Agent {
         }
     }
 
-    fn order(&self, order: Order) {
-        // A reader that failed has said so in the news.
-        let _ = self.reader.orders.send(order);
+    fn command(&self, command: ReaderCommand) {
+        // A reader that failed has sent an event that says so.
+        let _ = self.reader.commands.send(command);
     }
 
     /// Detaches from all, reads what is left, lets the sinks finish and sums up.
@@ -330,12 +330,12 @@ fn count(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
-fn stop_on_signal(news: Sender<News>) -> Result<()> {
-    let news = Arc::new(std::sync::Mutex::new(news));
+fn stop_on_signal(events: Sender<AgentEvent>) -> Result<()> {
+    let events = Arc::new(std::sync::Mutex::new(events));
     ctrlc::set_handler(move || {
-        if let Ok(news) = news.lock() {
+        if let Ok(events) = events.lock() {
             // The agent is stopping already when nobody listens.
-            let _ = news.send(News::Stop);
+            let _ = events.send(AgentEvent::Stop);
         }
     })
     .context("set up signal handling")

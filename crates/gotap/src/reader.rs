@@ -20,8 +20,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Spans that are handed on in one go.
 const BATCH: usize = 256;
 
-/// What the reader is told.
-pub(crate) enum Order {
+/// What the agent asks of the reader.
+pub(crate) enum ReaderCommand {
     /// Spans of this instance will come.
     Add(u32, ProcessInfo),
     /// No more spans of this instance will come, but those in the buffer.
@@ -30,8 +30,8 @@ pub(crate) enum Order {
     Stop,
 }
 
-/// What the reader tells.
-pub(crate) enum News {
+/// What the agent must act on.
+pub(crate) enum AgentEvent {
     /// A process replaced its program, at this time of the monotonic clock.
     Exec(u32, u64),
     /// A process ended.
@@ -82,7 +82,7 @@ impl Shared {
 
 /// A running reader.
 pub(crate) struct Reader {
-    pub(crate) orders: Sender<Order>,
+    pub(crate) commands: Sender<ReaderCommand>,
     pub(crate) shared: Arc<Shared>,
     thread: JoinHandle<()>,
 }
@@ -93,26 +93,26 @@ impl Reader {
         source: EventSource,
         assembler: Assembler,
         pipeline: Pipeline,
-        news: Sender<News>,
+        events: Sender<AgentEvent>,
     ) -> std::io::Result<Self> {
-        let (orders, receiver) = std::sync::mpsc::channel();
+        let (commands, receiver) = std::sync::mpsc::channel();
         let (counts, fill) = (ReaderCounts::default(), <[Fill; 2]>::default());
         let shown = Shown { counts, fill, beat: Instant::now() };
         let shared = Arc::new(Shared(Mutex::new(shown)));
         let shown = shared.clone();
         let thread = std::thread::Builder::new().name("gotap-reader".into()).spawn(move || {
-            if let Err(error) = read(source, assembler, pipeline, &receiver, &news, &shown) {
+            if let Err(error) = read(source, assembler, pipeline, &receiver, &events, &shown) {
                 // Nobody listens any more only when the program ends anyway.
-                let _ = news.send(News::Failed(error));
+                let _ = events.send(AgentEvent::Failed(error));
             }
         })?;
-        Ok(Self { orders, shared, thread })
+        Ok(Self { commands, shared, thread })
     }
 
     /// Reads what is left, hands it over and gives the final counts.
     pub(crate) fn stop(self) -> ReaderCounts {
         // A reader that failed is gone already.
-        let _ = self.orders.send(Order::Stop);
+        let _ = self.commands.send(ReaderCommand::Stop);
         let _ = self.thread.join();
         self.shared.read().counts
     }
@@ -124,8 +124,8 @@ struct State<'a> {
     pipeline: Pipeline,
     /// Spans that are handed on soon.
     batch: Vec<Span>,
-    orders: &'a Receiver<Order>,
-    news: &'a Sender<News>,
+    commands: &'a Receiver<ReaderCommand>,
+    events: &'a Sender<AgentEvent>,
     leaving: Vec<(Instant, u32)>,
     stopping: bool,
     clock_offset: i64,
@@ -133,12 +133,14 @@ struct State<'a> {
 }
 
 impl State<'_> {
-    fn obey(&mut self) {
-        while let Ok(order) = self.orders.try_recv() {
-            match order {
-                Order::Add(instance, info) => self.assembler.add_process(instance, info),
-                Order::Remove(instance) => self.leaving.push((Instant::now() + GRACE, instance)),
-                Order::Stop => self.stopping = true,
+    fn apply_commands(&mut self) {
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                ReaderCommand::Add(instance, info) => self.assembler.add_process(instance, info),
+                ReaderCommand::Remove(instance) => {
+                    self.leaving.push((Instant::now() + GRACE, instance))
+                }
+                ReaderCommand::Stop => self.stopping = true,
             }
         }
     }
@@ -179,10 +181,10 @@ impl State<'_> {
     fn take(&mut self, event: Result<Event, wire::DecodeError>) {
         // A process is announced before it is attached to. Its first event may be in the buffer
         // that is being read already, so the announcement is looked for here, too.
-        self.obey();
+        self.apply_commands();
         match event {
-            Ok(Event::Exec { pid, time_ns }) => self.tell(News::Exec(pid, time_ns)),
-            Ok(Event::Exit { pid, time_ns }) => self.tell(News::Exit(pid, time_ns)),
+            Ok(Event::Exec { pid, time_ns }) => self.send(AgentEvent::Exec(pid, time_ns)),
+            Ok(Event::Exit { pid, time_ns }) => self.send(AgentEvent::Exit(pid, time_ns)),
             Ok(event) => {
                 let span = self.assembler.on_event(event, self.clock_offset);
                 self.hand_over(span);
@@ -191,9 +193,9 @@ impl State<'_> {
         }
     }
 
-    fn tell(&self, news: News) {
+    fn send(&self, event: AgentEvent) {
         // The receiver is gone only when the program ends.
-        let _ = self.news.send(news);
+        let _ = self.events.send(event);
     }
 }
 
@@ -201,27 +203,27 @@ fn read(
     source: EventSource,
     assembler: Assembler,
     pipeline: Pipeline,
-    orders: &Receiver<Order>,
-    news: &Sender<News>,
+    commands: &Receiver<ReaderCommand>,
+    events: &Sender<AgentEvent>,
     shared: &Shared,
 ) -> anyhow::Result<()> {
     let state = std::cell::RefCell::new(State {
         assembler,
         pipeline,
         batch: Vec::new(),
-        orders,
-        news,
+        commands,
+        events,
         leaving: Vec::new(),
         stopping: false,
         clock_offset: clock_offset(),
         counts: ReaderCounts::default(),
     });
-    let events = source.open(|event| state.borrow_mut().take(event))?;
+    let rings = source.open(|event| state.borrow_mut().take(event))?;
     let mut last = false;
     while !last {
-        state.borrow_mut().obey();
+        state.borrow_mut().apply_commands();
         last = state.borrow().stopping;
-        let fill = events.read(if last { Duration::ZERO } else { POLL })?;
+        let fill = rings.read(if last { Duration::ZERO } else { POLL })?;
         let mut state = state.borrow_mut();
         // The real-time clock may be set while we run.
         state.clock_offset = clock_offset();

@@ -7,12 +7,12 @@ use compact_str::format_compact;
 use wire::{CallEndEvent, Event, HttpEvent, SqlLibrary};
 
 use crate::connect;
-use crate::held::{Call, Held};
 use crate::http;
 use crate::http2;
 use crate::messages::Messages;
 use crate::moved::Moved;
 use crate::paths::Clusters;
+use crate::pending::{Call, PendingCalls};
 use crate::redis;
 use crate::route::Paths;
 use crate::rpc;
@@ -86,9 +86,9 @@ pub struct Assembler {
     paths: Waiting<Paths, MAX_PATHS>,
     rpc: Waiting<rpc::Addition>,
     /// Spans of calls that were answered and go on.
-    held: Held,
+    pending: PendingCalls,
     /// Those of them of which nothing more can come.
-    ousted: Vec<Span>,
+    evicted: Vec<Span>,
     /// Which texts of errors leave.
     messages: Messages,
     /// Clusters of paths by service, where they are wanted.
@@ -174,22 +174,22 @@ impl Assembler {
     /// Forgets process `instance`, after its last event; gives the spans of calls that it left open.
     pub fn remove_process(&mut self, instance: u32) -> Vec<Span> {
         self.processes.remove(&instance);
-        let open = self.messages.all_checked(self.held.remove_all(Some(instance)));
+        let open = self.messages.all_checked(self.pending.remove_all(Some(instance)));
         self.moved.pass_all(open, 0)
     }
 
     /// The spans of calls that have waited for long enough. `now_ns` is by the kernel's monotonic clock.
     pub fn tick(&mut self, now_ns: u64) -> Vec<Span> {
-        let mut out = std::mem::take(&mut self.ousted);
-        out.extend(self.held.expired(now_ns));
+        let mut out = std::mem::take(&mut self.evicted);
+        out.extend(self.pending.expired(now_ns));
         let out = self.messages.all_checked(out);
         self.moved.pass_all(out, now_ns)
     }
 
     /// The spans of all calls that are open still, as nothing more will be told of them.
     pub fn finish(&mut self) -> Vec<Span> {
-        let mut out = std::mem::take(&mut self.ousted);
-        out.extend(self.held.remove_all(None));
+        let mut out = std::mem::take(&mut self.evicted);
+        out.extend(self.pending.remove_all(None));
         let out = self.messages.all_checked(out);
         self.moved.pass_all(out, u64::MAX)
     }
@@ -274,17 +274,17 @@ impl Assembler {
         let span = self.with_tracestate(span);
         if call_ends && event.response != 0 {
             // Where it lies no other response does any more: that call was never ended.
-            self.ousted.extend(self.held.remove(key).map(|call| call.span));
+            self.evicted.extend(self.pending.remove(key).map(|call| call.span));
         }
         let Some(how) = goes_on else { return Some(span) };
         let call = Call { span, answered_ns: event.span.end_ns };
-        self.held.insert(key, call, how).map(|call| call.span)
+        self.pending.insert(key, call, how).map(|call| call.span)
     }
 
     fn on_call_end(&mut self, event: &CallEndEvent) -> Option<Span> {
         let key = (event.instance, event.response);
         let process = self.processes.get(&event.instance)?;
-        let call = self.held.end(key, !event.closed)?;
+        let call = self.pending.end(key, !event.closed)?;
         Some(connect::end(call, event, process))
     }
 

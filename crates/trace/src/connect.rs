@@ -13,7 +13,7 @@ use std::ops::Bound;
 use wire::{CallEndEvent, Content, HttpEvent, Role};
 
 use crate::assemble::ProcessInfo;
-use crate::held::{Call, GoesOn};
+use crate::pending::{Call, GoesOn};
 use crate::rpc;
 use crate::span::{Kind, Span, Status, Value};
 use crate::text::error_message;

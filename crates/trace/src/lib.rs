@@ -6,12 +6,12 @@
 
 mod assemble;
 mod connect;
-mod held;
 mod http;
 mod http2;
 mod messages;
 mod moved;
 pub mod paths;
+mod pending;
 mod redis;
 mod route;
 mod rpc;

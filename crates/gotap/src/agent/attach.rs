@@ -11,7 +11,7 @@ use goproc::FileId;
 use super::silence::Silent;
 use super::{Agent, Observed, say};
 use crate::inspect::Target;
-use crate::reader::Order;
+use crate::reader::ReaderCommand;
 
 /// Files that are remembered to have been named.
 const MAX_NAMED: usize = 4096;
@@ -80,12 +80,12 @@ impl Agent {
             bias.with_context(|| format!("can't tell where process {pid} has its program"))?;
         // Announced first, so that no span comes before its process is known.
         let instance = self.session.next_instance();
-        self.order(Order::Add(instance, target.info(bias)));
+        self.command(ReaderCommand::Add(instance, target.info(bias)));
         let started = Instant::now();
         let attached = match self.session.attach(pid, plan, file, bias) {
             Ok(attached) => attached,
             Err(error) => {
-                self.order(Order::Remove(instance));
+                self.command(ReaderCommand::Remove(instance));
                 return Err(error.into());
             }
         };

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::span::Span;
 
 /// As many calls may be open at once; the oldest make room, and are told as they are known.
-const MAX_HELD: usize = 8192;
+const MAX_PENDING: usize = 8192;
 /// After so many ends in a row that belong to no span of a process, its spans are not waited for but for
 /// every other one, until one of those ends: something has then replaced what its responses are known by.
-const MAX_STRANGERS: u32 = 1024;
+const MAX_UNMATCHED: u32 = 1024;
 /// For how long calls are waited for that have failed, in nanoseconds.
 const FAILED: u64 = 1_000_000_000;
 /// The same of those that go on, in a process of which ends have come, and of which none has yet.
@@ -50,11 +50,11 @@ struct Waiting {
 struct Ends {
     seen: bool,
     /// That belonged to no span, since the last one that did.
-    strangers: u32,
+    unmatched: u32,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct PendingCalls {
     calls: HashMap<Key, Waiting>,
     /// By when they came.
     order: BTreeMap<u64, Key>,
@@ -64,7 +64,7 @@ pub(crate) struct Held {
     ends: HashMap<u32, Ends>,
 }
 
-impl Held {
+impl PendingCalls {
     /// Keeps a call, the first with its key, until it ends, or for a while; gives the one that must be
     /// told now instead.
     pub(crate) fn insert(&mut self, key: Key, call: Call, how: GoesOn) -> Option<Call> {
@@ -74,20 +74,20 @@ impl Held {
             GoesOn::Open if ends.as_ref().is_some_and(|ends| ends.seen) => OPEN,
             GoesOn::Open => UNKNOWN,
         };
-        if let Some(ends) = ends.filter(|ends| ends.strangers >= MAX_STRANGERS) {
-            // One for its own end, which will be a stranger's, and one for the next call's sake.
-            ends.strangers -= 2;
+        if let Some(ends) = ends.filter(|ends| ends.unmatched >= MAX_UNMATCHED) {
+            // One for its own end, which will match no call, and one for the next call's sake.
+            ends.unmatched -= 2;
             return Some(call);
         }
-        let full = self.calls.len() >= MAX_HELD;
+        let full = self.calls.len() >= MAX_PENDING;
         let oldest = self.order.first_key_value().map(|(_, key)| *key).filter(|_| full);
-        let ousted = oldest.and_then(|key| self.remove(key));
+        let evicted = oldest.and_then(|key| self.remove(key));
         let (place, until) = (self.next, call.answered_ns.saturating_add(patience));
         self.next += 1;
         self.order.insert(place, key);
         self.until.insert((until, place));
         self.calls.insert(key, Waiting { call, place, until });
-        ousted
+        evicted
     }
 
     /// The call that has ended, of which that is told for the first time unless it is closed.
@@ -96,9 +96,9 @@ impl Held {
         let ends = self.ends.entry(key.0).or_default();
         ends.seen = true;
         if found.is_some() {
-            ends.strangers = 0;
+            ends.unmatched = 0;
         } else if first {
-            ends.strangers = (ends.strangers + 1).min(MAX_STRANGERS);
+            ends.unmatched = (ends.unmatched + 1).min(MAX_UNMATCHED);
         }
         found
     }
@@ -137,5 +137,5 @@ impl Held {
 }
 
 #[cfg(test)]
-#[path = "held_tests.rs"]
+#[path = "pending_tests.rs"]
 mod tests;
