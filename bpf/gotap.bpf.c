@@ -10,6 +10,8 @@
 #include "found_headers.h"
 #include "maps.h"
 #include "go_abi.h"
+#include "registers.h"
+#include "kernel_stack.h"
 #include "net.h"
 #include "headers.h"
 #include "telemetry.h"
@@ -38,25 +40,6 @@
 #include "call_start.h"
 
 char LICENSE[] SEC("license") = "GPL";
-
-/*
- * Since 6.13 the kernel gives programs of this type a stack of their own for each processor, on the
- * belief that they can't be preempted. Those of uprobes can, and then two tasks share one stack,
- * which ends in a panic. A program that contains a tail call keeps the kernel's stack: here is one,
- * to nowhere. It must stand where compilers can't tell that it is never reached, as they remove it
- * else. Copying to that stack is checked faster, too.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, u32);
-} nowhere SEC(".maps");
-
-static __always_inline void keep_kernel_stack(struct pt_regs *ctx)
-{
-	bpf_tail_call(ctx, &nowhere, 0);
-}
 
 /* The constants of the current process, if it is observed and the hit is one that counts. */
 static __always_inline struct gt_process *observed(struct pt_regs *ctx, u32 probe)

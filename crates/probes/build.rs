@@ -1,4 +1,5 @@
-//! Compiles `bpf/gotap.bpf.c` with clang-19 to an object in `OUT_DIR`, which is embedded.
+//! Compiles `bpf/gotap.bpf.c` and `bpf/tracker.bpf.c` with clang-19 to objects in `OUT_DIR`, which are
+//! embedded.
 
 use std::path::PathBuf;
 use std::{env, error::Error};
@@ -6,7 +7,6 @@ use std::{env, error::Error};
 use libbpf_cargo::SkeletonBuilder;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let object = PathBuf::from(env::var("OUT_DIR")?).join("gotap.bpf.o");
     let bpf = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../bpf");
     let target = match env::var("CARGO_CFG_TARGET_ARCH")?.as_str() {
         "x86_64" => "x86",
@@ -14,18 +14,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         other => return Err(format!("gotap does not support {other}").into()),
     };
     println!("cargo:rerun-if-changed={}", bpf.display());
-    SkeletonBuilder::new()
-        .source(bpf.join("gotap.bpf.c"))
-        .obj(&object)
-        .clang("clang-19")
-        .clang_args([
-            format!("-I{}", bpf.display()),
-            format!("-D__TARGET_ARCH_{target}"),
-            // Newer LLVM would take v4, which 5.10 does not know.
-            "-mcpu=v3".into(),
-            "-Wall".into(),
-            "-Werror".into(),
-        ])
-        .build()?;
+    for name in ["gotap", "tracker"] {
+        SkeletonBuilder::new()
+            .source(bpf.join(format!("{name}.bpf.c")))
+            .obj(PathBuf::from(env::var("OUT_DIR")?).join(format!("{name}.bpf.o")))
+            .clang("clang-19")
+            .clang_args([
+                format!("-I{}", bpf.display()),
+                format!("-D__TARGET_ARCH_{target}"),
+                // Newer LLVM would take v4, which 5.10 does not know.
+                "-mcpu=v3".into(),
+                "-Wall".into(),
+                "-Werror".into(),
+            ])
+            .build()?;
+    }
     Ok(())
 }

@@ -64,7 +64,9 @@ pub(crate) enum TraceCommand {
     Sql(TraceArgs),
     /// What Go programs ask Redis for: go-redis and redigo
     Redis(TraceArgs),
-    /// Everything that can be traced
+    /// Goroutines of one process that are created and end, and how long they lived
+    Goroutines(TrackArgs),
+    /// All requests, calls and operations that can be traced
     All(TraceArgs),
 }
 
@@ -210,6 +212,27 @@ pub(crate) struct TraceArgs {
     pub(crate) sdk: SdkArgs,
     #[command(flatten)]
     pub(crate) probes: ProbeArgs,
+}
+
+/// Each creation and each exit of a goroutine is trapped, which costs about 1 µs each. At the end: how
+/// many there were, how many were lost, and how long goroutines lived.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TrackArgs {
+    /// Process id
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: u32,
+    /// How long to track; until stopped, or until the process ends, when it is not given
+    #[arg(short, long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(crate) duration: Option<Duration>,
+    /// How to print: text, or JSON with one event a line and the summary last
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// Print the summary alone
+    #[arg(long)]
+    pub(crate) summary: bool,
+    /// Attach each probe by itself instead of through uprobe_multi
+    #[arg(long)]
+    pub(crate) no_uprobe_multi: bool,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -25,6 +25,7 @@ mod sdk;
 mod select;
 #[cfg(test)]
 mod test_spans;
+mod tracked;
 
 use std::process::ExitCode;
 

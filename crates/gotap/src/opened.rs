@@ -1,6 +1,7 @@
 //! A process that is looked into by reading its memory, without probes: its binary, and what the
 //! command needs to know of it.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -93,13 +94,17 @@ impl Target<'_, '_> {
 
     /// Whether what was read is of the program whose binary is known: another one may run by now.
     pub(crate) fn check(&self) -> Result<()> {
+        self.file().map(drop)
+    }
+
+    /// The file that it runs, if that is what was read.
+    pub(crate) fn file(&self) -> Result<File> {
         let pid = self.process.pid;
-        let is_same = Executable::open(self.process)?.id() == self.file
-            && self.process.start_time() == self.started;
-        if !is_same {
+        let executable = Executable::open(self.process)?;
+        if executable.id() != self.file || self.process.start_time() != self.started {
             bail!("process {pid} runs another program by now");
         }
-        Ok(())
+        Ok(executable.into_file())
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
+use crate::Error;
+
 /// Kernel version, such as 6.12.43.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KernelVersion(pub u32, pub u32, pub u32);
@@ -52,6 +54,14 @@ impl Features {
     pub fn probe() -> Self {
         let btf = Path::new("/sys/kernel/btf/vmlinux").exists();
         Self { btf, ..Self::of(KernelVersion::current()) }
+    }
+
+    /// Whether the kernel is supported.
+    pub(crate) fn check(self) -> Result<(), Error> {
+        if self.kernel < Self::OLDEST {
+            return Err(Error::OldKernel(self.kernel));
+        }
+        if self.btf { Ok(()) } else { Err(Error::NoBtf) }
     }
 
     fn of(kernel: KernelVersion) -> Self {

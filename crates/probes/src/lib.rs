@@ -1,6 +1,7 @@
 //! From a Go binary to live probes: what the kernel can do ([`Features`]), what will be attached
 //! where and at what cost ([`Plan`], pure), loading and attaching ([`Session`]), reading events
-//! ([`Events`]) and the counters of hits and losses ([`Counters`]).
+//! ([`Events`]) and the counters of hits and losses ([`Counters`]). The goroutine tracker
+//! ([`TrackerPlan`], [`Tracker`]) is apart from these.
 //!
 //! The only crate that knows libbpf. Not here: what events mean (`trace`).
 
@@ -16,6 +17,8 @@ mod session;
 mod singles;
 #[cfg(test)]
 mod stack_tests;
+mod tracker;
+mod tracker_plan;
 mod verifier;
 
 pub use events::{EventSource, Events, Fill, RINGS};
@@ -27,6 +30,8 @@ pub use plan::{
 };
 pub use privileges::missing_capabilities;
 pub use session::{Attached, Options, Session};
+pub use tracker::{Tracker, TrackerCounts};
+pub use tracker_plan::TrackerPlan;
 pub use verifier::{Refused, Verified, verify};
 
 /// Why probes could not be loaded or attached.

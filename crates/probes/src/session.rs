@@ -63,12 +63,7 @@ impl Session {
     /// # Errors
     /// [`Error::OldKernel`], [`Error::NoBtf`], [`Error::Denied`] or what libbpf says.
     pub fn load(features: Features, options: Options) -> Result<Self, Error> {
-        if features.kernel < Features::OLDEST {
-            return Err(Error::OldKernel(features.kernel));
-        }
-        if !features.btf {
-            return Err(Error::NoBtf);
-        }
+        features.check()?;
         quiet_libbpf();
         let multi = object::multi_program(options);
         let open = object::open(features, &Programs::at_start(features, options))?;
@@ -307,7 +302,7 @@ impl Session {
 }
 
 /// libbpf prints the verifier's whole log when a program is refused: only for whoever asks.
-fn quiet_libbpf() {
+pub(crate) fn quiet_libbpf() {
     if std::env::var_os("GOTAP_DEBUG").is_none() {
         libbpf_rs::set_print(None);
     }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use libbpf_rs::PrintLevel;
 
 use crate::object::{Programs, open};
-use crate::{Error, Features};
+use crate::{Error, Features, tracker};
 
 /// One program that the kernel accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +57,10 @@ fn load(features: Features, log_level: u32) -> Result<(), Error> {
     SAID.lock().unwrap_or_else(PoisonError::into_inner).clear();
     let mut open = open(features, &Programs::all(features))?;
     open.progs_mut().for_each(|mut program| program.set_log_level(log_level));
-    open.load().map(drop).map_err(Error::bpf("load BPF programs"))
+    open.load().map(drop).map_err(Error::bpf("load BPF programs"))?;
+    let mut open = tracker::open(features)?;
+    open.progs_mut().for_each(|mut program| program.set_log_level(log_level));
+    open.load().map(drop).map_err(Error::bpf("load the goroutine tracker"))
 }
 
 fn note(level: PrintLevel, text: String) {
@@ -113,20 +116,21 @@ mod tests {
     }
 
     /// Without one, kernels from 6.13 on give a program a stack that it may have to share; see
-    /// `keep_kernel_stack` in `bpf/gotap.bpf.c`. Compilers like to remove it.
+    /// `keep_kernel_stack` in `bpf/kernel_stack.h`. Compilers like to remove it.
     #[test]
     fn every_uprobe_program_contains_a_tail_call() {
         // BPF_JMP | BPF_CALL, and the helper's number.
         const TAIL_CALL: (u8, i32) = (0x85, 12);
         let features = Features { btf: true, ..Features::probe() };
         let open = open(features, &Programs::all(features)).unwrap();
+        let tracker = tracker::open(features).unwrap();
         // The empty program of the benchmark has no stack to speak of.
         let is_uprobe = |program: &OpenProgram<'_>| {
             let section = program.section().to_string_lossy();
             section.starts_with("uprobe") && program.name() != "go_site_empty"
         };
-        let uprobes: Vec<_> = open.progs().filter(is_uprobe).collect();
-        assert!(!uprobes.is_empty());
+        let uprobes: Vec<_> = open.progs().chain(tracker.progs()).filter(is_uprobe).collect();
+        assert!(uprobes.iter().any(|program| program.name() == "tracked_exited"));
         for program in uprobes {
             let calls = program.insns().iter().filter(|i| (i.code, i.imm) == TAIL_CALL);
             assert_ne!(calls.count(), 0, "{:?} has no tail call", program.name());

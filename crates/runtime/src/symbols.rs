@@ -128,14 +128,23 @@ impl<'a, 'd> Symbols<'a, 'd> {
     pub fn creator(&self, goroutine: &Goroutine) -> Option<Position<'d>> {
         // The first one is started by no `go` statement.
         let created_at = Some(goroutine.created_at).filter(|_| goroutine.goid != 1);
-        let address = created_at?.checked_sub(1)?;
-        self.frames(address).first().map(position)
+        self.creator_at(created_at?)
+    }
+
+    /// The same by the address behind the call that the statement became.
+    pub fn creator_at(&self, created_at: u64) -> Option<Position<'d>> {
+        self.frames(created_at.checked_sub(1)?).first().map(position)
     }
 
     /// The function that a goroutine began with. `go f(x)` makes a function that calls `f`, which is
     /// the one that is meant: the stack tells it, or the code.
     pub fn start(&self, goroutine: &Goroutine, stack: Option<&[u64]>) -> Option<&'d str> {
-        let function = self.binary.functions().lookup(goroutine.start)?;
+        self.start_at(goroutine.start, stack)
+    }
+
+    /// The same by the address of the function.
+    pub fn start_at(&self, start: u64, stack: Option<&[u64]>) -> Option<&'d str> {
+        let function = self.binary.functions().lookup(start)?;
         if !self.lines.is_wrapper(&function) {
             return Some(function.name);
         }
@@ -144,7 +153,7 @@ impl<'a, 'd> Symbols<'a, 'd> {
             frames.last().map(|frame| frame.function).filter(|name| !name.starts_with('('))
         });
         let is_new = outermost.is_none_or(|name| name == function.name);
-        let called = outermost.filter(|_| !is_new).or_else(|| self.called(goroutine.start));
+        let called = outermost.filter(|_| !is_new).or_else(|| self.called(start));
         Some(called.unwrap_or(function.name))
     }
 

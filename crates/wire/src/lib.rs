@@ -1,4 +1,4 @@
-//! The contract with the BPF programs: the twin of `bpf/wire.h`.
+//! The contract with the BPF programs: the twin of `bpf/wire.h`, and of `bpf/tracker.h`.
 //!
 //! [`decode`] turns the bytes of a ring-buffer record into an owned [`Event`]; [`raw`] holds the
 //! structures that are written into maps. Nothing inward of this crate knows a byte layout.
@@ -9,6 +9,7 @@ mod decode;
 mod event;
 mod names;
 pub mod raw;
+mod tracked;
 
 pub use decode::{DecodeError, decode};
 pub use event::{
@@ -16,3 +17,4 @@ pub use event::{
     SqlEvent, SqlLibrary, Text, UnreadSet,
 };
 pub use names::{CallSite, Content, Drop, Outcome, Parent, Probe, RedisSite, SqlOperation, Unread};
+pub use tracked::{Lifecycle, Tracked, TrackedCounter, TrackedEvent, decode_tracked};

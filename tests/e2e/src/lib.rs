@@ -4,6 +4,7 @@
 //! - [`Gotap`] runs it and reads the spans that it prints and the counts that it ends with.
 //! - [`App`] runs one of the Go programs below `apps/`.
 //! - [`goroutines`] compares what gotap says of goroutines with what their program says.
+//! - [`Tracked`] is a program whose goroutines come and go, and gotap that tracks them.
 //! - [`Chain`] puts one between two others, and has them speak HTTP/2.
 //! - [`Load`] sends requests over many connections and counts exactly.
 //! - [`Proxy`] stands before a collector that comes and goes.
@@ -26,6 +27,7 @@ mod resetter;
 mod sites;
 mod span;
 mod summary;
+mod tracked;
 
 pub use app::App;
 pub use binary::binary;
@@ -39,6 +41,7 @@ pub use resetter::Resetter;
 pub use sites::sites_in;
 pub use span::Span;
 pub use summary::Summary;
+pub use tracked::Tracked;
 
 use std::time::Duration;
 

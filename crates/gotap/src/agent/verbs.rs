@@ -59,6 +59,7 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         TraceCommand::Sql(args) => (args, Some(sinks::Instrument::Sql)),
         TraceCommand::Redis(args) => (args, Some(sinks::Instrument::Redis)),
         TraceCommand::All(args) => (args, None),
+        TraceCommand::Goroutines(args) => return crate::tracked::run(args),
     };
     let sdk_programs = args.sdk.sdk_programs.unwrap_or_default();
     if args.tree && args.format == Format::Json {

@@ -14,6 +14,7 @@ mod fasthttp;
 mod fasthttp_parents;
 mod fiber;
 mod fresh;
+mod goroutine_tracker;
 mod goroutines;
 mod goroutines_command;
 mod grpc;

@@ -5,6 +5,7 @@
 mod calls;
 mod clock;
 mod databases;
+mod goroutines;
 mod http1;
 mod init;
 mod scenarios;

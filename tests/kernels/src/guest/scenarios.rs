@@ -9,13 +9,13 @@ use gotap_e2e::binary;
 use gotap_kernel_tests::report::Line;
 use probes::{Features, verify};
 
-use crate::{calls, clock, databases, http1, tls};
+use crate::{calls, clock, databases, goroutines, http1, tls};
 
 /// Name, whether it tests anything on a kernel with these features, and function.
 type Scenario = (&'static str, fn(&Features) -> bool, fn() -> Result<()>);
 
 /// All of them, the quick and telling ones first.
-const ALL: [Scenario; 11] = [
+const ALL: [Scenario; 12] = [
     ("load all programs", always, load_all),
     ("doctor", always, doctor),
     ("HTTP/1", always, http1::newest_and_oldest_go),
@@ -27,6 +27,7 @@ const ALL: [Scenario; 11] = [
     ("database/sql", always, databases::sql),
     ("pgx", always, databases::pgx),
     ("Redis", always, databases::redis),
+    ("goroutine tracker", always, goroutines::tracked),
     ("clock is set", always, clock::is_set),
 ];
 

@@ -1,0 +1,3 @@
+module gotap/apps/poolapp
+
+go 1.18
