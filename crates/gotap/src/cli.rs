@@ -265,6 +265,13 @@ pub(crate) struct SchedArgs {
     /// Over how long to count how long goroutines wait to run
     #[arg(short, long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
     pub(crate) duration: Duration,
+    /// Write a timeline of processors, threads and goroutines into this file: trace.json for Perfetto
+    /// (ui.perfetto.dev) and chrome://tracing, or timeline.svg
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// How often to look for the timeline: what is shorter, it can't show
+    #[arg(long, value_name = "DURATION", default_value = "1ms", value_parser = humantime::parse_duration, requires = "output")]
+    pub(crate) interval: Duration,
 }
 
 /// What is allocated by function comes from the samples that Go's own profiler takes in programs which

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::cli::{Format, MemoryArgs, SchedArgs};
 use crate::opened::{Opened, Target, plain, unix_nanoseconds};
 use crate::output::line;
+use crate::timeline;
 
 fn read(target: &Target<'_, '_>) -> Result<(Scheduler, Counters)> {
     let (memory, layout, bias) = (&target.memory, &target.layout, target.bias);
@@ -29,6 +30,9 @@ pub(crate) fn run(args: &MemoryArgs) -> Result<()> {
 
 /// Runs `gotap sched`.
 pub(crate) fn sched(args: &SchedArgs) -> Result<()> {
+    if let Some(path) = &args.output {
+        return timeline::run(args, path);
+    }
     with(args.memory.pid, |target| {
         let (_, before) = read(target)?;
         std::thread::sleep(args.duration);
@@ -129,7 +133,7 @@ fn missing(target: &Target<'_, '_>, more: &[Missing]) -> Vec<Value> {
 }
 
 /// One line of JSON, or a line for each value.
-fn show(format: Format, value: &Value) -> Result<()> {
+pub(crate) fn show(format: Format, value: &Value) -> Result<()> {
     if let (Format::Text, Some(fields)) = (format, value.as_object()) {
         for (name, value) in fields {
             let text = match value {

@@ -15,6 +15,7 @@ mod gc;
 mod goroutines;
 mod inspect;
 mod libraries;
+mod names;
 mod opened;
 mod output;
 mod pipeline;
@@ -25,6 +26,7 @@ mod sdk;
 mod select;
 #[cfg(test)]
 mod test_spans;
+mod timeline;
 mod tracked;
 
 use std::process::ExitCode;

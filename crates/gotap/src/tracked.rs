@@ -3,7 +3,6 @@
 //! Here the events are read until the end. What they add up to is in `tally`, how they are printed in
 //! `print`, and how the process is observed in the crate `probes`.
 
-mod names;
 mod print;
 mod tally;
 
@@ -18,8 +17,8 @@ use probes::{Features, Tracker, TrackerPlan};
 use wire::Lifecycle;
 
 use crate::cli::{Format, TrackArgs};
+use crate::names::Names;
 use crate::opened::{Opened, Target, monotonic, unix_nanoseconds};
-use names::Names;
 use print::Printer;
 use tally::{Counted, Tally};
 

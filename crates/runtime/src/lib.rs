@@ -9,6 +9,7 @@
 //! - [`Scheduler`], [`Counters`] and [`SizeClasses`] are the runtime's own numbers.
 //! - [`AllocationProfile`] and [`WaitProfile`] are what the runtime's own profiler has sampled.
 //! - [`flight`] copies the window of a flight recorder that the program runs.
+//! - [`timeline`] reads what processors and threads do, many times a second; [`runs`] makes slices of it.
 //!
 //! Memory is read through [`gomem::Memory`], so that all of this is tested with bytes that are made
 //! up. What a process says is hostile: lists are bounded, cycles end, and what can't be read is
@@ -23,10 +24,12 @@ pub mod group;
 mod layout;
 pub mod leaks;
 mod offsets;
+pub mod runs;
 mod scheduler;
 mod snapshot;
 mod stacks;
 mod symbols;
+pub mod timeline;
 mod waiting;
 
 pub use buckets::{AllocationProfile, Allocations, Site, Wait, WaitProfile, Waits, scaled};

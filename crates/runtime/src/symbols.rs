@@ -47,6 +47,9 @@ pub fn printed(name: &str) -> Cow<'_, str> {
 
 /// Functions that are never hidden when a wrapper calls them.
 const PANICS: [&str; 3] = ["runtime.gopanic", "runtime.sigpanic", "runtime.panicwrap"];
+/// How the names of functions begin that functions call of themselves: to have a larger stack, and for the
+/// race detector.
+const CALLED_BY_ALL: [&str; 2] = ["runtime.morestack", "runtime.racefunc"];
 /// Where every goroutine ends up.
 const OUTERMOST: &str = "runtime.goexit";
 
@@ -164,7 +167,7 @@ impl<'a, 'd> Symbols<'a, 'd> {
         let mut calls = calls
             .filter_map(|target| self.binary.functions().lookup(target))
             .map(|function| function.name)
-            .filter(|name| !name.starts_with("runtime.morestack"));
+            .filter(|name| !CALLED_BY_ALL.iter().any(|start| name.starts_with(start)));
         let end = wrapper.end.min(wrapper.entry.saturating_add(MAX_WRAPPER));
         let inlined = (wrapper.entry..end).find_map(|pc| {
             let frames = self.lines.frames(pc);

@@ -7,7 +7,8 @@ use goruntime::{Position, printed};
 use serde_json::{Value, json};
 use wire::{Lifecycle, TrackedEvent};
 
-use super::names::Names;
+use crate::names::Names;
+
 use super::tally::{Counted, Numbers, Seen, Tally};
 
 /// Functions that the text lists.

@@ -57,6 +57,7 @@ mod sdk;
 mod settings;
 mod sql;
 mod telemetry;
+mod timeline;
 mod torn;
 mod trace_context;
 mod unoptimised;

@@ -18,6 +18,7 @@ type Scenario = (&'static str, fn(&Features) -> bool, fn() -> Result<()>);
 const ALL: [Scenario; 12] = [
     ("load all programs", always, load_all),
     ("doctor", always, doctor),
+    ("goroutine tracker", always, goroutines::tracked),
     ("HTTP/1", always, http1::newest_and_oldest_go),
     // The way of older kernels; on those, it is what all scenarios test.
     ("HTTP/1, no uprobe_multi", |features| features.uprobe_multi, http1::one_by_one),
@@ -27,7 +28,6 @@ const ALL: [Scenario; 12] = [
     ("database/sql", always, databases::sql),
     ("pgx", always, databases::pgx),
     ("Redis", always, databases::redis),
-    ("goroutine tracker", always, goroutines::tracked),
     ("clock is set", always, clock::is_set),
 ];
 

@@ -9,19 +9,19 @@ use goruntime::{Position, Symbols};
 const MAX_KEPT: usize = 1 << 16;
 
 /// Names addresses of one process.
-pub(super) struct Names<'s, 'a, 'd> {
+pub(crate) struct Names<'s, 'a, 'd> {
     symbols: &'s Symbols<'a, 'd>,
     bias: u64,
     starts: RefCell<HashMap<u64, Option<&'d str>>>,
 }
 
 impl<'s, 'a, 'd> Names<'s, 'a, 'd> {
-    pub(super) fn new(symbols: &'s Symbols<'a, 'd>, bias: u64) -> Self {
+    pub(crate) fn new(symbols: &'s Symbols<'a, 'd>, bias: u64) -> Self {
         Self { symbols, bias, starts: RefCell::default() }
     }
 
     /// The function that is meant by a goroutine's first address.
-    pub(super) fn start(&self, address: u64) -> Option<&'d str> {
+    pub(crate) fn start(&self, address: u64) -> Option<&'d str> {
         if let Some(known) = self.starts.borrow().get(&address) {
             return *known;
         }
@@ -34,7 +34,7 @@ impl<'s, 'a, 'd> Names<'s, 'a, 'd> {
     }
 
     /// Where the `go` statement is whose call ends at `address`.
-    pub(super) fn creator(&self, address: u64) -> Option<Position<'d>> {
+    pub(crate) fn creator(&self, address: u64) -> Option<Position<'d>> {
         self.symbols.creator_at(address.wrapping_sub(self.bias))
     }
 }

@@ -1,0 +1,3 @@
+module gotap/apps/spinapp
+
+go 1.18
