@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use regex_lite::Regex;
 
-use crate::{Drop, Probe, SqlOperation, Unread, raw};
+use crate::{Drop, Probe, SqlOperation, Unread, raw, tracked};
 
-const HEADERS: [&str; 6] = [
+const HEADERS: [&str; 7] = [
+    include_str!("../../../bpf/tracker.h"),
     include_str!("../../../bpf/wire.h"),
     include_str!("../../../bpf/outcome.h"),
     include_str!("../../../bpf/libraries.h"),
@@ -16,7 +17,8 @@ const HEADERS: [&str; 6] = [
     include_str!("../../../bpf/wire_context.h"),
     include_str!("../../../bpf/paths.h"),
 ];
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
+    include_str!("tracked.rs"),
     include_str!("event.rs"),
     include_str!("raw.rs"),
     include_str!("raw/constants.rs"),
@@ -52,6 +54,8 @@ const STRUCTURES: &[(&str, &str)] = &[
     ("gt_redigo", "Redigo"),
     ("gt_fasthttp", "FastHttp"),
     ("gt_type", "Type"),
+    ("gt_tracked", "Tracked"),
+    ("gt_tracked_event", "Raw"),
 ];
 
 /// Fields of variable length, which the Rust structure leaves out.
@@ -71,11 +75,18 @@ const ENUMERATIONS: &[(&str, &str, &str)] = &[
     ("gt_redis_site", "GT_REDIS_", "RedisSite"),
     ("gt_site_key", "GT_KEY_", "SiteKey"),
     ("gt_type_role", "GT_TYPE_", "TypeRole"),
+    ("gt_tracked_kind", "GT_TRACKED_", "Lifecycle"),
+    ("gt_tracked_counter", "GT_TRACKED_", "TrackedCounter"),
 ];
 
 /// Names that say how many there are.
-const COUNTS: &[&str] =
-    &["GT_PROBE_COUNT", "GT_DROP_COUNT", "GT_UNREAD_COUNT", "GT_SQL_OPERATIONS"];
+const COUNTS: &[&str] = &[
+    "GT_PROBE_COUNT",
+    "GT_DROP_COUNT",
+    "GT_UNREAD_COUNT",
+    "GT_SQL_OPERATIONS",
+    "GT_TRACKED_COUNTERS",
+];
 
 /// What only the programs need, and indices and lengths of arrays, which structures compare.
 const KERNEL_ONLY: &[&str] = &[
@@ -136,12 +147,10 @@ fn c_structures() -> BTreeMap<String, Fields> {
         let Some((kind, names)) = declaration.split_once(char::is_whitespace) else {
             return Vec::new();
         };
-        let kind = match kind {
-            "char" | "__u8" => "u8".to_owned(),
-            "__u16" => "u16".to_owned(),
-            "__u32" => "u32".to_owned(),
-            "__u64" => "u64".to_owned(),
-            "__s64" => "i64".to_owned(),
+        let kind = match kind.trim_start_matches("__") {
+            "char" => "u8".to_owned(),
+            "s64" => "i64".to_owned(),
+            unsigned @ ("u8" | "u16" | "u32" | "u64") => unsigned.to_owned(),
             other => twin(other),
         };
         let one = |name: &str| match name.trim().split_once('[') {
@@ -166,8 +175,8 @@ fn twin(c: &str) -> String {
 
 fn rust_structures() -> BTreeMap<String, Fields> {
     let text = sources();
-    let structure = Regex::new(r"#\[repr\(C\)\]\s*pub(?:\(crate\))? struct (\w+) \{([^}]*)\}");
-    let field = Regex::new(r"pub(?:\(crate\))? (\w+): ([^,\n]+),").unwrap();
+    let structure = Regex::new(r"#\[repr\(C\)\]\s*(?:pub(?:\(crate\))? )?struct (\w+) \{([^}]*)\}");
+    let field = Regex::new(r"(?:pub(?:\(crate\))? )?(\w+): ([^,\n]+),").unwrap();
     let fields = |body: &str| {
         field.captures_iter(body).map(|c| (c[1].to_owned(), c[2].to_owned())).collect()
     };
@@ -282,6 +291,7 @@ fn counts_are_those_of_the_enumerations() {
         Drop::ALL.len(),
         Unread::ALL.len(),
         SqlOperation::ALL.len(),
+        tracked::TrackedCounter::Unread.index(tracked::Lifecycle::Exited) as usize + 1,
     ]) {
         assert_eq!(numbers[*name], len as u64, "{name}");
     }
