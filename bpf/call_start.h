@@ -32,8 +32,10 @@ static __noinline int call_start(struct pt_regs *ctx, const struct gt_process *p
 		return sql_call_join(ctx, proc, goid, &parent);
 	if (which == GT_PROBE_REDIS_START)
 		return redis_call_join(ctx, proc, goid, starts, &parent);
-	if (which == GT_PROBE_GRPC_CLIENT_START)
-		return grpc_call_join(ctx, proc, goid, &parent);
+	if (which == GT_PROBE_GRPC_CLIENT_START) {
+		grpc_call_join(ctx, proc, goid, &parent);
+		return proc->tells & GT_SENDS_TRACE ? grpc_call_sent(ctx, proc, &parent) : 0;
+	}
 	return http_call_join(proc, goid, &parent);
 }
 

@@ -30,7 +30,7 @@ static __always_inline void adopt_server(struct parent *out, const struct server
 					 u8 how)
 {
 	adopt(out, state->trace_id, state->span_id, state->trace_flags, how);
-	out->inbound = state->parent_span_id & 0xffffff;
+	out->inbound = mark_of_span(state->parent_span_id);
 }
 
 /*

@@ -32,6 +32,7 @@
 #include "fasthttp.bpf.c"
 #include "http_client.bpf.c"
 #include "grpc_conns.h"
+#include "grpc_sent.h"
 #include "grpc.bpf.c"
 #include "sql.bpf.c"
 #include "connect.bpf.c"

@@ -145,6 +145,15 @@ static __noinline int grpc_call_start(struct pt_regs *ctx, const struct gt_proce
 	return 1;
 }
 
+/* The context that an attempt sends metadata by: what handlers of statistics made of the call's. */
+static __always_inline struct go_iface sending_context(struct pt_regs *ctx,
+						       const struct gt_process *proc)
+{
+	if (proc->grpc.starts_attempt && proc->grpc.attempt_ctx != GT_NONE)
+		return read_iface(GO_ARG0(ctx) + proc->grpc.attempt_ctx);
+	return read_iface(call_of(ctx, proc) + proc->grpc.call_ctx);
+}
+
 /* Begins the span of a call, whose parent is known now. */
 static __noinline int grpc_call_join(struct pt_regs *ctx, const struct gt_process *proc, u64 goid,
 				     const struct parent *parent)
@@ -161,6 +170,17 @@ static __noinline int grpc_call_join(struct pt_regs *ctx, const struct gt_proces
 		return 0;
 	begin_span(&state->span, goid, parent);
 	return 0;
+}
+
+/* Puts a call that has begun into the trace that its metadata names. Apart from that for the stack's sake. */
+static __noinline int grpc_call_sent(struct pt_regs *ctx, const struct gt_process *proc,
+				     const struct parent *parent)
+{
+	u64 value = sent_parent(proc, sending_context(ctx, proc));
+	struct gt_key key = key_of(proc, call_of(ctx, proc));
+	struct rpc_call *state = value ? bpf_map_lookup_elem(&rpc_calls, &key) : NULL;
+
+	return state ? join_sent(proc, value, parent, &state->span) : 0;
 }
 
 static __always_inline bool read_bool(u64 base, u16 offset)

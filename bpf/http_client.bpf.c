@@ -254,8 +254,8 @@ static __noinline int http_call_join(const struct gt_process *proc, u64 goid,
 	state->flags = mark_call(proc, state);
 	if (proc->tells & GT_SENDS_TRACE)
 		join_sent(proc,
-			  header_elem(call_u64(state, proc->requests[0].header), proc->map_slots,
-				      proc->map_group_size, 1),
+			  only_value(header_elem(call_u64(state, proc->requests[0].header),
+						 proc->map_slots, proc->map_group_size, 1)),
 			  parent, &state->span);
 	state->phase = CLIENT_ACTIVE;
 	if (!(unread & UNREAD(HOST)) && !state->direct && !url_string(state, proc->url_host).len)

@@ -6,6 +6,7 @@
 /* google.golang.org/grpc: type descriptors, and offsets in structures of its own. */
 struct gt_grpc {
 	__u64 incoming_key; /* metadata.mdIncomingKey */
+	__u64 outgoing_key; /* metadata.mdOutgoingKey, 0 unknown */
 	__u64 handler_transport; /* *transport.serverHandlerTransport */
 	__u64 tcp_addr; /* *net.TCPAddr */
 	__u16 server_workers; /* Server.opts.numServerWorkers */
@@ -22,9 +23,10 @@ struct gt_grpc {
 	__u16 server_number, client_number; /* of a connection, in a transport */
 	__u64 data; /* variables that were there at the start, and are never freed; 0 unknown */
 	__u32 data_size;
-	__u32 pad;
+	__u16 attempt_ctx;
+	__u16 pad;
 };
-_Static_assert(sizeof(struct gt_grpc) == 88, "wire");
+_Static_assert(sizeof(struct gt_grpc) == 96, "wire");
 
 /* connectrpc.com/connect */
 struct gt_connect {

@@ -219,7 +219,7 @@ struct parent {
 	u8 how; /* enum gt_parent */
 	u8 reused; /* found by a context that serves one request after the other */
 	u8 lost; /* enum gt_drop of what may have cost the parent, 0 none */
-	u32 inbound; /* three bytes of the span that the request itself is a child of, 0 none */
+	u32 inbound; /* mark_of_span of the span that the request itself is a child of, 0 none */
 };
 
 /* Words of a context.valueCtx. */

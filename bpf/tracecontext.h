@@ -118,18 +118,25 @@ static __noinline int send_moved(const struct gt_process *proc, const struct par
 	return 0;
 }
 
+/* Where the value of a header is that has one field, whose values are at `elem`; else 0. */
+static __always_inline u64 only_value(u64 elem)
+{
+	struct go_string values = values_of(elem);
+
+	return values.len == 1 ? values.ptr : 0;
+}
+
 /*
- * Puts a call into the trace that its header at `elem` names, as a child of the span that it names, since so does
+ * Puts a call into the trace that the Go string at `value` names, as a child of the span that it names, since so does
  * who gets it. A proxy that passes on what came with its own request says nothing by it. If the request
  * that makes the call began a trace of its own, that one moves to the same.
  */
-static __noinline int join_sent(const struct gt_process *proc, u64 elem,
+static __noinline int join_sent(const struct gt_process *proc, u64 value,
 				const struct parent *parent, struct gt_span *span)
 {
-	struct go_string values = values_of(elem);
 	u64 trace_id[4] = {}, span_id;
 	u8 flags;
-	u32 parsed = values.len == 1 ? parse_traceparent(values.ptr, trace_id) : 0;
+	u32 parsed = value ? parse_traceparent(value, trace_id) : 0;
 	bool same;
 
 	if (!parsed)
@@ -137,7 +144,7 @@ static __noinline int join_sent(const struct gt_process *proc, u64 elem,
 	flags = parsed;
 	span_id = trace_id[3];
 	same = trace_id[0] == *(u64 *)span->trace_id && trace_id[1] == *(u64 *)(span->trace_id + 8);
-	if (same && parent->inbound && parent->inbound == (span_id & 0xffffff))
+	if (same && parent->inbound && parent->inbound == mark_of_span(span_id))
 		return 0;
 	if (!same && parent->trace_flags & GT_TRACE_OWN)
 		send_moved(proc, parent, trace_id, flags);

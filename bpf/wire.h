@@ -489,6 +489,6 @@ struct gt_process {
 	struct gt_connect connect;
 	struct gt_learned learned;
 };
-_Static_assert(sizeof(struct gt_process) == 616, "wire");
+_Static_assert(sizeof(struct gt_process) == 624, "wire");
 
 #endif

@@ -28,6 +28,7 @@ const STREAM: &str = "google.golang.org/grpc/internal/transport.Stream";
 const STATUS_ERROR: &str = "google.golang.org/grpc/internal/status.Error";
 const STATUS_PROTO: &str = "google.golang.org/genproto/googleapis/rpc/status.Status";
 const NO_ADDRESS: &str = "a field of gRPC was not found";
+const METADATA: &str = "google.golang.org/grpc/metadata.rawMD";
 const VALUE: &str = "context.valueCtx";
 
 pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
@@ -177,6 +178,12 @@ fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
     grpc.attempt_call = context.offset(ATTEMPT, &["cs"]);
     grpc.attempt_transport = attempt("transport", "t");
     grpc.attempt_stream = attempt("transportStream", "s");
+    grpc.attempt_ctx = context.offset(ATTEMPT, &["ctx"]);
+    // The program reads both at once. Without them calls stay in gotap's traces.
+    if ["md", "added"].map(|field| context.offset(METADATA, &[field])) == [0, 8] {
+        let key = context.types.find_struct("google.golang.org/grpc/metadata.mdOutgoingKey");
+        grpc.outgoing_key = key.map_or(0, |typ| typ.vaddr).into();
+    }
     grpc.attempt_transparent = context.offset(ATTEMPT, &["allowTransparentRetry"]);
     grpc.call_ctx = context.offset(CALL, &["ctx"]);
     grpc.call_hdr = context.offset(CALL, &["callHdr"]);
@@ -205,6 +212,9 @@ fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
     }
     let addresses =
         [(grpc.cc_target, "addresses that are dialled"), (grpc.client_peer, "addresses of peers")];
+    if !grpc.outgoing_key.is_known() {
+        plan.miss(Ability::GrpcClient, format!("traces that metadata tells: {NO_ADDRESS}"));
+    }
     for (_, what) in addresses.iter().filter(|(offset, _)| *offset == NONE) {
         plan.miss(Ability::GrpcClient, format!("{what}: {NO_ADDRESS}"));
     }

@@ -183,6 +183,7 @@ impl Http2 {
 #[repr(C)]
 pub struct Grpc {
     pub incoming_key: Address,
+    pub outgoing_key: Address,
     pub handler_transport: Address,
     pub tcp_addr: Address,
     pub server_workers: u16,
@@ -211,13 +212,15 @@ pub struct Grpc {
     pub client_number: u16,
     pub data: Address,
     pub data_size: u32,
-    pub pad: u32,
+    pub attempt_ctx: u16,
+    pub pad: u16,
 }
 
 impl Grpc {
     /// Offsets of nothing.
     pub const ABSENT: Self = Self {
         incoming_key: Address::NONE,
+        outgoing_key: Address::NONE,
         handler_transport: Address::NONE,
         tcp_addr: Address::NONE,
         server_workers: NONE,
@@ -246,6 +249,7 @@ impl Grpc {
         client_number: NONE,
         data: Address::NONE,
         data_size: 0,
+        attempt_ctx: NONE,
         pad: 0,
     };
 }
@@ -416,6 +420,7 @@ impl Process {
             &mut self.abort_handler,
             &mut self.dial_conn,
             &mut self.grpc.incoming_key,
+            &mut self.grpc.outgoing_key,
             &mut self.grpc.handler_transport,
             &mut self.grpc.tcp_addr,
             &mut self.grpc.data,
@@ -492,8 +497,8 @@ impl Process {
 const _: () = assert!(size_of::<Request>() == 32);
 const _: () = assert!(size_of::<Http2>() == 16);
 const _: () = assert!(size_of::<Site>() == 32);
-const _: () = assert!(size_of::<Grpc>() == 88);
+const _: () = assert!(size_of::<Grpc>() == 96);
 const _: () = assert!(size_of::<Redis>() == 32);
 const _: () = assert!(size_of::<Learned>() == 56);
 const _: () = assert!(size_of::<Connect>() == 16);
-const _: () = assert!(size_of::<Process>() == 616);
+const _: () = assert!(size_of::<Process>() == 624);

@@ -95,7 +95,7 @@ static PROGRAMS: [Program; 16] = [
         sees: &["grpc-client"],
         tells: "network.peer.port",
         asked: Asked::ToCall(&["grpcserver", "grpcchain"]),
-        spans: &[("client", CHECK, "none"), ("client", CHECK, "none")],
+        spans: &[("client", CHECK, "sent"), ("client", CHECK, "sent")],
     },
     Program {
         name: "httpserver",

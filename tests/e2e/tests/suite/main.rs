@@ -54,6 +54,7 @@ mod routes_random;
 mod runtime_numbers;
 mod sampling;
 mod sdk;
+mod sdk_rpc;
 mod settings;
 mod sql;
 mod telemetry;

@@ -156,7 +156,10 @@ fn programs_with_the_sdk_are_named_and_can_be_left_to_it() -> Result<()> {
     let mut ps = Gotap::start(&["ps", "--format", "json", "--pid", &pid], &[])?;
     ps.process.wait(SOON)?;
     let said = ps.process.stdout().join("\n");
-    ensure!(said.contains(r#""doubles":["http"]"#) && said.contains(r#""v1.47.0""#), "{said}");
+    ensure!(
+        said.contains(r#""doubles":["grpc","http"]"#) && said.contains(r#""v1.47.0""#),
+        "{said}"
+    );
     let mut off = Gotap::start(&["trace", "http", "--sdk-programs", "off", "--pid", &pid], &[])?;
     let status = off.process.wait(SOON)?;
     let said = off.process.stderr().join("\n");
