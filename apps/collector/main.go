@@ -1,7 +1,7 @@
-// A small OpenTelemetry Collector for the tests: real receivers, real file exporter, nothing else.
+// A small OpenTelemetry Collector for the tests: real receivers, real exporters, nothing else.
 //
 // The official distributions carry hundreds of components; the tests need one that accepts OTLP
-// over gRPC and HTTP and writes what it received as JSON lines. It is built once by
+// over gRPC and HTTP, and writes what it received as JSON lines or passes it on. It is built once by
 // scripts/setup.sh and started by the gotap-testkit crate.
 package main
 
@@ -15,6 +15,8 @@ import (
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/debugexporter"
 	"go.opentelemetry.io/collector/exporter/nopexporter"
+	"go.opentelemetry.io/collector/exporter/otlpexporter"
+	"go.opentelemetry.io/collector/exporter/otlphttpexporter"
 	"go.opentelemetry.io/collector/otelcol"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
@@ -46,6 +48,7 @@ func factories() (otelcol.Factories, error) {
 		return factories, err
 	}
 	factories.Exporters, err = otelcol.MakeFactoryMap[exporter.Factory](
-		fileexporter.NewFactory(), debugexporter.NewFactory(), nopexporter.NewFactory())
+		fileexporter.NewFactory(), debugexporter.NewFactory(), nopexporter.NewFactory(),
+		otlpexporter.NewFactory(), otlphttpexporter.NewFactory())
 	return factories, err
 }

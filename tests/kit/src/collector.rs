@@ -39,6 +39,15 @@ pub struct Collector {
     received: Mutex<Received>,
 }
 
+/// Where a collector sends what it receives: a URL for OTLP.
+#[derive(Debug, Clone, Copy)]
+pub enum Forward<'a> {
+    /// Over gRPC.
+    Grpc(&'a str),
+    /// Over HTTP.
+    Http(&'a str),
+}
+
 /// What was read of the collector's file.
 #[derive(Debug, Default)]
 struct Received {
@@ -61,22 +70,36 @@ impl Collector {
     }
 
     fn start_with(settings: &str) -> Result<Self> {
-        let program = setup(&["collector"])?;
+        Self::start_program(&Self::program()?, settings, None)
+    }
+
+    /// The executable of a collector.
+    pub fn program() -> Result<PathBuf> {
+        setup(&["collector"])
+    }
+
+    /// Starts a collector from this executable, which is a copy of [`Self::program`]. It sends what it
+    /// receives to the endpoint too, if one is given, by gRPC or by HTTP.
+    pub fn start_copy(program: &Path, to: Option<Forward<'_>>) -> Result<Self> {
+        Self::start_program(program, "", to)
+    }
+
+    fn start_program(program: &Path, settings: &str, to: Option<Forward<'_>>) -> Result<Self> {
         let mut attempt = 1;
         loop {
-            match Self::start_once(&program, settings) {
+            match Self::start_once(program, settings, to) {
                 Err(_) if attempt < ATTEMPTS => attempt += 1,
                 result => return result,
             }
         }
     }
 
-    fn start_once(program: &Path, settings: &str) -> Result<Self> {
+    fn start_once(program: &Path, settings: &str, to: Option<Forward<'_>>) -> Result<Self> {
         let folder = TempDir::with_prefix("gotap-collector-").context("create a folder")?;
         let [grpc_port, http_port] = free_ports()?;
         let config = folder.path().join("config.yaml");
-        fs::write(&config, configuration(grpc_port, http_port, settings, &export_file(&folder)))
-            .with_context(|| format!("write {}", config.display()))?;
+        let text = configuration([grpc_port, http_port], settings, &export_file(&folder), to);
+        fs::write(&config, text).with_context(|| format!("write {}", config.display()))?;
         let arguments = [format!("--config=file:{}", config.display())];
         let process = Running::start(program, &arguments, &[])?;
         process.wait_for_error("Everything is ready", Duration::from_secs(30))?;
@@ -172,14 +195,30 @@ fn free_ports() -> Result<[u16; 2]> {
     Ok([first?.port(), second?.port()])
 }
 
-fn configuration(grpc_port: u16, http_port: u16, settings: &str, file: &Path) -> String {
+fn configuration(
+    [grpc_port, http_port]: [u16; 2],
+    settings: &str,
+    file: &Path,
+    to: Option<Forward<'_>>,
+) -> String {
+    let (forward, exporters) = match to {
+        None => (String::new(), "file"),
+        Some(Forward::Grpc(url)) => {
+            let address = url.trim_start_matches("http://");
+            let tls = "tls: {insecure: true}";
+            (format!("  otlp_grpc: {{endpoint: \"{address}\", {tls}}}\n"), "file, otlp_grpc")
+        }
+        Some(Forward::Http(url)) => {
+            (format!("  otlp_http: {{endpoint: \"{url}\"}}\n"), "file, otlp_http")
+        }
+    };
     let pipelines: String = ["traces", "metrics", "logs"]
-        .map(|signal| format!("    {signal}: {{receivers: [otlp], exporters: [file]}}\n"))
+        .map(|signal| format!("    {signal}: {{receivers: [otlp], exporters: [{exporters}]}}\n"))
         .concat();
     format!(
         "receivers:\n  otlp:\n    protocols:\n      grpc: {{endpoint: \"127.0.0.1:{grpc_port}\"{settings}}}\n      \
          http: {{endpoint: \"127.0.0.1:{http_port}\"{settings}}}\n\
-         exporters:\n  file: {{path: \"{}\", flush_interval: 20ms}}\n\
+         exporters:\n  file: {{path: \"{}\", flush_interval: 20ms}}\n{forward}\
          service:\n  telemetry: {{metrics: {{level: none}}}}\n  pipelines:\n{pipelines}",
         file.display()
     )

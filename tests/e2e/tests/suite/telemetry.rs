@@ -1,11 +1,14 @@
 //! Deliveries of telemetry: a back end that is observed itself must not make spans of the deliveries of
 //! its own spans, nor are exports of others spans. What only looks like them has its spans.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use gotap_e2e::{App, Gotap, SOON, Span, can_trace};
-use gotap_testkit::collector::Collector;
+use gotap_testkit::collector::{Collector, Forward};
+use gotap_testkit::go::{self, Mode, Version};
+use tempfile::TempDir;
 
 type Fields = &'static [(&'static str, &'static str)];
 
@@ -104,5 +107,69 @@ fn a_back_end_that_is_observed_makes_no_spans_of_their_delivery() -> Result<()> 
         ensure!(left_out.is_some_and(|n| (1..=4).contains(&n)), "{protocol}: {:?}", ended.summary);
         ensure!(ended.summary.spans == now.len() as u64, "{protocol}: {:?}", ended.summary);
     }
+    Ok(())
+}
+
+/// Two Collectors, of which one passes on to the other what it gets, and all that gotap observes is what lies
+/// in a folder: the Collectors, and a program. It is not told which processes that are.
+#[test]
+fn a_back_end_that_passes_spans_on_makes_none_of_that() -> Result<()> {
+    if !can_trace("a_back_end_that_passes_spans_on_makes_none_of_that") {
+        return Ok(());
+    }
+    let folder = TempDir::new()?;
+    let copied = |program: &Path, name: &str| -> Result<PathBuf> {
+        let copy = folder.path().join(name);
+        std::fs::copy(program, &copy)?;
+        Ok(copy)
+    };
+    let program = copied(&Collector::program()?, "collector")?;
+    let app = App::start(&copied(&App::newest()?, "httpapp")?)?;
+    let all = format!("{}/*", folder.path().display());
+    for over_http in [false, true] {
+        let second = Collector::start_copy(&program, None)?;
+        let endpoints = (second.grpc_endpoint(), second.http_endpoint());
+        let forward =
+            if over_http { Forward::Http(&endpoints.1) } else { Forward::Grpc(&endpoints.0) };
+        let first = Collector::start_copy(&program, Some(forward))?;
+        let endpoint = first.grpc_endpoint();
+        let gotap =
+            Gotap::start(&["run", "--executable", &all, "--otlp-endpoint", &endpoint], &[])?;
+        gotap.wait_ready()?;
+        app.get("/hello", &[])?;
+        second.wait_for(1, SOON)?;
+        std::thread::sleep(Duration::from_secs(3));
+        let spans = second.spans()?;
+        let names: Vec<_> = spans.iter().map(|span| &span.name).collect();
+        ensure!(names == ["GET /hello"], "over HTTP: {over_http}: {names:?}");
+        let ended = gotap.stop()?;
+        ensure!(ended.summary.spans == 1, "over HTTP: {over_http}: {:?}", ended.summary);
+        // The first one gets it and sends it, the second one gets it.
+        let left_out = ended.summary.not_recorded.get("telemetry").copied();
+        ensure!(left_out == Some(3), "over HTTP: {over_http}: {:?}", ended.summary);
+    }
+    Ok(())
+}
+
+/// The SDK of a program sends its spans to a Collector by gRPC, and both are observed.
+#[test]
+fn exports_of_an_sdk_by_grpc_have_no_spans() -> Result<()> {
+    if !can_trace("exports_of_an_sdk_by_grpc_have_no_spans") {
+        return Ok(());
+    }
+    let mut collector = Collector::start()?;
+    let program = go::build("sdkapp", Version::NEWEST, Mode::Plain)?;
+    let app = App::start_with(&program, &["-otlp-grpc", &collector.grpc_endpoint()], &[])?;
+    let (own, other) = (collector.process().pid().to_string(), app.pid().to_string());
+    let gotap = Gotap::trace_what("all", &["--pid", &own, "--pid", &other])?;
+    app.get("/leaf", &[])?;
+    collector.wait_for(1, SOON)?;
+    gotap.wait_for_spans(1)?;
+    let ended = gotap.stop()?;
+    let told: Vec<_> = ended.spans.iter().map(Span::target).collect();
+    ensure!(told == ["/leaf"], "{}", Span::list(&ended.spans));
+    // Sent by the one, received by the other.
+    ensure!(ended.summary.not_recorded.get("telemetry") == Some(&2), "{:?}", ended.summary);
+    ensure!(ended.summary.dropped.is_empty(), "{:?}", ended.summary);
     Ok(())
 }
