@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::code::{Found, calls, unoptimised};
-use crate::{Arch, Binary, Function, symbols};
+use crate::{Arch, Binary, Function, Site, symbols};
 
 impl<'d> Binary<'d> {
     /// Whether it was built without inlining or other optimisation, as for a debugger (`-gcflags`).
@@ -41,6 +41,19 @@ impl<'d> Binary<'d> {
     pub(crate) fn plainly_after(&self, function: &Function<'_>, call: u64) -> Option<Found> {
         let code = self.amd64_code(function).filter(|_| self.is_unoptimised())?;
         unoptimised::after(code, function.entry, call)
+    }
+
+    /// In `function`, built without optimisation, where the result is of the call through an interface that
+    /// stands before its first call of `callee`, as the other way of an `if`: with optimisation both ways
+    /// have one test of what they returned.
+    pub fn other_result_site(
+        &self,
+        function: &Function<'_>,
+        callee: &Function<'_>,
+    ) -> Option<Site> {
+        let code = self.amd64_code(function).filter(|_| self.is_unoptimised())?;
+        let call = self.first_call(function, callee)?;
+        self.site(function, unoptimised::after_indirect_before(code, function.entry, call)?)
     }
 
     /// Who calls one of `callees`, as the names of both. `None` where that is not all who may: an

@@ -32,6 +32,21 @@ pub(crate) fn after_indirect(code: &[u8], start: u64, from: u64) -> Option<Found
     after(code, start, near.find(Instruction::is_call_near_indirect)?.ip())
 }
 
+/// The same of the last indirect call before the one at `call`: the other way of an `if`.
+pub(crate) fn after_indirect_before(code: &[u8], start: u64, call: u64) -> Option<Found> {
+    let mut nearest = None;
+    for (index, instruction) in decode_from(code, start, start)?.enumerate() {
+        if instruction.ip() >= call {
+            let (at, ip) = nearest.filter(|_| instruction.ip() == call)?;
+            return if index - at <= TO_CALL { after(code, start, ip) } else { None };
+        }
+        if instruction.is_call_near_indirect() {
+            nearest = Some((index, instruction.ip()));
+        }
+    }
+    None
+}
+
 /// The call at `call` leaves an error in a stack slot. If it is compared with a global first: the branch
 /// that tests it where it differs. Else: the block where it is not nil. And the slot.
 pub(crate) fn slot_after(code: &[u8], start: u64, call: u64) -> Option<(Found, u32)> {

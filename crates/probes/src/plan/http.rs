@@ -146,6 +146,14 @@ pub(super) fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
     }
     plan.add(Probe::HttpClientStart, ROUND_TRIP, start, true);
     plan.add(Probe::HttpClientDone, ROUND_TRIP, done, true);
+    if context.binary.is_unoptimised() {
+        // HTTP/2 on a new connection.
+        let send = function(SEND);
+        match send.and_then(|send| context.binary.other_result_site(&round_trip, &send)) {
+            Some(other) => plan.add(Probe::HttpClientDone, ROUND_TRIP, other, true),
+            None => plan.miss(Ability::HttpClient, "HTTP/2 on new connections: no site found"),
+        }
+    }
     let failed =
         |callee, result| context.binary.nonzero_site(&round_trip, &function(callee)?, result);
     match failed(GET_CONN, 1) {

@@ -15,213 +15,10 @@ use gotap_testkit::postgres::Postgres;
 use gotap_testkit::redis::Redis;
 use serde_json::Value;
 
+use crate::alone_programs::{Argument, Asked, LACKS, Lack, PROGRAMS, Program, Wanted};
+
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
-
-/// A span: its kind, its name, and how its parent was found.
-type Wanted = (&'static str, &'static str, &'static str);
-
-/// A program below `apps/alone/cmd`.
-struct Program {
-    name: &'static str,
-    /// The oldest Go that builds it, and what it is built with there.
-    oldest: u32,
-    /// What its argument is the address of.
-    argument: Argument,
-    /// What must be seen in it, with nothing missing.
-    sees: &'static [&'static str],
-    /// An attribute that each of its spans has, an address where there is any.
-    tells: &'static str,
-    /// How it comes to do something.
-    asked: Asked,
-    /// The spans that it has then, in the order of their starts.
-    spans: &'static [Wanted],
-}
-
-#[derive(Clone, Copy)]
-enum Argument {
-    None,
-    Postgres,
-    Redis,
-    /// A program that was started before.
-    Program(&'static str),
-}
-
-enum Asked {
-    /// A client below asks it.
-    ByClients,
-    /// It is told to do what it does.
-    Once,
-    /// It is told to ask each of these.
-    ToCall(&'static [&'static str]),
-}
-
-const CHECK: &str = "grpc.health.v1.Health/Check";
-const BUY: &str = "gotap.v1.Shop/Buy";
-
-static PROGRAMS: [Program; 16] = [
-    Program {
-        name: "grpcserver",
-        oldest: 18,
-        argument: Argument::None,
-        sees: &["grpc-server"],
-        tells: "network.peer.port",
-        asked: Asked::ByClients,
-        spans: &[
-            ("server", CHECK, "remote"),
-            ("server", CHECK, "none"),
-            ("server", CHECK, "none"),
-            ("server", CHECK, "none"),
-        ],
-    },
-    Program {
-        name: "grpcchain",
-        oldest: 18,
-        argument: Argument::Program("grpcserver"),
-        sees: &["grpc-server", "grpc-client"],
-        tells: "network.peer.port",
-        asked: Asked::ByClients,
-        spans: &[
-            ("server", CHECK, "remote"),
-            ("client", CHECK, "context"),
-            ("client", CHECK, "goroutine"),
-            ("client", CHECK, "ancestor"),
-        ],
-    },
-    Program {
-        name: "grpcclient",
-        oldest: 18,
-        argument: Argument::None,
-        sees: &["grpc-client"],
-        tells: "network.peer.port",
-        asked: Asked::ToCall(&["grpcserver", "grpcchain"]),
-        spans: &[("client", CHECK, "sent"), ("client", CHECK, "sent")],
-    },
-    Program {
-        name: "httpserver",
-        oldest: 18,
-        argument: Argument::None,
-        sees: &["http-server", "http2-server"],
-        tells: "network.peer.port",
-        asked: Asked::ByClients,
-        spans: &[("server", "GET", "remote")],
-    },
-    Program {
-        name: "fasthttp",
-        oldest: 18,
-        argument: Argument::None,
-        sees: &["fasthttp-server"],
-        tells: "network.peer.port",
-        asked: Asked::ByClients,
-        spans: &[("server", "GET", "remote")],
-    },
-    Program {
-        name: "httpclient",
-        oldest: 18,
-        argument: Argument::None,
-        sees: &["http-client", "http2-client"],
-        tells: "server.port",
-        asked: Asked::ToCall(&["httpserver", "fasthttp"]),
-        spans: &[("client", "GET", "sent"), ("client", "GET", "sent")],
-    },
-    Program {
-        name: "xnetserver",
-        oldest: 18,
-        argument: Argument::None,
-        sees: &["http2-server"],
-        tells: "network.peer.port",
-        asked: Asked::ByClients,
-        spans: &[("server", "GET", "remote")],
-    },
-    Program {
-        name: "xnetclient",
-        oldest: 18,
-        argument: Argument::None,
-        sees: &["http2-client"],
-        tells: "server.port",
-        asked: Asked::ToCall(&["xnetserver"]),
-        spans: &[("client", "GET", "sent")],
-    },
-    Program {
-        name: "connectserver",
-        oldest: 19,
-        argument: Argument::None,
-        sees: &["http-server", "http2-server"],
-        tells: "network.peer.port",
-        asked: Asked::ByClients,
-        spans: &[("server", BUY, "remote")],
-    },
-    Program {
-        name: "connectclient",
-        oldest: 19,
-        argument: Argument::None,
-        sees: &["http-client", "http2-client"],
-        tells: "server.port",
-        asked: Asked::ToCall(&["connectserver"]),
-        spans: &[("client", BUY, "sent")],
-    },
-    Program {
-        name: "sqldb",
-        oldest: 18,
-        argument: Argument::None,
-        sees: &["sql"],
-        tells: "db.system.name",
-        asked: Asked::Once,
-        spans: &[
-            ("client", "SELECT", "none"),
-            ("client", "DELETE things", "none"),
-            ("client", "PREPARE SELECT", "none"),
-            ("client", "SELECT", "none"),
-            ("client", "BEGIN", "none"),
-            ("client", "COMMIT", "none"),
-        ],
-    },
-    Program {
-        name: "pgx4",
-        oldest: 18,
-        argument: Argument::Postgres,
-        sees: &["sql"],
-        tells: "server.port",
-        asked: Asked::Once,
-        spans: &[("client", "SELECT", "none"), ("client", "SELECT", "none")],
-    },
-    Program {
-        name: "pgx5",
-        oldest: 18,
-        argument: Argument::Postgres,
-        sees: &["sql"],
-        tells: "server.port",
-        asked: Asked::Once,
-        spans: &[("client", "SELECT", "none"), ("client", "SELECT", "none")],
-    },
-    Program {
-        name: "redis8",
-        oldest: 18,
-        argument: Argument::Redis,
-        sees: &["redis"],
-        tells: "server.port",
-        asked: Asked::Once,
-        spans: &[("client", "SET", "none"), ("client", "PIPELINE", "none")],
-    },
-    Program {
-        name: "redis9",
-        oldest: 18,
-        argument: Argument::Redis,
-        sees: &["redis"],
-        tells: "server.port",
-        asked: Asked::Once,
-        spans: &[("client", "SET", "none"), ("client", "PIPELINE", "none")],
-    },
-    Program {
-        name: "redigo",
-        oldest: 18,
-        argument: Argument::Redis,
-        sees: &["redis"],
-        tells: "server.port",
-        asked: Asked::Once,
-        spans: &[("client", "SET", "none"), ("client", "DEL", "none")],
-    },
-];
 
 #[test]
 fn each_instrument_works_in_a_program_that_links_nothing_else() -> Result<()> {
@@ -229,17 +26,30 @@ fn each_instrument_works_in_a_program_that_links_nothing_else() -> Result<()> {
         return Ok(());
     }
     let servers = Servers { postgres: Postgres::start()?, redis: Redis::start()? };
-    observe(&servers, PROGRAMS.iter(), |program| {
+    let oldest = |program: &Program| {
         let go = Version::of(program.oldest);
         go::build_with(&program.folder(), "old", go, Mode::Plain)
-    })
-    .context("the oldest Go and libraries")?;
+    };
+    observe(&servers, PROGRAMS.iter(), oldest, &[]).context("the oldest Go and libraries")?;
     let newest = |go| move |program: &Program| go::build(&program.folder(), go, Mode::Plain);
-    observe(&servers, PROGRAMS.iter(), newest(Version::NEWEST))
+    observe(&servers, PROGRAMS.iter(), newest(Version::NEWEST), &[])
         .context("the newest Go and libraries")?;
     // With the newest Go, golang.org/x/net has no HTTP/2 of its own any more.
     let xnet = PROGRAMS.iter().filter(|program| program.name.starts_with("xnet"));
-    observe(&servers, xnet, newest(Version::of(26))).context("the Go before, and golang.org/x/net")
+    observe(&servers, xnet, newest(Version::of(26)), &[])
+        .context("the Go before, and golang.org/x/net")
+}
+
+/// Without optimisation the code has other places, and functions that are inlined else.
+#[test]
+fn each_instrument_works_in_builds_for_a_debugger() -> Result<()> {
+    if !can_trace("each_instrument_works_in_builds_for_a_debugger") {
+        return Ok(());
+    }
+    let servers = Servers { postgres: Postgres::start()?, redis: Redis::start()? };
+    let build =
+        |program: &Program| go::build(&program.folder(), Version::NEWEST, Mode::Unoptimised);
+    observe(&servers, PROGRAMS.iter(), build, &LACKS)
 }
 
 struct Servers {
@@ -271,6 +81,7 @@ fn observe(
     servers: &Servers,
     programs: impl Iterator<Item = &'static Program>,
     build: impl Fn(&Program) -> Result<PathBuf>,
+    lacks: &[Lack],
 ) -> Result<()> {
     let mut started = Vec::new();
     for program in programs {
@@ -278,18 +89,29 @@ fn observe(
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         started.push((program, App::start_with(&build(program)?, &arguments, &[])?));
     }
+    let lack = |program: &Program| lacks.iter().find(|lack| lack.program == program.name);
+    let wanted = |program: &Program| lack(program).map_or(program.spans, |lack| lack.spans);
     for (program, app) in &started {
-        check_plan(program, app).with_context(|| program.name)?;
+        check_plan(program, app, lack(program)).with_context(|| program.name)?;
     }
-    let pids: Vec<_> = started.iter().map(|(_, app)| app.pid().to_string()).collect();
+    for (program, app) in started.iter().filter(|(program, _)| wanted(program).is_empty()) {
+        check_refused(app, lack(program).context("a lack")?)?;
+    }
+    let traced = started.iter().filter(|(program, _)| !wanted(program).is_empty());
+    let pids: Vec<_> = traced.clone().map(|(_, app)| app.pid().to_string()).collect();
     let selection: Vec<_> = pids.iter().flat_map(|pid| ["--pid", pid.as_str()]).collect();
     let gotap = Gotap::trace_what("all", &selection)?;
     for (program, app) in &started {
         ask(program, app, &started).with_context(|| program.name)?;
     }
-    let spans = gotap.finish(started.iter().map(|(program, _)| program.spans.len()).sum())?;
-    let failed = started.iter().filter_map(|(program, app)| {
-        let error = check_spans(program, app, &spans).err()?;
+    let said = gotap.process.stderr();
+    for lack in traced.clone().filter_map(|(program, _)| lack(program)) {
+        let is_said = said.iter().any(|line| is_of_debugger(line, lack));
+        ensure!(is_said, "{} is not told: {said:#?}", lack.program);
+    }
+    let spans = gotap.finish(traced.clone().map(|(program, _)| wanted(program).len()).sum())?;
+    let failed = traced.filter_map(|(program, app)| {
+        let error = check_spans(program, app, wanted(program), &spans).err()?;
         Some(format!("{}: {error:#}", program.name))
     });
     let failed: Vec<_> = failed.collect();
@@ -298,7 +120,7 @@ fn observe(
 }
 
 /// What `gotap ps` promises of a program.
-fn check_plan(program: &Program, app: &App) -> Result<()> {
+fn check_plan(program: &Program, app: &App, known: Option<&Lack>) -> Result<()> {
     let mut command = Command::new(binary());
     let output = command.args(["ps", "--format", "json", "--pid", &app.pid().to_string()]);
     let found: Value = serde_json::from_slice(&output.output()?.stdout)?;
@@ -308,10 +130,28 @@ fn check_plan(program: &Program, app: &App) -> Result<()> {
     };
     let (sees, missing) = (texts("sees"), texts("missing"));
     for ability in program.sees {
-        ensure!(sees.iter().any(|seen| seen == ability), "{ability} is not seen: {sees:?}");
         let lack = missing.iter().find(|text| text.starts_with(&format!("{ability}:")));
+        if let Some(known) = known {
+            ensure!(lack.is_some_and(|text| is_of_debugger(text, known)), "{ability}: {lack:?}");
+            continue;
+        }
+        ensure!(sees.iter().any(|seen| seen == ability), "{ability} is not seen: {sees:?}");
         ensure!(lack.is_none(), "{lack:?}");
     }
+    Ok(())
+}
+
+/// Whether the text says what is not seen of a program, and that the build is why.
+fn is_of_debugger(text: &str, lack: &Lack) -> bool {
+    text.contains(lack.said) && text.contains("built without optimisation")
+}
+
+/// That `gotap trace` says why it does not trace a program.
+fn check_refused(app: &App, lack: &Lack) -> Result<()> {
+    let mut gotap = Gotap::start(&["trace", "all", "--pid", &app.pid().to_string()], &[])?;
+    let status = gotap.process.wait(SOON)?;
+    let said = gotap.process.stderr().join("\n");
+    ensure!(!status.success() && is_of_debugger(&said, lack), "{status}: {said}");
     Ok(())
 }
 
@@ -340,13 +180,13 @@ fn ask(program: &Program, app: &App, started: &[(&Program, App)]) -> Result<()> 
     Ok(())
 }
 
-fn check_spans(program: &Program, app: &App, spans: &[Span]) -> Result<()> {
+fn check_spans(program: &Program, app: &App, wanted: &[Wanted], spans: &[Span]) -> Result<()> {
     let of_app = |span: &&Span| span.resource.get("process.pid") == Some(&app.pid().into());
     let mut spans: Vec<_> = spans.iter().filter(of_app).collect();
     spans.sort_by_key(|span| span.start);
     let list = || format!("{:#?}", spans.iter().map(told).collect::<Vec<_>>());
-    let same = spans.len() == program.spans.len()
-        && spans.iter().zip(program.spans).all(|(span, wanted)| told(span) == *wanted);
+    let same = spans.len() == wanted.len()
+        && spans.iter().zip(wanted).all(|(span, wanted)| told(span) == *wanted);
     ensure!(same, "{}", list());
     let served = spans.iter().find(|span| span.is_server());
     for span in &spans {

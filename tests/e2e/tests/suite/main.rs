@@ -5,6 +5,7 @@
 
 mod alloc;
 mod alone;
+mod alone_programs;
 mod attach_load;
 mod cli;
 mod connect;
