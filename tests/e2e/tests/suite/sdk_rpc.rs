@@ -18,7 +18,11 @@ struct Pair {
 
 impl Pair {
     fn start() -> Result<Self> {
-        let program = go::build("sdkapp", Version::NEWEST, Mode::Plain)?;
+        Self::start_mode(Mode::Plain)
+    }
+
+    fn start_mode(mode: Mode) -> Result<Self> {
+        let program = go::build("sdkapp", Version::NEWEST, mode)?;
         let backend = App::start(&program)?;
         let rpc = backend.process.wait_for("rpc ", SOON)?;
         Ok(Self { app: App::start_with(&program, &["-rpc", &rpc], &[])?, backend })
@@ -81,9 +85,15 @@ fn a_request_is_in_the_trace_of_the_sdks_grpc_calls() -> Result<()> {
     if !can_trace("a_request_is_in_the_trace_of_the_sdks_grpc_calls") {
         return Ok(());
     }
-    let pair = Pair::start()?;
+    for mode in [Mode::Plain, Mode::Pie] {
+        joins_calls(&Pair::start_mode(mode)?).with_context(|| mode.to_string())?;
+    }
+    Ok(())
+}
+
+fn joins_calls(pair: &Pair) -> Result<()> {
     let ended = pair.get("/rpc/call", &[], 5)?;
-    let Seen { root, calls, leaves } = seen(&pair, &ended.spans)?;
+    let Seen { root, calls, leaves } = seen(pair, &ended.spans)?;
     let list = Span::list(&ended.spans);
     ensure!(root.parent == "none" && root.parent_span_id.is_empty(), "{list}");
     // The first call ended before the SDK told its trace, and moved to it.
@@ -92,7 +102,7 @@ fn a_request_is_in_the_trace_of_the_sdks_grpc_calls() -> Result<()> {
     ensure!(leaves[0].trace_id != root.trace_id, "{list}");
     // An interceptor appends to the metadata what a handler of statistics writes into its map.
     let ended = pair.get("/rpc/appended", &[], 3)?;
-    let Seen { root, calls, leaves } = seen(&pair, &ended.spans)?;
+    let Seen { root, calls, leaves } = seen(pair, &ended.spans)?;
     let list = Span::list(&ended.spans);
     ensure!(is_sent(calls[0], leaves[0]) && calls[0].trace_id == root.trace_id, "{list}");
     Ok(())
