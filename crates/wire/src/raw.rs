@@ -7,11 +7,11 @@ mod libraries;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub use constants::{
-    Connect, Grpc, HIT_SLOTS, Http2, IS_COLLECTOR, Learned, NO_REGISTER, Process, Redis, Request,
+    Connect, HIT_SLOTS, Http2, IS_COLLECTOR, Learned, NO_REGISTER, Process, Redis, Request,
     SENDS_TRACE, SITE_ERRORS, SITE_OWN_ERROR, SITE_QUIET, Site, SiteKey, TELLS_CONTENT,
     TELLS_PATHS, WAS_HIT,
 };
-pub use libraries::{FastHttp, Redigo};
+pub use libraries::{FastHttp, Grpc, Redigo};
 
 /// An offset that the binary does not have (`GT_NONE`).
 pub const NONE: u16 = 0xffff;

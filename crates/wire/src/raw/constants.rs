@@ -3,7 +3,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::libraries::{FastHttp, Redigo};
+use super::libraries::{FastHttp, Grpc, Redigo};
 use super::{Address, NONE, Slots};
 
 /// No register (`GT_NO_REGISTER`).
@@ -174,83 +174,6 @@ impl Http2 {
         close_err: NONE,
         stream_state: NONE,
         pad: [0; 2],
-    };
-}
-
-/// Offsets in `google.golang.org/grpc`, and types that it tells by (`struct gt_grpc`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[expect(missing_docs, reason = "each is the Go field or type of its name")]
-#[repr(C)]
-pub struct Grpc {
-    pub incoming_key: Address,
-    pub outgoing_key: Address,
-    pub handler_transport: Address,
-    pub tcp_addr: Address,
-    pub server_workers: u16,
-    pub stream_method: u16,
-    pub stream_ctx: u16,
-    pub stream_state: u16,
-    pub transport_peer: u16,
-    pub transport_local: u16,
-    pub status_code: u16,
-    pub status_message: u16,
-    pub attempt_call: u16,
-    pub attempt_transport: u16,
-    pub attempt_stream: u16,
-    pub attempt_transparent: u16,
-    pub call_ctx: u16,
-    pub call_hdr: u16,
-    pub call_cc: u16,
-    pub call_finished: u16,
-    pub hdr_method: u16,
-    pub cc_target: u16,
-    pub client_peer: u16,
-    pub starts_attempt: u16,
-    pub tcp_ip: u16,
-    pub stream_inner: u16,
-    pub server_number: u16,
-    pub client_number: u16,
-    pub data: Address,
-    pub data_size: u32,
-    pub attempt_ctx: u16,
-    pub pad: u16,
-}
-
-impl Grpc {
-    /// Offsets of nothing.
-    pub const ABSENT: Self = Self {
-        incoming_key: Address::NONE,
-        outgoing_key: Address::NONE,
-        handler_transport: Address::NONE,
-        tcp_addr: Address::NONE,
-        server_workers: NONE,
-        stream_method: NONE,
-        stream_ctx: NONE,
-        stream_state: NONE,
-        transport_peer: NONE,
-        transport_local: NONE,
-        status_code: NONE,
-        status_message: NONE,
-        attempt_call: NONE,
-        attempt_transport: NONE,
-        attempt_stream: NONE,
-        attempt_transparent: NONE,
-        call_ctx: NONE,
-        call_hdr: NONE,
-        call_cc: NONE,
-        call_finished: NONE,
-        hdr_method: NONE,
-        cc_target: NONE,
-        client_peer: NONE,
-        starts_attempt: 0,
-        tcp_ip: NONE,
-        stream_inner: NONE,
-        server_number: NONE,
-        client_number: NONE,
-        data: Address::NONE,
-        data_size: 0,
-        attempt_ctx: NONE,
-        pad: 0,
     };
 }
 
@@ -497,7 +420,6 @@ impl Process {
 const _: () = assert!(size_of::<Request>() == 32);
 const _: () = assert!(size_of::<Http2>() == 16);
 const _: () = assert!(size_of::<Site>() == 32);
-const _: () = assert!(size_of::<Grpc>() == 96);
 const _: () = assert!(size_of::<Redis>() == 32);
 const _: () = assert!(size_of::<Learned>() == 56);
 const _: () = assert!(size_of::<Connect>() == 16);
