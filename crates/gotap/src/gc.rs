@@ -34,7 +34,7 @@ pub(crate) fn sched(args: &SchedArgs) -> Result<()> {
         return timeline::run(args, path);
     }
     with(args.memory.pid, |target| {
-        let (_, before) = read(target)?;
+        let (scheduler_before, before) = read(target)?;
         std::thread::sleep(args.duration);
         let (scheduler, after) = read(target)?;
         target.check()?;
@@ -42,7 +42,9 @@ pub(crate) fn sched(args: &SchedArgs) -> Result<()> {
             (Some(before), Some(after)) => Some(after.since(before)),
             _ => None,
         };
-        show(args.memory.format, &sched_json(target, &scheduler, &after, latency, args.duration))
+        let mut out = sched_json(target, &scheduler, &after, latency, args.duration);
+        out["preemptionSignals"] = json!(scheduler.preemptions_since(&scheduler_before));
+        show(args.memory.format, &out)
     })
 }
 

@@ -82,6 +82,8 @@ pub(crate) struct Workers {
     pub(crate) m_p: usize,
     pub(crate) m_next: usize,
     pub(crate) m_spinning: usize,
+    /// How many signals to preempt its goroutine it has handled.
+    pub(crate) m_preempted: Option<usize>,
 }
 
 /// Offsets of semaphores in structures of `sync`, by kind of lock.
@@ -321,10 +323,11 @@ fn workers(types: &Types<'_, '_>) -> Option<Workers> {
         m_p: m.at(&["p"])?,
         m_next: m.at(&["alllink"])?,
         m_spinning: m.at(&["spinning"])?,
+        m_preempted: m.at(&["preemptGen"]),
     };
     let p_last = [out.p_status, out.p_tick, out.p_m, out.queue_next, out.ids, out.ids_end];
     out.p_len = p_last.into_iter().chain([out.queue_head, out.queue_tail]).max()? + 8;
     let m_last = [out.m_id, out.m_thread, out.m_current, out.m_p, out.m_next, out.m_spinning];
-    out.m_len = m_last.into_iter().max()? + 8;
+    out.m_len = m_last.into_iter().chain(out.m_preempted).max()? + 8;
     Some(out)
 }

@@ -47,6 +47,8 @@ pub struct Machine {
     pub has_processor: bool,
     /// Whether it looks for work.
     pub spinning: bool,
+    /// How many signals to preempt its goroutine it has handled, modulo 2^32.
+    pub preemptions: Option<u32>,
 }
 
 /// What the scheduler has.
@@ -69,6 +71,23 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
+    /// How many signals to preempt goroutines the threads have handled since `before`: those that were
+    /// there then and are still. `None` if there is none, or one's number is not known.
+    pub fn preemptions_since(&self, before: &Self) -> Option<u64> {
+        let at_first = |machine: &Machine| before.machines.iter().find(|m| m.id == machine.id);
+        let pairs = self.machines.iter().filter_map(|now| Some((now, at_first(now)?)));
+        let pairs: Vec<_> = pairs.collect();
+        if pairs.is_empty() {
+            return None;
+        }
+        pairs
+            .into_iter()
+            .map(|(now, before)| {
+                Some(u64::from(now.preemptions?.wrapping_sub(before.preemptions?)))
+            })
+            .sum()
+    }
+
     /// Reads it; what can't be read is `None` or empty.
     ///
     /// # Errors
@@ -179,6 +198,7 @@ fn machine(bytes: &[u8], at: &Workers) -> Option<(Machine, u64)> {
         goroutine: word(at.m_current)?,
         has_processor: word(at.m_p)? != 0,
         spinning: u8_at(bytes, at.m_spinning)? != 0,
+        preemptions: at.m_preempted.and_then(|offset| u32_at(bytes, offset)),
     };
     Some((machine, word(at.m_next)?))
 }

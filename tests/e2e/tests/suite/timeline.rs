@@ -104,6 +104,13 @@ fn spinning(program: &Path) -> Result<()> {
     let counted = summary["processors"][0]["switches"].as_u64().context("switches")?;
     ensure!(summary["processors"].as_array().map(Vec::len) == Some(1), "{summary}");
     ensure!((2..20_000).contains(&counted), "{summary}");
+    // Neither of the two gives the processor up by itself.
+    let mut numbers = Command::new(binary());
+    let pid = process.pid().to_string();
+    numbers.args(["sched", &pid, "--format", "json", "-d", "600ms"]);
+    let numbers: Value = serde_json::from_slice(&numbers.output()?.stdout)?;
+    let signals = numbers["preemptionSignals"].as_u64();
+    ensure!(signals >= Some(5) && signals < Some(10_000), "{numbers}");
     // What it costs is bounded.
     let cpu = summary["agentCpuSeconds"].as_f64().context("agentCpuSeconds")?;
     ensure!(cpu < 0.1 * seconds, "{summary}");
