@@ -43,7 +43,7 @@ struct Cli {
     /// The gotap binary; by default the one beside this program
     #[arg(long)]
     gotap: Option<PathBuf>,
-    /// Write the tables into the README between their markers
+    /// Write the tables into the README and docs/benchmarks.md between their markers
     #[arg(long)]
     readme: bool,
     /// Only scenarios whose name contains one of these; "attach" is what attaching takes, "goroutines" what reading those does
@@ -56,6 +56,9 @@ impl Cli {
         self.only.is_empty() || self.only.iter().any(|part| name.contains(part))
     }
 }
+
+/// Where all tables stand; the README has a part of one.
+const BENCHMARKS: &str = "docs/benchmarks.md";
 
 /// Processes of their own, so that what they use is not counted as anybody else's.
 #[derive(Debug, Subcommand)]
@@ -82,13 +85,13 @@ fn main() -> Result<()> {
     if cli.wants("attach") {
         let table = attach::run(&gotap, cli.rounds, &cli.out)?;
         if cli.readme {
-            report::update_readme("attach", &table)?;
+            report::update(BENCHMARKS, "attach", &table)?;
         }
     }
     if cli.wants("goroutines") {
         let table = goroutines::run(&gotap, cli.rounds, &cli.out)?;
         if cli.readme {
-            report::update_readme("goroutines", &table)?;
+            report::update(BENCHMARKS, "goroutines", &table)?;
         }
     }
     overhead(&cli, gotap)
@@ -119,7 +122,10 @@ fn overhead(cli: &Cli, gotap: PathBuf) -> Result<()> {
     std::fs::write(cli.out.join("overhead.svg"), report::svg(&summaries))?;
     println!("written: {}", cli.out.join("overhead.{json,svg}").display());
     if cli.readme {
-        report::update_readme("overhead", &table)?;
+        report::update(BENCHMARKS, "overhead", &table)?;
+        if let Some(short) = report::short_table(&summaries) {
+            report::update("README.md", "overhead", &short)?;
+        }
     }
     Ok(())
 }

@@ -74,7 +74,32 @@ pub(crate) fn summarize(runs: &[Run]) -> Vec<Summary> {
         .collect()
 }
 
-/// The table of the README.
+/// The few rows of the README: the workload in which overhead is largest, if it was measured.
+pub(crate) fn short_table(summaries: &[Summary]) -> Option<String> {
+    if !summaries.iter().any(|s| s.scenario == "hello") {
+        return None;
+    }
+    let mut out = String::from(
+        "| observer | requests per second | CPU per request | added | agent CPU per request | spans received |\n|---|---:|---:|---:|---:|---:|\n",
+    );
+    for s in summaries.iter().filter(|s| s.scenario == "hello") {
+        let bare = s.mode == "none";
+        let unless = |missing: bool, text: String| if missing { "–".to_owned() } else { text };
+        let share = if bare { String::new() } else { format!(" ({:.0} %)", s.rps_share * 100.0) };
+        out.push_str(&format!(
+            "| {} | {:.0}{share} | {:.1} µs | {} | {} | {} |\n",
+            s.mode,
+            s.rps,
+            s.target_us,
+            unless(bare, format!("{:+.1} µs", s.added_us)),
+            unless(s.mode != "gotap", format!("{:.1} µs", s.agent_us)),
+            unless(matches!(s.mode, "none" | "traps"), format!("{:.2} %", s.received * 100.0)),
+        ));
+    }
+    Some(out)
+}
+
+/// The table of `docs/benchmarks.md`.
 pub(crate) fn table(summaries: &[Summary]) -> String {
     let mut out = String::from(
         "| workload | observer | req/s | of bare | target CPU/req | added | p50 | p99 | agent CPU/req | agent RSS | traps/req | spans received |\n|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
@@ -143,13 +168,13 @@ pub(crate) fn svg(summaries: &[Summary]) -> String {
     out
 }
 
-/// Replaces what stands between the markers in README.md.
-pub(crate) fn update_readme(name: &str, table: &str) -> Result<()> {
+/// Replaces what stands between the markers of a document.
+pub(crate) fn update(document: &str, name: &str, table: &str) -> Result<()> {
     let (begin, end) = (format!("<!-- {name}:begin -->"), format!("<!-- {name}:end -->"));
-    let text = std::fs::read_to_string("README.md").context("run this at the repository's root")?;
-    let marker = || format!("README.md has no marker of {name}");
+    let text = std::fs::read_to_string(document).context("run this at the repository's root")?;
+    let marker = || format!("{document} has no marker of {name}");
     let (head, rest) = text.split_once(&begin).with_context(marker)?;
     let (_, tail) = rest.split_once(&end).with_context(marker)?;
-    std::fs::write("README.md", format!("{head}{begin}\n{table}{end}{tail}"))?;
+    std::fs::write(document, format!("{head}{begin}\n{table}{end}{tail}"))?;
     Ok(())
 }

@@ -2,7 +2,46 @@
 
 use crate::repo;
 
-const DOCUMENTS: [&str; 4] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+/// The documents at the root and below `docs/`.
+fn documents() -> Vec<repo::File> {
+    let is_one = |file: &repo::File| {
+        let at_root = !file.path.contains('/');
+        file.path.ends_with(".md") && (at_root || file.is_below("docs"))
+    };
+    repo::files().into_iter().filter(is_one).collect()
+}
+
+/// How long the documents may be that people read first, in bytes.
+const SHORT: [(&str, usize); 2] = [("README.md", 8 << 10), ("ARCHITECTURE.md", 12 << 10)];
+
+#[test]
+fn documents_that_are_read_first_are_short() {
+    let long = SHORT.iter().filter(|(path, limit)| repo::file(path).text.len() > *limit);
+    let findings = long.map(|(path, limit)| format!("{path}: more than {limit} bytes")).collect();
+    repo::none(findings, "details stand below docs/");
+}
+
+#[test]
+fn documents_name_each_other_rightly() {
+    let mut findings = Vec::new();
+    for document in documents() {
+        let folder = document.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for (number, line) in document.lines() {
+            for link in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+                let path = link.split('#').next().unwrap_or_default();
+                if path.is_empty() || path.contains("://") {
+                    continue;
+                }
+                let path = format!("{}{path}", if folder.is_empty() { "" } else { "docs/" });
+                let path = path.replace("docs/../", "");
+                if !repo::files().iter().any(|file| file.path == path) {
+                    findings.push(format!("{}:{number}: {link}", document.path));
+                }
+            }
+        }
+    }
+    repo::none(findings, "a link leads to a file of the repository");
+}
 
 /// Words of the machine that somebody worked on, which mean nothing on another one. They are put
 /// together here, so that this file does not hold them.
@@ -64,7 +103,7 @@ fn targets() -> Vec<String> {
 fn commands_in_documents_exist() {
     let targets = targets();
     let mut findings = Vec::new();
-    for document in DOCUMENTS.map(repo::file) {
+    for document in documents() {
         for (number, line) in document.lines() {
             for start in ["`make ", "sudo make "].iter().flat_map(|s| command_after(line, s)) {
                 if !targets.contains(&start) {
@@ -115,7 +154,7 @@ fn the_changelog_knows_the_version() {
 #[test]
 fn figures_stand_only_where_the_benchmark_writes_them() {
     let mut findings = Vec::new();
-    for document in DOCUMENTS.map(repo::file) {
+    for document in documents() {
         let (mut example, mut written) = (false, false);
         for (number, line) in document.lines() {
             if line.trim_start().starts_with("```") {
