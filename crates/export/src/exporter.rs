@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use crate::batch::{Batch, Batcher};
 use crate::endpoint::masked;
 use crate::metric::{self, Collected};
 use crate::signal::Signal;
+use crate::stats::Stats;
 use crate::transport::{Failure, Rejected, Transport};
 use crate::{Config, Error};
 
@@ -20,47 +21,6 @@ const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(30);
 /// How often a request that is on its way looks whether there is time left.
 const LOOK_UP: Duration = Duration::from_millis(50);
-
-/// Counts of spans since start. Every span pushed is in exactly one of them or still waiting.
-#[derive(Debug, Default)]
-#[expect(missing_docs, reason = "each is what its name says")]
-pub struct Stats {
-    pub exported: AtomicU64,
-    /// Dropped as the queue was full.
-    pub queue_full: AtomicU64,
-    /// Refused by the back end for good, in a partial success or by an error.
-    pub rejected: AtomicU64,
-    /// Still waiting when the agent stopped.
-    pub shutdown: AtomicU64,
-    /// Requests that were sent again.
-    pub retries: AtomicU64,
-    /// Points of metrics that arrived.
-    pub points_exported: AtomicU64,
-    /// Points of metrics that the back end refused.
-    pub points_rejected: AtomicU64,
-}
-
-impl Stats {
-    /// Spans that arrived.
-    pub fn exported(&self) -> u64 {
-        self.exported.load(Ordering::Relaxed)
-    }
-
-    /// Requests that were sent again.
-    pub fn retried(&self) -> u64 {
-        self.retries.load(Ordering::Relaxed)
-    }
-
-    /// Spans that were lost, by reason.
-    pub fn lost(&self) -> [(&'static str, u64); 3] {
-        let read = |n: &AtomicU64| n.load(Ordering::Relaxed);
-        [
-            ("export_queue_full", read(&self.queue_full)),
-            ("export_rejected", read(&self.rejected)),
-            ("export_shutdown", read(&self.shutdown)),
-        ]
-    }
-}
 
 /// The counts of an exporter, and what its queue holds. After [`Exporter::shutdown`] they are final.
 #[derive(Clone)]

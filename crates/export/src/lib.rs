@@ -11,13 +11,15 @@ mod endpoint;
 mod exporter;
 mod metric;
 mod signal;
+mod stats;
 mod tls;
 mod transport;
 
 pub use config::{Compression, Config, MetricsEndpoint, Protocol};
 pub use endpoint::masked;
-pub use exporter::{Exporter, LiveStats, Stats};
+pub use exporter::{Exporter, LiveStats};
 pub use metric::Collected;
+pub use stats::Stats;
 
 /// Why an exporter can't be started.
 #[derive(Debug, thiserror::Error)]
