@@ -5,7 +5,7 @@
 
 mod build;
 
-pub use build::{build, build_with};
+pub use build::{build, build_guided, build_with};
 
 use std::fmt;
 

@@ -20,6 +20,7 @@ mod goroutines;
 mod goroutines_command;
 mod grpc;
 mod grpc_client;
+mod guided;
 mod http2;
 mod http2_ends;
 mod http2_frames;

@@ -28,6 +28,15 @@ pub fn build_with(app: &str, dependencies: &str, version: Version, mode: Mode) -
     build_arguments(app, &format!("{app}-{dependencies}"), version, arguments, mode)
 }
 
+/// The same, guided by this profile in the folder of its module (`-pgo`).
+pub fn build_guided(app: &str, profile: &str, version: Version) -> Result<PathBuf> {
+    let mut arguments = arguments(Mode::Plain);
+    let package = repo_root().join("apps").join(app);
+    let inside = package.strip_prefix(module_of(&package)?).map_or(0, |path| path.iter().count());
+    arguments.flags.push(format!("-pgo={}{profile}", "../".repeat(inside)));
+    build_arguments(app, &format!("{app}-guided"), version, arguments, Mode::Plain)
+}
+
 fn build_arguments(
     app: &str,
     name: &str,
