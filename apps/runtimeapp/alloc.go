@@ -137,7 +137,8 @@ func alloc12(n int) {
 
 // profile is what runtime.MemProfile says: sampled objects and bytes, and frees, by function, line and size.
 func profile() map[string][2]int64 {
-	records := make([]runtime.MemProfileRecord, 1<<16)
+	n, _ := runtime.MemProfile(nil, true)
+	records := make([]runtime.MemProfileRecord, n+1000)
 	n, ok := runtime.MemProfile(records, true)
 	if !ok {
 		panic("too many records")

@@ -120,9 +120,11 @@ pub fn window(
     bias: u64,
 ) -> Result<Result<Window, NoWindow>, Error> {
     let places: Vec<u64> = FUNCTIONS.iter().flat_map(|name| binary.references_of(name)).collect();
-    let (Some(shape), false) = (Shape::of(types), places.is_empty()) else {
+    if places.is_empty() {
         return Ok(Err(NoWindow::NotLinked));
-    };
+    }
+    let lost = || Error::Flight("its type descriptors were not found, or are others".to_owned());
+    let shape = Shape::of(types).ok_or_else(lost)?;
     let reader = Reader { memory, shape };
     let Some(recorder) = reader.find(&places, bias)? else {
         return Ok(Err(NoWindow::NotStarted));
