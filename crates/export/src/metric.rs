@@ -1,6 +1,8 @@
 //! Metrics as OTLP. They are few and come every few seconds, so the generated types do, which spans are
 //! too many for.
 
+use std::sync::Arc;
+
 use metrics::{Attributes, Data, HistogramPoint, Metric, Number, Point};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
@@ -18,6 +20,8 @@ pub struct Collected<'a> {
     pub resource: &'a [(String, String)],
     /// The metrics.
     pub metrics: &'a [Metric],
+    /// Metrics of others, with their attributes.
+    pub of_others: &'a [(Arc<trace::Resource>, Vec<Metric>)],
     /// When counting began, in nanoseconds since 1970.
     pub start_unix_nano: u64,
     /// When it was measured, in nanoseconds since 1970.
@@ -26,26 +30,39 @@ pub struct Collected<'a> {
 
 /// The request that sends all of it.
 pub(crate) fn batch(collected: &Collected<'_>) -> Batch {
-    let metrics: Vec<_> = collected.metrics.iter().filter(|metric| metric.points() > 0).collect();
-    let items = metrics.iter().map(|metric| metric.points() as u64).sum();
+    let own = collected.resource.iter().map(|(key, value)| key_value(key, value)).collect();
+    let own = resource_metrics(own, collected.metrics, collected);
+    let others = collected.of_others.iter().map(|(resource, metrics)| {
+        let attributes = resource.attributes.iter().map(|(key, value)| typed(key, value));
+        resource_metrics(attributes.collect(), metrics, collected)
+    });
+    let resource_metrics = std::iter::once(own).chain(others).collect();
+    let all = collected.of_others.iter().flat_map(|(_, metrics)| metrics).chain(collected.metrics);
+    let items = all.map(|metric| metric.points() as u64).sum();
+    let request = ExportMetricsServiceRequest { resource_metrics };
+    Batch { signal: Signal::Metrics, request: request.encode_to_vec().into(), items }
+}
+
+fn resource_metrics(
+    attributes: Vec<KeyValue>,
+    metrics: &[Metric],
+    when: &Collected<'_>,
+) -> otlp::ResourceMetrics {
     let scope = InstrumentationScope {
         name: "gotap".into(),
         version: env!("CARGO_PKG_VERSION").into(),
         ..InstrumentationScope::default()
     };
-    let attributes = collected.resource.iter().map(|(k, v)| key_value(k, v)).collect();
-    let request = ExportMetricsServiceRequest {
-        resource_metrics: vec![otlp::ResourceMetrics {
-            resource: Some(Resource { attributes, ..Resource::default() }),
-            scope_metrics: vec![otlp::ScopeMetrics {
-                scope: Some(scope),
-                metrics: metrics.into_iter().map(|metric| encode(metric, collected)).collect(),
-                schema_url: String::new(),
-            }],
+    let metrics = metrics.iter().filter(|metric| metric.points() > 0);
+    otlp::ResourceMetrics {
+        resource: Some(Resource { attributes, ..Resource::default() }),
+        scope_metrics: vec![otlp::ScopeMetrics {
+            scope: Some(scope),
+            metrics: metrics.map(|metric| encode(metric, when)).collect(),
             schema_url: String::new(),
         }],
-    };
-    Batch { signal: Signal::Metrics, request: request.encode_to_vec().into(), items }
+        schema_url: String::new(),
+    }
 }
 
 fn encode(metric: &Metric, when: &Collected<'_>) -> otlp::Metric {
@@ -94,7 +111,7 @@ fn histogram(point: &HistogramPoint, when: &Collected<'_>) -> otlp::HistogramDat
         start_time_unix_nano: when.start_unix_nano,
         time_unix_nano: when.time_unix_nano,
         count: point.histogram.count(),
-        sum: Some(point.histogram.sum()),
+        sum: point.histogram.sum(),
         bucket_counts: point.histogram.counts().to_vec(),
         explicit_bounds: point.histogram.bounds().to_vec(),
         ..otlp::HistogramDataPoint::default()
@@ -103,6 +120,16 @@ fn histogram(point: &HistogramPoint, when: &Collected<'_>) -> otlp::HistogramDat
 
 fn key_values(attributes: &Attributes) -> Vec<KeyValue> {
     attributes.iter().map(|(key, value)| key_value(key, value)).collect()
+}
+
+/// An attribute of a span's resource, integers as such.
+fn typed(key: &str, value: &trace::Value) -> KeyValue {
+    let value = match value {
+        trace::Value::Int(n) => any_value::Value::IntValue(*n),
+        other => any_value::Value::StringValue(other.as_str().unwrap_or_default().into()),
+    };
+    let value = AnyValue { value: Some(value) };
+    KeyValue { key: key.into(), value: Some(value), ..KeyValue::default() }
 }
 
 fn key_value(key: &str, value: &str) -> KeyValue {

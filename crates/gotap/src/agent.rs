@@ -4,6 +4,7 @@
 mod admin;
 mod attach;
 mod figures;
+mod runtimes;
 mod silence;
 mod sinks;
 mod summary;
@@ -91,7 +92,8 @@ struct Agent {
     pipeline: Pipeline,
     figures: Arc<Figures>,
     export: Option<LiveStats>,
-    metrics_interval: Option<Duration>,
+    /// Ends when this is dropped.
+    metrics_thread: Option<MetricsThread>,
     events: Receiver<AgentEvent>,
     observed: HashMap<u32, Observed>,
     /// Go processes that may yet listen on a wanted port.
@@ -116,6 +118,11 @@ impl Agent {
         let (shared, export) = (reader.shared.clone(), setup.export);
         let hits = session.hits();
         let figures = Figures::new(setup.resource, hits, shared, pipeline.clone(), export.clone());
+        let figures = Arc::new(figures);
+        let metrics_thread = setup
+            .metrics_interval
+            .map(|interval| MetricsThread::start(interval, pipeline.clone(), figures.clone()));
+        let metrics_thread = metrics_thread.transpose()?;
         let mut idle = attach::Idle::new(!setup.selection.is_everything());
         idle.aloud |= setup.aloud;
         Ok(Self {
@@ -124,9 +131,9 @@ impl Agent {
             session,
             reader,
             pipeline,
-            figures: Arc::new(figures),
+            figures,
             export,
-            metrics_interval: setup.metrics_interval,
+            metrics_thread,
             events,
             observed: HashMap::new(),
             waiting: HashMap::new(),
@@ -185,7 +192,7 @@ impl Agent {
 
     fn follow(&mut self) -> Result<()> {
         let (mut refreshed, mut asked) = (Instant::now(), Instant::now());
-        let (mut listened, mut measured) = (Instant::now(), Instant::now());
+        let mut listened = Instant::now();
         loop {
             if refreshed.elapsed() > REFRESH {
                 refreshed = Instant::now();
@@ -194,10 +201,6 @@ impl Agent {
             if listened.elapsed() > silence::PAUSE {
                 listened = Instant::now();
                 self.look_for_silence();
-            }
-            if self.metrics_interval.is_some_and(|interval| measured.elapsed() >= interval) {
-                measured = Instant::now();
-                self.pipeline.metrics(self.figures.collect());
             }
             // Also where processes start and end all the time.
             if !self.waiting.is_empty() && asked.elapsed() > PORT_PAUSE {
@@ -308,7 +311,7 @@ impl Agent {
         self.session.detach_all();
         let counters = self.session.hits().counters().unwrap_or_default();
         let counts = self.reader.stop();
-        if self.metrics_interval.is_some() {
+        if self.metrics_thread.take().is_some() {
             self.pipeline.metrics(self.figures.collect());
         }
         self.pipeline.finish(PATIENCE);
@@ -323,6 +326,23 @@ impl Agent {
             Delivery { delivered: stats.exported(), not }
         });
         summary
+    }
+}
+
+/// The thread that collects metrics for the sinks, as reading the memory of processes takes its time.
+struct MetricsThread {
+    _alive: Sender<()>,
+}
+
+impl MetricsThread {
+    fn start(interval: Duration, sinks: Pipeline, figures: Arc<Figures>) -> std::io::Result<Self> {
+        let (alive, ended) = std::sync::mpsc::channel::<()>();
+        std::thread::Builder::new().name("gotap-metrics".into()).spawn(move || {
+            while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(interval) {
+                sinks.metrics(figures.collect());
+            }
+        })?;
+        Ok(Self { _alive: alive })
     }
 }
 

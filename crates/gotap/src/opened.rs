@@ -37,6 +37,20 @@ impl Opened {
         })
     }
 
+    /// Which file it is.
+    pub(crate) fn file_id(&self) -> FileId {
+        self.executable.id()
+    }
+
+    /// How far above the file's addresses the process has it.
+    pub(crate) fn bias(&self, image: &gobin::Image<'_>) -> Result<u64> {
+        Ok(match self.process.executable_start() {
+            Some(start) if image.is_pie() => start.wrapping_sub(image.lowest_vaddr() & !0xfff),
+            Some(_) => 0,
+            None => bail!("process {}: its executable is not mapped", self.process.pid),
+        })
+    }
+
     /// What is needed to read the process's memory.
     pub(crate) fn target<'a, 'd>(
         &'d self,
@@ -44,12 +58,7 @@ impl Opened {
         types: &'a Types<'a, 'd>,
     ) -> Result<Target<'a, 'd>> {
         let layout = Layout::new(binary, types).map_err(plain)?;
-        let image = binary.image();
-        let bias = match self.process.executable_start() {
-            Some(start) if image.is_pie() => start.wrapping_sub(image.lowest_vaddr() & !0xfff),
-            Some(_) => 0,
-            None => bail!("process {}: its executable is not mapped", self.process.pid),
-        };
+        let bias = self.bias(binary.image())?;
         let path = self.process.executable_path()?;
         let info = binary.build_info();
         let module = info.main.as_ref().map(|main| main.path).or(info.path).unwrap_or_default();

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use metrics::Metric;
-use trace::Span;
+use trace::{Resource, Span};
 
 /// Spans and collections of metrics that may wait for one sink: twice what the ring buffer holds.
 pub(crate) const MAX_QUEUED: usize = 1 << 15;
@@ -35,7 +35,10 @@ pub(crate) trait Sink: Send {
 /// Metrics of one time.
 #[derive(Debug, Clone)]
 pub(crate) struct Measured {
+    /// Of gotap itself.
     pub(crate) metrics: Vec<Metric>,
+    /// Of the Go runtimes of observed processes.
+    pub(crate) runtimes: Vec<(Arc<Resource>, Vec<Metric>)>,
     pub(crate) time_unix_nano: u64,
 }
 

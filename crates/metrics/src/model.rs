@@ -60,21 +60,26 @@ pub struct HistogramPoint {
 pub struct Histogram {
     bounds: &'static [f64],
     counts: Vec<u64>,
-    sum: f64,
+    sum: Option<f64>,
 }
 
 impl Histogram {
     /// An empty one. A value falls into the first bucket whose bound (in ascending order) is not below
     /// it, and into a last one beyond all bounds.
     pub fn new(bounds: &'static [f64]) -> Self {
-        Self { bounds, counts: vec![0; bounds.len() + 1], sum: 0.0 }
+        Self { bounds, counts: vec![0; bounds.len() + 1], sum: Some(0.0) }
+    }
+
+    /// One that somebody else has counted without a sum; `counts` are one more than bounds.
+    pub fn from_counts(bounds: &'static [f64], counts: Vec<u64>) -> Self {
+        Self { bounds, counts, sum: None }
     }
 
     /// Counts a value.
     pub fn record(&mut self, value: f64) {
         let bucket = self.bounds.partition_point(|bound| *bound < value);
         self.counts[bucket] += 1;
-        self.sum += value;
+        self.sum = self.sum.map(|sum| sum + value);
     }
 
     /// Upper bounds of the buckets but the last one.
@@ -87,8 +92,8 @@ impl Histogram {
         &self.counts
     }
 
-    /// All values together.
-    pub fn sum(&self) -> f64 {
+    /// All values together, if that is known.
+    pub fn sum(&self) -> Option<f64> {
         self.sum
     }
 
@@ -117,6 +122,32 @@ impl Metric {
         points: impl IntoIterator<Item = Point>,
     ) -> Self {
         Self { name, description, unit, data: Data::Gauge(points.into_iter().collect()) }
+    }
+
+    /// Adds attributes in front of those of each point.
+    pub fn add_attributes(&mut self, attributes: &Attributes) {
+        let add = |own: &mut Attributes| {
+            own.splice(0..0, attributes.iter().cloned());
+        };
+        match &mut self.data {
+            Data::Counter(points) | Data::Gauge(points) => {
+                points.iter_mut().for_each(|point| add(&mut point.attributes));
+            }
+            Data::Histogram(points) => {
+                points.iter_mut().for_each(|point| add(&mut point.attributes));
+            }
+        }
+    }
+
+    /// Takes over the points of a metric of the same name and kind.
+    pub fn merge(&mut self, other: Metric) {
+        match (&mut self.data, other.data) {
+            (Data::Counter(to), Data::Counter(from)) | (Data::Gauge(to), Data::Gauge(from)) => {
+                to.extend(from);
+            }
+            (Data::Histogram(to), Data::Histogram(from)) => to.extend(from),
+            _ => {}
+        }
     }
 
     /// How many points it has.
@@ -151,6 +182,6 @@ mod tests {
             histogram.record(value);
         }
         assert_eq!(histogram.counts(), [2, 2, 1]);
-        assert_eq!((histogram.count(), histogram.sum()), (5, 14.0));
+        assert_eq!((histogram.count(), histogram.sum()), (5, Some(14.0)));
     }
 }

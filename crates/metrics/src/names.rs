@@ -18,6 +18,7 @@ pub(crate) fn suffix(unit: &str) -> &str {
         "ms" => "milliseconds",
         "By" => "bytes",
         "1" => "ratio",
+        "%" => "percent",
         annotation if annotation.starts_with('{') => "",
         other => other,
     }

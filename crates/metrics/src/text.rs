@@ -66,7 +66,11 @@ impl Text<'_> {
     }
 
     fn metric(&mut self, metric: &Metric) {
-        let name = family(metric.name, metric.unit);
+        let mut name = family(metric.name, metric.unit);
+        // In Prometheus only parts of histograms and summaries end in it.
+        if !matches!(metric.data, Data::Histogram(_)) {
+            name.truncate(name.trim_end_matches("_count").len());
+        }
         // Classic families of counters have the name of their samples, those of OpenMetrics have not.
         let total = format!("{}_total", name.trim_end_matches("_total"));
         match &metric.data {
@@ -116,7 +120,9 @@ impl Text<'_> {
             labels.push(("le".into(), &bound));
             self.sample(&format!("{name}_bucket"), &labels, Number::Int(below));
         }
-        self.sample(&format!("{name}_sum"), &labels, Number::Float(histogram.sum()));
+        if let Some(sum) = histogram.sum() {
+            self.sample(&format!("{name}_sum"), &labels, Number::Float(sum));
+        }
         self.sample(&format!("{name}_count"), &labels, Number::Int(histogram.count()));
     }
 
@@ -160,6 +166,7 @@ mod tests {
             Metric::counter("gotap.spans", "{span}", "Spans", [Point::int(7, attributes)]),
             Metric::gauge("gotap.ring", "By", "Bytes", [Point::int(1, Vec::new())]),
             Metric::gauge("gotap.nothing", "By", "Nothing", []),
+            Metric::gauge("go.goroutine.count", "{goroutine}", "Some", [Point::int(2, Vec::new())]),
             Metric { name: "gotap.attach", description: "Time", unit: "s", data },
         ]
     }
@@ -177,6 +184,9 @@ gotap_spans_total{gotap_reason=\"a \\\"b\\\"\\\\\\n\"} 7
 # HELP gotap_ring_bytes Bytes
 # TYPE gotap_ring_bytes gauge
 gotap_ring_bytes 1
+# HELP go_goroutine Some
+# TYPE go_goroutine gauge
+go_goroutine 2
 # HELP gotap_attach_seconds Time
 # TYPE gotap_attach_seconds histogram
 gotap_attach_seconds_bucket{le=\"0.1\"} 0

@@ -28,6 +28,7 @@ pub mod runs;
 mod scheduler;
 mod snapshot;
 mod stacks;
+mod states;
 mod symbols;
 pub mod timeline;
 mod waiting;
@@ -39,6 +40,7 @@ pub use goroutine::{Goroutine, StackState, State};
 pub use layout::{Layout, Missing};
 pub use scheduler::{Machine, Processor, Scheduler};
 pub use snapshot::Snapshot;
+pub use states::States;
 pub use symbols::{Position, Symbols, printed};
 pub use waiting::{Channel, Lock, LockKind, WaitingOn};
 

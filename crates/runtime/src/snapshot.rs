@@ -92,7 +92,7 @@ impl Snapshot {
 }
 
 /// The addresses of all `runtime.g`.
-fn list(memory: &impl Memory, layout: &Layout, bias: u64) -> Result<Vec<u64>, Error> {
+pub(crate) fn list(memory: &impl Memory, layout: &Layout, bias: u64) -> Result<Vec<u64>, Error> {
     let global = |global| layout.global(global).map_or(0, |address| address.wrapping_add(bias));
     let lost = || Error::Contradiction("the list of goroutines is not mapped".to_owned());
     for _ in 0..ATTEMPTS {

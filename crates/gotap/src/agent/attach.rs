@@ -89,7 +89,7 @@ impl Agent {
                 return Err(error.into());
             }
         };
-        self.figures.attached(pid, name, started.elapsed());
+        self.figures.attached(pid, target.resource.clone(), started.elapsed());
         let sees: Vec<_> = plan.abilities.iter().map(|a| a.label()).collect();
         let version = &target.program.go_version;
         let unknown = if target.program.unknown_version { ", unknown" } else { "" };

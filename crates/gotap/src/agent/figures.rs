@@ -8,7 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use export::LiveStats;
 use metrics::{Attributes, Data, Histogram, HistogramPoint, Metric, Point};
 use probes::{Hits, RINGS};
+use trace::{Resource, Value};
 
+use super::runtimes::Runtimes;
 use super::summary::{self, Group};
 use crate::pipeline::{MAX_QUEUED, Measured, Outlet, Pipeline};
 use crate::reader::Shared;
@@ -21,8 +23,8 @@ const STUCK: Duration = Duration::from_secs(10);
 /// What the agent knows of processes.
 #[derive(Debug)]
 struct Processes {
-    /// Service names of those that are observed, by pid.
-    observed: HashMap<u32, String>,
+    /// Those that are observed, by pid.
+    observed: HashMap<u32, Arc<Resource>>,
     attach: Histogram,
     failed: u64,
     /// Whether all that ran at the start were looked at.
@@ -38,6 +40,7 @@ pub(super) struct Figures {
     pipeline: Pipeline,
     export: Option<LiveStats>,
     processes: Mutex<Processes>,
+    runtimes: Mutex<Runtimes>,
 }
 
 impl Figures {
@@ -50,7 +53,7 @@ impl Figures {
     ) -> Self {
         let (observed, attach) = (HashMap::new(), Histogram::new(ATTACH_BOUNDS));
         let processes = Mutex::new(Processes { observed, attach, failed: 0, ready: false });
-        Self { resource, hits, reader, pipeline, export, processes }
+        Self { resource, hits, reader, pipeline, export, processes, runtimes: Mutex::default() }
     }
 
     fn processes(&self) -> MutexGuard<'_, Processes> {
@@ -58,9 +61,9 @@ impl Figures {
     }
 
     /// A process was attached to, which took so long.
-    pub(super) fn attached(&self, pid: u32, name: &str, took: Duration) {
+    pub(super) fn attached(&self, pid: u32, resource: Arc<Resource>, took: Duration) {
         let mut processes = self.processes();
-        processes.observed.insert(pid, name.to_owned());
+        processes.observed.insert(pid, resource);
         processes.attach.record(took.as_secs_f64());
     }
 
@@ -97,7 +100,36 @@ impl Figures {
         metrics.extend(self.delivery());
         metrics.extend(self.targets());
         metrics.extend(own());
-        Measured { metrics, time_unix_nano: unix_nano() }
+        Measured { metrics, runtimes: self.runtimes(), time_unix_nano: unix_nano() }
+    }
+
+    /// What Go's runtime counts in each observed process.
+    fn runtimes(&self) -> Vec<(Arc<Resource>, Vec<Metric>)> {
+        let observed = self.processes().observed.clone();
+        let mut runtimes = self.runtimes.lock().unwrap_or_else(PoisonError::into_inner);
+        runtimes.retain(&observed.keys().copied().collect());
+        let all = observed.into_iter().map(|(pid, resource)| (resource, runtimes.read(pid)));
+        all.filter(|(_, metrics)| !metrics.is_empty()).collect()
+    }
+
+    /// Everything as one list, in which attributes name the processes.
+    pub(super) fn collect_flat(&self) -> Vec<Metric> {
+        let Measured { metrics: mut out, runtimes, .. } = self.collect();
+        for (resource, metrics) in runtimes {
+            let pid = match resource.get("process.pid") {
+                Some(Value::Int(pid)) => pid.to_string(),
+                _ => String::new(),
+            };
+            let attributes = vec![("service", resource.service_name().to_owned()), ("pid", pid)];
+            for mut metric in metrics {
+                metric.add_attributes(&attributes);
+                match out.iter_mut().find(|known| known.name == metric.name) {
+                    Some(known) => known.merge(metric),
+                    None => out.push(metric),
+                }
+            }
+        }
+        out
     }
 
     fn spans(&self) -> Vec<Metric> {
@@ -150,7 +182,7 @@ impl Figures {
             let name = names.get(&process.pid)?;
             let hits = process.hits.iter().filter(|(_, n)| *n > 0);
             Some(hits.map(|(probe, n)| {
-                let mut attributes = target(process.pid, name);
+                let mut attributes = target(process.pid, name.service_name());
                 attributes.push(("probe", probe.label().to_owned()));
                 Point::int(*n, attributes)
             }))

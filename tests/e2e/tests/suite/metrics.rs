@@ -10,8 +10,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use gotap_e2e::goroutines::RuntimeApp;
 use gotap_e2e::{App, Gotap, Load, SOON, Summary, binary, can_trace, eventually};
 use gotap_testkit::collector::Collector;
+use gotap_testkit::go::{self, Mode, Version};
 use gotap_testkit::prometheus::{self, Prometheus};
 use gotap_testkit::{http, repo_root};
 use serde_json::Value;
@@ -30,12 +32,15 @@ fn own_program() -> Result<(TempDir, PathBuf)> {
 
 /// Starts `gotap run` for one program; gives it and where its metrics are.
 fn run(program: &Path, collector: &Collector) -> Result<(Gotap, String)> {
-    let endpoint = collector.grpc_endpoint();
     let program = program.to_str().context("a path in UTF-8")?;
-    let arguments = [
+    run_with(&["--executable", program], collector)
+}
+
+/// The same with another selection.
+fn run_with(selection: &[&str], collector: &Collector) -> Result<(Gotap, String)> {
+    let endpoint = collector.grpc_endpoint();
+    let common = [
         "run",
-        "--executable",
-        program,
         "--otlp-endpoint",
         &endpoint,
         "--prometheus-listen",
@@ -43,7 +48,7 @@ fn run(program: &Path, collector: &Collector) -> Result<(Gotap, String)> {
         "--metrics-interval",
         "200ms",
     ];
-    let gotap = Gotap::start(&arguments, &[])?;
+    let gotap = Gotap::start(&[&common, selection].concat(), &[])?;
     gotap.wait_ready()?;
     let said = gotap.process.wait_for_error("gotap: metrics at ", SOON)?;
     let address = said.strip_prefix("gotap: metrics at http://").context("where metrics are")?;
@@ -115,6 +120,62 @@ fn prometheus_reads_what_gotap_measures() -> Result<()> {
     let ended = gotap.stop()?;
     ensure!(ended.summary.traps["http_server_start"] == 30, "{:?}", ended.summary);
     Ok(())
+}
+
+/// What Go's runtime counts in an observed program is what the program itself says of it.
+#[test]
+fn metrics_of_go_runtimes_are_as_the_programs_say() -> Result<()> {
+    if !can_trace("metrics_of_go_runtimes_are_as_the_programs_say") {
+        return Ok(());
+    }
+    let collector = Collector::start()?;
+    for (minor, mode) in [(19, Mode::Stripped), (27, Mode::Pie)] {
+        let program = go::build("runtimeapp", Version::of(minor), mode)?;
+        let mut app = RuntimeApp::start(&program, &["-goroutines", "700"], &[])?;
+        let (gotap, address) = run_with(&["--pid", &app.process.pid().to_string()], &collector)?;
+        let report = app.report()?;
+        let text = http::get(&address, "/metrics", &[])?.text();
+        prometheus::check(&text)?;
+        are_documented(&text)?;
+        let of = |name: &str| -> Option<f64> {
+            let pid = format!("pid=\"{}\"", app.process.pid());
+            let mut lines = text.lines().filter(|line| line.starts_with(&format!("{name}{{")));
+            lines.find(|line| line.contains(&pid))?.rsplit(' ').next()?.parse().ok()
+        };
+        let numbers = &report["numbers"];
+        let expected = [
+            ("go_goroutine", &report["goroutines"]),
+            ("gotap_go_gc_cycles_total", &report["memory"]["NumGC"]),
+            ("go_processor_limit", &numbers["/sched/gomaxprocs:threads"]),
+        ];
+        for (name, truth) in expected {
+            let (ours, truth) = (of(name), truth.as_f64());
+            ensure!(ours.is_some(), "{program:?} has no {name}: {text}");
+            ensure!(truth.is_none() || ours == truth, "{name}: {ours:?} instead of {truth:?}");
+        }
+        ensure!(of("go_memory_allocated_bytes_total") > Some(1e5), "{text}");
+        ensure!(of("go_schedule_duration_seconds_count") > Some(0.0), "{text}");
+        ensure!(of("go_memory_limit_bytes").is_none(), "there is none");
+        let pid = app.process.pid().to_string();
+        let arrives = eventually(SOON, || of_process(&collector, &pid, "go.goroutine.count"));
+        ensure!(arrives, "the collector gets none of the runtime");
+        gotap.stop()?;
+    }
+    Ok(())
+}
+
+/// Whether a metric of a process arrived under the attributes of its own.
+fn of_process(collector: &Collector, pid: &str, name: &str) -> bool {
+    let exports = collector.exports().unwrap_or_default();
+    let resources = exports.iter().filter_map(|export| export["resourceMetrics"].as_array());
+    resources.flatten().any(|resource| {
+        let attributes = resource["resource"]["attributes"].as_array();
+        let is_it = attributes.is_some_and(|list| {
+            list.iter().any(|a| a["key"] == "process.pid" && a["value"]["intValue"] == pid)
+        });
+        let metrics = resource["scopeMetrics"][0]["metrics"].as_array();
+        is_it && metrics.is_some_and(|list| list.iter().any(|metric| metric["name"] == name))
+    })
 }
 
 /// The sums of the newest export by name; histograms count.
