@@ -63,7 +63,7 @@ static __always_inline bool is_worker(const struct gt_process *proc, u64 g)
  * that is gone is like none. Programs built with Go before 1.21 have no search: there a goroutine
  * whose memory made room can't be told from one that no request started, so that to count it would be
  * to count all of those. It takes as many goroutines as the map has room for, started by requests
- * while the one's request is served; ARCHITECTURE.md says so.
+ * while the one's request is served; docs/causality.md says so.
  */
 static __always_inline void remember_lineage(const struct gt_process *proc, u64 goid, u64 root,
 					     u64 span_id)
