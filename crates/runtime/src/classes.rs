@@ -72,7 +72,9 @@ impl SizeClasses {
                 None => (before - before / 8, u64::MAX),
             };
             let fits = (least..=most).contains(&found.bytes());
-            if fits && second.as_ref() == Some(&bytes) {
+            // While parts of the ring are joined, a class is counted twice for a moment, or not at all.
+            let next = second.and_then(|bytes| Self::of(&bytes, part, at));
+            if fits && next.is_some_and(|next| next.is_later_than(&found)) {
                 return Ok(Some(found));
             }
         }
@@ -101,6 +103,18 @@ impl SizeClasses {
         let counts = out.small.iter().map(|(_, count)| *count);
         let mut all = counts.chain([out.large_objects, out.large_bytes, out.tiny]);
         all.all(|count| count < MAX_BYTES).then_some(out)
+    }
+
+    /// Whether no count is lower than in an earlier reading.
+    fn is_later_than(&self, earlier: &Self) -> bool {
+        let pairs = self.small.iter().zip(&earlier.small);
+        let others = [
+            (self.large_objects, earlier.large_objects),
+            (self.large_bytes, earlier.large_bytes),
+            (self.tiny, earlier.tiny),
+        ];
+        let small = pairs.map(|(now, then)| (now.1, then.1));
+        small.chain(others).all(|(now, then)| now >= then)
     }
 
     /// Bytes of all of them.
