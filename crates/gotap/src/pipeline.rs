@@ -15,8 +15,10 @@ use trace::{Resource, Span};
 pub(crate) const MAX_QUEUED: usize = 1 << 15;
 /// How often a sink is called that gets nothing.
 const TICK: Duration = Duration::from_millis(250);
-/// How much longer than its patience a sink may take to finish.
+/// How much longer than its patience a sink may take to finish that gets nowhere.
 const GRACE: Duration = Duration::from_millis(500);
+/// How long all of them may take together that get on.
+const LONGEST: Duration = Duration::from_secs(15);
 
 /// Where telemetry goes.
 pub(crate) trait Sink: Send {
@@ -122,19 +124,23 @@ impl Pipeline {
         self.lanes.iter().map(|lane| &*lane.outlet)
     }
 
-    /// Lets the sinks finish, all within `patience` and a little. One that hangs is left behind, and
-    /// what waits for it is counted as dropped.
+    /// Lets the sinks finish: what they have still to write, and then within `patience`. One that hangs is
+    /// left behind, and what waits for it is counted as dropped.
     pub(crate) fn finish(&self, patience: Duration) {
         for lane in self.lanes.iter() {
             // A sink that failed is gone already.
             let _ = lane.items.send(Item::Finish(patience));
         }
-        let deadline = Instant::now() + patience + GRACE;
+        let last = Instant::now() + LONGEST;
         for lane in self.lanes.iter() {
             let thread = lane.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
             let Some(thread) = thread else { continue };
-            while !thread.is_finished() && Instant::now() < deadline {
+            let (mut left, mut since) = (lane.outlet.queued(), Instant::now());
+            while !thread.is_finished() && since.elapsed() < patience + GRACE {
                 std::thread::sleep(Duration::from_millis(2));
+                if lane.outlet.queued() != left && Instant::now() < last {
+                    (left, since) = (lane.outlet.queued(), Instant::now());
+                }
             }
             let left = lane.outlet.queued.swap(0, Ordering::Relaxed);
             lane.outlet.dropped.fetch_add(left as u64, Ordering::Relaxed);
