@@ -20,11 +20,11 @@ use anyhow::{Context, Result, bail};
 use export::LiveStats;
 use goproc::Process;
 use probes::{Features, Options, Session};
-use rustix::time::{ClockId, clock_gettime};
 use trace::Assembler;
 
 use crate::config;
 use crate::inspect::{Inspector, NotATarget};
+use crate::opened::monotonic;
 use crate::pipeline::{Pipeline, Sink};
 use crate::reader::{AgentEvent, Reader, ReaderCommand};
 use crate::select::{self, Selection};
@@ -44,12 +44,6 @@ const PORT_PAUSE: Duration = Duration::from_millis(250);
 
 /// How often the programs look anew at what may change in a process.
 const REFRESH: Duration = Duration::from_secs(5);
-
-/// The clock of the events, in nanoseconds.
-fn now() -> u64 {
-    let time = clock_gettime(ClockId::Monotonic);
-    u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).unwrap_or_default()
-}
 
 /// One line to the user, beside the output.
 fn say(sentence: &str) {
@@ -154,7 +148,7 @@ impl Agent {
         let mut denied = None;
         for process in select::candidates(&self.selection)? {
             let named = self.selection.pids.contains(&process.pid);
-            let since = now();
+            let since = monotonic();
             match self.inspector.inspect_file(process) {
                 Ok((target, file)) if self.selection.matches(&target) => {
                     if named {
@@ -256,7 +250,7 @@ impl Agent {
         if !self.selection.is_open() && !self.selection.pids.contains(&pid) {
             return;
         }
-        let since = now();
+        let since = monotonic();
         let Ok((target, file)) = self.inspector.inspect_file(Process { pid }) else { return };
         if self.selection.matches(&target) {
             self.try_attach(&target, &file, since);
@@ -291,7 +285,7 @@ impl Agent {
     fn retry_ports(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
         for (pid, until) in waiting {
-            let since = now();
+            let since = monotonic();
             let Ok((target, file)) = self.inspector.inspect_file(Process { pid }) else { continue };
             if self.selection.matches(&target) {
                 self.try_attach(&target, &file, since);

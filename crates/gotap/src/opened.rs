@@ -125,7 +125,7 @@ pub(crate) fn plain(error: goruntime::Error) -> anyhow::Error {
     }
 }
 
-/// The monotonic clock, in nanoseconds, by which Go notes when a goroutine began to wait.
+/// The monotonic clock, in nanoseconds: that of the events, and of Go's notes since when goroutines wait.
 pub(crate) fn monotonic() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let seconds = u64::try_from(now.tv_sec).unwrap_or(0);

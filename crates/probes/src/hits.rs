@@ -91,10 +91,10 @@ impl Hits {
     pub(crate) fn give_back(&self, instance: u32) {
         let mut state = self.lock();
         let Some(slot) = state.slots.remove(&instance) else { return };
+        let zeros = vec![vec![0; 8]; libbpf_rs::num_possible_cpus().unwrap_or(0)];
         for probe in &slot.probes {
             // A count that can't be read is lost with the map.
             state.past[*probe as usize] += self.read(&self.hits, slot.index(*probe)).unwrap_or(0);
-            let zeros = vec![vec![0; 8]; libbpf_rs::num_possible_cpus().unwrap_or(0)];
             let key = slot.index(*probe).to_ne_bytes();
             if self.hits.update_percpu(&key, &zeros, MapFlags::ANY).is_err() {
                 return; // It stays unused: what it holds would be another process's.

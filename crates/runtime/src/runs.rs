@@ -28,8 +28,8 @@ pub enum Track {
 pub enum Doing {
     /// This goroutine ran, or was in a system call.
     Goroutine(Running),
-    /// A processor or thread that has work, of which the goroutine is not known: it was switching, or
-    /// the runtime's own code ran.
+    /// A processor or thread that has work. Its goroutine is not known: it was switching, or the
+    /// runtime's own code ran.
     Working,
     /// A processor whose thread is in a system call.
     Syscall,

@@ -55,7 +55,7 @@ pub struct ThreadAt {
     pub processor: Option<i32>,
     /// The goroutine that it has.
     pub goroutine: Option<Running>,
-    /// Whether processor or goroutine changed while they were read, so that neither is told.
+    /// Whether the processor or the goroutine changed while they were read. Then neither is given.
     pub changed: bool,
 }
 

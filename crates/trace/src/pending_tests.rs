@@ -1,4 +1,4 @@
-//! Tests of which calls are waited for, and for how long.
+//! Tests: which calls wait for their end, and for how long.
 
 use wire::Parent;
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use export::LiveStats;
 use metrics::{Attributes, Data, Histogram, HistogramPoint, Metric, Point};
@@ -12,6 +12,7 @@ use trace::{Resource, Value};
 
 use super::runtimes::Runtimes;
 use super::summary::{self, Group};
+use crate::opened::unix_nanoseconds;
 use crate::pipeline::{MAX_QUEUED, Measured, Outlet, Pipeline};
 use crate::reader::Shared;
 
@@ -100,7 +101,7 @@ impl Figures {
         metrics.extend(self.delivery());
         metrics.extend(self.targets());
         metrics.extend(own());
-        Measured { metrics, runtimes: self.runtimes(), time_unix_nano: unix_nano() }
+        Measured { metrics, runtimes: self.runtimes(), time_unix_nano: unix_nanoseconds() }
     }
 
     /// What Go's runtime counts in each observed process.
@@ -331,9 +332,4 @@ pub(super) fn resource() -> Arc<[(String, String)]> {
         out.push(("service.instance.id", id.trim().to_owned()));
     }
     out.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
-}
-
-pub(super) fn unix_nano() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

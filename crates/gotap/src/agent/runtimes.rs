@@ -68,26 +68,22 @@ impl Runtimes {
 
     fn open(&mut self, pid: u32, started: Option<u64>) -> Result<Readable> {
         let opened = Opened::new(pid)?;
+        let binary = opened.binary()?;
         if self.layouts.len() >= MAX_LAYOUTS {
             self.layouts.clear();
         }
         let layout = match self.layouts.get(&opened.file_id()) {
             Some(layout) => layout.clone(),
             None => {
-                let layout = layout_of(&opened).ok().map(Arc::new);
+                let layout = Layout::new(&binary, &binary.types()).ok().map(Arc::new);
                 self.layouts.insert(opened.file_id(), layout.clone());
                 layout
             }
         };
         let Some(layout) = layout else { anyhow::bail!("its runtime is not known") };
-        let bias = opened.bias(opened.binary()?.image())?;
+        let bias = opened.bias(binary.image())?;
         Ok(Readable { started, memory: Remote::new(Process { pid }), layout, bias })
     }
-}
-
-fn layout_of(opened: &Opened) -> Result<Layout> {
-    let binary = opened.binary()?;
-    Layout::new(&binary, &binary.types()).map_err(plain)
 }
 
 impl Readable {

@@ -8,6 +8,7 @@ use anyhow::Result;
 use export::{Collected, Exporter, LiveStats};
 use trace::{Span, Status, Value};
 
+use crate::opened::unix_nanoseconds;
 use crate::output::{json_line, text};
 use crate::pipeline::{Measured, Sink};
 
@@ -151,7 +152,7 @@ pub(super) struct Otlp {
 impl Otlp {
     /// `resource` are the agent's own attributes.
     pub(super) fn new(exporter: Exporter, resource: Arc<[(String, String)]>) -> Self {
-        Self { exporter, resource, start_unix_nano: super::figures::unix_nano() }
+        Self { exporter, resource, start_unix_nano: unix_nanoseconds() }
     }
 
     /// What was delivered, also to be read later.

@@ -59,7 +59,7 @@ fn place(track: Track) -> (u32, u64) {
     }
 }
 
-/// The name of a track, of which this is a slice.
+/// The name of the track that a slice is on.
 fn title(recorded: &Recorded<'_, '_, '_>, slice: &Slice) -> String {
     match (slice.track, slice.doing) {
         (Track::Processor(id), _) => format!("P {id}"),

@@ -15,7 +15,7 @@ use super::tally::{Counted, Numbers, Seen, Tally};
 const FUNCTIONS: usize = 10;
 /// The longest bar.
 const BAR: u64 = 40;
-/// Which percentiles are told.
+/// The percentiles that are shown.
 const PERCENTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)];
 
 /// Prints to `output`.

@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 use probes::TrackerCounts;
 use wire::{Lifecycle, TrackedEvent};
 
-/// Goroutines that live at the same time and of which the creation was seen.
+/// Live goroutines that are remembered, after their creation was seen.
 const MAX_LIVE: usize = 1 << 20;
 /// Start functions that are counted apart.
 const MAX_FUNCTIONS: usize = 4096;
@@ -59,7 +59,7 @@ pub(super) struct Tally {
     pub(super) other_functions: Numbers,
     /// Creations that did not fit among those that live.
     pub(super) not_remembered: u64,
-    /// Exits of goroutines of which no creation was seen.
+    /// Exits of goroutines whose creation was not seen.
     pub(super) exited_unknown: u64,
 }
 

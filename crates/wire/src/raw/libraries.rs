@@ -1,5 +1,5 @@
-//! What the programs are told of libraries with structures of their own: gRPC, redigo and fasthttp. The rest
-//! is in `constants`.
+//! Offsets in structures of gRPC, redigo and fasthttp, for the BPF programs. Those of other libraries are in
+//! `constants`.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
