@@ -87,6 +87,21 @@ static __noinline int how_aborted(const struct gt_process *proc, struct server_s
 }
 
 /*
+ * Whether the memory at `state->req` is still the request that began. Where HTTP/2 keeps no net/http request,
+ * GC may free it while its handler runs, and another request may lie there. The context and the URL belong to
+ * the stream, which outlives the handler: no other request has either of them.
+ */
+static __always_inline bool is_kept(const struct gt_process *proc, const struct server_state *state)
+{
+	const struct gt_request *layout = layout_of(proc, state);
+
+	if (!(proc->tells & GT_FREES_REQUESTS) || state->http2 != GT_HTTP2_STD + 1)
+		return true;
+	return read_field(state->req, layout->url) == request_u64(state, layout->url) ||
+	       read_field(state->req, layout->ctx + 8) == request_u64(state, layout->ctx + 8);
+}
+
+/*
  * Sends the end of a request, and its path where a router is asked for the route. That happens here and not
  * in send_server, as the two together need more stack than there is.
  */
@@ -95,9 +110,13 @@ static __noinline int end_request(const struct gt_process *proc, struct server_s
 {
 	struct go_string route = read_pattern(proc, layout_of(proc, state), state->req);
 
-	if (state->server && state->rpc == RPC_NONE &&
-	    (!route.len || (proc->tells & GT_TELLS_PATHS)))
+	if (!is_kept(proc, state)) {
+		state->unread |= UNREAD(ROUTE);
+		route = (struct go_string){};
+	} else if (state->server && state->rpc == RPC_NONE &&
+		   (!route.len || (proc->tells & GT_TELLS_PATHS))) {
 		compare_path(proc, state);
+	}
 	return send_server(proc, state, outcome, &route);
 }
 

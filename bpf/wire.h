@@ -435,6 +435,7 @@ _Static_assert(sizeof(struct gt_learned) == 56, "wire");
 #define GT_TELLS_PATHS 2 /* whether a request's path was changed, also of one that has a pattern */
 #define GT_IS_COLLECTOR 4 /* OpenTelemetry's, or the like */
 #define GT_SENDS_TRACE 8 /* may write traceparent into requests */
+#define GT_FREES_REQUESTS 16 /* HTTP/2 keeps no net/http request: GC may free it during its handler */
 
 /* In gt_process.guards, set by the programs: a probe of the process was hit. */
 /* Processes whose hits are counted by themselves; the first one stands for all others. */

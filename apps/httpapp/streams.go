@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"reflect"
+	"runtime"
 	"strconv"
 	"sync"
 	"time"
@@ -20,6 +23,7 @@ func registerStreams(mux *http.ServeMux) {
 	mux.HandleFunc("/goaway", goAway)
 	mux.HandleFunc("/flood", flood)
 	mux.HandleFunc("/early-hints", earlyHints)
+	mux.HandleFunc("/forgotten", forgotten)
 }
 
 // streamCases are the cases of this file, by name.
@@ -141,4 +145,22 @@ func (c *caller) breakOff(name string, r *http.Request) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	return send(c.client, c.at(http.MethodPost, "/echo", name, r, &slowly{done: ctx.Done()}))
+}
+
+// others are requests of forgotten, which nobody serves.
+var others []*http.Request
+
+// forgotten lets GC free its own request, where nothing else keeps it, and fills the memory with others.
+func forgotten(w http.ResponseWriter, _ *http.Request) {
+	runtime.GC()
+	made := make([]*http.Request, 20000)
+	for i := range made {
+		made[i] = &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/of-another"}}
+		// Since Go 1.23.
+		if pattern := reflect.ValueOf(made[i]).Elem().FieldByName("Pattern"); pattern.IsValid() {
+			pattern.SetString("/of-another")
+		}
+	}
+	others = made
+	_, _ = io.WriteString(w, "forgotten\n")
 }

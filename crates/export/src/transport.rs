@@ -140,24 +140,26 @@ impl Grpc {
     }
 }
 
-/// Which codes are worth a retry is said in the OTLP specification.
+/// Which codes are worth a retry is said in the OTLP specification. A status with a source is no answer of the
+/// server: the connection failed, as where a server that asks for a certificate closes it after the handshake.
 fn grpc_failure(status: &Status) -> Failure {
-    let retry = matches!(
-        status.code(),
-        Code::Unavailable
-            | Code::DeadlineExceeded
-            | Code::Cancelled
-            | Code::Aborted
-            | Code::OutOfRange
-            | Code::DataLoss
-    );
+    let source = std::error::Error::source(status).map(causes);
+    let retry = source.is_some()
+        || matches!(
+            status.code(),
+            Code::Unavailable
+                | Code::DeadlineExceeded
+                | Code::Cancelled
+                | Code::Aborted
+                | Code::OutOfRange
+                | Code::DataLoss
+        );
     // A server that has no room says when it will have some; else it never will.
     let asked = retry_delay(status.details());
     let retry = retry || status.code() == Code::ResourceExhausted && asked.is_some();
-    let source = std::error::Error::source(status).map(causes).unwrap_or_default();
-    let why = [status.message(), source.as_str()].into_iter().find(|s| !s.is_empty());
+    let why = source.unwrap_or_else(|| status.message().to_owned());
     Failure {
-        why: why.map_or_else(|| format!("{:?}", status.code()), str::to_owned),
+        why: if why.is_empty() { format!("{:?}", status.code()) } else { why },
         retry: retry.then_some(asked),
     }
 }

@@ -7,8 +7,8 @@ mod libraries;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub use constants::{
-    Connect, HIT_SLOTS, Http2, IS_COLLECTOR, Learned, NO_REGISTER, Process, Redis, Request,
-    SENDS_TRACE, SITE_ERRORS, SITE_OWN_ERROR, SITE_QUIET, Site, SiteKey, TELLS_CONTENT,
+    Connect, FREES_REQUESTS, HIT_SLOTS, Http2, IS_COLLECTOR, Learned, NO_REGISTER, Process, Redis,
+    Request, SENDS_TRACE, SITE_ERRORS, SITE_OWN_ERROR, SITE_QUIET, Site, SiteKey, TELLS_CONTENT,
     TELLS_PATHS, WAS_HIT,
 };
 pub use libraries::{FastHttp, Grpc, Redigo};

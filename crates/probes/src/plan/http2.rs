@@ -16,11 +16,13 @@ struct Copy {
     prefix: &'static str,
 }
 
+/// The package that is net/http's own implementation since Go 1.27. It has requests of its own: the one that
+/// a handler gets is made from it and kept by nobody.
+const INTERNAL: &str = "net/http/internal/http2";
+
 /// net/http's own: bundled until Go 1.26, a package since.
-const STD: [Copy; 2] = [
-    Copy { package: "net/http/internal/http2", prefix: "" },
-    Copy { package: "net/http", prefix: "http2" },
-];
+const STD: [Copy; 2] =
+    [Copy { package: INTERNAL, prefix: "" }, Copy { package: "net/http", prefix: "http2" }];
 const XNET: Copy = Copy { package: "golang.org/x/net/http2", prefix: "" };
 
 /// In x/net's transport, from the newest: what makes a request, and what it calls for each attempt.
@@ -71,6 +73,9 @@ fn plan_servers(context: &Context<'_, '_>, plan: &mut Plan) {
     {
         let probes = [Probe::Http2ServerFinish, Probe::Http2ServerPanic];
         serves |= plan_server(context, plan, copy, 0, probes);
+        if copy.package == INTERNAL {
+            plan.constants.tells |= raw::FREES_REQUESTS;
+        }
         if gives {
             plan_given_handlers(context, plan, copy);
         }

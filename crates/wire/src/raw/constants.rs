@@ -17,6 +17,8 @@ pub const TELLS_PATHS: u16 = 2;
 pub const IS_COLLECTOR: u16 = 4;
 /// It may write `traceparent` into requests (`GT_SENDS_TRACE`).
 pub const SENDS_TRACE: u16 = 8;
+/// HTTP/2 keeps no net/http request, so that GC may free it while its handler runs (`GT_FREES_REQUESTS`).
+pub const FREES_REQUESTS: u16 = 16;
 /// An end that comes by without an operation, too (`GT_SITE_QUIET`).
 pub const SITE_QUIET: u8 = 2;
 /// An end only if there is an error (`GT_SITE_ERRORS`).
@@ -304,7 +306,8 @@ pub struct Process {
     pub response_request: u16,
     pub alternate_response: u16,
     pub g_panic: u16,
-    /// Sum of [`TELLS_CONTENT`], [`TELLS_PATHS`], [`IS_COLLECTOR`] and [`SENDS_TRACE`].
+    /// Sum of [`TELLS_CONTENT`], [`TELLS_PATHS`], [`IS_COLLECTOR`], [`SENDS_TRACE`] and
+    /// [`FREES_REQUESTS`].
     pub tells: u16,
     pub response_header: u16,
     pub panic_arg: u16,

@@ -210,7 +210,10 @@ fn connections_that_end_under_load_cost_no_span() -> Result<()> {
         ensure!(load.answered == 200, "{load:?}");
         gotap.wait_for_spans(400)?;
         let ended = gotap.stop()?;
-        ensure!(ended.summary.dropped.is_empty(), "{:?}", ended.summary);
+        // GC may free a request of Go 1.27 while it is handled, see the test of forgotten ones.
+        let lost: Vec<_> =
+            ended.summary.dropped.keys().filter(|key| *key != "unread_route").collect();
+        ensure!(lost.is_empty(), "{:?}", ended.summary);
         let servers: Vec<_> = ended.spans.iter().filter(|span| span.is_server()).collect();
         ensure!(servers.len() == 200, "{} requests", servers.len());
         for server in servers {
@@ -219,6 +222,31 @@ fn connections_that_end_under_load_cost_no_span() -> Result<()> {
             let answered = calls.iter().filter(|call| call.status == "unset").count();
             ensure!(answered == 1, "{server:#?}: {calls:#?}");
         }
+        Ok(())
+    })
+}
+
+/// Nothing of HTTP/2 keeps the request that a handler of Go 1.27 gets: GC frees it, and another one lies there
+/// when the handler returns. Its route is not taken for that of the request.
+#[test]
+fn a_request_that_gc_frees_has_no_route_of_another_one() -> Result<()> {
+    if !can_trace("a_request_that_gc_frees_has_no_route_of_another_one") {
+        return Ok(());
+    }
+    with_each(|chain, version| {
+        let gotap = chain.trace()?;
+        for _ in 0..3 {
+            chain.get("/forgotten", &[])?;
+        }
+        gotap.wait_for_spans(3)?;
+        let ended = gotap.stop()?;
+        let routes: Vec<_> = ended.spans.iter().map(|span| span.text("http.route")).collect();
+        let unread = ended.summary.dropped.get("unread_route").copied().unwrap_or(0);
+        let missing = routes.iter().filter(|route| route.is_none()).count() as u64;
+        ensure!(routes.iter().flatten().all(|route| *route == "/forgotten"), "{routes:?}");
+        ensure!(routes.len() == 3, "{routes:?}");
+        ensure!(unread == missing, "{routes:?}: {:?}", ended.summary);
+        println!("Go {version}: {missing} of 3 routes are unknown");
         Ok(())
     })
 }
