@@ -91,7 +91,7 @@ static __noinline int how_aborted(const struct gt_process *proc, struct server_s
  * GC may free it while its handler runs, and another request may lie there. The context and the URL belong to
  * the stream, which outlives the handler: no other request has either of them.
  */
-static __always_inline bool is_kept(const struct gt_process *proc, const struct server_state *state)
+static __noinline int is_kept(const struct gt_process *proc, struct server_state *state)
 {
 	const struct gt_request *layout = layout_of(proc, state);
 
