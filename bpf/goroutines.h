@@ -100,6 +100,7 @@ static __always_inline struct server_state *serve(const struct gt_process *proc,
 	state->active = 0;
 	state->rws = 0;
 	state->server = 0;
+	state->conn = 0;
 	state->context = 0;
 	state->context_mark = 0;
 	state->peer_len = 0;

@@ -27,10 +27,13 @@
 #include "grpc_start.h"
 #include "fasthttp_start.h"
 #include "paths.h"
+#include "join.h"
+#include "join_served.h"
 #include "http_server.bpf.c"
 #include "http_server_end.bpf.c"
 #include "fasthttp.bpf.c"
 #include "http_client.bpf.c"
+#include "join_calls.bpf.c"
 #include "grpc_conns.h"
 #include "grpc_sent.h"
 #include "grpc.bpf.c"
@@ -113,6 +116,11 @@ static __always_inline int dispatch(struct pt_regs *ctx, u32 probe, bool with_ca
 		return sql_end(ctx, proc);
 	case GT_PROBE_REDIS_END:
 		return redis_end(ctx, proc);
+	case GT_PROBE_HTTP_CLIENT_JOIN:
+	case GT_PROBE_HTTP2_CLIENT_JOIN:
+	case GT_PROBE_XNET_CLIENT_JOIN:
+	case GT_PROBE_GRPC_CLIENT_JOIN:
+		return with_calls ? join_call(ctx, proc, which) : 0;
 	case GT_PROBE_NEW_GOROUTINE:
 		return new_goroutine(ctx, proc);
 	}
@@ -138,6 +146,16 @@ int go_call(struct pt_regs *ctx)
 	struct gt_process *proc = probe < GT_PROBE_COUNT ? observed(ctx, probe) : NULL;
 
 	return proc ? call_start(ctx, proc, unrelated(probe)) : 0;
+}
+
+/* Calls that have got their connection, in a program of their own for the same reason. */
+SEC("uprobe.multi")
+int go_join(struct pt_regs *ctx)
+{
+	u64 probe = bpf_get_attach_cookie(ctx);
+	struct gt_process *proc = probe < GT_PROBE_COUNT ? observed(ctx, probe) : NULL;
+
+	return proc ? join_call(ctx, proc, unrelated(probe)) : 0;
 }
 
 /* What the traps cost without any work: for the benchmark. */
@@ -188,6 +206,10 @@ PROGRAM(probe_fasthttp_close, GT_PROBE_FASTHTTP_CONN_CLOSE)
 PROGRAM(probe_connect_end, GT_PROBE_CONNECT_SERVER_END)
 PROGRAM(probe_connect_client, GT_PROBE_CONNECT_CLIENT_END)
 PROGRAM(probe_client_refused, GT_PROBE_HTTP_CLIENT_REFUSED)
+PROGRAM(probe_client_join, GT_PROBE_HTTP_CLIENT_JOIN)
+PROGRAM(probe_http2_join, GT_PROBE_HTTP2_CLIENT_JOIN)
+PROGRAM(probe_xnet_join, GT_PROBE_XNET_CLIENT_JOIN)
+PROGRAM(probe_grpc_join, GT_PROBE_GRPC_CLIENT_JOIN)
 
 static __always_inline int send_lifecycle(u16 kind, u32 tgid)
 {

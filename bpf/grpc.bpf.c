@@ -134,6 +134,7 @@ static __noinline int grpc_call_start(struct pt_regs *ctx, const struct gt_proce
 	struct gt_key key = key_of(proc, call);
 	struct rpc_call *state = bpf_map_lookup_elem(&rpc_calls, &key);
 
+	note_attempt(proc, goid_of(proc, GO_G(ctx)), call, GO_ARG0(ctx));
 	if (state && state->failed) {
 		state->attempts++;
 		state->failed = 0;

@@ -347,7 +347,6 @@ static __noinline int client_end(struct pt_regs *ctx, const struct gt_process *p
 	if (state->phase == CLIENT_FAILED) {
 		/* The transport tried again: an attempt of its own, from where the last one ended. */
 		state->resend++;
-		renew_span(&state->span);
 	}
 	if (probe == GT_PROBE_HTTP_CLIENT_CTX_DONE) {
 		outcome = GT_OUTCOME_CTX_DONE;
@@ -359,6 +358,11 @@ static __noinline int client_end(struct pt_regs *ctx, const struct gt_process *p
 	}
 	send_client(proc, state, response, &error, outcome);
 	state->span.start_ns = bpf_ktime_get_ns();
-	state->phase = outcome == GT_OUTCOME_DONE ? CLIENT_IDLE : CLIENT_FAILED;
+	state->phase = CLIENT_IDLE;
+	if (outcome == GT_OUTCOME_DONE)
+		return 0;
+	/* Of another attempt, should there be one. */
+	renew_span(&state->span);
+	state->phase = CLIENT_FAILED;
 	return 0;
 }

@@ -147,6 +147,8 @@ static __noinline int begin_request(const struct gt_process *proc, struct server
 	if (state->rpc != RPC_IN_HTTP) {
 		new_ids(proc, state);
 		read_request_headers(proc, state);
+		if (state->parent == GT_PARENT_NONE)
+			join_request(proc, state);
 	}
 	/* Not in there: functions that call each other have 512 bytes of stack in all. */
 	mark_telemetry(proc, state);

@@ -28,6 +28,27 @@ struct gt_grpc {
 };
 _Static_assert(sizeof(struct gt_grpc) == 96, "wire");
 
+/*
+ * Where connections are, and ids of streams, to join both ends of a call. Of a copy of HTTP/2: of the server
+ * stream.sc, serverConn.conn and stream.id; of the client clientStream.cc, .ctx and .ID, and ClientConn.tconn.
+ */
+struct gt_http2_join {
+	__u16 stream_conn, server_conn, stream_id;
+	__u16 call_conn, call_ctx, call_id, client_conn;
+	__u16 pad;
+};
+_Static_assert(sizeof(struct gt_http2_join) == 16, "wire");
+
+struct gt_join {
+	__u16 persist_conn; /* net/http.persistConn.conn */
+	__u16 response_conn, conn_rwc; /* net/http.response.conn, conn.rwc */
+	__u16 grpc_client_conn, grpc_server_conn; /* http2Client.conn, http2Server.conn */
+	__u16 grpc_stream_id; /* Stream.id */
+	__u16 pad[2];
+	struct gt_http2_join http2[2]; /* by enum gt_http2_kind */
+};
+_Static_assert(sizeof(struct gt_join) == 48, "wire");
+
 /* connectrpc.com/connect */
 struct gt_connect {
 	__u64 error; /* type descriptor of *Error, 0 unknown */

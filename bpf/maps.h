@@ -21,6 +21,7 @@ struct server_state {
 	u64 method; /* gRPC: what is called, still in the target */
 	u64 method_len;
 	u64 server; /* net/http: the http.Server, 0 unknown */
+	u64 conn; /* HTTP/1: the key of the connection, see join.h; 0 not known yet */
 	u64 user_agent;
 	u32 user_agent_len;
 	u16 flags; /* GT_HTTP_* */

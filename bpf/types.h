@@ -20,6 +20,8 @@ enum gt_type_role {
 	GT_TYPE_REQUEST_CONTEXT = 13, /* of fasthttp: the pointer at `first`; GT_NONE: itself */
 	GT_TYPE_CONTEXT_FORK = 15, /* contexts at `first`, `second` and `third`; GT_NONE: none */
 	GT_TYPE_CONTEXT_FORK_MORE = 16, /* the same, and the type holds contexts that are not followed */
+	GT_TYPE_CONN = 18, /* a net.Conn whose netFD `first` points to, which has its descriptor at `second` */
+	GT_TYPE_CONN_VIA = 19, /* a net.Conn that holds another one at `first` */
 	GT_TYPE_CONTEXT_ROOT = 17, /* a context that can hold no other one */
 };
 

@@ -83,6 +83,36 @@ struct task_struct {
 	int pid;
 	int tgid;
 	struct signal_struct *signal;
+	struct files_struct *files;
+};
+
+struct file {
+	void *private_data;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct sock {
+	struct socket *sk_socket;
+	__u16 sk_protocol;
+};
+
+struct socket {
+	struct sock *sk;
+};
+
+struct tcp_sock {
+	__u64 bytes_received;
+	__u32 rcv_nxt;
+	__u64 bytes_acked;
+	__u32 snd_una;
 };
 
 struct bpf_raw_tracepoint_args {

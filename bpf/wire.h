@@ -50,7 +50,11 @@ enum gt_probe {
 	GT_PROBE_CONNECT_SERVER_END = 31,
 	GT_PROBE_CONNECT_CLIENT_END = 32,
 	GT_PROBE_HTTP_CLIENT_REFUSED = 33,
-	GT_PROBE_COUNT = 34, /* gt_process.guards has 63 bits for them */
+	GT_PROBE_HTTP_CLIENT_JOIN = 34,
+	GT_PROBE_HTTP2_CLIENT_JOIN = 35,
+	GT_PROBE_XNET_CLIENT_JOIN = 36,
+	GT_PROBE_GRPC_CLIENT_JOIN = 37,
+	GT_PROBE_COUNT = 38, /* gt_process.guards has 63 bits for them */
 };
 
 /* Why something seen was not reported; index of the drop counters. */
@@ -71,7 +75,9 @@ enum gt_drop {
 	GT_DROP_MAP_LAYOUT_UNKNOWN = 13,
 	GT_DROP_CONTEXT_UNFOLLOWED = 14,
 	GT_DROP_CONTEXT_AMBIGUOUS = 15,
-	GT_DROP_COUNT = 16,
+	GT_DROP_JOIN_UNREAD = 16,
+	GT_DROP_JOIN_MAP_FULL = 17,
+	GT_DROP_COUNT = 18,
 };
 
 enum gt_event_kind {
@@ -100,6 +106,7 @@ enum gt_parent {
 	GT_PARENT_GOROUTINE = 3,
 	GT_PARENT_ANCESTOR = 4,
 	GT_PARENT_SENT = 5, /* by the traceparent that the program sends along */
+	GT_PARENT_CONNECTION = 6, /* the call at the other end of the connection, on this host */
 };
 
 /* Bits of gt_http_event.flags. */
@@ -435,6 +442,7 @@ _Static_assert(sizeof(struct gt_learned) == 56, "wire");
 #define GT_TELLS_PATHS 2 /* whether a request's path was changed, also of one that has a pattern */
 #define GT_IS_COLLECTOR 4 /* OpenTelemetry's, or the like */
 #define GT_SENDS_TRACE 8 /* may write traceparent into requests */
+#define GT_HAS_SDK 32 /* OpenTelemetry's SDK begins traces in it */
 #define GT_FREES_REQUESTS 16 /* HTTP/2 keeps no net/http request: GC may free it during its handler */
 
 /* In gt_process.guards, set by the programs: a probe of the process was hit. */
@@ -488,8 +496,9 @@ struct gt_process {
 	struct gt_redigo redigo;
 	struct gt_fasthttp fasthttp;
 	struct gt_connect connect;
+	struct gt_join join;
 	struct gt_learned learned;
 };
-_Static_assert(sizeof(struct gt_process) == 624, "wire");
+_Static_assert(sizeof(struct gt_process) == 672, "wire");
 
 #endif

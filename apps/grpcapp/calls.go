@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"strconv"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -19,6 +21,7 @@ import (
 //	deep         with no context, in the fifth of goroutines that start one another
 //	ctx-pool     with the call's context, in the worker that main started
 //	noctx-pool   with no context, in that worker
+//	numbered     by a method that no other call of these has, where the backend has -methods
 func (e *echo) call(ctx context.Context, how string) (string, error) {
 	if e.backend == nil {
 		return "", status.Error(codes.FailedPrecondition, "no -backend")
@@ -39,6 +42,11 @@ func (e *echo) call(ctx context.Context, how string) (string, error) {
 		inGoroutines(5, hello(context.Background()))
 	case "ctx-pool":
 		e.inWorker(hello(ctx))
+	case "numbered":
+		method := "M" + strconv.FormatInt(atomic.AddInt64(&e.calls, 1), 10)
+		reply := new(wrapperspb.StringValue)
+		err = e.backend.Invoke(ctx, "/"+serviceName+"/"+method, wrapperspb.String("hello"), reply)
+		text = reply.GetValue()
 	case "noctx-pool":
 		e.inWorker(hello(context.Background()))
 	default:

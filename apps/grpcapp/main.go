@@ -2,12 +2,13 @@
 // google.golang.org/grpc: go.mod, go.late.mod, go.mid.mod, go.old.mod, go.older.mod
 // and go.oldest.mod name them.
 //
-//	grpcapp [-addr HOST:PORT] [-backend HOST:PORT] [-workers N] [-serve-http] [-spawn]
+//	grpcapp [-addr HOST:PORT] [-backend HOST:PORT] [-workers N] [-serve-http] [-spawn] [-methods N]
 //
 // serves; the first line is "listening HOST:PORT". -workers handles the streams in a fixed number of
 // goroutines (grpc.NumStreamWorkers), and -serve-http serves through net/http and
 // (*grpc.Server).ServeHTTP instead of grpc's own transport; with -spawn, interceptors run each handler
-// and each call of the backend in a goroutine of its own. What a call of gotap.test.Echo/Say does
+// and each call of the backend in a goroutine of its own; with -methods it has methods M1 to MN that do
+// what Say does. What a call of gotap.test.Echo/Say does
 // is chosen by its text, see service.go, and calls.go for the texts "call:…" that need a -backend.
 //
 //	grpcapp -client -to HOST:PORT [-traceparent V] [-tracestate V] [-deadline D] CASE...
@@ -41,6 +42,7 @@ type options struct {
 	addr        string
 	backend     string
 	workers     uint
+	methods     int
 	serveHTTP   bool
 	spawn       bool
 	client      bool
@@ -60,6 +62,7 @@ func main() {
 	flag.UintVar(&o.workers, "workers", 0, "handle the streams in this many goroutines")
 	flag.BoolVar(&o.serveHTTP, "serve-http", false, "serve through net/http")
 	flag.BoolVar(&o.spawn, "spawn", false, "let interceptors start goroutines")
+	flag.IntVar(&o.methods, "methods", 0, "serve this many more methods, M1, M2, …")
 	flag.BoolVar(&o.client, "client", false, "make the calls that the arguments name, then exit")
 	flag.StringVar(&o.to, "to", "", "address of the service that -client calls")
 	flag.StringVar(&o.traceparent, "traceparent", "", "the client's traceparent in the metadata")
@@ -120,6 +123,10 @@ func serve(o options, service *echo) {
 		settings = append(settings, grpc.NumStreamWorkers(uint32(o.workers)))
 	}
 	server := grpc.NewServer(settings...)
+	for n := 1; n <= o.methods; n++ {
+		name := fmt.Sprintf("M%d", n)
+		description.Methods = append(description.Methods, grpc.MethodDesc{MethodName: name, Handler: handleSay})
+	}
 	server.RegisterService(&description, service)
 	healthpb.RegisterHealthServer(server, health.NewServer())
 	if o.serveHTTP {

@@ -34,6 +34,7 @@ var description = grpc.ServiceDesc{
 type echo struct {
 	backend *grpc.ClientConn // nil without -backend
 	jobs    chan func()      // what main's worker is to run
+	calls   int64            // by numbered methods
 
 	mutex    sync.Mutex
 	attempts map[string]int // of the texts retry:N, by text and x-id

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -70,6 +71,7 @@ func (c *caller) register(mux *http.ServeMux) {
 		"userinfo":    c.userinfo,
 		"nil":         c.nothing,
 		"rewritten":   c.rewritten,
+		"numbered":    c.numbered,
 	}
 	for _, more := range []map[string]func(name string, r *http.Request) string{
 		c.hardCases(), c.streamCases(), c.roadCases(), c.withContexts(), c.afterFuncCases(), c.withURLs(),
@@ -141,6 +143,19 @@ func hand(pool chan<- job, request *http.Request) string {
 // same calls from the handler's goroutine with the request's context.
 func (c *caller) same(name string, r *http.Request) string {
 	return send(c.client, c.request(r.Context(), name, r, nil))
+}
+
+// calls counts those of numbered.
+var calls int64
+
+// numbered calls with a path that no other call has.
+func (c *caller) numbered(_ string, r *http.Request) string {
+	target := c.backend + "/missing/" + strconv.FormatInt(atomic.AddInt64(&calls, 1), 10)
+	request, err := http.NewRequestWithContext(r.Context(), http.MethodGet, target, nil)
+	if err != nil {
+		return err.Error()
+	}
+	return send(c.client, request)
 }
 
 // noctx calls from the handler's goroutine with the background context, as http.Get does.

@@ -105,6 +105,9 @@ pub(crate) struct ProbeArgs {
     /// Trap each goroutine's creation, so that no parent is missed (costs about 1 µs a goroutine)
     #[arg(long)]
     pub(crate) exact_lineage: bool,
+    /// Do not join calls between observed processes by their connection (saves a trap a call)
+    #[arg(long)]
+    pub(crate) no_connection_join: bool,
     /// Attach each probe by itself instead of through uprobe_multi
     #[arg(long)]
     pub(crate) no_uprobe_multi: bool,

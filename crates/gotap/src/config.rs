@@ -150,6 +150,9 @@ pub(crate) struct Http {
 pub(crate) struct Probes {
     /// Trap each goroutine's creation, so that no parent is missed (about 1 µs a goroutine)
     pub(crate) exact_lineage: bool,
+    /// Join calls between observed processes of this host by their connection, without a header: the
+    /// request goes on with the trace of the call (a trap more for each call that is made)
+    pub(crate) connection_join: bool,
     /// Use uprobe_multi where the kernel has it
     pub(crate) uprobe_multi: bool,
 }
@@ -243,7 +246,7 @@ impl Default for Otlp {
 
 impl Default for Probes {
     fn default() -> Self {
-        Self { exact_lineage: false, uprobe_multi: true }
+        Self { exact_lineage: false, connection_join: true, uprobe_multi: true }
     }
 }
 

@@ -13,6 +13,8 @@ pub(crate) static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gota
 const MULTI: &str = "go_site";
 /// The one for starts of calls: with the rest it would be too much for the verifier.
 pub(crate) const CALLS: &str = "go_call";
+/// The one for calls that have got their connection, for the same reason.
+pub(crate) const JOINS: &str = "go_join";
 /// The same that does nothing.
 pub(crate) const EMPTY: &str = "go_site_empty";
 
@@ -46,7 +48,7 @@ impl Programs {
     }
 
     fn contain(&self, name: &str) -> bool {
-        let multi = matches!(name, MULTI | CALLS | EMPTY);
+        let multi = matches!(name, MULTI | CALLS | JOINS | EMPTY);
         let single = name.starts_with("probe_");
         match self {
             Self::Multi(MULTI) => !single && name != EMPTY,
@@ -59,7 +61,7 @@ impl Programs {
 }
 
 /// Whether a probe's sites belong to [`CALLS`].
-pub(crate) fn starts_call(probe: Probe) -> bool {
+fn starts_call(probe: Probe) -> bool {
     matches!(
         probe,
         Probe::HttpClientStart
@@ -68,6 +70,18 @@ pub(crate) fn starts_call(probe: Probe) -> bool {
             | Probe::SqlStart
             | Probe::RedisStart
     )
+}
+
+/// Which of the two programs beside [`MULTI`] a probe's sites belong to, if to one.
+pub(crate) fn own_program(probe: Probe) -> Option<&'static str> {
+    let joins = matches!(
+        probe,
+        Probe::HttpClientJoin
+            | Probe::Http2ClientJoin
+            | Probe::XnetClientJoin
+            | Probe::GrpcClientJoin
+    );
+    if joins { Some(JOINS) } else { starts_call(probe).then_some(CALLS) }
 }
 
 /// The program for uprobe_multi that was asked for.
@@ -146,5 +160,9 @@ pub(crate) fn single_program(probe: Probe) -> &'static str {
         Probe::ConnectServerEnd => "probe_connect_end",
         Probe::ConnectClientEnd => "probe_connect_client",
         Probe::HttpClientRefused => "probe_client_refused",
+        Probe::HttpClientJoin => "probe_client_join",
+        Probe::Http2ClientJoin => "probe_http2_join",
+        Probe::XnetClientJoin => "probe_xnet_join",
+        Probe::GrpcClientJoin => "probe_grpc_join",
     }
 }

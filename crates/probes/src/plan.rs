@@ -11,6 +11,7 @@ mod fasthttp;
 mod grpc;
 mod http;
 mod http2;
+mod join;
 mod maps;
 mod optimised;
 mod others;
@@ -80,6 +81,8 @@ pub enum Ability {
     Redis,
     /// Parents of work in goroutines that carry no context.
     Lineage,
+    /// Calls that are joined with what serves them on this host, by their connection.
+    Join,
     /// Routes of requests that one of the known routers dispatches.
     Routes(Router),
 }
@@ -100,6 +103,7 @@ impl Ability {
             Ability::Sql => "sql",
             Ability::Redis => "redis",
             Ability::Lineage => "goroutine-lineage",
+            Ability::Join => "connection-join",
             Ability::Routes(router) => router.label(),
         }
     }
@@ -194,6 +198,7 @@ impl Plan {
         pgx::plan(&context, &mut plan);
         databases::plan(&context, &mut plan);
         redis::plan(&context, &mut plan);
+        join::plan(&context, &mut plan);
         if !plan.abilities.is_empty() {
             types::plan(&context, &mut plan);
         }
@@ -203,7 +208,9 @@ impl Plan {
 
     /// Whether there is anything to attach for an operation.
     pub fn is_useful(&self) -> bool {
-        self.abilities.iter().any(|a| !matches!(a, Ability::Lineage | Ability::Routes(_)))
+        self.abilities
+            .iter()
+            .any(|a| !matches!(a, Ability::Lineage | Ability::Join | Ability::Routes(_)))
     }
 
     /// Traps per operation of `probes`, for display: hot sites only.

@@ -24,6 +24,8 @@ use crate::{Error, EventSource, Features, Plan};
 pub struct Options {
     /// Trap each goroutine's creation, so that no ancestor is ever lost.
     pub exact_lineage: bool,
+    /// Do not join calls with what serves them on this host, which is a further trap for each call.
+    pub no_connection_join: bool,
     /// Read the query strings of calls that are made. Those of requests are part of their target.
     pub query_strings: bool,
     /// Attach a program that does nothing instead: what is left is what the traps themselves cost.
@@ -169,11 +171,14 @@ impl Session {
         let offset = |site: &Site| usize::try_from(site.file_offset).unwrap_or(usize::MAX);
         if self.features.uprobe_multi {
             let filter = if self.features.uprobe_multi_pid { signed } else { -1 };
-            let (calls, others): (Vec<_>, Vec<_>) =
-                plan.sites.iter().partition(|s| object::starts_call(s.probe));
-            let own = if self.multi == object::EMPTY { self.multi } else { object::CALLS };
+            let of = |own: Option<&'static str>| {
+                let sites = plan.sites.iter().filter(|s| object::own_program(s.probe) == own);
+                (own.filter(|_| self.multi != object::EMPTY).unwrap_or(self.multi), sites.collect())
+            };
+            let programs: [(_, Vec<_>); 3] =
+                [None, Some(object::CALLS), Some(object::JOINS)].map(of);
             let mut links = Vec::new();
-            for (name, sites) in [(self.multi, others), (own, calls)] {
+            for (name, sites) in programs {
                 if sites.is_empty() {
                     continue;
                 }

@@ -95,6 +95,14 @@ numbered! {
         ConnectClientEnd = 32, "connect_client_end";
         /// In `net/http.(*Transport).roundTrip`, where it says why it refuses a request.
         HttpClientRefused = 33, "http_client_refused";
+        /// In it, where a call has got its connection and nothing of it is written yet.
+        HttpClientJoin = 34, "http_client_join";
+        /// The same in HTTP/2: `(*clientStream).encodeAndWriteHeaders`.
+        Http2ClientJoin = 35, "http2_client_join";
+        /// That of golang.org/x/net/http2.
+        XnetClientJoin = 36, "xnet_client_join";
+        /// The same in gRPC: in a closure of `(*http2Client).NewStream`.
+        GrpcClientJoin = 37, "grpc_client_join";
     }
 }
 
@@ -136,6 +144,10 @@ numbered! {
         ContextUnfollowed = 14, "context_unfollowed";
         /// A call without a parent whose context leads to several requests.
         ContextAmbiguous = 15, "context_ambiguous";
+        /// A connection's key could not be read, so that the call at its other end may be missed.
+        JoinUnread = 16, "join_unread";
+        /// A call could not be noted for the other end of its connection.
+        JoinMapFull = 17, "join_map_full";
     }
 }
 
@@ -258,6 +270,8 @@ numbered! {
         Ancestor = 4, "ancestor";
         /// The span that the program's own `traceparent` names, which the call carries.
         Sent = 5, "sent";
+        /// The call at the other end of the connection, by an observed process of this host.
+        Connection = 6, "connection";
     }
 }
 

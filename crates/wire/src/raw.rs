@@ -7,11 +7,11 @@ mod libraries;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub use constants::{
-    Connect, FREES_REQUESTS, HIT_SLOTS, Http2, IS_COLLECTOR, Learned, NO_REGISTER, Process, Redis,
-    Request, SENDS_TRACE, SITE_ERRORS, SITE_OWN_ERROR, SITE_QUIET, Site, SiteKey, TELLS_CONTENT,
-    TELLS_PATHS, WAS_HIT,
+    Connect, FREES_REQUESTS, HAS_SDK, HIT_SLOTS, Http2, IS_COLLECTOR, Learned, NO_REGISTER,
+    Process, Redis, Request, SENDS_TRACE, SITE_ERRORS, SITE_OWN_ERROR, SITE_QUIET, Site, SiteKey,
+    TELLS_CONTENT, TELLS_PATHS, WAS_HIT,
 };
-pub use libraries::{FastHttp, Grpc, Redigo};
+pub use libraries::{FastHttp, Grpc, Http2Join, Join, Redigo};
 
 /// An offset that the binary does not have (`GT_NONE`).
 pub const NONE: u16 = 0xffff;
@@ -303,6 +303,10 @@ pub enum TypeRole {
     ContextForkMore = 16,
     /// A context that can hold no other one.
     ContextRoot = 17,
+    /// A `net.Conn` whose `netFD` is what `first` points to; its descriptor is at `second` in that.
+    Conn = 18,
+    /// A `net.Conn` that holds another one at `first`.
+    ConnVia = 19,
 }
 
 /// What is known of a Go type that interface values hold.

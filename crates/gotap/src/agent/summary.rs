@@ -73,6 +73,8 @@ fn meaning(reason: Drop) -> (Group, &'static str) {
             (Group::Incomplete, "maps of this Go are not known: may lack a parent")
         }
         Drop::ContextUnfollowed => (Group::Incomplete, "context not followed: may lack a parent"),
+        Drop::JoinUnread => (Group::Incomplete, "connection could not be read: may lack a parent"),
+        Drop::JoinMapFull => (Group::Incomplete, "too many connections: may lack a parent"),
         Drop::ContextAmbiguous => (Group::Incomplete, "context of several requests: no parent"),
     }
 }

@@ -18,6 +18,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let selection = Selection::new(&config.select)?.with_sdk_programs(config.sdk_programs);
     let options = Options {
         exact_lineage: config.probes.exact_lineage,
+        no_connection_join: !config.probes.connection_join,
         query_strings: config.http.query_strings,
         empty_probes: args.probes.empty_probes,
     };
@@ -67,12 +68,13 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
     }
     let selection = select::from_args(&args.select)?.with_sdk_programs(sdk_programs);
     goproc::check_pids()?;
-    let ProbeArgs { exact_lineage, no_uprobe_multi, empty_probes } = args.probes;
+    let ProbeArgs { exact_lineage, no_connection_join, no_uprobe_multi, empty_probes } =
+        args.probes;
     let HttpArgs { cluster_paths, query_strings } = args.http;
     let http = config::Http { cluster_paths, query_strings };
     let agent = Agent::start(Setup {
         selection,
-        options: Options { exact_lineage, query_strings, empty_probes },
+        options: Options { exact_lineage, no_connection_join, query_strings, empty_probes },
         features: features(no_uprobe_multi),
         service_name: None,
         assembler: assembler(&http, args.texts.error_messages),

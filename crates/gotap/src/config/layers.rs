@@ -91,6 +91,11 @@ pub(super) fn flags(args: &RunArgs) -> Result<Vec<Flag>> {
         ("metrics_interval", "--metrics-interval", text(&args.metrics.metrics_interval)),
         ("probes.exact_lineage", "--exact-lineage", on(args.probes.exact_lineage)),
         (
+            "probes.connection_join",
+            "--no-connection-join",
+            args.probes.no_connection_join.then_some(json!(false)),
+        ),
+        (
             "probes.uprobe_multi",
             "--no-uprobe-multi",
             args.probes.no_uprobe_multi.then_some(json!(false)),

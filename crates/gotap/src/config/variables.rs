@@ -68,6 +68,7 @@ pub(super) const VARIABLES: &[(&str, &str, As)] = &[
     ("GOTAP_HTTP_QUERY_STRINGS", "http.query_strings", As::Bool),
     ("GOTAP_SDK_PROGRAMS", "sdk_programs", As::Text),
     ("GOTAP_PROBES_EXACT_LINEAGE", "probes.exact_lineage", As::Bool),
+    ("GOTAP_PROBES_CONNECTION_JOIN", "probes.connection_join", As::Bool),
     ("GOTAP_PROBES_UPROBE_MULTI", "probes.uprobe_multi", As::Bool),
     ("GOTAP_PROMETHEUS_LISTEN", "prometheus_listen", As::Text),
     ("GOTAP_METRICS_INTERVAL", "metrics_interval", As::Text),

@@ -13,7 +13,7 @@ const CLOSE: &str = "net/http.(*conn).close";
 /// What `(*conn).serve` defers: it asks whether a panic is `http.ErrAbortHandler`.
 const RECOVER: &str = "net/http.(*conn).serve.func1";
 pub(super) const ROUND_TRIP: &str = "net/http.(*Transport).roundTrip";
-const SEND: &str = "net/http.(*persistConn).roundTrip";
+pub(super) const SEND: &str = "net/http.(*persistConn).roundTrip";
 const GET_CONN: &str = "net/http.(*Transport).getConn";
 const DIAL_CONN: &str = "net/http.(*Transport).dialConn";
 const SELECT: &str = "runtime.selectnbrecv";

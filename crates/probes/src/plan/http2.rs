@@ -10,8 +10,8 @@ use super::http::{ROUND_TRIP, SERVE, called_offsets, request_fields, served_offs
 use super::{Ability, Context, Plan, maps};
 
 /// Where an implementation lies: what stands before a method's receiver, and before a type.
-struct Copy {
-    package: &'static str,
+pub(super) struct Copy {
+    pub(super) package: &'static str,
     /// net/http's bundled copy has all names with this ahead.
     prefix: &'static str,
 }
@@ -21,9 +21,9 @@ struct Copy {
 const INTERNAL: &str = "net/http/internal/http2";
 
 /// net/http's own: bundled until Go 1.26, a package since.
-const STD: [Copy; 2] =
+pub(super) const STD: [Copy; 2] =
     [Copy { package: INTERNAL, prefix: "" }, Copy { package: "net/http", prefix: "http2" }];
-const XNET: Copy = Copy { package: "golang.org/x/net/http2", prefix: "" };
+pub(super) const XNET: Copy = Copy { package: "golang.org/x/net/http2", prefix: "" };
 
 /// In x/net's transport, from the newest: what makes a request, and what it calls for each attempt.
 const XNET_CALLS: [(&str, &str); 4] = [
@@ -37,11 +37,11 @@ const XNET_CALLS: [(&str, &str); 4] = [
 const XNET_READS: &str = "(*clientConnReadLoop).run";
 
 impl Copy {
-    fn method(&self, receiver: &str, method: &str) -> String {
+    pub(super) fn method(&self, receiver: &str, method: &str) -> String {
         format!("{}.(*{}{receiver}).{method}", self.package, self.prefix)
     }
 
-    fn type_name(&self, name: &str) -> String {
+    pub(super) fn type_name(&self, name: &str) -> String {
         format!("{}.{}{name}", self.package, self.prefix)
     }
 }
@@ -99,7 +99,7 @@ fn plan_servers(context: &Context<'_, '_>, plan: &mut Plan) {
     }
 }
 
-fn is_linked(context: &Context<'_, '_>, copy: &Copy) -> bool {
+pub(super) fn is_linked(context: &Context<'_, '_>, copy: &Copy) -> bool {
     context.binary.function(&copy.method("responseWriter", "handlerDone")).is_some()
 }
 

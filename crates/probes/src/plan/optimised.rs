@@ -80,6 +80,9 @@ fn ability(probe: Probe) -> Ability {
         P::GrpcClientStart | P::GrpcClientFinish => Ability::GrpcClient,
         P::SqlStart | P::SqlEnd => Ability::Sql,
         P::RedisStart | P::RedisEnd => Ability::Redis,
+        P::HttpClientJoin | P::Http2ClientJoin | P::XnetClientJoin | P::GrpcClientJoin => {
+            Ability::Join
+        }
         P::FasthttpServerStart
         | P::FasthttpServerFinish
         | P::FasthttpServerHijack

@@ -1,7 +1,7 @@
 //! Programs that have to do with telemetry themselves: collectors of it, those with an SDK, and others that
 //! may send a trace context along.
 
-use wire::raw::{IS_COLLECTOR, SENDS_TRACE};
+use wire::raw::{HAS_SDK, IS_COLLECTOR, SENDS_TRACE};
 
 use super::{Context, Plan};
 
@@ -22,6 +22,9 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
         plan.constants.tells |= IS_COLLECTOR;
     }
     plan.has_sdk = context.binary.function(SDK).is_some();
+    if plan.has_sdk {
+        plan.constants.tells |= HAS_SDK;
+    }
     // Who writes the header has its name as a constant; a proxy passes on what it was sent itself.
     if context.binary.has_constant(SENT) {
         plan.constants.tells |= SENDS_TRACE;

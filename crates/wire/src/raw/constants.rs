@@ -3,7 +3,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::libraries::{FastHttp, Grpc, Redigo};
+use super::libraries::{FastHttp, Grpc, Join, Redigo};
 use super::{Address, NONE, Slots};
 
 /// No register (`GT_NO_REGISTER`).
@@ -17,6 +17,8 @@ pub const TELLS_PATHS: u16 = 2;
 pub const IS_COLLECTOR: u16 = 4;
 /// It may write `traceparent` into requests (`GT_SENDS_TRACE`).
 pub const SENDS_TRACE: u16 = 8;
+/// OpenTelemetry's SDK begins traces in it (`GT_HAS_SDK`).
+pub const HAS_SDK: u16 = 32;
 /// HTTP/2 keeps no net/http request, so that GC may free it while its handler runs (`GT_FREES_REQUESTS`).
 pub const FREES_REQUESTS: u16 = 16;
 /// An end that comes by without an operation, too (`GT_SITE_QUIET`).
@@ -306,8 +308,8 @@ pub struct Process {
     pub response_request: u16,
     pub alternate_response: u16,
     pub g_panic: u16,
-    /// Sum of [`TELLS_CONTENT`], [`TELLS_PATHS`], [`IS_COLLECTOR`], [`SENDS_TRACE`] and
-    /// [`FREES_REQUESTS`].
+    /// Sum of [`TELLS_CONTENT`], [`TELLS_PATHS`], [`IS_COLLECTOR`], [`SENDS_TRACE`],
+    /// [`FREES_REQUESTS`] and [`HAS_SDK`].
     pub tells: u16,
     pub response_header: u16,
     pub panic_arg: u16,
@@ -327,6 +329,7 @@ pub struct Process {
     pub redigo: Redigo,
     pub fasthttp: FastHttp,
     pub connect: Connect,
+    pub join: Join,
     pub learned: Learned,
 }
 
@@ -416,6 +419,7 @@ impl Process {
         redigo: Redigo::ABSENT,
         fasthttp: FastHttp::ABSENT,
         connect: Connect::ABSENT,
+        join: Join::ABSENT,
         learned: Learned::NOTHING,
     };
 }
@@ -426,4 +430,4 @@ const _: () = assert!(size_of::<Site>() == 32);
 const _: () = assert!(size_of::<Redis>() == 32);
 const _: () = assert!(size_of::<Learned>() == 56);
 const _: () = assert!(size_of::<Connect>() == 16);
-const _: () = assert!(size_of::<Process>() == 624);
+const _: () = assert!(size_of::<Process>() == 672);

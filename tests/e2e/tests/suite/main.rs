@@ -35,6 +35,7 @@ mod http_left;
 mod http_server;
 mod http_tls;
 mod http_urls;
+mod joined;
 mod lifecycle;
 mod metrics;
 mod namespaces;
