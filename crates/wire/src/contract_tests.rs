@@ -14,6 +14,7 @@ const HEADERS: [&str; 7] = [
     include_str!("../../../bpf/outcome.h"),
     include_str!("../../../bpf/libraries.h"),
     include_str!("../../../bpf/types.h"),
+    include_str!("../../../bpf/sites.h"),
     include_str!("../../../bpf/wire_context.h"),
     include_str!("../../../bpf/paths.h"),
 ];

@@ -10,6 +10,7 @@
 //! - [`Proxy`] stands before a collector that comes and goes.
 //! - [`Resetter`] stands before a server and resets connections.
 //! - [`Numbered`] is a process with an id that another one had.
+//! - [`Namespace`] is a network namespace with a link to this one.
 //! - [`sites_in()`] counts the traps in the code of a process.
 //! - [`can_trace()`] tells whether this machine can trace at all; tests that need it skip with a
 //!   line on standard error if not, or fail if `GOTAP_E2E_REQUIRED` is set.
@@ -21,6 +22,7 @@ pub mod goroutines;
 mod gotap;
 mod load;
 mod machine;
+mod namespace;
 mod numbered;
 mod proxy;
 mod resetter;
@@ -35,6 +37,7 @@ pub use chain::Chain;
 pub use gotap::{Ended, Gotap};
 pub use load::{Load, Outcome};
 pub use machine::{can_trace, skip};
+pub use namespace::Namespace;
 pub use numbered::Numbered;
 pub use proxy::Proxy;
 pub use resetter::Resetter;

@@ -1,11 +1,11 @@
 //! Both ends of a call between observed processes are in one trace, without a header: each call has a path or
 //! a method that no other one has, which says which two spans belong together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use gotap_e2e::{App, Ended, Gotap, Load, SOON, Span, can_trace};
+use gotap_e2e::{App, Ended, Gotap, Load, Namespace, Proxy, SOON, Span, can_trace};
 use gotap_testkit::go::{Mode, Version};
 use gotap_testkit::process::Running;
 
@@ -133,4 +133,52 @@ fn grpc(program: &Path) -> Result<()> {
     };
     check_pairs(&ended, numbered)?;
     check_traps(&ended, &["grpc_client_join"])
+}
+
+/// What ends TCP in between has connections of its own: nothing is joined through it.
+#[test]
+fn nothing_is_joined_through_a_relay() -> Result<()> {
+    if !can_trace("nothing_is_joined_through_a_relay") {
+        return Ok(());
+    }
+    let program = App::newest()?;
+    let backend = App::start(&program)?;
+    let mut relay = Proxy::new()?;
+    relay.up(&backend.address)?;
+    let app = App::start_with(&program, &["-backend", &relay.endpoint()], &[])?;
+    let gotap = trace_both(&app, &backend)?;
+    for _ in 0..3 {
+        app.get("/call/numbered", &[])?;
+    }
+    let spans = gotap.finish(9)?;
+    ensure!(
+        spans.iter().filter(|span| span.parent == "none").count() == 6,
+        "{}",
+        Span::list(&spans)
+    );
+    ensure!(spans.iter().all(|span| span.parent != "connection"), "{}", Span::list(&spans));
+    Ok(())
+}
+
+/// The other end may be in a network namespace of its own, under an address that the first one does not have.
+#[test]
+fn calls_between_network_namespaces_are_joined() -> Result<()> {
+    if !can_trace("calls_between_network_namespaces_are_joined") {
+        return Ok(());
+    }
+    let program = App::newest()?;
+    let other = Namespace::new()?;
+    let backend = other.start(&program)?;
+    let app =
+        App::start_with(&program, &["-backend", &format!("http://{}", backend.address)], &[])?;
+    let gotap = trace_both(&app, &backend)?;
+    for _ in 0..3 {
+        app.get("/call/numbered", &[])?;
+    }
+    let spans = gotap.finish(9)?;
+    let joined = spans.iter().filter(|span| span.parent == "connection").count();
+    ensure!(joined == 3, "{}", Span::list(&spans));
+    let traces: HashSet<_> = spans.iter().map(|span| &span.trace_id).collect();
+    ensure!(traces.len() == 3, "{}", Span::list(&spans));
+    Ok(())
 }

@@ -1,0 +1,76 @@
+//! A network namespace with one link to this one, and programs in it.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use gotap_testkit::process::Running;
+
+use crate::{App, SOON};
+
+/// Both ends of the link. It is of this test process alone, so that several can run at a time.
+const PREFIX: &str = "10.211";
+
+/// The kernel removes the namespace and the link with the process that holds it.
+#[derive(Debug)]
+pub struct Namespace {
+    holder: Running,
+    /// The address of its end.
+    address: String,
+}
+
+impl Namespace {
+    /// Makes it, with a link by the name `gotapPID` on this side.
+    ///
+    /// # Errors
+    /// When `unshare` or `ip` fail.
+    pub fn new() -> Result<Self> {
+        let script = "echo held $$; exec sleep 600";
+        let arguments = ["--net", "/bin/sh", "-c", script];
+        let holder = Running::start(Path::new("/usr/bin/unshare"), &arguments, &[])?;
+        holder.wait_for("held ", SOON)?;
+        let pid = holder.pid().to_string();
+        let (here, there) = (format!("gotap{pid}"), "inner");
+        let net = format!("{PREFIX}.{}", holder.pid() % 250);
+        let (own, address) = (format!("{net}.1/24"), format!("{net}.2"));
+        let other = format!("{address}/24");
+        ip(&["link", "add", &here, "type", "veth", "peer", "name", there, "netns", &pid])?;
+        ip(&["address", "add", &own, "dev", &here])?;
+        ip(&["link", "set", &here, "up"])?;
+        let inside = [
+            &["address", "add", &other, "dev", there][..],
+            &["link", "set", there, "up"],
+            &["link", "set", "lo", "up"],
+        ];
+        for arguments in inside {
+            let enter = ["-t", &pid, "-n", "ip"];
+            command("/usr/bin/nsenter", &[&enter, arguments].concat())?;
+        }
+        Ok(Self { holder, address })
+    }
+
+    /// Starts an httpapp in it, which listens on its address.
+    ///
+    /// # Errors
+    /// When it does not say that it listens.
+    pub fn start(&self, program: &Path) -> Result<App> {
+        let (pid, listen) = (self.holder.pid().to_string(), format!("{}:0", self.address));
+        let program = program.to_string_lossy();
+        let arguments = ["-t", &pid, "-n", "--", &program, "-addr", &listen];
+        let process = Running::start(Path::new("/usr/bin/nsenter"), &arguments, &[])?;
+        let address = process.wait_for("listening ", SOON)?;
+        Ok(App { process, address })
+    }
+}
+
+fn ip(arguments: &[&str]) -> Result<()> {
+    command("ip", arguments)
+}
+
+fn command(program: &str, arguments: &[&str]) -> Result<()> {
+    let output = Command::new(program).args(arguments).output();
+    let output = output.with_context(|| format!("run {program}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{program} {}: {said}", arguments.join(" "));
+    Ok(())
+}
