@@ -8,7 +8,7 @@ use regex_lite::Regex;
 
 use crate::{Drop, Probe, SqlOperation, Unread, raw, tracked};
 
-const HEADERS: [&str; 7] = [
+const HEADERS: [&str; 8] = [
     include_str!("../../../bpf/tracker.h"),
     include_str!("../../../bpf/wire.h"),
     include_str!("../../../bpf/outcome.h"),
@@ -51,6 +51,8 @@ const STRUCTURES: &[(&str, &str)] = &[
     ("gt_process", "Process"),
     ("gt_grpc", "Grpc"),
     ("gt_connect", "Connect"),
+    ("gt_join", "Join"),
+    ("gt_http2_join", "Http2Join"),
     ("gt_redis", "Redis"),
     ("gt_redigo", "Redigo"),
     ("gt_fasthttp", "FastHttp"),

@@ -15,7 +15,7 @@ use gotap_testkit::postgres::Postgres;
 use gotap_testkit::redis::Redis;
 use serde_json::Value;
 
-use crate::alone_programs::{Argument, Asked, LACKS, Lack, PROGRAMS, Program, Wanted};
+use crate::alone_programs::{Argument, Asked, JOINED, LACKS, Lack, PROGRAMS, Program, Wanted};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
@@ -180,19 +180,24 @@ fn ask(program: &Program, app: &App, started: &[(&Program, App)]) -> Result<()> 
     Ok(())
 }
 
-fn check_spans(program: &Program, app: &App, wanted: &[Wanted], spans: &[Span]) -> Result<()> {
+fn check_spans(program: &Program, app: &App, wanted: &[Wanted], all: &[Span]) -> Result<()> {
     let of_app = |span: &&Span| span.resource.get("process.pid") == Some(&app.pid().into());
-    let mut spans: Vec<_> = spans.iter().filter(of_app).collect();
+    let mut spans: Vec<_> = all.iter().filter(of_app).collect();
     spans.sort_by_key(|span| span.start);
     let list = || format!("{:#?}", spans.iter().map(told).collect::<Vec<_>>());
     let same = spans.len() == wanted.len()
-        && spans.iter().zip(wanted).all(|(span, wanted)| told(span) == *wanted);
+        && spans.iter().zip(wanted).all(|(span, wanted)| is_wanted(told(span), *wanted));
     ensure!(same, "{}", list());
     let served = spans.iter().find(|span| span.is_server());
     for span in &spans {
         ensure!(span.attributes.contains_key(program.tells), "no {}: {span:#?}", program.tells);
         match span.parent.as_str() {
             "none" => ensure!(span.trace_id != TRACE, "{span:#?}"),
+            "connection" => {
+                let caller =
+                    all.iter().find(|caller| caller.is_client() && span.is_child_of(caller));
+                ensure!(caller.is_some(), "{span:#?}");
+            }
             "remote" | "sent" => {
                 ensure!(span.trace_id == TRACE && span.parent_span_id == CALLER, "{span:#?}");
             }
@@ -200,6 +205,11 @@ fn check_spans(program: &Program, app: &App, wanted: &[Wanted], spans: &[Span]) 
         }
     }
     Ok(())
+}
+
+fn is_wanted(told: (&str, &str, &str), wanted: Wanted) -> bool {
+    let joined = wanted.2 == JOINED && ["connection", "none"].contains(&told.2);
+    told == wanted || joined && (told.0, told.1) == (wanted.0, wanted.1)
 }
 
 fn told<'a>(span: &&'a Span) -> (&'a str, &'a str, &'a str) {

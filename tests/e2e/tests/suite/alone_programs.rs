@@ -41,6 +41,10 @@ pub(crate) enum Asked {
 const CHECK: &str = "grpc.health.v1.Health/Check";
 const BUY: &str = "gotap.v1.Shop/Buy";
 
+/// The parent of a request that another program's call makes: `connection`, and `none` where the library is too
+/// old to be joined.
+pub(crate) const JOINED: &str = "joined";
+
 pub(crate) static PROGRAMS: [Program; 16] = [
     Program {
         name: "grpcserver",
@@ -51,9 +55,9 @@ pub(crate) static PROGRAMS: [Program; 16] = [
         asked: Asked::ByClients,
         spans: &[
             ("server", CHECK, "remote"),
-            ("server", CHECK, "none"),
-            ("server", CHECK, "none"),
-            ("server", CHECK, "none"),
+            ("server", CHECK, JOINED),
+            ("server", CHECK, JOINED),
+            ("server", CHECK, JOINED),
         ],
     },
     Program {
