@@ -19,6 +19,8 @@ pub(crate) struct Batch {
     pub(crate) request: Bytes,
     /// Spans, or points of metrics.
     pub(crate) items: u64,
+    /// Of metrics: what is told when the back end has taken it.
+    pub(crate) number: u64,
 }
 
 /// Collects spans into a batch.
@@ -62,6 +64,6 @@ impl Batcher {
         }
         self.bytes = 0;
         let items = std::mem::take(&mut self.spans);
-        Some(Batch { signal: Signal::Traces, request: request.into(), items })
+        Some(Batch { signal: Signal::Traces, request: request.into(), items, number: 0 })
     }
 }

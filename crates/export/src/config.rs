@@ -30,6 +30,22 @@ pub struct MetricsEndpoint {
     pub endpoint: String,
     /// Whether `endpoint` is used as it is instead of getting `/v1/metrics` appended (HTTP).
     pub exact_url: bool,
+    /// Since when sums and histograms count.
+    pub temporality: Temporality,
+    /// Whether histograms are sent in exponential buckets, those that have such.
+    pub exponential: bool,
+}
+
+/// Since when sums and histograms count that are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Temporality {
+    /// Since the start.
+    #[default]
+    Cumulative,
+    /// Since what the back end took last.
+    Delta,
+    /// Histograms since what it took last, sums since the start.
+    LowMemory,
 }
 
 /// Where spans go and within which bounds.

@@ -1,6 +1,8 @@
-//! The bounded queue and the thread that empties it.
+//! The bounded queue and the thread that empties it. Not here: what becomes of metrics before they are queued.
 
-use std::collections::VecDeque;
+mod measured;
+
+use std::collections::{HashSet, VecDeque};
 use std::ops::Deref;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -10,12 +12,14 @@ use std::time::{Duration, Instant};
 use trace::Span;
 
 use crate::batch::{Batch, Batcher};
+use crate::config::Temporality;
+use crate::delta::Deltas;
 use crate::endpoint::masked;
-use crate::metric::{self, Collected};
 use crate::signal::Signal;
 use crate::stats::Stats;
 use crate::transport::{Failure, Rejected, Transport};
 use crate::{Config, Error};
+use measured::Metrics;
 
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(30);
@@ -56,6 +60,10 @@ impl Deref for LiveStats {
 struct Queue {
     batches: VecDeque<Batch>,
     bytes: usize,
+    /// Requests with metrics that were taken since this was looked at.
+    taken: HashSet<u64>,
+    /// Whether one of metrics is being sent.
+    sending_metrics: bool,
     /// When to give up; set by the shutdown.
     deadline: Option<Instant>,
 }
@@ -83,7 +91,8 @@ impl Shared {
 /// Takes spans and sees to it that they arrive.
 pub struct Exporter {
     batcher: Batcher,
-    sends_metrics: bool,
+    /// `None` where none are sent.
+    metrics: Option<Metrics>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     flushed: Instant,
@@ -111,7 +120,10 @@ impl Exporter {
                 .map(|to| Transport::new(config, Signal::Metrics, &to.endpoint, to.exact_url));
             (traces, metrics.transpose()?)
         };
-        let sends_metrics = config.metrics.is_some();
+        let sent = config.metrics.clone();
+        let sent = sent.map(|to| Metrics { to, deltas: Deltas::default(), number: 0, last: 0 });
+        let counts_taken =
+            sent.as_ref().is_some_and(|sent| sent.to.temporality != Temporality::Cumulative);
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             changed: Condvar::new(),
@@ -123,6 +135,7 @@ impl Exporter {
             shared: shared.clone(),
             traces: transport.0,
             metrics: transport.1,
+            counts_taken,
             endpoint: masked(&config.endpoint),
             metrics_endpoint: masked(config.metrics.as_ref().map_or("", |to| &to.endpoint)),
             said: Said::default(),
@@ -134,7 +147,7 @@ impl Exporter {
         })?;
         Ok(Self {
             batcher: Batcher::default(),
-            sends_metrics,
+            metrics: sent,
             shared,
             thread: Some(thread),
             flushed: Instant::now(),
@@ -147,24 +160,6 @@ impl Exporter {
         if let Some(batch) = self.batcher.push(span) {
             self.enqueue(batch);
         }
-    }
-
-    /// Sends metrics, if they are sent at all. Those that still wait are given up: they are cumulative.
-    pub fn push_metrics(&self, collected: &Collected<'_>) {
-        if !self.sends_metrics {
-            return;
-        }
-        let batch = metric::batch(collected);
-        let mut queue = self.shared.lock();
-        let mut freed = 0;
-        queue.batches.retain(|waiting| {
-            let stays = waiting.signal != Signal::Metrics;
-            freed += if stays { 0 } else { waiting.request.len() };
-            stays
-        });
-        queue.bytes -= freed;
-        drop(queue);
-        self.enqueue(batch);
     }
 
     /// Hands over what has waited long enough; call it every few milliseconds.
@@ -217,6 +212,8 @@ struct Worker {
     shared: Arc<Shared>,
     traces: Transport,
     metrics: Option<Transport>,
+    /// Whether it must be known which metrics were taken.
+    counts_taken: bool,
     /// As they may be shown.
     endpoint: String,
     metrics_endpoint: String,
@@ -238,6 +235,10 @@ impl Worker {
             let delivered = self.deliver(&batch).await;
             let mut queue = self.shared.lock();
             queue.bytes -= batch.request.len();
+            if batch.signal == Signal::Metrics {
+                queue.sending_metrics = false;
+                self.shared.changed.notify_all();
+            }
             if !delivered && batch.signal == Signal::Traces {
                 self.shared.stats.shutdown.fetch_add(batch.items, Ordering::Relaxed);
             }
@@ -249,6 +250,7 @@ impl Worker {
         let mut queue = self.shared.lock();
         loop {
             if let Some(batch) = queue.batches.pop_front() {
+                queue.sending_metrics = batch.signal == Signal::Metrics;
                 return Some(batch);
             }
             if queue.deadline.is_some() {
@@ -346,6 +348,9 @@ impl Worker {
             Signal::Metrics => &stats.points_exported,
         };
         exported.fetch_add(batch.items - rejected, Ordering::Relaxed);
+        if self.counts_taken && batch.signal == Signal::Metrics {
+            self.shared.lock().taken.insert(batch.number);
+        }
         self.count_rejected(batch.signal, rejected);
         if batch.signal == Signal::Traces && std::mem::take(&mut self.said.failing) {
             self.say(format!("delivering to {} again", self.endpoint));

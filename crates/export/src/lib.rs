@@ -1,11 +1,12 @@
 //! Spans and metrics leave for the back ends that people already run: OTLP over gRPC and HTTP.
 //!
 //! The only crate that knows OTLP. Spans are encoded as they come, kept in a bounded queue and sent
-//! by a thread of its own that retries; whatever is not delivered is counted by reason. Of metrics,
-//! which are cumulative, only the newest wait.
+//! by a thread of its own that retries; whatever is not delivered is counted by reason. Of metrics only the
+//! newest wait: what is sent as what came since the last time counts from what the back end took.
 
 mod batch;
 mod config;
+mod delta;
 mod encode;
 mod endpoint;
 mod exporter;
@@ -15,7 +16,7 @@ mod stats;
 mod tls;
 mod transport;
 
-pub use config::{Compression, Config, MetricsEndpoint, Protocol};
+pub use config::{Compression, Config, MetricsEndpoint, Protocol, Temporality};
 pub use endpoint::masked;
 pub use exporter::{Exporter, LiveStats};
 pub use metric::Collected;

@@ -11,6 +11,8 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 
 use crate::batch::Batch;
+use crate::config::Temporality;
+use crate::delta::is_delta;
 use crate::signal::Signal;
 
 /// Everything that was measured at one time.
@@ -28,58 +30,115 @@ pub struct Collected<'a> {
     pub time_unix_nano: u64,
 }
 
-/// The request that sends all of it.
-pub(crate) fn batch(collected: &Collected<'_>) -> Batch {
-    let own = collected.resource.iter().map(|(key, value)| key_value(key, value)).collect();
-    let own = resource_metrics(own, collected.metrics, collected);
-    let others = collected.of_others.iter().map(|(resource, metrics)| {
-        let attributes = resource.attributes.iter().map(|(key, value)| typed(key, value));
-        resource_metrics(attributes.collect(), metrics, collected)
-    });
-    let resource_metrics = std::iter::once(own).chain(others).collect();
-    let all = collected.of_others.iter().flat_map(|(_, metrics)| metrics).chain(collected.metrics);
-    let items = all.map(|metric| metric.points() as u64).sum();
-    let request = ExportMetricsServiceRequest { resource_metrics };
-    Batch { signal: Signal::Metrics, request: request.encode_to_vec().into(), items }
+/// Metrics of one resource.
+#[derive(Debug, Clone)]
+pub(crate) struct Group {
+    /// The process; the agent itself if there is none.
+    pub(crate) owner: Option<Arc<trace::Resource>>,
+    pub(crate) metrics: Vec<Metric>,
 }
 
-fn resource_metrics(
-    attributes: Vec<KeyValue>,
-    metrics: &[Metric],
-    when: &Collected<'_>,
-) -> otlp::ResourceMetrics {
+/// How metrics are sent, beside what they are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct How<'a> {
+    /// Attributes of the agent.
+    pub(crate) resource: &'a [(String, String)],
+    pub(crate) start_unix_nano: u64,
+    pub(crate) time_unix_nano: u64,
+    pub(crate) temporality: Temporality,
+    pub(crate) exponential: bool,
+    /// Exemplars that are older were sent already.
+    pub(crate) exemplars_since: u64,
+}
+
+/// Points of one request: well below what gRPC servers take by default.
+const MAX_POINTS: usize = 1500;
+
+/// All metrics, in groups for one request each.
+pub(crate) fn requests(collected: &Collected<'_>) -> Vec<Vec<Group>> {
+    let own = (None, collected.metrics);
+    let others = collected.of_others.iter().map(|(owner, metrics)| (Some(owner), &**metrics));
+    let (mut out, mut points) = (vec![Vec::<Group>::new()], 0);
+    for (owner, metrics) in std::iter::once(own).chain(others) {
+        let mut group = Group { owner: owner.cloned(), metrics: Vec::new() };
+        for part in metrics.iter().flat_map(|metric| metric.parts(MAX_POINTS)) {
+            if points + part.points() > MAX_POINTS {
+                let next = Group { owner: owner.cloned(), metrics: Vec::new() };
+                out.last_mut().into_iter().for_each(|last| {
+                    last.push(std::mem::replace(&mut group, next.clone()));
+                });
+                out.push(Vec::new());
+                points = 0;
+            }
+            points += part.points();
+            group.metrics.push(part);
+        }
+        out.last_mut().into_iter().for_each(|last| last.push(group.clone()));
+    }
+    out
+}
+
+/// A request.
+pub(crate) fn batch(groups: &[Group], how: &How<'_>, number: u64) -> Batch {
+    let groups = groups.iter().filter(|group| !group.metrics.is_empty());
+    let items = groups.clone().flat_map(|group| &group.metrics).map(|m| m.points() as u64).sum();
+    let resource_metrics = groups.map(|group| resource_metrics(group, how)).collect();
+    let request = ExportMetricsServiceRequest { resource_metrics };
+    Batch { signal: Signal::Metrics, request: request.encode_to_vec().into(), items, number }
+}
+
+fn resource_metrics(group: &Group, how: &How<'_>) -> otlp::ResourceMetrics {
     let scope = InstrumentationScope {
         name: "gotap".into(),
         version: env!("CARGO_PKG_VERSION").into(),
         ..InstrumentationScope::default()
     };
-    let metrics = metrics.iter().filter(|metric| metric.points() > 0);
+    let attributes = match &group.owner {
+        None => how.resource.iter().map(|(key, value)| text(key, value)).collect(),
+        Some(owner) => owner.attributes.iter().map(|(key, value)| typed(key, value)).collect(),
+    };
+    let metrics = group.metrics.iter().filter(|metric| metric.points() > 0);
     otlp::ResourceMetrics {
         resource: Some(Resource { attributes, ..Resource::default() }),
         scope_metrics: vec![otlp::ScopeMetrics {
             scope: Some(scope),
-            metrics: metrics.map(|metric| encode(metric, when)).collect(),
+            metrics: metrics.map(|metric| encode(metric, how)).collect(),
             schema_url: String::new(),
         }],
         schema_url: String::new(),
     }
 }
 
-fn encode(metric: &Metric, when: &Collected<'_>) -> otlp::Metric {
-    let cumulative = otlp::AggregationTemporality::Cumulative.into();
-    let numbers = |points: &[Point]| points.iter().map(|point| number(point, when)).collect();
+fn encode(metric: &Metric, how: &How<'_>) -> otlp::Metric {
+    let temporality = if is_delta(metric, how.temporality) {
+        otlp::AggregationTemporality::Delta
+    } else {
+        otlp::AggregationTemporality::Cumulative
+    };
+    let since = metric.since.unwrap_or(how.start_unix_nano);
+    let numbers = |points: &[Point]| points.iter().map(|point| number(point, since, how)).collect();
+    let has_exponential = |points: &[HistogramPoint]| {
+        how.exponential && points.iter().all(|point| point.exponential.is_some())
+    };
     let data = match &metric.data {
         Data::Counter(points) => otlp::metric::Data::Sum(otlp::Sum {
             data_points: numbers(points),
-            aggregation_temporality: cumulative,
+            aggregation_temporality: temporality.into(),
             is_monotonic: true,
         }),
         Data::Gauge(points) => {
             otlp::metric::Data::Gauge(otlp::Gauge { data_points: numbers(points) })
         }
+        Data::Histogram(points) if has_exponential(points) => {
+            let points = points.iter().filter_map(|point| exponential(point, since, how));
+            otlp::metric::Data::ExponentialHistogram(otlp::ExponentialHistogram {
+                data_points: points.collect(),
+                aggregation_temporality: temporality.into(),
+            })
+        }
         Data::Histogram(points) => otlp::metric::Data::Histogram(otlp::Histogram {
-            data_points: points.iter().map(|point| histogram(point, when)).collect(),
-            aggregation_temporality: cumulative,
+            data_points: points.iter().map(|point| histogram(point, since, how)).collect(),
+            aggregation_temporality: temporality.into(),
         }),
     };
     otlp::Metric {
@@ -91,12 +150,12 @@ fn encode(metric: &Metric, when: &Collected<'_>) -> otlp::Metric {
     }
 }
 
-fn number(point: &Point, when: &Collected<'_>) -> otlp::NumberDataPoint {
+fn number(point: &Point, since: u64, how: &How<'_>) -> otlp::NumberDataPoint {
     use otlp::number_data_point::Value;
     otlp::NumberDataPoint {
         attributes: key_values(&point.attributes),
-        start_time_unix_nano: when.start_unix_nano,
-        time_unix_nano: when.time_unix_nano,
+        start_time_unix_nano: since,
+        time_unix_nano: how.time_unix_nano,
         value: Some(match point.value {
             Number::Int(n) => Value::AsInt(n.try_into().unwrap_or(i64::MAX)),
             Number::Float(n) => Value::AsDouble(n),
@@ -105,21 +164,67 @@ fn number(point: &Point, when: &Collected<'_>) -> otlp::NumberDataPoint {
     }
 }
 
-fn histogram(point: &HistogramPoint, when: &Collected<'_>) -> otlp::HistogramDataPoint {
+fn histogram(point: &HistogramPoint, since: u64, how: &How<'_>) -> otlp::HistogramDataPoint {
     otlp::HistogramDataPoint {
         attributes: key_values(&point.attributes),
-        start_time_unix_nano: when.start_unix_nano,
-        time_unix_nano: when.time_unix_nano,
+        start_time_unix_nano: since,
+        time_unix_nano: how.time_unix_nano,
         count: point.histogram.count(),
         sum: point.histogram.sum(),
         bucket_counts: point.histogram.counts().to_vec(),
         explicit_bounds: point.histogram.bounds().to_vec(),
+        exemplars: exemplars(point, how),
         ..otlp::HistogramDataPoint::default()
     }
 }
 
+fn exponential(
+    point: &HistogramPoint,
+    since: u64,
+    how: &How<'_>,
+) -> Option<otlp::ExponentialHistogramDataPoint> {
+    let values = point.exponential.as_ref()?;
+    Some(otlp::ExponentialHistogramDataPoint {
+        attributes: key_values(&point.attributes),
+        start_time_unix_nano: since,
+        time_unix_nano: how.time_unix_nano,
+        count: values.count(),
+        sum: Some(values.sum()),
+        scale: values.scale(),
+        zero_count: values.zero(),
+        positive: Some(otlp::exponential_histogram_data_point::Buckets {
+            offset: values.offset(),
+            bucket_counts: values.counts().collect(),
+        }),
+        exemplars: exemplars(point, how),
+        ..otlp::ExponentialHistogramDataPoint::default()
+    })
+}
+
+fn exemplars(point: &HistogramPoint, how: &How<'_>) -> Vec<otlp::Exemplar> {
+    let newer = point.exemplars.iter().filter(|one| one.time_unix_nano > how.exemplars_since);
+    newer
+        .map(|one| otlp::Exemplar {
+            time_unix_nano: one.time_unix_nano,
+            trace_id: one.trace_id.to_vec(),
+            span_id: one.span_id.to_vec(),
+            value: Some(otlp::exemplar::Value::AsDouble(one.value)),
+            ..otlp::Exemplar::default()
+        })
+        .collect()
+}
+
 fn key_values(attributes: &Attributes) -> Vec<KeyValue> {
-    attributes.iter().map(|(key, value)| key_value(key, value)).collect()
+    attributes.iter().map(|(key, value)| key_value(key, any(value))).collect()
+}
+
+fn any(value: &metrics::Value) -> any_value::Value {
+    match value {
+        metrics::Value::Static(text) => any_value::Value::StringValue((*text).into()),
+        metrics::Value::Text(text) => any_value::Value::StringValue(text.as_str().into()),
+        metrics::Value::Int(n) => any_value::Value::IntValue(*n),
+        metrics::Value::Bool(value) => any_value::Value::BoolValue(*value),
+    }
 }
 
 /// An attribute of a span's resource, integers as such.
@@ -128,11 +233,40 @@ fn typed(key: &str, value: &trace::Value) -> KeyValue {
         trace::Value::Int(n) => any_value::Value::IntValue(*n),
         other => any_value::Value::StringValue(other.as_str().unwrap_or_default().into()),
     };
+    key_value(key, value)
+}
+
+fn text(key: &str, value: &str) -> KeyValue {
+    key_value(key, any_value::Value::StringValue(value.into()))
+}
+
+fn key_value(key: &str, value: any_value::Value) -> KeyValue {
     let value = AnyValue { value: Some(value) };
     KeyValue { key: key.into(), value: Some(value), ..KeyValue::default() }
 }
 
-fn key_value(key: &str, value: &str) -> KeyValue {
-    let value = AnyValue { value: Some(any_value::Value::StringValue(value.into())) };
-    KeyValue { key: key.into(), value: Some(value), ..KeyValue::default() }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_has_no_more_points_than_a_server_takes() {
+        let points = (0..4000).map(|i| Point::int(i, Vec::new()));
+        let own = [Metric::counter("a", "1", "", points)];
+        let other = vec![Metric::gauge("b", "1", "", [Point::int(1, Vec::new())])];
+        let of_others = [(Arc::default(), other)];
+        let collected = Collected {
+            resource: &[],
+            metrics: &own,
+            of_others: &of_others,
+            start_unix_nano: 1,
+            time_unix_nano: 2,
+        };
+        let all = requests(&collected);
+        let count = |groups: &Vec<Group>| -> usize {
+            groups.iter().flat_map(|group| &group.metrics).map(Metric::points).sum()
+        };
+        assert_eq!(all.iter().map(count).collect::<Vec<_>>(), [1500, 1500, 1001]);
+        assert!(all.last().is_some_and(|groups| groups.iter().any(|group| group.owner.is_some())));
+    }
 }

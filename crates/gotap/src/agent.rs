@@ -20,13 +20,14 @@ use anyhow::{Context, Result, bail};
 use export::LiveStats;
 use goproc::Process;
 use probes::{Features, Options, Session};
+use red::Consumer;
 use trace::Assembler;
 
 use crate::config;
 use crate::inspect::{Inspector, NotATarget};
 use crate::opened::monotonic;
 use crate::pipeline::{Pipeline, Sink};
-use crate::reader::{AgentEvent, Reader, ReaderCommand};
+use crate::reader::{AgentEvent, Reader, ReaderCommand, SharedMeter};
 use crate::select::{self, Selection};
 use figures::Figures;
 use summary::{Delivery, Summary};
@@ -72,6 +73,8 @@ struct Setup {
     resource: Arc<[(String, String)]>,
     /// Of the sink that sends spans, if there is one.
     export: Option<LiveStats>,
+    /// What is counted of operations.
+    meter: Option<Arc<SharedMeter>>,
     /// How often metrics go to the sinks; never if not given.
     metrics_interval: Option<Duration>,
     /// Whether programs with nothing to trace are named.
@@ -108,10 +111,11 @@ impl Agent {
             let _ = failed.send(AgentEvent::Failed(error));
         })?;
         let source = session.event_source()?;
-        let reader = Reader::start(source, setup.assembler, pipeline.clone(), sender)?;
+        let (assembler, meter) = (setup.assembler, setup.meter);
+        let reader = Reader::start(source, assembler, meter.clone(), pipeline.clone(), sender)?;
         let (shared, export) = (reader.shared.clone(), setup.export);
-        let hits = session.hits();
-        let figures = Figures::new(setup.resource, hits, shared, pipeline.clone(), export.clone());
+        let (hits, pipes) = (session.hits(), pipeline.clone());
+        let figures = Figures::new(setup.resource, hits, shared, pipes, export.clone(), meter);
         let figures = Arc::new(figures);
         let metrics_thread = setup
             .metrics_interval
@@ -306,7 +310,7 @@ impl Agent {
         let counters = self.session.hits().counters().unwrap_or_default();
         let counts = self.reader.stop();
         if self.metrics_thread.take().is_some() {
-            self.pipeline.metrics(self.figures.collect());
+            self.pipeline.metrics(self.figures.collect(Consumer::Push));
         }
         self.pipeline.finish(PATIENCE);
         let dropped = |name: &str| -> u64 {
@@ -333,7 +337,7 @@ impl MetricsThread {
         let (alive, ended) = std::sync::mpsc::channel::<()>();
         std::thread::Builder::new().name("gotap-metrics".into()).spawn(move || {
             while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(interval) {
-                sinks.metrics(figures.collect());
+                sinks.metrics(figures.collect(Consumer::Push));
             }
         })?;
         Ok(Self { _alive: alive })

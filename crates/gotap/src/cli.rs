@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::SdkPrograms;
+use crate::config::{SdkPrograms, Temporality};
 
 /// See inside running Go programs, without touching them.
 ///
@@ -152,6 +152,10 @@ pub(crate) struct MetricsArgs {
     /// How often metrics are sent by OTLP
     #[arg(long, value_name = "TIME")]
     pub(crate) metrics_interval: Option<String>,
+    /// Since when sums and histograms count that are sent by OTLP: since the start, since the last time, or
+    /// the latter for histograms alone
+    #[arg(long, value_name = "WHICH", value_enum)]
+    pub(crate) metrics_temporality: Option<Temporality>,
 }
 
 #[derive(Debug, Clone, Default, Args)]

@@ -2,6 +2,7 @@
 //! and from which the JSON schema is made.
 
 mod layers;
+mod measures;
 #[cfg(test)]
 mod reference_tests;
 mod variables;
@@ -19,6 +20,7 @@ use crate::cli::{ConfigArgs, RunArgs};
 use crate::output::line;
 
 pub(crate) use layers::load;
+pub(crate) use measures::{Histograms, Metrics, Temporality};
 
 /// The user wrote something that can't be used.
 #[derive(Debug)]
@@ -57,6 +59,8 @@ pub(crate) struct Config {
     pub(crate) prometheus_listen: Option<SocketAddr>,
     /// How often metrics are sent by OTLP, such as 10s
     pub(crate) metrics_interval: String,
+    /// What is measured of operations
+    pub(crate) metrics: Metrics,
 }
 
 /// What is done with programs that have OpenTelemetry's SDK.
@@ -102,6 +106,11 @@ pub(crate) struct Otlp {
     /// URL for metrics, used as it is instead of the base URL
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) metrics_endpoint: Option<String>,
+    /// Since when sums and histograms count that are sent: since the start (cumulative), since the last time
+    /// (delta), or the latter for histograms alone (lowmemory)
+    pub(crate) metrics_temporality: Temporality,
+    /// The buckets of histograms of operations that are sent
+    pub(crate) metrics_histograms: Histograms,
     /// Wire protocol
     pub(crate) protocol: Protocol,
     /// Headers of each request
@@ -200,6 +209,7 @@ impl Default for Config {
             probes: Probes::default(),
             prometheus_listen: None,
             metrics_interval: "10s".into(),
+            metrics: Metrics::default(),
         }
     }
 }
@@ -232,6 +242,8 @@ impl Default for Otlp {
             traces_endpoint: None,
             metrics: true,
             metrics_endpoint: None,
+            metrics_temporality: Temporality::Cumulative,
+            metrics_histograms: Histograms::Explicit,
             protocol: Protocol::Grpc,
             headers: BTreeMap::new(),
             timeout: humantime::format_duration(export.timeout).to_string(),
@@ -290,7 +302,10 @@ impl Otlp {
             (None, None) => self.protocol.default_endpoint(),
         };
         let (endpoint, exact_url) = (with_scheme(to), exact.is_some());
-        self.metrics.then_some(export::MetricsEndpoint { endpoint, exact_url })
+        let temporality = self.metrics_temporality.into();
+        let exponential = self.metrics_histograms == Histograms::Exponential;
+        let to = export::MetricsEndpoint { endpoint, exact_url, temporality, exponential };
+        self.metrics.then_some(to)
     }
 }
 
@@ -310,6 +325,7 @@ pub(crate) fn check(args: &ConfigArgs) -> Result<()> {
 pub(crate) fn validate(config: &Config) -> Result<()> {
     config.otlp.to_export()?;
     config.metrics_interval()?;
+    config.metrics.validate()?;
     crate::select::Selection::new(&config.select).map(|_| ())
 }
 

@@ -232,6 +232,9 @@ fn resource(
     if !matches!(program.module_version.as_str(), "" | "(devel)") {
         add("service.version", text(&program.module_version));
     }
+    if let Some(id) = crate::instance::id(process) {
+        add("service.instance.id", text(&id));
+    }
     add("process.pid", Value::Int(process.pid.into()));
     add("process.executable.path", text(&executable.to_string_lossy()));
     add("process.runtime.name", Value::Static("go"));

@@ -14,6 +14,7 @@ mod flight;
 mod gc;
 mod goroutines;
 mod inspect;
+mod instance;
 mod libraries;
 mod names;
 mod opened;

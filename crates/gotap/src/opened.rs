@@ -51,6 +51,11 @@ impl Opened {
         })
     }
 
+    /// For how long the process has run.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        age(self.started?)
+    }
+
     /// What is needed to read the process's memory.
     pub(crate) fn target<'a, 'd>(
         &'d self,
@@ -92,13 +97,7 @@ pub(crate) struct Target<'a, 'd> {
 impl Target<'_, '_> {
     /// For how long the process has run.
     pub(crate) fn age(&self) -> Option<Duration> {
-        /// Ticks of `/proc/PID/stat` in a second, `USER_HZ`.
-        const TICKS: u64 = 100;
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        let now = Duration::from_secs(u64::try_from(now.tv_sec).ok()?)
-            .checked_add(Duration::from_nanos(u64::try_from(now.tv_nsec).ok()?))?;
-        let started = Duration::from_millis(self.started?.checked_mul(1000 / TICKS)?);
-        now.checked_sub(started)
+        age(self.started?)
     }
 
     /// Whether what was read is of the program whose binary is known: another one may run by now.
@@ -115,6 +114,16 @@ impl Target<'_, '_> {
         }
         Ok(executable.into_file())
     }
+}
+
+/// How long ago something was that `/proc` gives in ticks since boot.
+fn age(started: u64) -> Option<Duration> {
+    /// Ticks of `/proc/PID/stat` in a second, `USER_HZ`.
+    const TICKS: u64 = 100;
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let now = Duration::from_secs(u64::try_from(now.tv_sec).ok()?)
+        .checked_add(Duration::from_nanos(u64::try_from(now.tv_nsec).ok()?))?;
+    now.checked_sub(Duration::from_millis(started.checked_mul(1000 / TICKS)?))
 }
 
 /// An error of reading as what it is about: the rights, the process or its contents.

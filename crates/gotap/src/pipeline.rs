@@ -39,8 +39,8 @@ pub(crate) trait Sink: Send {
 pub(crate) struct Measured {
     /// Of gotap itself.
     pub(crate) metrics: Vec<Metric>,
-    /// Of the Go runtimes of observed processes.
-    pub(crate) runtimes: Vec<(Arc<Resource>, Vec<Metric>)>,
+    /// Of the observed processes: their operations and Go runtimes.
+    pub(crate) processes: Vec<(Arc<Resource>, Vec<Metric>)>,
     pub(crate) time_unix_nano: u64,
 }
 

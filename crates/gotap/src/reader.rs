@@ -7,10 +7,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use probes::{EventSource, Fill};
+use red::Meter;
 use rustix::time::{ClockId, clock_gettime};
 use trace::{Assembler, ProcessInfo, Span};
 use wire::{Event, Unread};
 
+use crate::opened::unix_nanoseconds;
 use crate::pipeline::Pipeline;
 
 /// How long events may wait in the ring buffer. Many of them wake the reader earlier.
@@ -80,6 +82,22 @@ impl Shared {
     }
 }
 
+/// What counts operations, for the reader and for those who collect.
+#[derive(Debug)]
+pub(crate) struct SharedMeter(Mutex<Meter>);
+
+impl SharedMeter {
+    /// One that knows no process.
+    pub(crate) fn new(settings: &red::Settings) -> Self {
+        Self(Mutex::new(Meter::new(settings)))
+    }
+
+    /// The meter. The reader waits for it with each span: not to be held for long.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Meter> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A running reader.
 pub(crate) struct Reader {
     pub(crate) commands: Sender<ReaderCommand>,
@@ -92,6 +110,7 @@ impl Reader {
     pub(crate) fn start(
         source: EventSource,
         assembler: Assembler,
+        meter: Option<Arc<SharedMeter>>,
         pipeline: Pipeline,
         events: Sender<AgentEvent>,
     ) -> std::io::Result<Self> {
@@ -101,7 +120,8 @@ impl Reader {
         let shared = Arc::new(Shared(Mutex::new(shown)));
         let shown = shared.clone();
         let thread = std::thread::Builder::new().name("gotap-reader".into()).spawn(move || {
-            if let Err(error) = read(source, assembler, pipeline, &receiver, &events, &shown) {
+            let state = State::new(assembler, meter, pipeline, &receiver, &events);
+            if let Err(error) = read(source, state, &shown) {
                 // Nobody listens any more only when the program ends anyway.
                 let _ = events.send(AgentEvent::Failed(error));
             }
@@ -121,6 +141,7 @@ impl Reader {
 /// State that the ring buffer's callback changes.
 struct State<'a> {
     assembler: Assembler,
+    meter: Option<Arc<SharedMeter>>,
     pipeline: Pipeline,
     /// Spans that are handed on soon.
     batch: Vec<Span>,
@@ -132,11 +153,37 @@ struct State<'a> {
     counts: ReaderCounts,
 }
 
-impl State<'_> {
+impl<'a> State<'a> {
+    fn new(
+        assembler: Assembler,
+        meter: Option<Arc<SharedMeter>>,
+        pipeline: Pipeline,
+        commands: &'a Receiver<ReaderCommand>,
+        events: &'a Sender<AgentEvent>,
+    ) -> Self {
+        Self {
+            assembler,
+            meter,
+            pipeline,
+            batch: Vec::new(),
+            commands,
+            events,
+            leaving: Vec::new(),
+            stopping: false,
+            clock_offset: clock_offset(),
+            counts: ReaderCounts::default(),
+        }
+    }
+
     fn apply_commands(&mut self) {
         while let Ok(command) = self.commands.try_recv() {
             match command {
-                ReaderCommand::Add(instance, info) => self.assembler.add_process(instance, info),
+                ReaderCommand::Add(instance, info) => {
+                    if let Some(meter) = &self.meter {
+                        meter.lock().add_process(instance, &info.resource, unix_nanoseconds());
+                    }
+                    self.assembler.add_process(instance, info);
+                }
                 ReaderCommand::Remove(instance) => {
                     self.leaving.push((Instant::now() + GRACE, instance))
                 }
@@ -152,6 +199,9 @@ impl State<'_> {
         for (_, instance) in left {
             let open = self.assembler.remove_process(instance);
             self.hand_over(open);
+            if let Some(meter) = &self.meter {
+                meter.lock().remove_process(instance, unix_nanoseconds());
+            }
         }
     }
 
@@ -159,7 +209,13 @@ impl State<'_> {
         for span in spans {
             if span.telemetry {
                 self.counts.telemetry += 1;
-            } else if !span.is_sampled() {
+                continue;
+            }
+            // Also those that go nowhere: metrics are of all operations.
+            if let Some(meter) = &self.meter {
+                meter.lock().record(&span, 1);
+            }
+            if !span.is_sampled() {
                 self.counts.unsampled += 1;
             } else {
                 self.counts.spans += 1;
@@ -199,25 +255,8 @@ impl State<'_> {
     }
 }
 
-fn read(
-    source: EventSource,
-    assembler: Assembler,
-    pipeline: Pipeline,
-    commands: &Receiver<ReaderCommand>,
-    events: &Sender<AgentEvent>,
-    shared: &Shared,
-) -> anyhow::Result<()> {
-    let state = std::cell::RefCell::new(State {
-        assembler,
-        pipeline,
-        batch: Vec::new(),
-        commands,
-        events,
-        leaving: Vec::new(),
-        stopping: false,
-        clock_offset: clock_offset(),
-        counts: ReaderCounts::default(),
-    });
+fn read(source: EventSource, state: State<'_>, shared: &Shared) -> anyhow::Result<()> {
+    let state = std::cell::RefCell::new(state);
     let rings = source.open(|event| state.borrow_mut().take(event))?;
     let mut last = false;
     while !last {

@@ -3,9 +3,17 @@
 //!
 //! Not here: IO, OTLP (`export`), and what is measured.
 
+mod exponential;
+mod histogram;
 mod model;
 mod names;
+mod target;
 mod text;
+mod value;
 
-pub use model::{Attributes, Data, Histogram, HistogramPoint, Metric, Number, Point};
+pub use exponential::{Exponential, MAX_BUCKETS};
+pub use histogram::Histogram;
+pub use model::{Attributes, Data, Exemplar, HistogramPoint, Metric, Number, Point};
+pub use target::{Labels, Target, target_labels};
 pub use text::{Format, render};
+pub use value::Value;

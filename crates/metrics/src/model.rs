@@ -1,8 +1,11 @@
-//! Metrics, by OpenTelemetry's data model. All sums and histograms are cumulative since the start of
-//! the agent.
+//! Metrics, by OpenTelemetry's data model. All sums and histograms are cumulative.
+
+use crate::exponential::Exponential;
+use crate::histogram::Histogram;
+use crate::value::Value;
 
 /// Attributes of one point, in the order in which they are shown.
-pub type Attributes = Vec<(&'static str, String)>;
+pub type Attributes = Vec<(&'static str, Value)>;
 
 /// A metric with all its points.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +16,8 @@ pub struct Metric {
     pub description: &'static str,
     /// UCUM unit, such as `s`, `By`, `{span}` or `1`.
     pub unit: &'static str,
+    /// Since when it counts, in nanoseconds since 1970; since the agent's start if not given.
+    pub since: Option<u64>,
     /// What was measured.
     pub data: Data,
 }
@@ -53,53 +58,29 @@ pub struct HistogramPoint {
     pub attributes: Attributes,
     /// The distribution.
     pub histogram: Histogram,
+    /// The same in exponential buckets, where somebody wants those.
+    pub exponential: Option<Exponential>,
+    /// Values with their traces, at most one a bucket of `histogram`.
+    pub exemplars: Vec<Exemplar>,
 }
 
-/// A distribution over fixed buckets.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Histogram {
-    bounds: &'static [f64],
-    counts: Vec<u64>,
-    sum: Option<f64>,
+/// A value of a distribution, and the operation that it is of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Exemplar {
+    /// The value.
+    pub value: f64,
+    /// When it was measured, in nanoseconds since 1970.
+    pub time_unix_nano: u64,
+    /// The trace.
+    pub trace_id: [u8; 16],
+    /// The span.
+    pub span_id: [u8; 8],
 }
 
-impl Histogram {
-    /// An empty one. A value falls into the first bucket whose bound (in ascending order) is not below
-    /// it, and into a last one beyond all bounds.
-    pub fn new(bounds: &'static [f64]) -> Self {
-        Self { bounds, counts: vec![0; bounds.len() + 1], sum: Some(0.0) }
-    }
-
-    /// One that somebody else has counted without a sum; `counts` are one more than bounds.
-    pub fn from_counts(bounds: &'static [f64], counts: Vec<u64>) -> Self {
-        Self { bounds, counts, sum: None }
-    }
-
-    /// Counts a value.
-    pub fn record(&mut self, value: f64) {
-        let bucket = self.bounds.partition_point(|bound| *bound < value);
-        self.counts[bucket] += 1;
-        self.sum = self.sum.map(|sum| sum + value);
-    }
-
-    /// Upper bounds of the buckets but the last one.
-    pub fn bounds(&self) -> &'static [f64] {
-        self.bounds
-    }
-
-    /// Values in each bucket; one more than bounds.
-    pub fn counts(&self) -> &[u64] {
-        &self.counts
-    }
-
-    /// All values together, if that is known.
-    pub fn sum(&self) -> Option<f64> {
-        self.sum
-    }
-
-    /// How many values there are.
-    pub fn count(&self) -> u64 {
-        self.counts.iter().sum()
+impl HistogramPoint {
+    /// One without exponential buckets and exemplars.
+    pub fn new(attributes: Attributes, histogram: Histogram) -> Self {
+        Self { attributes, histogram, exponential: None, exemplars: Vec::new() }
     }
 }
 
@@ -111,7 +92,7 @@ impl Metric {
         description: &'static str,
         points: impl IntoIterator<Item = Point>,
     ) -> Self {
-        Self { name, description, unit, data: Data::Counter(points.into_iter().collect()) }
+        Self::new(name, unit, description, Data::Counter(points.into_iter().collect()))
     }
 
     /// Values that go up and down.
@@ -121,7 +102,21 @@ impl Metric {
         description: &'static str,
         points: impl IntoIterator<Item = Point>,
     ) -> Self {
-        Self { name, description, unit, data: Data::Gauge(points.into_iter().collect()) }
+        Self::new(name, unit, description, Data::Gauge(points.into_iter().collect()))
+    }
+
+    /// Distributions.
+    pub fn histogram(
+        name: &'static str,
+        unit: &'static str,
+        description: &'static str,
+        points: impl IntoIterator<Item = HistogramPoint>,
+    ) -> Self {
+        Self::new(name, unit, description, Data::Histogram(points.into_iter().collect()))
+    }
+
+    fn new(name: &'static str, unit: &'static str, description: &'static str, data: Data) -> Self {
+        Self { name, description, unit, since: None, data }
     }
 
     /// Adds attributes in front of those of each point.
@@ -150,6 +145,34 @@ impl Metric {
         }
     }
 
+    /// The same in parts of so many points at most.
+    pub fn parts(&self, points: usize) -> Vec<Metric> {
+        let part = |data: Data| Metric { data, ..self.empty() };
+        match &self.data {
+            Data::Counter(all) => {
+                all.chunks(points).map(|some| part(Data::Counter(some.to_vec()))).collect()
+            }
+            Data::Gauge(all) => {
+                all.chunks(points).map(|some| part(Data::Gauge(some.to_vec()))).collect()
+            }
+            Data::Histogram(all) => {
+                all.chunks(points).map(|some| part(Data::Histogram(some.to_vec()))).collect()
+            }
+        }
+    }
+
+    /// The same without points.
+    fn empty(&self) -> Metric {
+        let data = Data::Gauge(Vec::new());
+        Metric {
+            name: self.name,
+            description: self.description,
+            unit: self.unit,
+            since: self.since,
+            data,
+        }
+    }
+
     /// How many points it has.
     pub fn points(&self) -> usize {
         match &self.data {
@@ -168,20 +191,5 @@ impl Point {
     /// A fraction.
     pub fn float(value: f64, attributes: Attributes) -> Self {
         Self { attributes, value: Number::Float(value) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bound_belongs_to_its_bucket() {
-        let mut histogram = Histogram::new(&[1.0, 2.0]);
-        for value in [0.5, 1.0, 1.5, 2.0, 9.0] {
-            histogram.record(value);
-        }
-        assert_eq!(histogram.counts(), [2, 2, 1]);
-        assert_eq!((histogram.count(), histogram.sum()), (5, Some(14.0)));
     }
 }

@@ -24,10 +24,11 @@ pub(crate) fn suffix(unit: &str) -> &str {
     }
 }
 
-/// A name in which only letters, digits and underscores are.
+/// A name in which only letters, digits and underscores are, and no digit in front.
 pub(crate) fn label(name: &str) -> String {
     let valid = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' };
-    name.chars().map(valid).collect()
+    let digit = name.starts_with(|c: char| c.is_ascii_digit());
+    digit.then_some('_').into_iter().chain(name.chars().map(valid)).collect()
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 
 use std::fmt::Write;
 
-use crate::model::{Data, HistogramPoint, Metric, Number, Point};
+use crate::model::{Attributes, Data, Exemplar, HistogramPoint, Metric, Number, Point};
 use crate::names::{family, label, suffix};
+use crate::target::Labels;
 
 /// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +36,11 @@ impl Format {
     }
 }
 
-/// All metrics as text. `resource` are the attributes of `target_info`, which describes the agent.
-pub fn render(metrics: &[Metric], resource: &[(String, String)], format: Format) -> String {
+/// All metrics as text. `targets` are the labels of each sample of `target_info`.
+pub fn render(metrics: &[Metric], targets: &[Labels], format: Format) -> String {
     let mut out = String::new();
     let mut text = Text { out: &mut out, format };
-    text.target_info(resource);
+    text.target_info(targets);
     for metric in metrics.iter().filter(|metric| metric.points() > 0) {
         text.metric(metric);
     }
@@ -55,14 +56,16 @@ struct Text<'a> {
 }
 
 impl Text<'_> {
-    fn target_info(&mut self, resource: &[(String, String)]) {
-        let labels: Vec<_> = resource.iter().map(|(k, v)| (label(k), v.as_str())).collect();
+    fn target_info(&mut self, targets: &[Labels]) {
         let (name, kind) = match self.format {
             Format::Classic => ("target_info", "gauge"),
             Format::OpenMetrics => ("target", "info"),
         };
-        self.head(name, kind, "", "The agent itself");
-        self.sample("target_info", &labels, Number::Int(1));
+        self.head(name, kind, "", "Attributes of gotap and of the processes that it observes");
+        for labels in targets {
+            let labels = labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+            self.sample("target_info", &braced(labels), Number::Int(1));
+        }
     }
 
     fn metric(&mut self, metric: &Metric) {
@@ -71,11 +74,12 @@ impl Text<'_> {
         if !matches!(metric.data, Data::Histogram(_)) {
             name.truncate(name.trim_end_matches("_count").len());
         }
-        // Classic families of counters have the name of their samples, those of OpenMetrics have not.
-        let total = format!("{}_total", name.trim_end_matches("_total"));
         match &metric.data {
             Data::Counter(points) => {
-                let family = if self.format == Format::Classic { &total } else { &name };
+                // Classic families of counters have the name of their samples, those of OpenMetrics have not.
+                let name = name.trim_end_matches("_total");
+                let total = format!("{name}_total");
+                let family = if self.format == Format::Classic { &total } else { name };
                 self.head(family, "counter", metric.unit, metric.description);
                 points.iter().for_each(|point| self.point(&total, point));
             }
@@ -105,20 +109,27 @@ impl Text<'_> {
     }
 
     fn point(&mut self, name: &str, point: &Point) {
-        let labels: Vec<_> = point.attributes.iter().map(|(k, v)| (label(k), v.as_str())).collect();
-        self.sample(name, &labels, point.value);
+        self.sample(name, &of(&point.attributes), point.value);
     }
 
     fn histogram(&mut self, name: &str, point: &HistogramPoint) {
-        let labels: Vec<_> = point.attributes.iter().map(|(k, v)| (label(k), v.as_str())).collect();
+        let labels = of(&point.attributes);
+        let before = match labels.strip_suffix('}') {
+            Some(labels) => format!("{name}_bucket{labels},"),
+            None => format!("{name}_bucket{{"),
+        };
         let histogram = &point.histogram;
+        let bucket = |value: f64| histogram.bounds().partition_point(|bound| *bound < value);
         let mut below = 0;
         for (i, n) in histogram.counts().iter().enumerate() {
             below += n;
             let bound = histogram.bounds().get(i).map_or("+Inf".to_owned(), |b| decimal(*b));
-            let mut labels = labels.clone();
-            labels.push(("le".into(), &bound));
-            self.sample(&format!("{name}_bucket"), &labels, Number::Int(below));
+            let _ = write!(self.out, "{before}le=\"{bound}\"}} {below}");
+            let exemplar = point.exemplars.iter().find(|exemplar| bucket(exemplar.value) == i);
+            if let Some(exemplar) = exemplar.filter(|_| self.format == Format::OpenMetrics) {
+                self.exemplar(exemplar);
+            }
+            self.out.push('\n');
         }
         if let Some(sum) = histogram.sum() {
             self.sample(&format!("{name}_sum"), &labels, Number::Float(sum));
@@ -126,20 +137,47 @@ impl Text<'_> {
         self.sample(&format!("{name}_count"), &labels, Number::Int(histogram.count()));
     }
 
-    fn sample(&mut self, name: &str, labels: &[(String, &str)], value: Number) {
-        self.out.push_str(name);
-        for (i, (key, value)) in labels.iter().enumerate() {
-            self.out.push(if i == 0 { '{' } else { ',' });
-            let _ = write!(self.out, "{key}=\"{}\"", escaped(value, true));
-        }
-        if !labels.is_empty() {
-            self.out.push('}');
-        }
+    fn exemplar(&mut self, exemplar: &Exemplar) {
+        let (trace, span) = (hex(&exemplar.trace_id), hex(&exemplar.span_id));
+        let (value, time) = (decimal(exemplar.value), exemplar.time_unix_nano);
+        let (seconds, millis) = (time / 1_000_000_000, time / 1_000_000 % 1000);
+        let _ = write!(
+            self.out,
+            " # {{trace_id=\"{trace}\",span_id=\"{span}\"}} {value} {seconds}.{millis:03}"
+        );
+    }
+
+    fn sample(&mut self, name: &str, labels: &str, value: Number) {
         let _ = match value {
-            Number::Int(n) => writeln!(self.out, " {n}"),
-            Number::Float(n) => writeln!(self.out, " {}", decimal(n)),
+            Number::Int(n) => writeln!(self.out, "{name}{labels} {n}"),
+            Number::Float(n) => writeln!(self.out, "{name}{labels} {}", decimal(n)),
         };
     }
+}
+
+/// Attributes as labels in braces; nothing without any.
+fn of(attributes: &Attributes) -> String {
+    let labels: Vec<_> = attributes.iter().map(|(k, v)| (label(k), v.to_text())).collect();
+    braced(labels.iter().map(|(key, value)| (key.as_str(), value.as_str())))
+}
+
+fn braced<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut out = String::new();
+    for (key, value) in labels {
+        out.push(if out.is_empty() { '{' } else { ',' });
+        let _ = write!(out, "{key}=\"{}\"", escaped(value, true));
+    }
+    if !out.is_empty() {
+        out.push('}');
+    }
+    out
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
 }
 
 /// A number with a fraction, as OpenMetrics wants bounds to be.
@@ -153,66 +191,5 @@ fn escaped(text: &str, quotes: bool) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Histogram;
-
-    fn metrics() -> Vec<Metric> {
-        let mut histogram = Histogram::new(&[0.1, 1.0]);
-        histogram.record(0.5);
-        let attributes = vec![("gotap.reason", "a \"b\"\\\n".to_owned())];
-        let data = Data::Histogram(vec![HistogramPoint { attributes: Vec::new(), histogram }]);
-        vec![
-            Metric::counter("gotap.spans", "{span}", "Spans", [Point::int(7, attributes)]),
-            Metric::gauge("gotap.ring", "By", "Bytes", [Point::int(1, Vec::new())]),
-            Metric::gauge("gotap.nothing", "By", "Nothing", []),
-            Metric::gauge("go.goroutine.count", "{goroutine}", "Some", [Point::int(2, Vec::new())]),
-            Metric { name: "gotap.attach", description: "Time", unit: "s", data },
-        ]
-    }
-
-    #[test]
-    fn the_classic_format_is_as_it_should_be() {
-        let text = render(&metrics(), &[("service.name".into(), "gotap".into())], Format::Classic);
-        let expected = "\
-# HELP target_info The agent itself
-# TYPE target_info gauge
-target_info{service_name=\"gotap\"} 1
-# HELP gotap_spans_total Spans
-# TYPE gotap_spans_total counter
-gotap_spans_total{gotap_reason=\"a \\\"b\\\"\\\\\\n\"} 7
-# HELP gotap_ring_bytes Bytes
-# TYPE gotap_ring_bytes gauge
-gotap_ring_bytes 1
-# HELP go_goroutine Some
-# TYPE go_goroutine gauge
-go_goroutine 2
-# HELP gotap_attach_seconds Time
-# TYPE gotap_attach_seconds histogram
-gotap_attach_seconds_bucket{le=\"0.1\"} 0
-gotap_attach_seconds_bucket{le=\"1.0\"} 1
-gotap_attach_seconds_bucket{le=\"+Inf\"} 1
-gotap_attach_seconds_sum 0.5
-gotap_attach_seconds_count 1
-";
-        assert_eq!(text, expected);
-    }
-
-    #[test]
-    fn openmetrics_has_units_and_an_end() {
-        let text = render(&metrics(), &[], Format::OpenMetrics);
-        assert!(text.contains("# TYPE gotap_spans counter\ngotap_spans_total{"), "{text}");
-        assert!(text.contains("# UNIT gotap_ring_bytes bytes\n"), "{text}");
-        assert!(text.starts_with("# HELP target The agent itself\n# TYPE target info\n"), "{text}");
-        assert!(text.ends_with("# EOF\n"), "{text}");
-    }
-
-    #[test]
-    fn a_scraper_gets_what_it_takes() {
-        let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.2";
-        assert_eq!(Format::accepted(prometheus), Format::OpenMetrics);
-        assert_eq!(Format::accepted("text/plain"), Format::Classic);
-        assert_eq!(Format::accepted(""), Format::Classic);
-        assert_eq!(Format::accepted("application/openmetrics-text; q=0"), Format::Classic);
-    }
-}
+#[path = "text_tests.rs"]
+mod tests;

@@ -48,7 +48,8 @@ pub(super) fn start(listen: SocketAddr, figures: Arc<Figures>) -> Result<SocketA
 async fn metrics(State(figures): State<Arc<Figures>>, headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let format = Format::accepted(accept.unwrap_or_default());
-    let text = render(&figures.collect_flat(), &figures.resource, format);
+    let (metrics, targets) = figures.collect_flat();
+    let text = render(&metrics, &targets, format);
     ([(header::CONTENT_TYPE, format.content_type())], text).into_response()
 }
 

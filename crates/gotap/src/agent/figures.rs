@@ -6,15 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use export::LiveStats;
-use metrics::{Attributes, Data, Histogram, HistogramPoint, Metric, Point};
+use metrics::{
+    Attributes, Histogram, HistogramPoint, Labels, Metric, Point, Target, target_labels,
+};
 use probes::{Hits, RINGS};
+use red::Consumer;
 use trace::{Resource, Value};
 
 use super::runtimes::Runtimes;
 use super::summary::{self, Group};
 use crate::opened::unix_nanoseconds;
 use crate::pipeline::{MAX_QUEUED, Measured, Outlet, Pipeline};
-use crate::reader::Shared;
+use crate::reader::{Shared, SharedMeter};
 
 /// Buckets of the time that attaching takes, in seconds.
 const ATTACH_BOUNDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -42,6 +45,8 @@ pub(super) struct Figures {
     export: Option<LiveStats>,
     processes: Mutex<Processes>,
     runtimes: Mutex<Runtimes>,
+    /// What is counted of operations; `None` where nobody wants to know.
+    meter: Option<Arc<SharedMeter>>,
 }
 
 impl Figures {
@@ -51,10 +56,12 @@ impl Figures {
         reader: Arc<Shared>,
         pipeline: Pipeline,
         export: Option<LiveStats>,
+        meter: Option<Arc<SharedMeter>>,
     ) -> Self {
         let (observed, attach) = (HashMap::new(), Histogram::new(ATTACH_BOUNDS));
         let processes = Mutex::new(Processes { observed, attach, failed: 0, ready: false });
-        Self { resource, hits, reader, pipeline, export, processes, runtimes: Mutex::default() }
+        let runtimes = Mutex::default();
+        Self { resource, hits, reader, pipeline, export, processes, runtimes, meter }
     }
 
     fn processes(&self) -> MutexGuard<'_, Processes> {
@@ -94,14 +101,26 @@ impl Figures {
     }
 
     /// Everything, as of now.
-    pub(super) fn collect(&self) -> Measured {
+    pub(super) fn collect(&self, by: Consumer) -> Measured {
+        let time_unix_nano = unix_nanoseconds();
         let mut metrics = self.spans();
         metrics.extend(self.traps());
         metrics.extend(self.queues());
         metrics.extend(self.delivery());
         metrics.extend(self.targets());
         metrics.extend(own());
-        Measured { metrics, runtimes: self.runtimes(), time_unix_nano: unix_nanoseconds() }
+        let mut processes = self.runtimes();
+        if let Some(meter) = &self.meter {
+            let mut meter = meter.lock();
+            metrics.push(overflowed(&meter));
+            for (resource, operations) in meter.collect(by, time_unix_nano) {
+                match processes.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &resource)) {
+                    Some((_, metrics)) => metrics.extend(operations),
+                    None => processes.push((resource, operations)),
+                }
+            }
+        }
+        Measured { metrics, processes, time_unix_nano }
     }
 
     /// What Go's runtime counts in each observed process.
@@ -113,24 +132,32 @@ impl Figures {
         all.filter(|(_, metrics)| !metrics.is_empty()).collect()
     }
 
-    /// Everything as one list, in which attributes name the processes.
-    pub(super) fn collect_flat(&self) -> Vec<Metric> {
-        let Measured { metrics: mut out, runtimes, .. } = self.collect();
-        for (resource, metrics) in runtimes {
-            let pid = match resource.get("process.pid") {
-                Some(Value::Int(pid)) => pid.to_string(),
-                _ => String::new(),
-            };
-            let attributes = vec![("service", resource.service_name().to_owned()), ("pid", pid)];
+    /// Everything as one list, in which attributes name the processes, and the labels of `target_info`.
+    pub(super) fn collect_flat(&self) -> (Vec<Metric>, Vec<Labels>) {
+        let Measured { metrics: mut out, processes, .. } = self.collect(Consumer::Pull);
+        let mut targets = vec![target_labels(&self.resource)];
+        let mut by_name: HashMap<_, _> = out.iter().enumerate().map(|(i, m)| (m.name, i)).collect();
+        for (resource, metrics) in processes {
+            let target = as_target(&resource);
+            let attributes = vec![
+                ("job", target.job.into()),
+                ("instance", target.instance.into()),
+                ("service", resource.service_name().to_owned().into()),
+                ("pid", pid(&resource).into()),
+            ];
+            targets.push(target.info);
             for mut metric in metrics {
                 metric.add_attributes(&attributes);
-                match out.iter_mut().find(|known| known.name == metric.name) {
-                    Some(known) => known.merge(metric),
-                    None => out.push(metric),
+                match by_name.get(metric.name) {
+                    Some(at) => out[*at].merge(metric),
+                    None => {
+                        by_name.insert(metric.name, out.len());
+                        out.push(metric);
+                    }
                 }
             }
         }
-        out
+        (out, targets)
     }
 
     fn spans(&self) -> Vec<Metric> {
@@ -140,7 +167,9 @@ impl Figures {
         let counted = summary::counted(&counts, &counters);
         let of = |groups: &[Group]| -> Vec<Point> {
             let chosen = counted.iter().filter(|one| groups.contains(&one.group));
-            chosen.map(|one| Point::int(one.n, vec![("reason", one.label.clone())])).collect()
+            chosen
+                .map(|one| Point::int(one.n, vec![("reason", one.label.clone().into())]))
+                .collect()
         };
         vec![
             Metric::counter(
@@ -184,7 +213,7 @@ impl Figures {
             let hits = process.hits.iter().filter(|(_, n)| *n > 0);
             Some(hits.map(|(probe, n)| {
                 let mut attributes = target(process.pid, name.service_name());
-                attributes.push(("probe", probe.label().to_owned()));
+                attributes.push(("probe", probe.label().into()));
                 Point::int(*n, attributes)
             }))
         });
@@ -276,7 +305,7 @@ impl Figures {
 
     fn targets(&self) -> Vec<Metric> {
         let processes = self.processes();
-        let (attributes, histogram) = (Vec::new(), processes.attach.clone());
+        let histogram = processes.attach.clone();
         let one = |n: u64| [Point::int(n, Vec::new())];
         vec![
             Metric::gauge(
@@ -291,25 +320,52 @@ impl Figures {
                 "Processes that could not be attached to",
                 one(processes.failed),
             ),
-            Metric {
-                name: "gotap.attach.duration",
-                unit: "s",
-                description: "How long attaching to a process took",
-                data: Data::Histogram(vec![HistogramPoint { attributes, histogram }]),
-            },
+            Metric::histogram(
+                "gotap.attach.duration",
+                "s",
+                "How long attaching to a process took",
+                [HistogramPoint::new(Vec::new(), histogram)],
+            ),
         ]
     }
 }
 
 fn target(pid: u32, name: &str) -> Attributes {
-    vec![("service", name.to_owned()), ("pid", pid.to_string())]
+    vec![("service", name.to_owned().into()), ("pid", pid.to_string().into())]
+}
+
+fn as_target(resource: &Resource) -> Target {
+    Target::new(resource.attributes.iter().map(|(key, value)| {
+        let text = match value {
+            Value::Int(n) => n.to_string(),
+            text => text.as_str().unwrap_or_default().to_owned(),
+        };
+        (key.as_str(), text)
+    }))
+}
+
+fn pid(resource: &Resource) -> String {
+    match resource.get("process.pid") {
+        Some(Value::Int(pid)) => pid.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// Operations that have no series of their own.
+fn overflowed(meter: &red::Meter) -> Metric {
+    Metric::counter(
+        "gotap.metrics.overflow",
+        "{operation}",
+        "Operations that are counted without their attributes, as a metric had too many series",
+        meter.overflowed(),
+    )
 }
 
 /// The agent's CPU time and memory.
 fn own() -> Vec<Metric> {
     let usage = goproc::own_usage();
     let mode = |mode: &str, time: Duration| {
-        Point::float(time.as_secs_f64(), vec![("cpu.mode", mode.to_owned())])
+        Point::float(time.as_secs_f64(), vec![("cpu.mode", mode.to_owned().into())])
     };
     let cpu = usage.cpu.map(|(user, system)| [mode("user", user), mode("system", system)]);
     let memory = usage.resident_bytes.map(|bytes| Point::int(bytes, Vec::new()));

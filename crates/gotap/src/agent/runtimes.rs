@@ -8,9 +8,9 @@ use anyhow::Result;
 use gomem::Remote;
 use goproc::{FileId, Process};
 use goruntime::{Counters, Layout, Scheduler, States};
-use metrics::{Data, Histogram, HistogramPoint, Metric, Point};
+use metrics::{Histogram, HistogramPoint, Metric, Point};
 
-use crate::opened::{Opened, plain};
+use crate::opened::{Opened, plain, unix_nanoseconds};
 
 /// Layouts that are remembered: one a file.
 const MAX_LAYOUTS: usize = 256;
@@ -35,6 +35,8 @@ const WAIT_SECONDS: [f64; 11] = [
 /// A process whose memory can be read.
 struct Readable {
     started: Option<u64>,
+    /// The same in nanoseconds since 1970: since then the runtime counts.
+    since: Option<u64>,
     memory: Remote,
     layout: Arc<Layout>,
     bias: u64,
@@ -82,7 +84,10 @@ impl Runtimes {
         };
         let Some(layout) = layout else { anyhow::bail!("its runtime is not known") };
         let bias = opened.bias(binary.image())?;
-        Ok(Readable { started, memory: Remote::new(Process { pid }), layout, bias })
+        let (age, memory) = (opened.age(), Remote::new(Process { pid }));
+        let age = age.and_then(|age| u64::try_from(age.as_nanos()).ok());
+        let since = age.and_then(|age| unix_nanoseconds().checked_sub(age));
+        Ok(Readable { started, since, memory, layout, bias })
     }
 }
 
@@ -97,6 +102,7 @@ impl Readable {
             out.extend(goroutine_metrics(&states, &counters));
         }
         out.retain(|metric| metric.points() > 0);
+        out.iter_mut().for_each(|metric| metric.since = self.since);
         Ok(out)
     }
 }
@@ -157,8 +163,7 @@ fn memory_metrics(c: &Counters) -> Vec<Metric> {
 fn scheduler_metrics(scheduler: &Scheduler, c: &Counters) -> Vec<Metric> {
     let threads = Some(scheduler.machines.len() as u64).filter(|n| *n > 0);
     let latency = c.scheduling.as_ref().map(latency);
-    let attributes = Vec::new();
-    let points = latency.map(|histogram| HistogramPoint { attributes, histogram });
+    let points = latency.map(|histogram| HistogramPoint::new(Vec::new(), histogram));
     vec![
         Metric::gauge(
             "go.processor.limit",
@@ -173,19 +178,18 @@ fn scheduler_metrics(scheduler: &Scheduler, c: &Counters) -> Vec<Metric> {
             "How long goroutines waited for mutexes",
             seconds(c.mutex_wait),
         ),
-        Metric {
-            name: "go.schedule.duration",
-            unit: "s",
-            description: "How long goroutines waited in the scheduler before they ran; one in eight",
-            data: Data::Histogram(points.into_iter().collect()),
-        },
+        Metric::histogram(
+            "go.schedule.duration",
+            "s",
+            "How long goroutines waited in the scheduler before they ran; one in eight",
+            points,
+        ),
     ]
 }
 
 fn goroutine_metrics(states: &States, c: &Counters) -> Vec<Metric> {
     let by_state = states.counts.iter();
-    let by_state =
-        by_state.map(|(state, n)| Point::int(*n, vec![("state", state.name().to_owned())]));
+    let by_state = by_state.map(|(state, n)| Point::int(*n, vec![("state", state.name().into())]));
     vec![
         Metric::gauge(
             "go.goroutine.count",

@@ -175,7 +175,7 @@ impl Sink for Otlp {
         self.exporter.push_metrics(&Collected {
             resource: &self.resource,
             metrics: &measured.metrics,
-            of_others: &measured.runtimes,
+            of_others: &measured.processes,
             start_unix_nano: self.start_unix_nano,
             time_unix_nano: measured.time_unix_nano,
         });

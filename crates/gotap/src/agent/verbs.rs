@@ -1,5 +1,7 @@
 //! What `gotap run` and `gotap trace` ask of the agent, by their settings. Not here: observing.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use probes::{Features, Options};
 use trace::Assembler;
@@ -9,6 +11,7 @@ use crate::cli::{Format, HttpArgs, ProbeArgs, RunArgs, TraceArgs, TraceCommand};
 use crate::config;
 use crate::output::text;
 use crate::pipeline::Sink;
+use crate::reader::SharedMeter;
 use crate::select::{self, Selection};
 
 /// `gotap run`.
@@ -27,6 +30,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         .map_err(|e| config::Invalid(e.to_string()))?;
     say(&format!("sending traces to {}", export::masked(&export.endpoint)));
     let resource = figures::resource();
+    let meter = config.meter().map(|settings| Arc::new(SharedMeter::new(&settings)));
     let sink = sinks::Otlp::new(exporter, resource.clone());
     let agent = Agent::start(Setup {
         selection,
@@ -36,6 +40,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         resource,
         export: Some(sink.stats()),
         sinks: vec![Box::new(sink)],
+        meter,
         metrics_interval: export
             .metrics
             .is_some()
@@ -81,6 +86,7 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         sinks: vec![printer(args, wanted)],
         resource: figures::resource(),
         export: None,
+        meter: None,
         metrics_interval: None,
         aloud: args.verbose,
     })?;

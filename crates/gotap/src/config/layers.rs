@@ -74,6 +74,7 @@ pub(super) fn flags(args: &RunArgs) -> Result<Vec<Flag>> {
     };
     let select = &args.select;
     let listen = args.metrics.prometheus_listen;
+    let temporality = args.metrics.metrics_temporality.map(|which| json!(which));
     Ok(vec![
         ("service_name", "--service-name", text(&args.service_name)),
         ("otlp.endpoint", "--otlp-endpoint", text(&args.otlp_endpoint)),
@@ -89,6 +90,7 @@ pub(super) fn flags(args: &RunArgs) -> Result<Vec<Flag>> {
         ("sdk_programs", "--sdk-programs", args.sdk.sdk_programs.map(|what| json!(what))),
         ("prometheus_listen", "--prometheus-listen", listen.map(|address| json!(address))),
         ("metrics_interval", "--metrics-interval", text(&args.metrics.metrics_interval)),
+        ("otlp.metrics_temporality", "--metrics-temporality", temporality),
         ("probes.exact_lineage", "--exact-lineage", on(args.probes.exact_lineage)),
         (
             "probes.connection_join",

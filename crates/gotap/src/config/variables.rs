@@ -12,6 +12,8 @@ use super::Invalid;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum As {
     Text,
+    /// One of several words, in upper or lower case.
+    LowerCase,
     /// The same, of which parts may be secrets.
     Url,
     /// The same as OpenTelemetry says: without a scheme, it depends on another variable.
@@ -32,6 +34,16 @@ pub(super) const VARIABLES: &[(&str, &str, As)] = &[
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp.endpoint", As::StandardUrl),
     ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "otlp.traces_endpoint", As::StandardUrl),
     ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "otlp.metrics_endpoint", As::StandardUrl),
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+        "otlp.metrics_temporality",
+        As::LowerCase,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+        "otlp.metrics_histograms",
+        As::LowerCase,
+    ),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "otlp.protocol", As::Text),
     ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "otlp.protocol", As::Text),
     ("OTEL_EXPORTER_OTLP_HEADERS", "otlp.headers", As::Headers),
@@ -55,6 +67,8 @@ pub(super) const VARIABLES: &[(&str, &str, As)] = &[
     ("GOTAP_OTLP_TRACES_ENDPOINT", "otlp.traces_endpoint", As::Url),
     ("GOTAP_OTLP_METRICS", "otlp.metrics", As::Bool),
     ("GOTAP_OTLP_METRICS_ENDPOINT", "otlp.metrics_endpoint", As::Url),
+    ("GOTAP_OTLP_METRICS_TEMPORALITY", "otlp.metrics_temporality", As::LowerCase),
+    ("GOTAP_OTLP_METRICS_HISTOGRAMS", "otlp.metrics_histograms", As::LowerCase),
     ("GOTAP_OTLP_PROTOCOL", "otlp.protocol", As::Text),
     ("GOTAP_OTLP_HEADERS", "otlp.headers", As::Headers),
     ("GOTAP_OTLP_TIMEOUT", "otlp.timeout", As::Text),
@@ -72,6 +86,11 @@ pub(super) const VARIABLES: &[(&str, &str, As)] = &[
     ("GOTAP_PROBES_UPROBE_MULTI", "probes.uprobe_multi", As::Bool),
     ("GOTAP_PROMETHEUS_LISTEN", "prometheus_listen", As::Text),
     ("GOTAP_METRICS_INTERVAL", "metrics_interval", As::Text),
+    ("GOTAP_METRICS_HTTP", "metrics.http", As::Bool),
+    ("GOTAP_METRICS_BODY_SIZES", "metrics.body_sizes", As::Bool),
+    ("GOTAP_METRICS_RPC", "metrics.rpc", As::Bool),
+    ("GOTAP_METRICS_DATABASE", "metrics.database", As::Bool),
+    ("GOTAP_METRICS_CARDINALITY_LIMIT", "metrics.cardinality_limit", As::Number),
 ];
 
 /// Whether a server without TLS is meant where an endpoint has no scheme. The first one that is set
@@ -91,6 +110,7 @@ impl As {
         let list = || text.split(',').map(str::trim).filter(|t| !t.is_empty());
         Some(match self {
             As::Text | As::Url => json!(text),
+            As::LowerCase => json!(text.to_lowercase()),
             As::StandardUrl => json!(with_scheme(text, secure()?)),
             As::Number => json!(text.parse::<u64>().ok()?),
             As::Bool => json!(text.parse::<bool>().ok()?),

@@ -47,6 +47,7 @@ mod parents_load;
 mod parents_reuse;
 mod parents_roads;
 mod pgx;
+mod red;
 mod redigo;
 mod redis;
 mod redis_cluster;

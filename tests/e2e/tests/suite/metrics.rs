@@ -20,7 +20,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// httpapp at a path of its own, so that those of other tests are not observed.
-fn own_program() -> Result<(TempDir, PathBuf)> {
+pub(crate) fn own_program() -> Result<(TempDir, PathBuf)> {
     let original = App::newest()?;
     let beside = original.parent().context("a folder of programs")?;
     let folder = TempDir::with_prefix_in("gotap-e2e-", beside).context("create a folder")?;
@@ -31,13 +31,13 @@ fn own_program() -> Result<(TempDir, PathBuf)> {
 }
 
 /// Starts `gotap run` for one program; gives it and where its metrics are.
-fn run(program: &Path, collector: &Collector) -> Result<(Gotap, String)> {
+pub(crate) fn run(program: &Path, collector: &Collector) -> Result<(Gotap, String)> {
     let program = program.to_str().context("a path in UTF-8")?;
     run_with(&["--executable", program], collector)
 }
 
 /// The same with another selection.
-fn run_with(selection: &[&str], collector: &Collector) -> Result<(Gotap, String)> {
+pub(crate) fn run_with(selection: &[&str], collector: &Collector) -> Result<(Gotap, String)> {
     let endpoint = collector.grpc_endpoint();
     let common = [
         "run",
@@ -57,7 +57,7 @@ fn run_with(selection: &[&str], collector: &Collector) -> Result<(Gotap, String)
 }
 
 /// Every metric stands in the document about them.
-fn are_documented(text: &str) -> Result<()> {
+pub(crate) fn are_documented(text: &str) -> Result<()> {
     let document = fs::read_to_string(repo_root().join("docs/metrics.md"))?;
     let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     for name in names {
@@ -81,13 +81,14 @@ fn prometheus_reads_what_gotap_measures() -> Result<()> {
     }
     drop(connection);
     collector.wait_for(30, SOON)?;
-    let expected: [(&str, f64); 8] = [
+    let expected: [(&str, f64); 9] = [
         ("gotap_spans_total", 30.0),
         ("gotap_export_spans_total", 30.0),
         ("sum(gotap_drops_total)", 0.0),
         ("sum(gotap_sink_drops_total)", 0.0),
         ("gotap_targets", 1.0),
         ("gotap_attach_duration_seconds_count", 1.0),
+        ("sum(http_server_request_duration_seconds_count)", 30.0),
         (r#"gotap_traps_total{probe="http_server_start"}"#, 30.0),
         (r#"count(up == 1) * count(target_info{service_name="gotap"})"#, 1.0),
     ];

@@ -199,7 +199,7 @@ fn check_resource(span: &Span, app: &App, program: &str, version: Version) -> Re
         "telemetry.distro.name": "gotap",
     }));
     // What these are is not known here.
-    for key in ["telemetry.distro.version", "host.name"] {
+    for key in ["telemetry.distro.version", "host.name", "service.instance.id"] {
         let value = span.resource.get(key).and_then(Value::as_str).unwrap_or_default();
         ensure!(!value.is_empty(), "no {key}");
         expected.insert(key.into(), value.into());

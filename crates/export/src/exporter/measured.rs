@@ -1,0 +1,80 @@
+//! Metrics on their way into the queue: as they are, or as what came since the back end took some. Not here:
+//! sending.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use super::Exporter;
+use crate::MetricsEndpoint;
+use crate::config::Temporality;
+use crate::delta::Deltas;
+use crate::metric::{self, Collected, How};
+use crate::signal::Signal;
+
+/// How long to wait for metrics that are being sent before new ones are made of what they leave.
+const SETTLING: Duration = Duration::from_millis(200);
+/// How long an operation may take from its end until it is counted, in nanoseconds.
+const LATE: u64 = 1_000_000_000;
+
+/// What is known of the metrics that were sent.
+pub(super) struct Metrics {
+    pub(super) to: MetricsEndpoint,
+    pub(super) deltas: Deltas,
+    /// Of the next request.
+    pub(super) number: u64,
+    /// When metrics were sent last, in nanoseconds since 1970.
+    pub(super) last: u64,
+}
+
+impl Exporter {
+    /// Sends metrics, if they are sent at all. Those that still wait are given up: the new ones have what
+    /// they had.
+    pub fn push_metrics(&mut self, collected: &Collected<'_>) {
+        let Some(mut sent) = self.metrics.take() else { return };
+        self.push_metrics_of(collected, &mut sent);
+        self.metrics = Some(sent);
+    }
+
+    fn push_metrics_of(&self, collected: &Collected<'_>, sent: &mut Metrics) {
+        let temporality = sent.to.temporality;
+        let mut queue = self.shared.lock();
+        let mut freed = 0;
+        queue.batches.retain(|waiting| {
+            let stays = waiting.signal != Signal::Metrics;
+            freed += if stays { 0 } else { waiting.request.len() };
+            stays
+        });
+        queue.bytes -= freed;
+        if temporality != Temporality::Cumulative {
+            // Whether what is being sent will be taken must be known before more can be.
+            let wait =
+                self.shared.changed.wait_timeout_while(queue, SETTLING, |q| q.sending_metrics);
+            queue = wait.unwrap_or_else(PoisonError::into_inner).0;
+            if queue.sending_metrics {
+                return;
+            }
+            sent.deltas.settle(&std::mem::take(&mut queue.taken));
+        }
+        drop(queue);
+        let how = How {
+            resource: collected.resource,
+            start_unix_nano: collected.start_unix_nano,
+            time_unix_nano: collected.time_unix_nano,
+            temporality,
+            exponential: sent.to.exponential,
+            exemplars_since: sent.last.saturating_sub(LATE),
+        };
+        for mut groups in metric::requests(collected) {
+            sent.number += 1;
+            if temporality != Temporality::Cumulative {
+                let (start, now) = (how.start_unix_nano, how.time_unix_nano);
+                let since = |group| sent.deltas.since(group, sent.number, temporality, start, now);
+                groups = groups.into_iter().map(since).collect();
+            }
+            self.enqueue(metric::batch(&groups, &how, sent.number));
+        }
+        let owners = collected.of_others.iter().map(|(owner, _)| Arc::as_ptr(owner) as usize);
+        sent.deltas.forget(&owners.collect(), how.time_unix_nano);
+        sent.last = how.time_unix_nano;
+    }
+}

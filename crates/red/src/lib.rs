@@ -1,0 +1,13 @@
+//! Metrics of operations, by the semantic conventions of OpenTelemetry: how many there were, how long they
+//! took, and how they failed. They come from spans, before any queue may lose one.
+//!
+//! Not here: IO, clocks, and how metrics leave.
+
+mod class;
+mod keys;
+mod meter;
+mod process;
+mod series;
+
+pub use class::{Class, Groups};
+pub use meter::{Consumer, Meter, Settings};

@@ -1,0 +1,174 @@
+//! Spans become series, by process. Not here: which of them are sent as spans.
+
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use metrics::{Exemplar, Metric, Point};
+use trace::{Resource, Span};
+
+use crate::class::{Class, Groups};
+use crate::keys::Seen;
+use crate::process::{Process, Room};
+use crate::series::Measured;
+
+/// Series of all processes together.
+const MAX_SERIES: usize = 50_000;
+/// How long the series of a process that has ended stay, in nanoseconds, so that its last operations are
+/// collected; and how long if somebody has not collected them yet.
+const KEPT: u64 = 60_000_000_000;
+const KEPT_AT_MOST: u64 = 15 * KEPT;
+/// Processes that have ended whose series stay.
+const MAX_ENDED: usize = 512;
+
+/// What is measured.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Which sorts of operations.
+    pub groups: Groups,
+    /// Series that a metric of a process may have. One of them is that of operations which find no room.
+    pub cardinality_limit: usize,
+    /// Whether exponential buckets are wanted, too.
+    pub exponential: bool,
+    /// Who collects.
+    pub consumers: Vec<Consumer>,
+}
+
+/// Somebody who collects, at times of his own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consumer {
+    /// What is sent.
+    Push,
+    /// Prometheus.
+    Pull,
+    /// What is shown.
+    View,
+}
+
+/// Counts operations.
+#[derive(Debug)]
+pub struct Meter {
+    groups: Groups,
+    room: Room,
+    /// By address: the `Arc` in the value keeps it from being used again.
+    processes: HashMap<usize, Process, RandomState>,
+    instances: HashMap<u32, usize, RandomState>,
+    consumers: u8,
+}
+
+impl Meter {
+    /// One that knows no process.
+    pub fn new(settings: &Settings) -> Self {
+        let room = Room {
+            hasher: RandomState::default(),
+            per_metric: settings.cardinality_limit.max(1),
+            total: MAX_SERIES,
+            used: 0,
+            exponential: settings.exponential,
+            overflowed: [0; Class::ALL.len()],
+        };
+        let consumers = settings.consumers.iter().fold(0, |all, one| all | 1 << *one as u8);
+        let (processes, instances) = (HashMap::default(), HashMap::default());
+        Self { groups: settings.groups, room, processes, instances, consumers }
+    }
+
+    /// Spans of a process will come from now on.
+    pub fn add_process(&mut self, instance: u32, resource: &Arc<Resource>, now_unix_nano: u64) {
+        let address = address(resource);
+        self.instances.insert(instance, address);
+        self.processes.insert(address, Process::new(resource.clone(), now_unix_nano));
+    }
+
+    /// No more spans of a process will come.
+    pub fn remove_process(&mut self, instance: u32, now_unix_nano: u64) {
+        let Some(address) = self.instances.remove(&instance) else { return };
+        let Some(process) = self.processes.get_mut(&address) else { return };
+        process.ended = Some(now_unix_nano);
+        if process.len() == 0 {
+            self.processes.remove(&address);
+        }
+        let ended = self.processes.iter().filter_map(|(address, p)| Some((p.ended?, *address)));
+        let ended: Vec<_> = ended.collect();
+        if ended.len() > MAX_ENDED
+            && let Some((_, oldest)) = ended.into_iter().min()
+        {
+            self.forget(oldest);
+        }
+    }
+
+    /// Counts an operation. `times` is for how many it stands: more than one where others of the same sort
+    /// were left out. Spans of processes that are not known are not counted.
+    pub fn record(&mut self, span: &Span, times: u64) {
+        let Some(process) = self.processes.get_mut(&address(&span.resource)) else { return };
+        let seen = Seen::of(span);
+        let took = span.end_unix_nano.saturating_sub(span.start_unix_nano);
+        let seconds = took as f64 / 1e9;
+        let size = |size: Option<i64>| size.filter(|_| self.groups.body_sizes).map(|n| n as f64);
+        let exemplar = span.is_sampled().then_some(Exemplar {
+            value: seconds,
+            time_unix_nano: span.end_unix_nano,
+            trace_id: span.trace_id,
+            span_id: span.span_id,
+        });
+        for class in Class::of(span, &seen, self.groups).into_iter().flatten() {
+            let sizes = match class {
+                Class::HttpServer | Class::HttpClient => {
+                    [size(seen.request_size), size(seen.response_size)]
+                }
+                _ => [None, None],
+            };
+            let measured = Measured { seconds, sizes, times, exemplar };
+            process.record(class, &seen, &measured, &mut self.room);
+        }
+    }
+
+    /// The metrics of each process that has any. Those of processes that have ended are given for some time.
+    pub fn collect(
+        &mut self,
+        by: Consumer,
+        now_unix_nano: u64,
+    ) -> Vec<(Arc<Resource>, Vec<Metric>)> {
+        let consumers = self.consumers;
+        let is_over = |process: &Process| {
+            process.ended.is_some_and(|ended| {
+                let age = now_unix_nano.saturating_sub(ended);
+                age > KEPT && process.seen_by & consumers == consumers || age > KEPT_AT_MOST
+            })
+        };
+        let over = self.processes.iter().filter(|(_, process)| is_over(process));
+        let over: Vec<_> = over.map(|(address, _)| *address).collect();
+        over.into_iter().for_each(|address| self.forget(address));
+        let mut out = Vec::new();
+        for process in self.processes.values_mut() {
+            if process.ended.is_some() {
+                process.seen_by |= 1 << by as u8;
+            }
+            let metrics = process.metrics();
+            if !metrics.is_empty() {
+                out.push((process.resource.clone(), metrics));
+            }
+        }
+        out
+    }
+
+    /// Operations that found no room for a series of their own, by metric.
+    pub fn overflowed(&self) -> impl Iterator<Item = Point> {
+        let by_class = Class::ALL.into_iter().zip(self.room.overflowed);
+        let points = by_class.filter(|(class, _)| self.groups.contains(*class));
+        points.map(|(class, n)| Point::int(n, vec![("metric", class.duration().name.into())]))
+    }
+
+    fn forget(&mut self, address: usize) {
+        if let Some(process) = self.processes.remove(&address) {
+            self.room.used -= process.len();
+        }
+    }
+}
+
+fn address(resource: &Arc<Resource>) -> usize {
+    Arc::as_ptr(resource) as usize
+}
+
+#[cfg(test)]
+#[path = "meter_tests.rs"]
+mod tests;
