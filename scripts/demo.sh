@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What `make demo` runs: builds gotap and a small web shop in Go, starts the shop as it is, and
-# watches its requests with gotap for some seconds. Ends by itself and leaves nothing running.
+# What `make demo` runs: builds gotap and the shop of apps/shop, starts the shop as it is, and watches its
+# requests with gotap for some seconds. Ends by itself and leaves nothing running.
 #
 # Exit codes: 0 done, 1 a step failed, 77 not root, or something must be installed by hand.
 set -euo pipefail
@@ -23,9 +23,9 @@ stop() {
 
 cleanup() {
     trap - EXIT INT TERM
-    local pid
-    for pid in "${pids[@]}"; do
-        stop "$pid"
+    local i
+    for ((i = ${#pids[@]} - 1; i >= 0; i--)); do
+        stop "${pids[i]}"
     done
     rm -rf "$work"
 }
@@ -34,84 +34,69 @@ trap 'exit 130' INT TERM
 
 title() { printf '\n--- %s\n' "$*"; }
 
-# Starts a program in the background. Its output goes to a file of its name.
-start() {
-    local name=$1
-    shift
-    "$@" >"$work/$name.out" 2>"$work/$name.err" &
-    pids+=($!)
-}
-
-# Prints the first line that a server writes: its URL.
-url_of() {
-    for ((i = 0; i < 100; i++)); do
-        if [[ -s $work/$1.out ]]; then
-            head -n 1 "$work/$1.out"
-            return
-        fi
+# Waits until a file has a line that begins so; `pid` writes it.
+wait_line() {
+    local pid=$1 file=$2 line=$3
+    for ((i = 0; i < 600; i++)); do
+        ! grep -q "^$line" "$work/$file" || return 0
+        kill -0 "$pid" 2>/dev/null || break
         sleep 0.1
     done
-    echo "demo: $1 did not start:" >&2
-    cat "$work/$1.err" >&2
+    echo "demo: this is what was said instead of \"$line\":" >&2
+    cat "$work/$file" "$work/${file%.out}.err" >&2
     return 1
 }
 
-# Waits until gotap is attached.
-wait_ready() {
-    for ((i = 0; i < 300; i++)); do
-        ! grep -q '^gotap: ready' "$work/trace.err" || return 0
-        kill -0 "$1" 2>/dev/null || break
-        sleep 0.1
-    done
-    echo "demo: gotap could not attach:" >&2
-    cat "$work/trace.err" >&2
-    "$gotap" doctor >&2 || true
-    return 1
-}
-
-title "1. Build gotap, and a web shop in Go with plain \`go build\`"
+title "1. Build gotap, and a shop in Go with plain \`go build\`"
 "$repo/scripts/setup.sh"
 cargo build --quiet --release --package gotap --manifest-path "$repo/Cargo.toml"
 gotap=${CARGO_TARGET_DIR:-$repo/target}/release/gotap
-# Go would look into git for the version, and git refuses folders of other users.
-env -u GOROOT GOFLAGS=-buildvcs=false go build -C "$repo/apps/demo" -o "$work/shop" .
+"$repo/scripts/shop.sh" build
+customers=${GOTAP_CACHE:-$HOME/.cache/gotap}/shop/customers
 
-title "2. Start two services that know nothing of tracing: shop calls payments"
-start payments env OTEL_SERVICE_NAME=payments "$work/shop" payments
-payments=$(url_of payments)
-start shop "$work/shop" serve -payments "$payments"
-shop=$(url_of shop)
-shop_pids=("${pids[@]}")
-echo "payments on $payments, shop on $shop"
+title "2. Start its services, with a PostgreSQL and a Redis: none of them knows of tracing"
+"$repo/scripts/shop.sh" >"$work/shop.out" 2>"$work/shop.err" &
+pids+=($!)
+wait_line $! shop.out ready
+mapfile -t select < <(sed -n 's/^[a-z]* \([0-9]*\) .*/--pid=\1/p' "$work/shop.out")
+gateway=http://$(sed -n 's/^gateway [0-9]* //p' "$work/shop.out")
+cat "$work/shop.out"
 
-title "3. gotap ps: which Go programs run here, and what gotap can see in them"
-"$gotap" ps
+title "3. gotap ps: what gotap can see in them"
+"$gotap" ps "${select[@]}"
 
-title "4. gotap trace http: attach to the running shop and watch visitors for $seconds seconds"
-select=("${shop_pids[@]/#/--pid=}")
-"$gotap" trace http "${select[@]}" 2>"$work/trace.err" &
+title "4. gotap trace all --tree: attach to the running shop while customers come for $seconds seconds"
+"$gotap" trace all --tree "${select[@]}" >"$work/trace.out" 2>"$work/trace.err" &
 trace=$!
 pids+=("$trace")
-wait_ready "$trace"
-"$work/shop" visitors -shop "$shop" -for "${seconds}s"
-sleep 0.5
+wait_line "$trace" trace.err 'gotap: ready'
+"$customers" -gateway "$gateway" -rate 10 -for "${seconds}s" >"$work/customers.out"
+sleep 1
 kill -INT "$trace"
 wait "$trace"
+
+echo "What customers got:"
+sed 's/^/  /' "$work/customers.out"
+echo "One order, through four services:"
+# The first tree with all of them: lines up to the next root.
+awk '!/[└├│]/ { if (tree ~ /payment.*insert into charges/ && tree ~ /inventory/) { exit } tree = "" }
+    { tree = tree $0 "\n" } END { printf "%s", tree }' "$work/trace.out"
+echo "An order whose card is declined:"
+awk '!/[└├│]/ { if (tree ~ / 402 / && tree ~ /payment/) { exit } tree = "" }
+    { tree = tree $0 "\n" } END { printf "%s", tree }' "$work/trace.out"
 
 title "What gotap said on standard error"
 cat "$work/trace.err"
 
 title "What you saw"
 cat <<'TEXT'
-Each line is a request that has ended: time, service[pid], whether the service received it (server)
-or made it (client), method, status, duration, and path or URL.
+Each line is an operation that has ended: time, service[pid], whether the service received it (server) or made
+it (client), method or system, status, duration, and path, URL, method or statement.
+- Lines with the same trace belong together, and each stands below its parent. Within a service gotap finds the
+  parent by the context (parent=context). Between services it is the call at the other end of the connection
+  (parent=connection): no service sends a traceparent, and gotap writes nothing into what it observes.
 - route is the pattern of Go's ServeMux: it becomes http.route and the span's name.
-- Lines with the same trace belong together. The shop's two calls to payments have a parent, the
-  checkout that made them: one was found by its context (parent=context), the other was made in a
-  goroutine without it and was found by who started the goroutine (parent=ancestor).
-- A declined card is a 402; zoe's bank is slow, so the shop gives up: "context deadline exceeded".
-- payments begins traces of its own, as the shop sends no traceparent header. gotap uses the header
-  where there is one, but does not write into what it observes.
-The shop was built without any flag or library for this, and it was not restarted.
+- Values in statements are replaced by ?.
+The services were built without any flag or library for this, and they were not restarted.
 Next: `gotap run` sends the same spans to an OpenTelemetry collector.
 TEXT

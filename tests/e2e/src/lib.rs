@@ -11,6 +11,7 @@
 //! - [`Resetter`] stands before a server and resets connections.
 //! - [`Numbered`] is a process with an id that another one had.
 //! - [`Namespace`] is a network namespace with a link to this one.
+//! - [`Shop`] is the shop of the demonstration.
 //! - [`sites_in()`] counts the traps in the code of a process.
 //! - [`can_trace()`] tells whether this machine can trace at all; tests that need it skip with a
 //!   line on standard error if not, or fail if `GOTAP_E2E_REQUIRED` is set.
@@ -26,6 +27,7 @@ mod namespace;
 mod numbered;
 mod proxy;
 mod resetter;
+mod shop;
 mod sites;
 mod span;
 mod summary;
@@ -41,6 +43,7 @@ pub use namespace::Namespace;
 pub use numbered::Numbered;
 pub use proxy::Proxy;
 pub use resetter::Resetter;
+pub use shop::Shop;
 pub use sites::sites_in;
 pub use span::Span;
 pub use summary::Summary;

@@ -60,6 +60,7 @@ mod sampling;
 mod sdk;
 mod sdk_rpc;
 mod settings;
+mod shop;
 mod sql;
 mod telemetry;
 mod timeline;
