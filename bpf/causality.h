@@ -196,7 +196,7 @@ static __noinline int join_trace(const struct gt_process *proc, u64 goid, u64 g,
 		count_drop(out->lost);
 	new_trace(out->trace_id);
 	out->span_id = 0;
-	out->trace_flags = 1;
+	out->trace_flags = begin_flags(proc, *(u64 *)(out->trace_id + 8));
 	out->how = GT_PARENT_NONE;
 	return 0;
 }

@@ -72,6 +72,9 @@ static __noinline int connect_server_end(struct pt_regs *ctx, const struct gt_pr
 	/* The request began before the probes were in, which its own end will count. */
 	if (!state || !state->active || state->rpc || state->fast)
 		return 0;
+	/* The request's own end decides whether anything is sent; without this it is a request of HTTP. */
+	if (!(state->trace_flags & 1) && !sends_all())
+		return 0;
 	event = new_rpc_event(proc, GT_EVENT_RPC_STATUS, bpf_ktime_get_ns());
 	if (!event)
 		return 0;

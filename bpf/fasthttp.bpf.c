@@ -212,7 +212,10 @@ static __noinline int fasthttp_end(struct pt_regs *ctx, const struct gt_process 
 			read_fast_response(proc, state->req, finished && !fiber, &response);
 		if (fiber)
 			read_fiber_route(proc, context, &response);
-		send_fast(proc, state, outcome, &response);
+		if ((state->trace_flags & 1) ||
+		    is_sent(state->trace_flags, state->ended_ns - state->start_ns,
+			    outcome == GT_OUTCOME_ABORTED || response.status >= 500))
+			send_fast(proc, state, outcome, &response);
 		state->active = 0;
 	}
 	/* The goroutine serves on, unless it was made for a handler that may take too long. */

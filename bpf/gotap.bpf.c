@@ -13,6 +13,7 @@
 #include "registers.h"
 #include "kernel_stack.h"
 #include "net.h"
+#include "sampling.h"
 #include "headers.h"
 #include "telemetry.h"
 #include "goroutines.h"

@@ -67,10 +67,16 @@ static __noinline int send_rpc_server(const struct gt_process *proc,
 	u32 unread = 0;
 	u64 message = message_of(proc, status, &unread);
 	struct go_string method = { state->method, state->method_len };
-	struct gt_rpc_event *event =
-		new_rpc_event(proc, in_http ? GT_EVENT_RPC_STATUS : GT_EVENT_RPC_SERVER,
-			      state->ended_ns);
+	struct gt_rpc_event *event;
 
+	if (!(state->trace_flags & 1) && in_http && !sends_all())
+		return 0;
+	if (!(state->trace_flags & 1) && !in_http &&
+	    !is_sent(state->trace_flags, state->ended_ns - state->start_ns,
+		     message && (u32)read_u64(message + proc->grpc.status_code)))
+		return 0;
+	event = new_rpc_event(proc, in_http ? GT_EVENT_RPC_STATUS : GT_EVENT_RPC_SERVER,
+			      state->ended_ns);
 	if (!event)
 		return 0;
 	fill_server_span(state, GT_OUTCOME_DONE, &event->span);
@@ -274,10 +280,15 @@ static __noinline int note_rpc_error(const struct gt_process *proc, struct rpc_c
 static __noinline int send_rpc_client(const struct gt_process *proc, struct rpc_call *state,
 				      u64 call, u64 attempt)
 {
-	struct gt_rpc_event *event = new_rpc_event(proc, GT_EVENT_RPC_CLIENT,
-						  bpf_ktime_get_ns());
+	u64 end_ns = bpf_ktime_get_ns();
+	struct gt_rpc_event *event;
 	struct go_string method;
 
+	if (!(state->span.trace_flags & 1) &&
+	    !is_sent(state->span.trace_flags, end_ns - state->span.start_ns,
+		     state->code || (state->flags & GT_RPC_NO_CODE)))
+		return 0;
+	event = new_rpc_event(proc, GT_EVENT_RPC_CLIENT, end_ns);
 	if (!event)
 		return 0;
 	carry_span(&event->span, &state->span);

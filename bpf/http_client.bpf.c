@@ -171,6 +171,12 @@ static __noinline int send_client(const struct gt_process *proc, struct client_s
 		strings.unread = UNREAD(STATUS) | UNREAD(SIZE);
 	if (outcome == GT_OUTCOME_ERROR && !error->tab)
 		strings.unread = UNREAD(ERROR);
+	if (!(state->span.trace_flags & 1) &&
+	    !is_sent(state->span.trace_flags, end_ns - state->span.start_ns,
+		     outcome != GT_OUTCOME_DONE ||
+			     copied_u64(state->response, sizeof(state->response),
+					proc->response_status) >= 400))
+		return 0;
 	flags = find_call_strings(proc, state, &strings);
 	/* The transport sends no other scheme than http and https. */
 	if (outcome == GT_OUTCOME_REFUSED)

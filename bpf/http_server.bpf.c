@@ -68,7 +68,7 @@ static __noinline int read_request_headers(const struct gt_process *proc,
 	}
 	state->trace_flags = parsed;
 	state->parent = GT_PARENT_REMOTE;
-	if (!found->states)
+	if (!found->states || !(parsed & 1))
 		return 0;
 	state->flags |= GT_HTTP_TRACESTATE;
 	if (state->fast)
@@ -149,6 +149,9 @@ static __noinline int begin_request(const struct gt_process *proc, struct server
 		read_request_headers(proc, state);
 		if (state->parent == GT_PARENT_NONE)
 			join_request(proc, state);
+		if (state->parent == GT_PARENT_NONE)
+			state->trace_flags = begin_flags(proc, *(u64 *)(state->trace_id + 8)) |
+					     (state->trace_flags & ~1);
 	}
 	/* Not in there: functions that call each other have 512 bytes of stack in all. */
 	mark_telemetry(proc, state);

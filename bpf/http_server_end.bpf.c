@@ -101,6 +101,27 @@ static __noinline int is_kept(const struct gt_process *proc, struct server_state
 	       read_field(state->req, layout->ctx + 8) == request_u64(state, layout->ctx + 8);
 }
 
+/* The status of a response. */
+static __always_inline u32 status_of(const struct gt_process *proc, const struct server_state *state)
+{
+	const struct gt_http2 *http2 = http2_of(proc, state);
+
+	if (!state->http2)
+		return (u32)read_field(state->resp, proc->resp_status);
+	return (u32)read_field(read_field(state->resp, http2->rws), http2->status);
+}
+
+/* Whether the request that has ended is sent. */
+static __noinline int is_request_sent(const struct gt_process *proc, const struct server_state *state,
+				      u8 outcome)
+{
+	bool failed = outcome != GT_OUTCOME_DONE && outcome != GT_OUTCOME_HIJACKED;
+
+	return (state->trace_flags & 1) ||
+	       is_sent(state->trace_flags, state->ended_ns - state->start_ns,
+		       failed || status_of(proc, state) >= 500);
+}
+
 /*
  * Sends the end of a request, and its path where a router is asked for the route. That happens here and not
  * in send_server, as the two together need more stack than there is.
@@ -149,7 +170,7 @@ static __noinline int server_end(struct pt_regs *ctx, const struct gt_process *p
 		outcome = how_aborted(proc, state, g, GO_ARG0(ctx));
 	outcome = unrelated(outcome);
 	state->ended_ns = bpf_ktime_get_ns();
-	if (state->active)
+	if (state->active && is_request_sent(proc, state, outcome))
 		end_request(proc, state, outcome);
 	state->active = 0;
 	/* The goroutine of a connection serves on, unless it closes or is taken over. */

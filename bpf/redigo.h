@@ -43,13 +43,17 @@ static __noinline int send_redis(const struct gt_process *proc, struct redis_cal
 	event->header.size = sizeof(*event);
 	event->header.process = proc->instance;
 	event->span.end_ns = end_ns;
+	state->active = 0;
+	if (!(event->span.trace_flags & 1) &&
+	    !is_sent(event->span.trace_flags, end_ns - event->span.start_ns,
+		     event->span.outcome != GT_OUTCOME_DONE))
+		return 0;
 	if (event->operation == GT_REDIS_BATCH && state->multi) {
 		event->operation = GT_REDIS_TRANSACTION;
 		event->batch -= 1 + state->exec;
 	}
 	if (bpf_ringbuf_output(&events, event, sizeof(*event), wakeup_flags()))
 		count_drop(GT_DROP_RING_FULL);
-	state->active = 0;
 	return 0;
 }
 

@@ -219,6 +219,10 @@ static __noinline int send_sql(const struct gt_process *proc, struct gt_sql_even
 	event->header.kind = GT_EVENT_SQL;
 	event->header.process = proc->instance;
 	event->span.end_ns = bpf_ktime_get_ns();
+	if (!(event->span.trace_flags & 1) &&
+	    !is_sent(event->span.trace_flags, event->span.end_ns - event->span.start_ns,
+		     event->span.outcome != GT_OUTCOME_DONE))
+		return 0;
 	if (len > sizeof(event->text))
 		len = sizeof(event->text);
 	len += sizeof(*event) - sizeof(event->text);

@@ -77,7 +77,9 @@ enum gt_drop {
 	GT_DROP_CONTEXT_AMBIGUOUS = 15,
 	GT_DROP_JOIN_UNREAD = 16,
 	GT_DROP_JOIN_MAP_FULL = 17,
-	GT_DROP_COUNT = 18,
+	GT_DROP_SAMPLED_OUT = 18,
+	GT_DROP_UNSAMPLED = 19,
+	GT_DROP_COUNT = 20,
 };
 
 enum gt_event_kind {
@@ -146,6 +148,7 @@ struct gt_lifecycle_event {
 _Static_assert(sizeof(struct gt_lifecycle_event) == 16, "wire");
 
 /* Bits of gt_span.trace_flags; the others are W3C's. */
+#define GT_TRACE_LEFT_OUT 0x20 /* gotap decided that it is not sampled */
 #define GT_TRACE_OWN 0x40 /* gotap began the trace with a served request, and it may yet move */
 #define GT_TRACE_TELEMETRY 0x80 /* it delivers telemetry, or belongs to what does */
 
@@ -401,8 +404,10 @@ struct gt_learned {
 	__u64 status_ok; /* no table, but gRPC's own status of success */
 	__u64 server; /* a gRPC server that has no pool of workers */
 	__u64 seed; /* random, of ids */
+	__u64 second; /* of CLOCK_MONOTONIC, in which `began` traces began: see sampling.h */
+	__u64 began;
 };
-_Static_assert(sizeof(struct gt_learned) == 56, "wire");
+_Static_assert(sizeof(struct gt_learned) == 72, "wire");
 
 /* Bits of gt_process.tells. */
 #define GT_TELLS_CONTENT 1 /* content types of requests */
@@ -466,6 +471,6 @@ struct gt_process {
 	struct gt_join join;
 	struct gt_learned learned;
 };
-_Static_assert(sizeof(struct gt_process) == 672, "wire");
+_Static_assert(sizeof(struct gt_process) == 688, "wire");
 
 #endif

@@ -79,16 +79,19 @@ wait_port() {
     fail "$1 did not start"
 }
 
+# A command's prefix: it ends with this script, also if that is killed.
+tied=(setpriv --pdeathsig TERM --)
+
 # Runs a command as nobody, whose folder is $work/data.
 as_nobody() {
-    exec setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
+    exec setpriv --pdeathsig TERM --reuid=65534 --regid=65534 --clear-groups "$@"
 }
 
 # Starts a service and gives its address.
 start() {
     local name=$1
     shift
-    OTEL_SERVICE_NAME=$name "$programs/$name" "$@" >"$work/$name.out" 2>"$work/$name.log" &
+    OTEL_SERVICE_NAME=$name "${tied[@]}" "$programs/$name" "$@" >"$work/$name.out" 2>"$work/$name.log" &
     pids+=($!)
     for ((i = 0; i < 300; i++)); do
         address=$(sed -n 's/^listening //p' "$work/$name.out")
@@ -112,8 +115,9 @@ pg_port=$(free_port)
     -c dynamic_shared_memory_type=mmap >"$work/postgres.log" 2>&1) &
 pids+=($!)
 redis_port=$(free_port)
-(exec -a redis-server "$redis" --port "$redis_port" --bind 127.0.0.1 --save '' --appendonly no \
-    >"$work/redis.log" 2>&1) &
+ln -s "$redis" "$work/redis-server"
+"${tied[@]}" "$work/redis-server" --port "$redis_port" --bind 127.0.0.1 --save '' --appendonly no \
+    >"$work/redis.log" 2>&1 &
 pids+=($!)
 wait_port postgres "$pg_port"
 wait_port redis "$redis_port"
@@ -133,6 +137,6 @@ start order -database "$database" -cache "127.0.0.1:$redis_port" -inventory "$in
 start gateway -orders "http://$address"
 echo ready
 # Interrupted by the signals that end it, as `sleep` in the foreground is not.
-sleep infinity &
+"${tied[@]}" sleep infinity &
 pids+=($!)
 wait $!

@@ -154,6 +154,7 @@ mod tests {
             parent_span_id: Some([0xef; 8]),
             trace_flags: 1,
             telemetry: false,
+            left_out: false,
             own_trace: false,
             trace_state: "a=b".into(),
             name: "GET /x".into(),

@@ -26,6 +26,7 @@ fn span(path: &str) -> Span {
         parent_span_id: None,
         trace_flags: 1,
         telemetry: false,
+        left_out: false,
         own_trace: false,
         trace_state: String::new(),
         name: "GET".into(),

@@ -112,7 +112,14 @@ impl Agent {
         })?;
         let source = session.event_source()?;
         let (assembler, meter) = (setup.assembler, setup.meter);
-        let reader = Reader::start(source, assembler, meter.clone(), pipeline.clone(), sender)?;
+        let reader = Reader::start(
+            source,
+            assembler,
+            meter.clone(),
+            setup.options.sampling,
+            pipeline.clone(),
+            sender,
+        )?;
         let (shared, export) = (reader.shared.clone(), setup.export);
         let (hits, pipes) = (session.hits(), pipeline.clone());
         let figures = Figures::new(setup.resource, hits, shared, pipes, export.clone(), meter);

@@ -175,6 +175,10 @@ pub(crate) struct RunArgs {
     /// service.name of everything observed, instead of each program's own
     #[arg(long, value_name = "NAME")]
     pub(crate) service_name: Option<String>,
+    /// Send this share of the traces that begin here, from 0 to 1, and failed operations of the others; also
+    /// OTEL_TRACES_SAMPLER_ARG where OTEL_TRACES_SAMPLER is traceidratio or parentbased_traceidratio
+    #[arg(long, value_name = "RATIO")]
+    pub(crate) sampling_ratio: Option<f64>,
     /// Name Go programs in which there is nothing to trace, too
     #[arg(short, long)]
     pub(crate) verbose: bool,

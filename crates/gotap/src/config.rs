@@ -5,6 +5,7 @@ mod layers;
 mod measures;
 #[cfg(test)]
 mod reference_tests;
+mod sampling;
 mod variables;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::output::line;
 
 pub(crate) use layers::load;
 pub(crate) use measures::{Histograms, Metrics, Temporality};
+pub(crate) use sampling::Sampling;
 
 /// The user wrote something that can't be used.
 #[derive(Debug)]
@@ -35,7 +37,7 @@ impl std::fmt::Display for Invalid {
 impl std::error::Error for Invalid {}
 
 /// Configuration of `gotap run`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
     /// service.name of everything observed, instead of each program's own
@@ -49,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) errors: Errors,
     /// What spans of HTTP say
     pub(crate) http: Http,
+    /// Which traces are sent
+    pub(crate) sampling: Sampling,
     /// Whether programs that have OpenTelemetry's SDK are traced beside it
     pub(crate) sdk_programs: SdkPrograms,
     /// How probes are attached
@@ -200,6 +204,7 @@ pub(crate) enum Compression {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            sampling: Sampling::default(),
             service_name: None,
             select: Select::default(),
             otlp: Otlp::default(),
@@ -325,6 +330,7 @@ pub(crate) fn check(args: &ConfigArgs) -> Result<()> {
 pub(crate) fn validate(config: &Config) -> Result<()> {
     config.otlp.to_export()?;
     config.metrics_interval()?;
+    config.sampling.validate()?;
     config.metrics.validate()?;
     crate::select::Selection::new(&config.select).map(|_| ())
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use probes::{EventSource, Fill};
 use red::Meter;
 use rustix::time::{ClockId, clock_gettime};
-use trace::{Assembler, ProcessInfo, Span};
-use wire::{Event, Unread};
+use trace::{Assembler, ProcessInfo, Span, Status, Value};
+use wire::{Event, Unread, raw};
 
 use crate::opened::unix_nanoseconds;
 use crate::pipeline::Pipeline;
@@ -55,6 +55,8 @@ pub(crate) struct ReaderCounts {
     pub(crate) trace_split: u64,
     /// Of traces that their callers decided against: such spans go nowhere.
     pub(crate) unsampled: u64,
+    /// Of traces that gotap's own sampling left out.
+    pub(crate) sampled_out: u64,
     /// Spans of which something could not be read, by what that is.
     pub(crate) unread: [u64; Unread::ALL.len()],
     /// Deliveries of telemetry, and what was done for them.
@@ -111,6 +113,7 @@ impl Reader {
         source: EventSource,
         assembler: Assembler,
         meter: Option<Arc<SharedMeter>>,
+        sampling: raw::Sampling,
         pipeline: Pipeline,
         events: Sender<AgentEvent>,
     ) -> std::io::Result<Self> {
@@ -120,7 +123,7 @@ impl Reader {
         let shared = Arc::new(Shared(Mutex::new(shown)));
         let shown = shared.clone();
         let thread = std::thread::Builder::new().name("gotap-reader".into()).spawn(move || {
-            let state = State::new(assembler, meter, pipeline, &receiver, &events);
+            let state = State::new(assembler, meter, sampling, pipeline, &receiver, &events);
             if let Err(error) = read(source, state, &shown) {
                 // Nobody listens any more only when the program ends anyway.
                 let _ = events.send(AgentEvent::Failed(error));
@@ -142,6 +145,7 @@ impl Reader {
 struct State<'a> {
     assembler: Assembler,
     meter: Option<Arc<SharedMeter>>,
+    sampling: raw::Sampling,
     pipeline: Pipeline,
     /// Spans that are handed on soon.
     batch: Vec<Span>,
@@ -157,6 +161,7 @@ impl<'a> State<'a> {
     fn new(
         assembler: Assembler,
         meter: Option<Arc<SharedMeter>>,
+        sampling: raw::Sampling,
         pipeline: Pipeline,
         commands: &'a Receiver<ReaderCommand>,
         events: &'a Sender<AgentEvent>,
@@ -164,6 +169,7 @@ impl<'a> State<'a> {
         Self {
             assembler,
             meter,
+            sampling,
             pipeline,
             batch: Vec::new(),
             commands,
@@ -215,8 +221,11 @@ impl<'a> State<'a> {
             if let Some(meter) = &self.meter {
                 meter.lock().record(&span, 1);
             }
-            if !span.is_sampled() {
-                self.counts.unsampled += 1;
+            let mut span = span;
+            if !span.is_sampled() && !keep(&mut span, &self.sampling) {
+                let left_out = span.left_out;
+                self.counts.unsampled += u64::from(!left_out);
+                self.counts.sampled_out += u64::from(left_out);
             } else {
                 self.counts.spans += 1;
                 for (count, what) in self.counts.unread.iter_mut().zip(Unread::ALL) {
@@ -253,6 +262,19 @@ impl<'a> State<'a> {
         // The receiver is gone only when the program ends.
         let _ = self.events.send(event);
     }
+}
+
+/// Whether a span is sent although gotap's sampling left its trace out; it says why then.
+fn keep(span: &mut Span, sampling: &raw::Sampling) -> bool {
+    let took = span.end_unix_nano.saturating_sub(span.start_unix_nano);
+    let why = match span.status {
+        _ if !span.left_out => return false,
+        Status::Error(_) if sampling.keeps_errors != 0 => "error",
+        _ if sampling.slow_ns != 0 && took > sampling.slow_ns => "slow",
+        _ => return false,
+    };
+    span.attributes.push(("gotap.sampling.kept", Value::Text(why.into())));
+    true
 }
 
 fn read(source: EventSource, state: State<'_>, shared: &Shared) -> anyhow::Result<()> {

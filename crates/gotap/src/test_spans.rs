@@ -13,6 +13,7 @@ pub(crate) fn span(trace: u8, id: u8, parent: Option<u8>) -> Span {
         parent_span_id: parent.map(|id| [id; 8]),
         trace_flags: 1,
         telemetry: false,
+        left_out: false,
         own_trace: false,
         trace_state: String::new(),
         name: "x".into(),

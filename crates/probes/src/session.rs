@@ -24,6 +24,8 @@ use crate::{Error, EventSource, Features, Plan};
 pub struct Options {
     /// Trap each goroutine's creation, so that no ancestor is ever lost.
     pub exact_lineage: bool,
+    /// Which traces are wanted.
+    pub sampling: raw::Sampling,
     /// Do not join calls with what serves them on this host, which is a further trap for each call.
     pub no_connection_join: bool,
     /// Read the query strings of calls that are made. Those of requests are part of their target.
@@ -84,6 +86,9 @@ impl Session {
             let map = map.ok_or_else(|| missing("map", name))?;
             MapHandle::try_from(&map).map_err(Error::bpf(format!("open map {name}")))
         };
+        handle("sampling")?
+            .update(&0u32.to_ne_bytes(), options.sampling.as_bytes(), MapFlags::ANY)
+            .map_err(Error::bpf("write which traces are wanted"))?;
         let entries = Arc::new(Entries::new(handle("servers")?, handle("server_entries")?));
         let hits = Arc::new(Hits::new(handle("hits")?, handle("drops")?));
         let (swept, counted) = (Arc::clone(&entries), Arc::clone(&hits));

@@ -15,6 +15,7 @@ fn span(resource: &Arc<Resource>, kind: Kind, attributes: &[(&'static str, Value
         parent_span_id: None,
         trace_flags: 1,
         telemetry: false,
+        left_out: false,
         own_trace: false,
         trace_state: String::new(),
         name: "x".into(),

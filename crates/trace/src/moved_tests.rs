@@ -14,6 +14,7 @@ fn span(trace: u8, own: u8, parent: Option<u8>, own_trace: bool) -> Span {
         parent_span_id: parent.map(|id| [id; 8]),
         trace_flags: 1,
         telemetry: false,
+        left_out: false,
         own_trace,
         unread: Default::default(),
         trace_state: String::new(),

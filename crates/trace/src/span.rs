@@ -90,6 +90,8 @@ pub struct Span {
     pub trace_flags: u8,
     /// Whether it delivers telemetry, or belongs to what does: a back end would get it for each delivery.
     pub telemetry: bool,
+    /// Whether gotap's own sampling left its trace out, and no caller's.
+    pub left_out: bool,
     /// Whether gotap began the trace with a served request, and it may yet turn out to be another one.
     pub own_trace: bool,
     /// W3C tracestate as received; empty without one.
@@ -132,6 +134,7 @@ impl Span {
             parent_span_id: (core.parent != Parent::None).then_some(core.parent_span_id),
             trace_flags: core.trace_flags,
             telemetry: core.telemetry,
+            left_out: core.left_out,
             own_trace: core.own_trace,
             trace_state: String::new(),
             name: name.into(),

@@ -15,6 +15,7 @@ pub(crate) fn core(parent: Parent) -> SpanCore {
         parent_span_id: [3; 8],
         trace_flags: 1,
         telemetry: false,
+        left_out: false,
         own_trace: false,
         parent,
         outcome: Outcome::Done,

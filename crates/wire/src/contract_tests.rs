@@ -8,7 +8,7 @@ use regex_lite::Regex;
 
 use crate::{Drop, Probe, SqlOperation, Unread, raw, tracked};
 
-const HEADERS: [&str; 8] = [
+const HEADERS: [&str; 9] = [
     include_str!("../../../bpf/tracker.h"),
     include_str!("../../../bpf/wire.h"),
     include_str!("../../../bpf/outcome.h"),
@@ -17,13 +17,15 @@ const HEADERS: [&str; 8] = [
     include_str!("../../../bpf/sites.h"),
     include_str!("../../../bpf/wire_context.h"),
     include_str!("../../../bpf/paths.h"),
+    include_str!("../../../bpf/sampling.h"),
 ];
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     include_str!("tracked.rs"),
     include_str!("event.rs"),
     include_str!("raw.rs"),
     include_str!("raw/constants.rs"),
     include_str!("raw/libraries.rs"),
+    include_str!("raw/sampling.rs"),
     include_str!("names.rs"),
     include_str!("decode.rs"),
 ];
@@ -52,6 +54,7 @@ const STRUCTURES: &[(&str, &str)] = &[
     ("gt_grpc", "Grpc"),
     ("gt_connect", "Connect"),
     ("gt_join", "Join"),
+    ("gt_sampling", "Sampling"),
     ("gt_http2_join", "Http2Join"),
     ("gt_redis", "Redis"),
     ("gt_redigo", "Redigo"),

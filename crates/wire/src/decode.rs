@@ -48,6 +48,7 @@ const TEXT_UNREAD: u16 = 0xffff;
 const ADDRESS_UNREAD: u8 = 0xff;
 /// The flags that W3C has given a meaning.
 const W3C_FLAGS: u8 = 3;
+const TRACE_LEFT_OUT: u8 = 0x20;
 const TRACE_OWN: u8 = 0x40;
 const TRACE_TELEMETRY: u8 = 0x80;
 
@@ -232,6 +233,7 @@ fn core(span: &raw::Span) -> Result<SpanCore, DecodeError> {
         parent_span_id: span.parent_span_id,
         trace_flags: span.trace_flags & W3C_FLAGS,
         telemetry: span.trace_flags & TRACE_TELEMETRY != 0,
+        left_out: span.trace_flags & TRACE_LEFT_OUT != 0,
         own_trace: span.trace_flags & TRACE_OWN != 0,
         parent: Parent::from_number(span.parent.into()).ok_or(DecodeError::Field("parent"))?,
         outcome: Outcome::from_number(span.outcome.into()).ok_or(DecodeError::Field("outcome"))?,

@@ -31,6 +31,8 @@ pub struct SpanCore {
     pub trace_flags: u8,
     /// Whether it delivers telemetry, or belongs to what does.
     pub telemetry: bool,
+    /// Whether gotap's own sampling left its trace out.
+    pub left_out: bool,
     /// Whether gotap began the trace with a served request, and it may yet turn out to be another one.
     pub own_trace: bool,
     pub parent: Parent,

@@ -148,6 +148,10 @@ numbered! {
         JoinUnread = 16, "join_unread";
         /// A call could not be noted for the other end of its connection.
         JoinMapFull = 17, "join_map_full";
+        /// It belongs to a trace that gotap's own sampling left out.
+        SampledOut = 18, "sampled_out";
+        /// It belongs to a trace that its caller does not sample.
+        Unsampled = 19, "unsampled";
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod constants;
 mod libraries;
+mod sampling;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -12,6 +13,7 @@ pub use constants::{
     TELLS_CONTENT, TELLS_PATHS, WAS_HIT,
 };
 pub use libraries::{FastHttp, Grpc, Http2Join, Join, Redigo};
+pub use sampling::Sampling;
 
 /// An offset that the binary does not have (`GT_NONE`).
 pub const NONE: u16 = 0xffff;

@@ -10,7 +10,7 @@ use gotap_testkit::process::Running;
 /// Its services are built first, and PostgreSQL takes some seconds.
 const STARTED: Duration = Duration::from_secs(300);
 
-/// A running shop, which ends when this value is dropped.
+/// A running shop, which ends with all its parts when this value is dropped.
 #[derive(Debug)]
 pub struct Shop {
     /// Process id and address of each service.
@@ -68,5 +68,12 @@ impl Shop {
     /// What the script said.
     pub fn said(&self) -> Vec<String> {
         self.script.stderr()
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        // The script ends its services and databases, and removes their files.
+        self.script.stop().ok();
     }
 }

@@ -75,9 +75,16 @@ fn meaning(reason: Drop) -> (Group, &'static str) {
         Drop::ContextUnfollowed => (Group::Incomplete, "context not followed: may lack a parent"),
         Drop::JoinUnread => (Group::Incomplete, "connection could not be read: may lack a parent"),
         Drop::JoinMapFull => (Group::Incomplete, "too many connections: may lack a parent"),
+        Drop::SampledOut => (Group::LeftOut, SAMPLED_OUT),
+        Drop::Unsampled => (Group::LeftOut, UNSAMPLED),
         Drop::ContextAmbiguous => (Group::Incomplete, "context of several requests: no parent"),
     }
 }
+
+/// Of what gotap's own sampling left out.
+const SAMPLED_OUT: &str = "the trace is not among those that are sampled";
+/// Of what callers left out.
+const UNSAMPLED: &str = "the caller does not sample the trace";
 
 /// What was counted for one reason.
 #[derive(Debug, Clone)]
@@ -114,10 +121,17 @@ pub(super) struct Summary {
 
 /// All counts beside spans, also those that are zero.
 pub(super) fn counted(reader: &ReaderCounts, counters: &Counters) -> Vec<Counted> {
-    let kernel = counters.drops.iter().map(|(reason, n)| {
-        let (group, words) = meaning(*reason);
-        Counted { group, label: reason.label().to_owned(), words, n: *n }
-    });
+    // What is not sampled is counted where it ends: by the programs, or by who measures it.
+    let by_reader = |reason| matches!(reason, Drop::SampledOut | Drop::Unsampled);
+    let by_programs = |wanted: Drop| {
+        let found = counters.drops.iter().find(|(reason, _)| *reason == wanted);
+        found.map_or(0, |(_, n)| *n)
+    };
+    let kernel =
+        counters.drops.iter().filter(|(reason, _)| !by_reader(*reason)).map(|(reason, n)| {
+            let (group, words) = meaning(*reason);
+            Counted { group, label: reason.label().to_owned(), words, n: *n }
+        });
     let unread = Unread::ALL.iter().zip(reader.unread).map(|(what, n)| {
         let (label, words) = (format!("unread_{}", what.label()), "could not be read");
         Counted { group: Group::Incomplete, label, words, n }
@@ -131,7 +145,13 @@ pub(super) fn counted(reader: &ReaderCounts, counters: &Counters) -> Vec<Counted
         one(lost, "unknown_process", unknown, reader.unknown_process),
         one(incomplete, "tracestate_invalid", tracestate, reader.tracestate_invalid),
         one(incomplete, "trace_split", "a later call is in another trace", reader.trace_split),
-        one(left_out, "unsampled", "the caller does not sample the trace", reader.unsampled),
+        one(left_out, "unsampled", UNSAMPLED, reader.unsampled + by_programs(Drop::Unsampled)),
+        one(
+            left_out,
+            "sampled_out",
+            SAMPLED_OUT,
+            reader.sampled_out + by_programs(Drop::SampledOut),
+        ),
         one(left_out, "telemetry", "it delivers telemetry or serves that", reader.telemetry),
     ];
     kernel.chain(unread).chain(of_reader).collect()

@@ -21,6 +21,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let selection = Selection::new(&config.select)?.with_sdk_programs(config.sdk_programs);
     let options = Options {
         exact_lineage: config.probes.exact_lineage,
+        sampling: config.sampling.choice(config.meter().is_some())?,
         no_connection_join: !config.probes.connection_join,
         query_strings: config.http.query_strings,
         empty_probes: args.probes.empty_probes,
@@ -79,7 +80,13 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
     let http = config::Http { cluster_paths, query_strings };
     let agent = Agent::start(Setup {
         selection,
-        options: Options { exact_lineage, no_connection_join, query_strings, empty_probes },
+        options: Options {
+            exact_lineage,
+            no_connection_join,
+            query_strings,
+            empty_probes,
+            ..Options::default()
+        },
         features: features(no_uprobe_multi),
         service_name: None,
         assembler: assembler(&http, args.texts.error_messages),

@@ -19,6 +19,10 @@ pub(super) enum As {
     /// The same as OpenTelemetry says: without a scheme, it depends on another variable.
     StandardUrl,
     Number,
+    /// From 0 to 1.
+    Ratio,
+    /// The name of one of OpenTelemetry's samplers, whose ratio another variable has.
+    Sampler,
     Bool,
     /// Comma-separated.
     Texts,
@@ -58,6 +62,7 @@ pub(super) const VARIABLES: &[(&str, &str, As)] = &[
     ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "otlp.client_certificate", As::Text),
     ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "otlp.client_key", As::Text),
     ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "otlp.client_key", As::Text),
+    ("OTEL_TRACES_SAMPLER", "sampling.ratio", As::Sampler),
     ("GOTAP_SERVICE_NAME", "service_name", As::Text),
     ("GOTAP_SELECT_PIDS", "select.pids", As::Numbers),
     ("GOTAP_SELECT_EXECUTABLES", "select.executables", As::Texts),
@@ -82,6 +87,10 @@ pub(super) const VARIABLES: &[(&str, &str, As)] = &[
     ("GOTAP_HTTP_QUERY_STRINGS", "http.query_strings", As::Bool),
     ("GOTAP_SDK_PROGRAMS", "sdk_programs", As::Text),
     ("GOTAP_PROBES_EXACT_LINEAGE", "probes.exact_lineage", As::Bool),
+    ("GOTAP_SAMPLING_RATIO", "sampling.ratio", As::Ratio),
+    ("GOTAP_SAMPLING_TRACES_PER_SECOND", "sampling.traces_per_second", As::Number),
+    ("GOTAP_SAMPLING_ERRORS", "sampling.errors", As::Bool),
+    ("GOTAP_SAMPLING_SLOWER_THAN", "sampling.slower_than", As::Text),
     ("GOTAP_PROBES_CONNECTION_JOIN", "probes.connection_join", As::Bool),
     ("GOTAP_PROBES_UPROBE_MULTI", "probes.uprobe_multi", As::Bool),
     ("GOTAP_PROMETHEUS_LISTEN", "prometheus_listen", As::Text),
@@ -112,6 +121,8 @@ impl As {
             As::Text | As::Url => json!(text),
             As::LowerCase => json!(text.to_lowercase()),
             As::StandardUrl => json!(with_scheme(text, secure()?)),
+            As::Ratio => json!(text.parse::<f64>().ok()?),
+            As::Sampler => json!(ratio_of(text)?),
             As::Number => json!(text.parse::<u64>().ok()?),
             As::Bool => json!(text.parse::<bool>().ok()?),
             As::Texts => json!(list().collect::<Vec<_>>()),
@@ -135,6 +146,19 @@ impl As {
             As::Url | As::StandardUrl => format!("{:?}", export::masked(text)),
             _ => format!("{text:?}"),
         }
+    }
+}
+
+/// The share of traces that one of OpenTelemetry's samplers keeps; each obeys its parents here.
+fn ratio_of(sampler: &str) -> Option<f64> {
+    match sampler.strip_prefix("parentbased_").unwrap_or(sampler) {
+        "always_on" => Some(1.0),
+        "always_off" => Some(0.0),
+        "traceidratio" => match std::env::var("OTEL_TRACES_SAMPLER_ARG") {
+            Ok(ratio) if !ratio.is_empty() => ratio.parse().ok(),
+            _ => Some(1.0),
+        },
+        _ => None,
     }
 }
 

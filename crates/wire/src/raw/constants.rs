@@ -241,6 +241,8 @@ pub struct Learned {
     pub status_ok: u64,
     pub server: u64,
     pub seed: u64,
+    pub second: u64,
+    pub began: u64,
 }
 
 impl Learned {
@@ -253,6 +255,8 @@ impl Learned {
         status_ok: 0,
         server: 0,
         seed: 0,
+        second: 0,
+        began: 0,
     };
 }
 
@@ -428,6 +432,6 @@ const _: () = assert!(size_of::<Request>() == 32);
 const _: () = assert!(size_of::<Http2>() == 16);
 const _: () = assert!(size_of::<Site>() == 32);
 const _: () = assert!(size_of::<Redis>() == 32);
-const _: () = assert!(size_of::<Learned>() == 56);
+const _: () = assert!(size_of::<Learned>() == 72);
 const _: () = assert!(size_of::<Connect>() == 16);
-const _: () = assert!(size_of::<Process>() == 672);
+const _: () = assert!(size_of::<Process>() == 688);

@@ -292,15 +292,20 @@ impl<'a> Found<'a> {
         let tags = children.iter().map(|child| tag_of(child)).collect::<Result<Vec<_>>>()?;
         let id = tags.iter().find_map(|(id, _)| *id).context("no number")?;
         self.check_children(id, server, &expected(&OF_GRPC, &IN_GRPC))?;
-        self.check_parent(id, server, way_of(id) == Way::Forwarded)?;
         // The call that it answers, in the other half of the process.
         let http = self.http.get(&id).context("its HTTP request")?;
         let key = (http.trace_id.as_str(), http.span_id.as_str());
         let calls = self.children.get(&key).map_or(&[][..], Vec::as_slice);
         let call = calls.iter().find(|call| call.name == METHOD).context("its call")?;
         ensure!(call.start <= server.start && server.start <= call.end, "{call:#?}\n{server:#?}");
-        let way = way_of(id);
-        ensure!((http.trace_id == server.trace_id) == (way == Way::Forwarded), "{way:?} {id}");
+        // What came with it names its parent; else it is joined by its connection.
+        if way_of(id) == Way::Forwarded {
+            self.check_parent(id, server, true)?;
+        } else {
+            let joined = server.parent == "connection" && server.is_child_of(call);
+            ensure!(joined, "{:?} {id}: {server:#?}", way_of(id));
+        }
+        ensure!(http.trace_id == server.trace_id, "{:?} {id}", way_of(id));
         Ok(id)
     }
 

@@ -1,8 +1,12 @@
-//! Callers that decided against a trace: neither the request has a span nor what it asks others for, on
-//! whatever road, and all that is counted. Others have theirs as always.
+//! Sampling: what callers decided against, and what gotap itself leaves out. Neither the request has a span nor
+//! what it asks others for, on whatever road, and all that is counted. Others have theirs as always.
 
-use anyhow::{Result, ensure};
-use gotap_e2e::{App, Gotap, Span, can_trace};
+use std::collections::{HashMap, HashSet};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use gotap_e2e::{App, Ended, Gotap, Load, SOON, Span, can_trace, eventually};
+use gotap_testkit::collector::{Collector, FlatSpan, Kind};
 use gotap_testkit::go::{self, Mode, Version};
 use gotap_testkit::postgres::Postgres;
 use gotap_testkit::redis::Redis;
@@ -93,5 +97,106 @@ fn requests_of_fasthttp_that_are_not_sampled_have_no_span() -> Result<()> {
     let ended = gotap.stop()?;
     ensure!(ended.spans.len() == 2, "{}", Span::list(&ended.spans));
     ensure!(ended.summary.not_recorded["unsampled"] == 3, "{:?}", ended.summary);
+    Ok(())
+}
+
+/// What `gotap run` sends of requests to a program that calls another one, both observed.
+struct Sampled {
+    ended: Ended,
+    spans: Vec<FlatSpan>,
+}
+
+impl Sampled {
+    /// Sends these many requests for `path`, with these settings.
+    fn of(path: &str, requests: u64, settings: &[(&str, &str)]) -> Result<Self> {
+        let (app, backend) = App::start_pair(&App::newest()?)?;
+        let collector = Collector::start()?;
+        let (pids, url) =
+            ([app.pid().to_string(), backend.pid().to_string()], collector.grpc_endpoint());
+        let arguments = ["run", "--pid", &pids[0], "--pid", &pids[1], "--otlp-endpoint", &url];
+        let gotap = Gotap::start(&arguments, settings)?;
+        gotap.wait_ready()?;
+        let load = Load::send(&app.address, path, 8, requests)?;
+        ensure!(load.answered == requests, "{load:?}");
+        let ended = gotap.stop()?;
+        ensure!(ended.summary.dropped.is_empty(), "{:?}", ended.summary);
+        let delivered = ended.summary.delivered.context("a count of delivered spans")?;
+        let got = |spans: &[FlatSpan]| spans.len() as u64 >= delivered;
+        eventually(SOON, || collector.spans().is_ok_and(|spans| got(&spans)));
+        Ok(Self { spans: collector.spans()?, ended })
+    }
+
+    fn left_out(&self) -> u64 {
+        self.ended.summary.not_recorded.get("sampled_out").copied().unwrap_or(0)
+    }
+
+    fn kept(&self, why: &str) -> usize {
+        let is = |span: &&FlatSpan| span.text("gotap.sampling.kept") == Some(why);
+        self.spans.iter().filter(is).count()
+    }
+}
+
+/// Of three spans in two processes all are sent or none, whether the programs leave them out or gotap, which
+/// measures them first.
+#[test]
+fn a_share_of_traces_is_sent_and_each_is_whole() -> Result<()> {
+    if !can_trace("a_share_of_traces_is_sent_and_each_is_whole") {
+        return Ok(());
+    }
+    const REQUESTS: u64 = 1_000;
+    for measured in ["true", "false"] {
+        let settings = [("GOTAP_SAMPLING_RATIO", "0.25"), ("GOTAP_OTLP_METRICS", measured)];
+        let sampled = Sampled::of("/call/same", REQUESTS, &settings)?;
+        let mut traces: HashMap<_, u64> = HashMap::new();
+        for span in &sampled.spans {
+            *traces.entry(span.trace_id.clone()).or_default() += 1;
+        }
+        let n = traces.len() as u64;
+        ensure!(traces.values().all(|spans| *spans == 3), "{traces:?}");
+        // Ten standard deviations of a binomial distribution.
+        ensure!((113..=387).contains(&n), "{n} of {REQUESTS} traces");
+        let counts = (sampled.spans.len() as u64, sampled.left_out());
+        ensure!(counts.0 + counts.1 == 3 * REQUESTS, "{counts:?}: {:?}", sampled.ended.summary);
+    }
+    Ok(())
+}
+
+/// Where no trace is sampled, what failed and what took long is sent all the same, and nothing else.
+#[test]
+fn failed_and_slow_operations_are_sent_in_any_case() -> Result<()> {
+    if !can_trace("failed_and_slow_operations_are_sent_in_any_case") {
+        return Ok(());
+    }
+    for measured in ["true", "false"] {
+        let none = [
+            ("OTEL_TRACES_SAMPLER", "always_off"),
+            ("GOTAP_OTLP_METRICS", measured),
+            ("GOTAP_SAMPLING_SLOWER_THAN", "300ms"),
+        ];
+        // Its answer is a 404: an error of the call, and of no one else.
+        let failed = Sampled::of("/call/numbered", 20, &none)?;
+        ensure!((failed.kept("error"), failed.spans.len()) == (20, 20), "{:#?}", failed.spans);
+        ensure!(failed.spans.iter().all(|span| span.kind == Kind::Client), "{:#?}", failed.spans);
+        ensure!(failed.left_out() == 40, "{:?}", failed.ended.summary);
+        let slow = Sampled::of("/slow?ms=400", 4, &none)?;
+        ensure!((slow.kept("slow"), slow.spans.len()) == (4, 4), "{:#?}", slow.spans);
+    }
+    Ok(())
+}
+
+/// Each process begins so many traces a second; what others ask it for is not among them.
+#[test]
+fn the_rate_of_traces_is_limited() -> Result<()> {
+    if !can_trace("the_rate_of_traces_is_limited") {
+        return Ok(());
+    }
+    let settings = [("GOTAP_SAMPLING_TRACES_PER_SECOND", "5"), ("GOTAP_OTLP_METRICS", "false")];
+    let began = Instant::now();
+    let sampled = Sampled::of("/call/same", 400, &settings)?;
+    let seconds = began.elapsed().as_secs() + 1;
+    let traces: HashSet<_> = sampled.spans.iter().map(|span| &span.trace_id).collect();
+    let n = traces.len() as u64;
+    ensure!(n >= 5 && n <= 5 * seconds && n < 400, "{n} traces in {seconds} s");
+    ensure!(sampled.spans.len() == 3 * traces.len(), "{n} traces, {} spans", sampled.spans.len());
     Ok(())
 }
