@@ -20,23 +20,26 @@ pub(crate) fn http1_and_http2() -> Result<()> {
             pairs.push(Pair::start(version, flags, protocol)?);
         }
     }
-    let pids: Vec<String> = pairs.iter().map(|pair| pair.app.pid().to_string()).collect();
+    let apps = pairs.iter().flat_map(|pair| [&pair.app, &pair.backend]);
+    let pids: Vec<String> = apps.map(|app| app.pid().to_string()).collect();
     let selection: Vec<&str> = pids.iter().flat_map(|pid| ["--pid", pid]).collect();
     let gotap = Gotap::trace(&selection)?;
     for pair in &pairs {
         pair.trace(&gotap).with_context(|| pair.what.clone())?;
     }
-    gotap.finish(pairs.len() * 2 * REQUESTS).map(drop)
+    gotap.finish(pairs.len() * 3 * REQUESTS).map(drop)
 }
 
-/// A service that is observed, and the one that it calls.
+/// A service and the one that it calls, both observed.
 struct Pair {
     program: PathBuf,
     flags: &'static [&'static str],
     protocol: &'static str,
     what: String,
     app: App,
-    _backend: App,
+    backend: App,
+    /// Whether it can be read whose call a stream of HTTP/2 is.
+    joins: bool,
 }
 
 impl Pair {
@@ -50,7 +53,8 @@ impl Pair {
         let url = format!("https://{}", backend.address);
         let app = App::start_with(&program, &[flags, &["-backend", &url]].concat(), &[])?;
         let what = format!("Go {version}, HTTP/{protocol}");
-        Ok(Self { program, flags, protocol, what, app, _backend: backend })
+        let joins = protocol != "2" || version == Version::NEWEST;
+        Ok(Self { program, flags, protocol, what, app, backend, joins })
     }
 
     /// Another process calls the observed one, which calls its backend, all with these flags.
@@ -60,13 +64,20 @@ impl Pair {
         let arguments = [self.flags, &["-client", &count, &url]].concat();
         let mut client = Running::start(&self.program, &arguments, &[])?;
         ensure!(client.wait(SOON)?.success(), "{:?}", client.stderr());
-        let spans = gotap.wait_for_spans(before + 2 * REQUESTS)?.split_off(before);
+        let spans = gotap.wait_for_spans(before + 3 * REQUESTS)?.split_off(before);
         for span in &spans {
             let found = span.text("network.protocol.version");
             ensure!(found == Some(self.protocol), "{found:?} in {span:#?}");
             ensure!(span.int("http.response.status_code") == Some(200), "{span:#?}");
         }
-        for server in spans.iter().filter(|span| span.is_server()) {
+        let joined = spans.iter().filter(|span| span.parent == "connection");
+        let is_called =
+            |served: &&Span| spans.iter().any(|s| s.is_client() && served.is_child_of(s));
+        let wanted = if self.joins { REQUESTS } else { 0 };
+        ensure!(joined.filter(is_called).count() == wanted, "{}", Span::list(&spans));
+        let own = Some(&self.app.pid().into());
+        let servers = spans.iter().filter(|span| span.is_server());
+        for server in servers.filter(|span| span.resource.get("process.pid") == own) {
             ensure!(server.text("url.scheme") == Some("https"), "{server:#?}");
             let children = spans.iter().filter(|span| span.is_client() && span.is_child_of(server));
             ensure!(children.count() == 1, "{}", Span::list(&spans));
