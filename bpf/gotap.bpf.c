@@ -25,6 +25,7 @@
 #include "errors.h"
 #include "http.h"
 #include "tracecontext.h"
+#include "b3.h"
 #include "grpc_start.h"
 #include "fasthttp_start.h"
 #include "paths.h"

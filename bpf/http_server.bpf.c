@@ -140,6 +140,8 @@ static __noinline int mark_telemetry(const struct gt_process *proc, struct serve
  */
 static __noinline int begin_request(const struct gt_process *proc, struct server_state *state)
 {
+	bool denied = false;
+
 	state->start_ns = bpf_ktime_get_ns();
 	state->parent_span_id = 0;
 	state->parent = GT_PARENT_NONE;
@@ -147,9 +149,11 @@ static __noinline int begin_request(const struct gt_process *proc, struct server
 	if (state->rpc != RPC_IN_HTTP) {
 		new_ids(proc, state);
 		read_request_headers(proc, state);
+		if (state->parent == GT_PARENT_NONE && (proc->tells & GT_READS_B3) && !state->fast)
+			denied = read_b3(state->g);
 		if (state->parent == GT_PARENT_NONE)
 			join_request(proc, state);
-		if (state->parent == GT_PARENT_NONE)
+		if (state->parent == GT_PARENT_NONE && !denied)
 			state->trace_flags = begin_flags(proc, *(u64 *)(state->trace_id + 8)) |
 					     (state->trace_flags & ~1);
 	}

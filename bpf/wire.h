@@ -414,6 +414,7 @@ _Static_assert(sizeof(struct gt_learned) == 72, "wire");
 #define GT_TELLS_PATHS 2 /* whether a request's path was changed, also of one that has a pattern */
 #define GT_IS_COLLECTOR 4 /* OpenTelemetry's, or the like */
 #define GT_SENDS_TRACE 8 /* may write traceparent into requests */
+#define GT_READS_B3 64 /* requests may come with B3's trace context */
 #define GT_HAS_SDK 32 /* OpenTelemetry's SDK begins traces in it */
 #define GT_FREES_REQUESTS 16 /* HTTP/2 keeps no net/http request: GC may free it during its handler */
 

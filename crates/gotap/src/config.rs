@@ -51,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) errors: Errors,
     /// What spans of HTTP say
     pub(crate) http: Http,
+    /// Formats in which requests may bring a trace context along
+    pub(crate) propagators: Vec<Propagator>,
     /// Which traces are sent
     pub(crate) sampling: Sampling,
     /// Whether programs that have OpenTelemetry's SDK are traced beside it
@@ -65,6 +67,20 @@ pub(crate) struct Config {
     pub(crate) metrics_interval: String,
     /// What is measured of operations
     pub(crate) metrics: Metrics,
+}
+
+/// A format of trace contexts, by OpenTelemetry's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Propagator {
+    /// traceparent and tracestate, which are always read and win
+    TraceContext,
+    /// b3 and X-B3-…
+    B3,
+    /// The same
+    B3Multi,
+    /// Nothing that gotap needs
+    Baggage,
 }
 
 /// What is done with programs that have OpenTelemetry's SDK.
@@ -204,6 +220,7 @@ pub(crate) enum Compression {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            propagators: vec![Propagator::TraceContext],
             sampling: Sampling::default(),
             service_name: None,
             select: Select::default(),
@@ -220,6 +237,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Whether B3's trace contexts are looked for.
+    pub(crate) fn reads_b3(&self) -> bool {
+        self.propagators.iter().any(|name| matches!(name, Propagator::B3 | Propagator::B3Multi))
+    }
+
     /// How often metrics are sent.
     ///
     /// # Errors

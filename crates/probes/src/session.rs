@@ -24,6 +24,8 @@ use crate::{Error, EventSource, Features, Plan};
 pub struct Options {
     /// Trap each goroutine's creation, so that no ancestor is ever lost.
     pub exact_lineage: bool,
+    /// Take over B3's trace context of requests that have no traceparent.
+    pub b3: bool,
     /// Which traces are wanted.
     pub sampling: raw::Sampling,
     /// Do not join calls with what serves them on this host, which is a further trap for each call.

@@ -9,8 +9,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub use constants::{
     Connect, FREES_REQUESTS, HAS_SDK, HIT_SLOTS, Http2, IS_COLLECTOR, Learned, NO_REGISTER,
-    Process, Redis, Request, SENDS_TRACE, SITE_ERRORS, SITE_OWN_ERROR, SITE_QUIET, Site, SiteKey,
-    TELLS_CONTENT, TELLS_PATHS, WAS_HIT,
+    Process, READS_B3, Redis, Request, SENDS_TRACE, SITE_ERRORS, SITE_OWN_ERROR, SITE_QUIET, Site,
+    SiteKey, TELLS_CONTENT, TELLS_PATHS, WAS_HIT,
 };
 pub use libraries::{FastHttp, Grpc, Http2Join, Join, Redigo};
 pub use sampling::Sampling;

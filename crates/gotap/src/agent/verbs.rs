@@ -21,6 +21,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let selection = Selection::new(&config.select)?.with_sdk_programs(config.sdk_programs);
     let options = Options {
         exact_lineage: config.probes.exact_lineage,
+        b3: config.reads_b3(),
         sampling: config.sampling.choice(config.meter().is_some())?,
         no_connection_join: !config.probes.connection_join,
         query_strings: config.http.query_strings,

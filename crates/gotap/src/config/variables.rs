@@ -62,6 +62,8 @@ pub(super) const VARIABLES: &[(&str, &str, As)] = &[
     ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "otlp.client_certificate", As::Text),
     ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "otlp.client_key", As::Text),
     ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "otlp.client_key", As::Text),
+    ("OTEL_PROPAGATORS", "propagators", As::Texts),
+    ("GOTAP_PROPAGATORS", "propagators", As::Texts),
     ("OTEL_TRACES_SAMPLER", "sampling.ratio", As::Sampler),
     ("GOTAP_SERVICE_NAME", "service_name", As::Text),
     ("GOTAP_SELECT_PIDS", "select.pids", As::Numbers),

@@ -1,7 +1,7 @@
 //! Programs that have to do with telemetry themselves: collectors of it, those with an SDK, and others that
 //! may send a trace context along.
 
-use wire::raw::{HAS_SDK, IS_COLLECTOR, SENDS_TRACE};
+use wire::raw::{HAS_SDK, IS_COLLECTOR, READS_B3, SENDS_TRACE};
 
 use super::{Context, Plan};
 
@@ -22,6 +22,9 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
         plan.constants.tells |= IS_COLLECTOR;
     }
     plan.has_sdk = context.binary.function(SDK).is_some();
+    if context.options.b3 {
+        plan.constants.tells |= READS_B3;
+    }
     if plan.has_sdk {
         plan.constants.tells |= HAS_SDK;
     }

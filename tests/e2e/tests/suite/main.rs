@@ -7,6 +7,7 @@ mod alloc;
 mod alone;
 mod alone_programs;
 mod attach_load;
+mod b3;
 mod cli;
 mod connect;
 mod crowd;
