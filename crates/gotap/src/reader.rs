@@ -91,7 +91,7 @@ pub(crate) struct SharedMeter(Mutex<Meter>);
 impl SharedMeter {
     /// One that knows no process.
     pub(crate) fn new(settings: &red::Settings) -> Self {
-        Self(Mutex::new(Meter::new(settings)))
+        Self(Mutex::new(Meter::new(settings, unix_nanoseconds())))
     }
 
     /// The meter. The reader waits for it with each span: not to be held for long.
@@ -293,6 +293,10 @@ fn read(source: EventSource, state: State<'_>, shared: &Shared) -> anyhow::Resul
         state.hand_over(open);
         state.hand_on();
         state.forget();
+        if let Some(meter) = &state.meter {
+            // At the end nothing more comes that could wait for its other end.
+            meter.lock().tick(if last { u64::MAX } else { now_ns });
+        }
         state.counts.unknown_process = state.assembler.unknown_process();
         state.counts.tracestate_invalid = state.assembler.invalid_tracestate();
         state.counts.trace_split = state.assembler.split_traces();

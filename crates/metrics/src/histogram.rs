@@ -27,7 +27,9 @@ impl Histogram {
 
     /// Counts a value that came so many times; gives its bucket.
     pub fn record_many(&mut self, value: f64, times: u64) -> usize {
-        let bucket = self.bounds.partition_point(|bound| *bound < value);
+        // Most values are small, and so are most lists of bounds.
+        let bucket = self.bounds.iter().position(|bound| value <= *bound);
+        let bucket = bucket.unwrap_or(self.bounds.len());
         self.counts[bucket] += times;
         self.sum = self.sum.map(|sum| sum + value * times as f64);
         bucket

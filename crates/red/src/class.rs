@@ -63,7 +63,7 @@ const fn bytes(name: &'static str, description: &'static str) -> Definition {
 }
 
 /// What the conventions advise for HTTP and remote procedures.
-const REQUEST_BOUNDS: &[f64] =
+pub(crate) const REQUEST_BOUNDS: &[f64] =
     &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 /// What they advise for databases.
 const DATABASE_BOUNDS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];

@@ -80,6 +80,59 @@ impl Key {
     }
 }
 
+/// What the name of an attribute stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Key(Key),
+    RequestSize,
+    ResponseSize,
+    Other,
+}
+
+impl Role {
+    fn of(name: &str) -> Self {
+        match name {
+            "http.request.body.size" => Role::RequestSize,
+            "http.response.body.size" => Role::ResponseSize,
+            name => Key::of(name).map_or(Role::Other, Role::Key),
+        }
+    }
+}
+
+/// Roles of names by their addresses: names of attributes are constants, of which there are few, and
+/// comparing texts would take longer than all else.
+#[derive(Debug)]
+pub(crate) struct Roles {
+    slots: Box<[(usize, usize, Role); Roles::SLOTS]>,
+}
+
+impl Default for Roles {
+    fn default() -> Self {
+        Self { slots: Box::new([(0, 0, Role::Other); Roles::SLOTS]) }
+    }
+}
+
+impl Roles {
+    const SLOTS: usize = 256;
+    const TRIES: usize = 8;
+
+    fn of(&mut self, name: &'static str) -> Role {
+        let (address, len) = (name.as_ptr() as usize, name.len());
+        let first = (address ^ address >> 8) % Self::SLOTS;
+        for at in first..first + Self::TRIES {
+            let slot = &mut self.slots[at % Self::SLOTS];
+            if (slot.0, slot.1) == (address, len) {
+                return slot.2;
+            }
+            if slot.0 == 0 {
+                *slot = (address, len, Role::of(name));
+                return slot.2;
+            }
+        }
+        Role::of(name)
+    }
+}
+
 /// What a span says of what metrics are about.
 #[derive(Debug, Default)]
 pub(crate) struct Seen<'a> {
@@ -91,17 +144,13 @@ pub(crate) struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    pub(crate) fn of(span: &'a Span) -> Self {
+    pub(crate) fn of(span: &'a Span, roles: &mut Roles) -> Self {
         let mut seen = Self::default();
         for (name, value) in &span.attributes {
-            match (Key::of(name), value) {
-                (Some(key), value) => seen.values[key as usize] = Some(value),
-                (None, Value::Int(n)) if *name == "http.request.body.size" => {
-                    seen.request_size = Some(*n);
-                }
-                (None, Value::Int(n)) if *name == "http.response.body.size" => {
-                    seen.response_size = Some(*n);
-                }
+            match (roles.of(name), value) {
+                (Role::Key(key), value) => seen.values[key as usize] = Some(value),
+                (Role::RequestSize, Value::Int(n)) => seen.request_size = Some(*n),
+                (Role::ResponseSize, Value::Int(n)) => seen.response_size = Some(*n),
                 _ => {}
             }
         }

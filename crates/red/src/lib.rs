@@ -4,6 +4,8 @@
 //! Not here: IO, clocks, and how metrics leave.
 
 mod class;
+mod edge;
+mod graph;
 mod keys;
 mod meter;
 mod process;

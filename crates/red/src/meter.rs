@@ -8,7 +8,8 @@ use metrics::{Exemplar, Metric, Point};
 use trace::{Resource, Span};
 
 use crate::class::{Class, Groups};
-use crate::keys::Seen;
+use crate::graph::Graph;
+use crate::keys::{Roles, Seen};
 use crate::process::{Process, Room};
 use crate::series::Measured;
 
@@ -30,6 +31,8 @@ pub struct Settings {
     pub cardinality_limit: usize,
     /// Whether exponential buckets are wanted, too.
     pub exponential: bool,
+    /// Whether edges between services are made.
+    pub service_graph: bool,
     /// Who collects.
     pub consumers: Vec<Consumer>,
 }
@@ -54,11 +57,13 @@ pub struct Meter {
     processes: HashMap<usize, Process, RandomState>,
     instances: HashMap<u32, usize, RandomState>,
     consumers: u8,
+    graph: Option<Graph>,
+    roles: Roles,
 }
 
 impl Meter {
-    /// One that knows no process.
-    pub fn new(settings: &Settings) -> Self {
+    /// One that knows no process. `now_unix_nano` is now.
+    pub fn new(settings: &Settings, now_unix_nano: u64) -> Self {
         let room = Room {
             hasher: RandomState::default(),
             per_metric: settings.cardinality_limit.max(1),
@@ -69,7 +74,9 @@ impl Meter {
         };
         let consumers = settings.consumers.iter().fold(0, |all, one| all | 1 << *one as u8);
         let (processes, instances) = (HashMap::default(), HashMap::default());
-        Self { groups: settings.groups, room, processes, instances, consumers }
+        let graph = settings.service_graph.then(|| Graph::new(now_unix_nano));
+        let (groups, roles) = (settings.groups, Roles::default());
+        Self { groups, room, processes, instances, consumers, graph, roles }
     }
 
     /// Spans of a process will come from now on.
@@ -100,7 +107,7 @@ impl Meter {
     /// were left out. Spans of processes that are not known are not counted.
     pub fn record(&mut self, span: &Span, times: u64) {
         let Some(process) = self.processes.get_mut(&address(&span.resource)) else { return };
-        let seen = Seen::of(span);
+        let seen = Seen::of(span, &mut self.roles);
         let took = span.end_unix_nano.saturating_sub(span.start_unix_nano);
         let seconds = took as f64 / 1e9;
         let size = |size: Option<i64>| size.filter(|_| self.groups.body_sizes).map(|n| n as f64);
@@ -110,6 +117,9 @@ impl Meter {
             trace_id: span.trace_id,
             span_id: span.span_id,
         });
+        if let Some(graph) = &mut self.graph {
+            graph.record(span, &seen, seconds, times);
+        }
         for class in Class::of(span, &seen, self.groups).into_iter().flatten() {
             let sizes = match class {
                 Class::HttpServer | Class::HttpClient => {
@@ -149,6 +159,18 @@ impl Meter {
             }
         }
         out
+    }
+
+    /// Calls that wait for their other end have waited for longer. `now_ns` is by a clock that is not set.
+    pub fn tick(&mut self, now_ns: u64) {
+        if let Some(graph) = &mut self.graph {
+            graph.tick(now_ns);
+        }
+    }
+
+    /// The edges between services. They belong to no process.
+    pub fn service_graph(&self) -> Vec<Metric> {
+        self.graph.as_ref().map(Graph::metrics).unwrap_or_default()
     }
 
     /// Operations that found no room for a series of their own, by metric.

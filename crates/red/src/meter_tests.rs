@@ -32,9 +32,14 @@ fn span(resource: &Arc<Resource>, kind: Kind, attributes: &[(&'static str, Value
 
 fn meter(limit: usize) -> (Meter, Arc<Resource>) {
     let consumers = vec![Consumer::Push];
-    let settings =
-        Settings { groups: Groups::ALL, cardinality_limit: limit, exponential: true, consumers };
-    let mut meter = Meter::new(&settings);
+    let settings = Settings {
+        groups: Groups::ALL,
+        cardinality_limit: limit,
+        exponential: true,
+        service_graph: false,
+        consumers,
+    };
+    let mut meter = Meter::new(&settings, 0);
     let resource = Arc::new(Resource::default());
     meter.add_process(7, &resource, SECOND);
     (meter, resource)
@@ -167,9 +172,14 @@ fn counters_begin_when_the_process_is_observed() {
 #[test]
 fn groups_that_are_off_are_not_measured() {
     let groups = Groups { http: false, body_sizes: false, rpc: false, database: true };
-    let settings =
-        Settings { groups, cardinality_limit: 9, exponential: false, consumers: Vec::new() };
-    let mut meter = Meter::new(&settings);
+    let settings = Settings {
+        groups,
+        cardinality_limit: 9,
+        exponential: false,
+        service_graph: false,
+        consumers: Vec::new(),
+    };
+    let mut meter = Meter::new(&settings, 0);
     let resource = Arc::new(Resource::default());
     meter.add_process(1, &resource, 0);
     meter.record(&span(&resource, Kind::Server, &http(200)), 1);

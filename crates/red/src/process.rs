@@ -1,6 +1,6 @@
 //! The series of one process: found by the attributes of an operation, bounded in number.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -124,7 +124,7 @@ fn hash(hasher: &RandomState, class: Class, seen: &Seen<'_>) -> u64 {
         match seen.get(*key) {
             Some(trace::Value::Int(n)) => state.write_i64(*n),
             // Static and owned texts that are the same are the same value.
-            Some(text) => text.as_str().unwrap_or_default().hash(&mut state),
+            Some(text) => state.write(text.as_str().unwrap_or_default().as_bytes()),
             None => state.write_u8(0xfe),
         }
     }

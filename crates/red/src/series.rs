@@ -3,7 +3,7 @@
 use metrics::{Attributes, Exemplar, Exponential, Histogram, HistogramPoint};
 
 use crate::class::{Class, SIZE_BOUNDS};
-use crate::keys::{Key, Seen};
+use crate::keys::Seen;
 
 /// What is measured of one operation.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +62,8 @@ pub(crate) struct Series {
     pub(crate) class: Class,
     pub(crate) hash: u64,
     /// `None` for those that found no room.
-    values: Option<Box<[(Key, trace::Value)]>>,
+    /// In the order of the class's keys.
+    values: Option<Box<[Option<trace::Value>]>>,
     pub(crate) duration: Distribution,
     /// Of the bodies of requests and answers, from the first one on.
     pub(crate) sizes: [Option<Box<Distribution>>; 2],
@@ -70,7 +71,7 @@ pub(crate) struct Series {
 
 impl Series {
     pub(crate) fn new(class: Class, hash: u64, seen: &Seen<'_>, exponential: bool) -> Self {
-        let values = class.keys().iter().filter_map(|key| Some((*key, seen.get(*key)?.clone())));
+        let values = class.keys().iter().map(|key| seen.get(*key).cloned());
         Self { hash, values: Some(values.collect()), ..Self::overflow(class, exponential) }
     }
 
@@ -85,12 +86,12 @@ impl Series {
         if self.class != class {
             return false;
         }
-        let mut known = self.values.iter().flatten();
-        let mut given = class.keys().iter().filter_map(|key| Some((*key, seen.get(*key)?)));
-        let same = given.all(|(key, value)| {
-            known.next().is_some_and(|(known, its)| *known == key && is_same(its, value))
-        });
-        same && known.next().is_none()
+        let Some(values) = &self.values else { return false };
+        values.iter().zip(class.keys()).all(|(known, key)| match (known, seen.get(*key)) {
+            (Some(known), Some(value)) => is_same(known, value),
+            (None, None) => true,
+            _ => false,
+        })
     }
 
     pub(crate) fn record(&mut self, measured: &Measured) {
@@ -108,7 +109,8 @@ impl Series {
         let Some(values) = &self.values else {
             return vec![("otel.metric.overflow", metrics::Value::Bool(true))];
         };
-        values.iter().map(|(key, value)| (key.name(), converted(value))).collect()
+        let pairs = self.class.keys().iter().zip(values);
+        pairs.filter_map(|(key, value)| Some((key.name(), converted(value.as_ref()?)))).collect()
     }
 }
 
@@ -116,6 +118,9 @@ impl Series {
 fn is_same(one: &trace::Value, other: &trace::Value) -> bool {
     match (one, other) {
         (trace::Value::Int(one), trace::Value::Int(other)) => one == other,
+        (trace::Value::Static(one), trace::Value::Static(other)) if std::ptr::eq(*one, *other) => {
+            true
+        }
         _ => one.as_str().is_some_and(|text| other.as_str() == Some(text)),
     }
 }

@@ -113,6 +113,7 @@ impl Figures {
         if let Some(meter) = &self.meter {
             let mut meter = meter.lock();
             metrics.push(overflowed(&meter));
+            metrics.extend(meter.service_graph());
             for (resource, operations) in meter.collect(by, time_unix_nano) {
                 match processes.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &resource)) {
                     Some((_, metrics)) => metrics.extend(operations),

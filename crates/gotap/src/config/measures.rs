@@ -18,6 +18,8 @@ pub(crate) struct Metrics {
     pub(crate) rpc: bool,
     /// Measure what is asked of databases
     pub(crate) database: bool,
+    /// Measure calls between services, with the metrics that Grafana draws its service graph of
+    pub(crate) service_graph: bool,
     /// Series that each metric of a process may have. What finds no room is counted in one series with
     /// otel.metric.overflow
     pub(crate) cardinality_limit: usize,
@@ -51,7 +53,14 @@ pub(crate) enum Histograms {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self { http: true, body_sizes: true, rpc: true, database: true, cardinality_limit: 2000 }
+        Self {
+            http: true,
+            body_sizes: true,
+            rpc: true,
+            database: true,
+            service_graph: true,
+            cardinality_limit: 2000,
+        }
     }
 }
 
@@ -81,10 +90,17 @@ impl Config {
         let pushed = self.otlp.metrics_to().map(|_| red::Consumer::Push);
         let pulled = self.prometheus_listen.map(|_| red::Consumer::Pull);
         let consumers: Vec<_> = pushed.into_iter().chain(pulled).collect();
-        let Metrics { http, body_sizes, rpc, database, cardinality_limit } = self.metrics;
+        let Metrics { http, body_sizes, rpc, database, service_graph, cardinality_limit } =
+            self.metrics;
         let groups = red::Groups { http, body_sizes, rpc, database };
-        let wanted = !consumers.is_empty() && (http || rpc || database);
+        let wanted = !consumers.is_empty() && (http || rpc || database || service_graph);
         let exponential = self.otlp.metrics_histograms == Histograms::Exponential;
-        wanted.then_some(red::Settings { groups, cardinality_limit, exponential, consumers })
+        wanted.then_some(red::Settings {
+            groups,
+            cardinality_limit,
+            exponential,
+            service_graph,
+            consumers,
+        })
     }
 }

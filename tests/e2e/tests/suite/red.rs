@@ -81,6 +81,11 @@ fn every_operation_is_measured_also_where_it_has_no_span() -> Result<()> {
     ] {
         ensure!(sum(&text, name, &labels) == Some(value), "{name}{labels:?}: {text}");
     }
+    let edge = ["client=\"httpapp\",server=\"httpapp\",connection_type=\"\""];
+    let text = wait_for(&address, "traces_service_graph_request_total", &edge, 3.0)?;
+    ensure!(sum(&text, "traces_service_graph_request_total", &[]) == Some(3.0), "{text}");
+    let labels = ["server=\"httpapp\""];
+    let text = wait_for(&address, "traces_service_graph_unpaired_spans_total", &labels, 414.0)?;
     prometheus::check(&text)?;
     are_documented(&text)?;
     has_targets(&text, [&front, &back])?;
