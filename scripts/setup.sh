@@ -9,6 +9,7 @@
 #   scripts/setup.sh mariadb          the same for MariaDB
 #   scripts/setup.sh redis            the same for Redis
 #   scripts/setup.sh prometheus       fetches Prometheus and promtool
+#   scripts/setup.sh tmux             installs tmux, for tests of what is shown on a terminal
 #   scripts/setup.sh ci               everything above that CI needs, and cargo-deny
 #
 # Standard output carries results only: the path of the collector or of Redis, one GOROOT or kernel
@@ -313,6 +314,12 @@ setup_redis() {
     printf '%s\n' "$program"
 }
 
+# Prints the path of tmux.
+setup_tmux() {
+    command -v tmux >/dev/null || need_apt_packages tmux
+    command -v tmux
+}
+
 setup_ci() {
     setup_base
     setup_collector
@@ -336,10 +343,11 @@ postgres) setup_postgres ;;
 mariadb) setup_mariadb ;;
 redis) setup_redis ;;
 prometheus) setup_prometheus ;;
+tmux) setup_tmux ;;
 ci) setup_ci ;;
 *)
     say "usage: setup.sh [base | collector | go VERSION... | kernels VERSION... | postgres |" \
-        "mariadb | redis | prometheus | ci]"
+        "mariadb | redis | prometheus | tmux | ci]"
     exit 2
     ;;
 esac

@@ -118,6 +118,17 @@ impl Process {
         rest.split_ascii_whitespace().nth(19)?.parse().ok()
     }
 
+    /// CPU time of all its threads so far, in user mode and in the kernel.
+    pub fn cpu_time(self) -> Option<std::time::Duration> {
+        /// Ticks of `/proc/PID/stat` in a second, `USER_HZ`.
+        const TICKS: u64 = 100;
+        let stat = fs::read_to_string(self.path("stat")).ok()?;
+        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+        let mut ticks = || fields.next()?.parse::<u64>().ok();
+        let all = ticks()?.checked_add(ticks()?)?;
+        Some(std::time::Duration::from_millis(all.checked_mul(1000 / TICKS)?))
+    }
+
     /// Whether it is still there and neither ends nor has ended. One that ends has its program in
     /// memory for some time after the kernel tells of its end.
     pub fn is_alive(self) -> bool {

@@ -4,15 +4,19 @@
 mod admin;
 mod attach;
 mod figures;
+mod hush;
+mod own;
 mod runtimes;
 mod silence;
 mod sinks;
 mod summary;
 mod tree;
 mod verbs;
+mod view;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -33,6 +37,7 @@ use figures::Figures;
 use summary::{Delivery, Summary};
 
 pub(crate) use verbs::{run, trace};
+pub(crate) use view::top;
 
 /// How long sinks may take at the end.
 const PATIENCE: Duration = Duration::from_millis(700);
@@ -48,7 +53,9 @@ const REFRESH: Duration = Duration::from_secs(5);
 
 /// One line to the user, beside the output.
 fn say(sentence: &str) {
-    eprintln!("gotap: {sentence}");
+    if !hush::keep(sentence) {
+        eprintln!("gotap: {sentence}");
+    }
 }
 
 /// An observed process.
@@ -92,6 +99,8 @@ struct Agent {
     /// Ends when this is dropped.
     metrics_thread: Option<MetricsThread>,
     events: Receiver<AgentEvent>,
+    /// Lets others end it.
+    stop: Sender<AgentEvent>,
     observed: HashMap<u32, Observed>,
     /// Go processes that may yet listen on a wanted port.
     waiting: HashMap<u32, Instant>,
@@ -103,6 +112,7 @@ struct Agent {
 impl Agent {
     fn start(setup: Setup) -> Result<Self> {
         let (sender, events) = std::sync::mpsc::channel();
+        let stop = sender.clone();
         stop_on_signal(sender.clone())?;
         let session = Session::load(setup.features, setup.options)?;
         let failed = sender.clone();
@@ -140,6 +150,7 @@ impl Agent {
             export,
             metrics_thread,
             events,
+            stop,
             observed: HashMap::new(),
             waiting: HashMap::new(),
             lost_events: 0,
@@ -147,8 +158,14 @@ impl Agent {
         })
     }
 
-    fn observe(mut self) -> Result<Summary> {
+    fn observe(self) -> Result<Summary> {
+        self.observe_until(&AtomicBool::new(false))
+    }
+
+    /// The same; says when it stops, before what is left is read.
+    fn observe_until(mut self, over: &AtomicBool) -> Result<Summary> {
         let outcome = self.scan().and_then(|()| self.follow());
+        over.store(true, Ordering::Relaxed);
         let summary = self.stop();
         outcome.map(|()| summary)
     }

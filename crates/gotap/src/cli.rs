@@ -1,5 +1,7 @@
 //! The command line. Help texts are written for somebody who sees gotap for the first time.
 
+mod top;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{SdkPrograms, Temporality};
+pub(crate) use top::TopArgs;
 
 /// See inside running Go programs, without touching them.
 ///
@@ -33,6 +36,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: TraceCommand,
     },
+    /// Show services and their operations live: rates, errors, latencies, and their Go runtimes
+    Top(TopArgs),
     /// Show what all goroutines of a Go process do, without stopping it
     Goroutines(GoroutinesArgs),
     /// Show which channels and locks the goroutines of a Go process wait for

@@ -28,6 +28,7 @@ mod select;
 #[cfg(test)]
 mod test_spans;
 mod timeline;
+mod top;
 mod tracked;
 
 use std::process::ExitCode;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Run(args) => agent::run(&args),
         Command::Ps(args) => ps::run(&args),
         Command::Trace { what } => agent::trace(&what),
+        Command::Top(args) => agent::top(&args),
         Command::Goroutines(args) => goroutines::run(&args),
         Command::Chan(args) => chan::run(&args),
         Command::Gc(args) => gc::run(&args),

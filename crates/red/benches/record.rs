@@ -26,6 +26,7 @@ fn main() {
         cardinality_limit: 2000,
         exponential: false,
         service_graph: true,
+        each_once: false,
         consumers: vec![Consumer::Push],
     };
     let mut meter = Meter::new(&settings, 0);
@@ -39,6 +40,7 @@ fn main() {
         trace_flags: 1,
         telemetry: false,
         own_trace: false,
+        left_out: false,
         trace_state: String::new(),
         name: "GET /users/{id}".into(),
         kind: Kind::Server,

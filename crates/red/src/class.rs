@@ -77,11 +77,17 @@ impl Class {
     pub(crate) const ALL: [Class; 5] =
         [Class::HttpServer, Class::HttpClient, Class::RpcServer, Class::RpcClient, Class::Database];
 
-    /// The sorts of an operation. A call that is an HTTP request counts as both.
-    pub(crate) fn of(span: &Span, seen: &Seen<'_>, groups: Groups) -> [Option<Class>; 2] {
+    /// The sorts of an operation. A call that is an HTTP request counts as both, unless each is to
+    /// count once.
+    pub(crate) fn of(
+        span: &Span,
+        seen: &Seen<'_>,
+        groups: Groups,
+        each_once: bool,
+    ) -> [Option<Class>; 2] {
         let (is_rpc, is_database) = (seen.has(Key::RpcSystem), seen.has(Key::DbSystem));
         // Of other operations than HTTP's the system is always known.
-        let is_http = seen.has(Key::Method) || !is_rpc && !is_database;
+        let is_http = seen.has(Key::Method) && !(each_once && is_rpc) || !is_rpc && !is_database;
         let (http, rpc) = match span.kind {
             Kind::Server => (Class::HttpServer, Class::RpcServer),
             Kind::Client => (Class::HttpClient, Class::RpcClient),

@@ -33,6 +33,8 @@ pub struct Settings {
     pub exponential: bool,
     /// Whether edges between services are made.
     pub service_graph: bool,
+    /// Whether a call that is an HTTP request counts only as a call.
+    pub each_once: bool,
     /// Who collects.
     pub consumers: Vec<Consumer>,
 }
@@ -52,6 +54,7 @@ pub enum Consumer {
 #[derive(Debug)]
 pub struct Meter {
     groups: Groups,
+    each_once: bool,
     room: Room,
     /// By address: the `Arc` in the value keeps it from being used again.
     processes: HashMap<usize, Process, RandomState>,
@@ -76,7 +79,8 @@ impl Meter {
         let (processes, instances) = (HashMap::default(), HashMap::default());
         let graph = settings.service_graph.then(|| Graph::new(now_unix_nano));
         let (groups, roles) = (settings.groups, Roles::default());
-        Self { groups, room, processes, instances, consumers, graph, roles }
+        let each_once = settings.each_once;
+        Self { groups, each_once, room, processes, instances, consumers, graph, roles }
     }
 
     /// Spans of a process will come from now on.
@@ -120,7 +124,7 @@ impl Meter {
         if let Some(graph) = &mut self.graph {
             graph.record(span, &seen, seconds, times);
         }
-        for class in Class::of(span, &seen, self.groups).into_iter().flatten() {
+        for class in Class::of(span, &seen, self.groups, self.each_once).into_iter().flatten() {
             let sizes = match class {
                 Class::HttpServer | Class::HttpClient => {
                     [size(seen.request_size), size(seen.response_size)]

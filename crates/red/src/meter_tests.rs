@@ -37,6 +37,7 @@ fn meter(limit: usize) -> (Meter, Arc<Resource>) {
         cardinality_limit: limit,
         exponential: true,
         service_graph: false,
+        each_once: false,
         consumers,
     };
     let mut meter = Meter::new(&settings, 0);
@@ -177,6 +178,7 @@ fn groups_that_are_off_are_not_measured() {
         cardinality_limit: 9,
         exponential: false,
         service_graph: false,
+        each_once: false,
         consumers: Vec::new(),
     };
     let mut meter = Meter::new(&settings, 0);

@@ -13,6 +13,7 @@ use probes::{Hits, RINGS};
 use red::Consumer;
 use trace::{Resource, Value};
 
+use super::own;
 use super::runtimes::Runtimes;
 use super::summary::{self, Group};
 use crate::opened::unix_nanoseconds;
@@ -108,20 +109,38 @@ impl Figures {
         metrics.extend(self.queues());
         metrics.extend(self.delivery());
         metrics.extend(self.targets());
-        metrics.extend(own());
-        let mut processes = self.runtimes();
+        metrics.extend(own::metrics());
         if let Some(meter) = &self.meter {
-            let mut meter = meter.lock();
+            let meter = meter.lock();
             metrics.push(overflowed(&meter));
             metrics.extend(meter.service_graph());
-            for (resource, operations) in meter.collect(by, time_unix_nano) {
-                match processes.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &resource)) {
-                    Some((_, metrics)) => metrics.extend(operations),
-                    None => processes.push((resource, operations)),
-                }
+        }
+        let processes = self.of_processes(by, time_unix_nano);
+        Measured { metrics, processes, time_unix_nano }
+    }
+
+    /// The operations and the Go runtimes of processes.
+    fn of_processes(&self, by: Consumer, now: u64) -> Vec<(Arc<Resource>, Vec<Metric>)> {
+        let mut processes = self.runtimes();
+        let Some(meter) = &self.meter else { return processes };
+        for (resource, operations) in meter.lock().collect(by, now) {
+            match processes.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &resource)) {
+                Some((_, metrics)) => metrics.extend(operations),
+                None => processes.push((resource, operations)),
             }
         }
-        Measured { metrics, processes, time_unix_nano }
+        processes
+    }
+
+    /// The same of those that are observed now, with their ids.
+    pub(super) fn observed(&self) -> Vec<(u32, Arc<Resource>, Vec<Metric>)> {
+        let mut all = self.of_processes(Consumer::View, unix_nanoseconds());
+        let observed = self.processes().observed.clone();
+        let mut metrics = |resource: &Arc<Resource>| {
+            let at = all.iter().position(|(known, _)| Arc::ptr_eq(known, resource));
+            at.map(|at| all.swap_remove(at).1).unwrap_or_default()
+        };
+        observed.into_iter().map(|(pid, r)| (pid, r.clone(), metrics(&r))).collect()
     }
 
     /// What Go's runtime counts in each observed process.
@@ -360,33 +379,4 @@ fn overflowed(meter: &red::Meter) -> Metric {
         "Operations that are counted without their attributes, as a metric had too many series",
         meter.overflowed(),
     )
-}
-
-/// The agent's CPU time and memory.
-fn own() -> Vec<Metric> {
-    let usage = goproc::own_usage();
-    let mode = |mode: &str, time: Duration| {
-        Point::float(time.as_secs_f64(), vec![("cpu.mode", mode.to_owned().into())])
-    };
-    let cpu = usage.cpu.map(|(user, system)| [mode("user", user), mode("system", system)]);
-    let memory = usage.resident_bytes.map(|bytes| Point::int(bytes, Vec::new()));
-    vec![
-        Metric::counter("process.cpu.time", "s", "CPU time of gotap", cpu.into_iter().flatten()),
-        Metric::gauge("process.memory.usage", "By", "Resident memory of gotap", memory),
-    ]
-}
-
-/// The agent's own attributes.
-pub(super) fn resource() -> Arc<[(String, String)]> {
-    let mut out = vec![
-        ("service.name", "gotap".to_owned()),
-        ("service.version", env!("CARGO_PKG_VERSION").to_owned()),
-        ("host.name", rustix::system::uname().nodename().to_string_lossy().into_owned()),
-        ("process.pid", std::process::id().to_string()),
-    ];
-    // Random, so that an agent that is started again is another one.
-    if let Ok(id) = std::fs::read_to_string("/proc/sys/kernel/random/uuid") {
-        out.push(("service.instance.id", id.trim().to_owned()));
-    }
-    out.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }

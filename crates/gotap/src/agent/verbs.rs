@@ -6,7 +6,7 @@ use anyhow::Result;
 use probes::{Features, Options};
 use trace::Assembler;
 
-use super::{Agent, Setup, admin, figures, say, sinks, tree};
+use super::{Agent, Setup, admin, own, say, sinks, tree};
 use crate::cli::{Format, HttpArgs, ProbeArgs, RunArgs, TraceArgs, TraceCommand};
 use crate::config;
 use crate::output::text;
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let exporter = export::Exporter::start(&export, |sentence| say(&sentence))
         .map_err(|e| config::Invalid(e.to_string()))?;
     say(&format!("sending traces to {}", export::masked(&export.endpoint)));
-    let resource = figures::resource();
+    let resource = own::resource();
     let meter = config.meter().map(|settings| Arc::new(SharedMeter::new(&settings)));
     let sink = sinks::Otlp::new(exporter, resource.clone());
     let agent = Agent::start(Setup {
@@ -92,7 +92,7 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         service_name: None,
         assembler: assembler(&http, args.texts.error_messages),
         sinks: vec![printer(args, wanted)],
-        resource: figures::resource(),
+        resource: own::resource(),
         export: None,
         meter: None,
         metrics_interval: None,
@@ -115,7 +115,7 @@ fn printer(args: &TraceArgs, instrument: Option<sinks::Instrument>) -> Box<dyn S
     Box::new(sinks::Only::new(filter, lines))
 }
 
-fn assembler(http: &config::Http, error_messages: bool) -> Assembler {
+pub(super) fn assembler(http: &config::Http, error_messages: bool) -> Assembler {
     let mut assembler = Assembler::new();
     if error_messages {
         assembler.error_messages();
@@ -129,7 +129,7 @@ fn assembler(http: &config::Http, error_messages: bool) -> Assembler {
     assembler
 }
 
-fn features(no_uprobe_multi: bool) -> Features {
+pub(super) fn features(no_uprobe_multi: bool) -> Features {
     let features = Features::probe();
     if no_uprobe_multi { features.without_uprobe_multi() } else { features }
 }

@@ -100,6 +100,7 @@ impl Config {
             cardinality_limit,
             exponential,
             service_graph,
+            each_once: false,
             consumers,
         })
     }

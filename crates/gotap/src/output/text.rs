@@ -134,7 +134,7 @@ fn status(span: &Span) -> (String, &'static str) {
 }
 
 /// Time of day in UTC, to the microsecond.
-fn clock(unix_nano: u64) -> String {
+pub(crate) fn clock(unix_nano: u64) -> String {
     let (seconds, nanos) = (unix_nano / 1_000_000_000, unix_nano % 1_000_000_000);
     let day = seconds % 86_400;
     format!("{:02}:{:02}:{:02}.{:06}", day / 3600, day / 60 % 60, day % 60, nanos / 1000)
@@ -154,7 +154,7 @@ fn duration(nanos: u64) -> String {
 }
 
 /// The text without what could move a terminal's cursor: paths come from the network.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

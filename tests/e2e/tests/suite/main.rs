@@ -65,6 +65,7 @@ mod shop;
 mod sql;
 mod telemetry;
 mod timeline;
+mod top;
 mod torn;
 mod trace_context;
 mod unoptimised;
