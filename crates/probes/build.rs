@@ -1,5 +1,4 @@
-//! Compiles `bpf/gotap.bpf.c` and `bpf/tracker.bpf.c` with clang-19 to objects in `OUT_DIR`, which are
-//! embedded.
+//! Compiles the objects below `bpf/` with clang-19 to `OUT_DIR`; they are embedded.
 
 use std::path::PathBuf;
 use std::{env, error::Error};
@@ -14,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         other => return Err(format!("gotap does not support {other}").into()),
     };
     println!("cargo:rerun-if-changed={}", bpf.display());
-    for name in ["gotap", "tracker"] {
+    for name in ["gotap", "sampler", "tracker"] {
         SkeletonBuilder::new()
             .source(bpf.join(format!("{name}.bpf.c")))
             .obj(PathBuf::from(env::var("OUT_DIR")?).join(format!("{name}.bpf.o")))

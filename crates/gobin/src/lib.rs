@@ -40,7 +40,7 @@ pub use lines::{Frame, Lines};
 pub use moduledata::Moduledata;
 pub use pclntab::{Function, Pclntab};
 pub use rtype::{Field, Kind, MapShape, MapType, Shape, ShapeField, Shapes, SwissMap, Type, Types};
-pub use unwind::StackFrame;
+pub use unwind::{Row, StackFrame, Step};
 
 use code::{Found, amd64, arm64, calls, errors, returns, rows, unoptimised};
 

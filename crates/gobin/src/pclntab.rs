@@ -180,6 +180,26 @@ impl<'d> Pclntab<'d> {
         None
     }
 
+    /// Gives `each` the end of each range of a pc-value table, and its value; where the last one ends.
+    pub(crate) fn pc_values(&self, table: u32, entry: u64, mut each: impl FnMut(u64, i32)) -> u64 {
+        let (mut at, mut value, mut reached) = (table as usize, -1i32, entry);
+        if table == 0 {
+            return entry;
+        }
+        for step in 0..MAX_STEPS {
+            let Some((delta, next)) = varint_at(self.pctab, at) else { break };
+            if delta == 0 && step > 0 {
+                break;
+            }
+            value = value.wrapping_add(unzigzag(delta));
+            let Some((bytes, next)) = varint_at(self.pctab, next) else { break };
+            at = next;
+            reached = reached.saturating_add(u64::from(bytes) * u64::from(self.min_lc));
+            each(reached, value);
+        }
+        reached
+    }
+
     /// The largest value of a pc-value table.
     pub(crate) fn largest_value(&self, table: u32) -> Option<i32> {
         if table == 0 {

@@ -4,6 +4,10 @@
 //! Source: `resolveInternal` in `runtime/traceback.go`; flags and ids in `internal/abi/symtab.go`.
 //! Not here: reading stacks.
 
+mod rows;
+
+pub use rows::{Row, Step};
+
 use crate::Binary;
 use crate::code::amd64;
 use crate::lines::Lines;
@@ -80,7 +84,7 @@ impl Pclntab<'_> {
         self.record_byte(function, self.record_size() - 4)
     }
 
-    fn flags(&self, function: &Function<'_>) -> Option<u8> {
+    pub(crate) fn flags(&self, function: &Function<'_>) -> Option<u8> {
         self.record_byte(function, self.record_size() - 3)
     }
 }

@@ -11,6 +11,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::{SdkPrograms, Temporality};
 pub(crate) use top::TopArgs;
 
+mod profile;
+
+pub(crate) use profile::{CpuArgs, ProfileArgs, ProfileCommand};
+
 /// See inside running Go programs, without touching them.
 ///
 /// gotap attaches to Go programs with eBPF: no code change, no rebuild, no restart. It needs root
@@ -48,6 +52,11 @@ pub(crate) enum Command {
     Sched(SchedArgs),
     /// Show what a Go process allocates, by function and by size
     Alloc(AllocArgs),
+    /// Show in which functions a Go process spends its time, for people, pprof, flame graphs and PGO
+    Profile {
+        #[command(subcommand)]
+        what: ProfileCommand,
+    },
     /// Copy the window of a flight recorder that a Go process runs itself (Go 1.25 and newer)
     Flight(FlightArgs),
     /// Say what works on this machine, what does not, and what to do about it

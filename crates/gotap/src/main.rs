@@ -20,6 +20,7 @@ mod names;
 mod opened;
 mod output;
 mod pipeline;
+mod profile;
 mod ps;
 mod reader;
 mod routes;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         Command::Gc(args) => gc::run(&args),
         Command::Sched(args) => gc::sched(&args),
         Command::Alloc(args) => alloc::run(&args),
+        Command::Profile { what } => profile::run(&what),
         Command::Flight(args) => flight::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Config { what } => match what {

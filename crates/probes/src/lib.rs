@@ -1,7 +1,7 @@
 //! From a Go binary to live probes: what the kernel can do ([`Features`]), what will be attached
 //! where and at what cost ([`Plan`], pure), loading and attaching ([`Session`]), reading events
 //! ([`Events`]) and the counters of hits and losses ([`Counters`]). The goroutine tracker
-//! ([`TrackerPlan`], [`Tracker`]) is apart from these.
+//! ([`TrackerPlan`], [`Tracker`]) and the sampler ([`SamplerPlan`], [`Sampler`]) are apart from these.
 //!
 //! The only crate that knows libbpf. Not here: what events mean (`trace`).
 
@@ -13,6 +13,7 @@ mod object;
 mod plan;
 mod privileges;
 mod reaper;
+mod sampler;
 mod session;
 mod singles;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use plan::{
     RouteLayout, Router,
 };
 pub use privileges::missing_capabilities;
+pub use sampler::{Kind as SamplerKind, Sampler, SamplerPlan};
 pub use session::{Attached, Options, Session};
 pub use tracker::{Tracker, TrackerCounts};
 pub use tracker_plan::TrackerPlan;
@@ -61,6 +63,14 @@ pub enum Error {
         what: String,
         /// What libbpf said, with all its causes.
         said: libbpf_rs::Error,
+    },
+    /// A clock can't be opened.
+    #[error("open a clock on processor {cpu}: {said}")]
+    Clock {
+        /// Which processor's.
+        cpu: u32,
+        /// What the kernel said.
+        said: std::io::Error,
     },
     /// A map is full.
     #[error("more than {0} processes can't be observed at once")]

@@ -1,7 +1,18 @@
-//! Stacks with counts, as files that profile viewers read: today pprof's format, which is protocol
-//! buffers compressed by gzip. Not here: where stacks come from, and writing files.
+//! Stacks with counts ([`Profile`]), and what is made of them: pprof's files ([`pprof`]), folded stacks,
+//! speedscope's JSON, flame graphs and tables of functions. Not here: where stacks come from, and writing
+//! files.
 
-mod pprof;
+mod flame;
+mod folded;
+mod model;
+pub mod pprof;
 mod proto;
+mod speedscope;
+mod table;
+mod tree;
 
-pub use pprof::{Builder, Frame};
+pub use flame::{flame_graph, flame_graph_of_difference};
+pub use folded::folded;
+pub use model::{Frame, Location, Mapping, Profile, Sample, ValueType, short_name};
+pub use speedscope::speedscope;
+pub use table::{Row, Table};

@@ -21,10 +21,14 @@ pub(crate) struct Profile {
     pub(crate) string_table: Vec<String>,
     #[prost(int64, tag = "9")]
     pub(crate) time_nanos: i64,
+    #[prost(int64, tag = "10")]
+    pub(crate) duration_nanos: i64,
     #[prost(message, optional, tag = "11")]
     pub(crate) period_type: Option<ValueType>,
     #[prost(int64, tag = "12")]
     pub(crate) period: i64,
+    #[prost(int64, tag = "14")]
+    pub(crate) default_sample_type: i64,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -61,8 +65,12 @@ pub(crate) struct Mapping {
     pub(crate) memory_start: u64,
     #[prost(uint64, tag = "3")]
     pub(crate) memory_limit: u64,
+    #[prost(uint64, tag = "4")]
+    pub(crate) file_offset: u64,
     #[prost(int64, tag = "5")]
     pub(crate) filename: i64,
+    #[prost(int64, tag = "6")]
+    pub(crate) build_id: i64,
     #[prost(bool, tag = "7")]
     pub(crate) has_functions: bool,
     #[prost(bool, tag = "8")]
@@ -103,4 +111,6 @@ pub(crate) struct Function {
     pub(crate) system_name: i64,
     #[prost(int64, tag = "4")]
     pub(crate) filename: i64,
+    #[prost(int64, tag = "5")]
+    pub(crate) start_line: i64,
 }

@@ -24,6 +24,8 @@ pub struct Position<'d> {
     pub file: &'d str,
     /// Line, 0 when unknown.
     pub line: u32,
+    /// Line on which the function starts, 0 when unknown.
+    pub start_line: u32,
     /// Whether the call was inlined into the next frame's function.
     pub inlined: bool,
 }
@@ -92,7 +94,10 @@ impl<'a, 'd> Symbols<'a, 'd> {
         for address in addresses {
             if *address == LEFT_OUT {
                 let function = "(further frames are left out)";
-                out.push((0, vec![Position { function, file: "", line: 0, inlined: false }]));
+                out.push((
+                    0,
+                    vec![Position { function, file: "", line: 0, start_line: 0, inlined: false }],
+                ));
                 continue;
             }
             let mut shown = Vec::new();
@@ -187,6 +192,7 @@ fn position<'d>(frame: &Frame<'d>) -> Position<'d> {
         function: frame.function,
         file: frame.file,
         line: frame.line,
+        start_line: frame.start_line,
         inlined: frame.inlined,
     }
 }

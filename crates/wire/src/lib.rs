@@ -1,4 +1,5 @@
-//! The contract with the BPF programs: the twin of `bpf/wire.h`, and of `bpf/tracker.h`.
+//! The contract with the BPF programs: the twin of `bpf/wire.h`, `bpf/tracker.h` and
+//! `bpf/sampler.h`.
 //!
 //! [`decode`] turns the bytes of a ring-buffer record into an owned [`Event`]; [`raw`] holds the
 //! structures that are written into maps. Nothing inward of this crate knows a byte layout.
@@ -9,6 +10,7 @@ mod decode;
 mod event;
 mod names;
 pub mod raw;
+mod sampled;
 mod tracked;
 
 pub use decode::{DecodeError, decode};
@@ -17,4 +19,8 @@ pub use event::{
     SqlEvent, SqlLibrary, Text, UnreadSet,
 };
 pub use names::{CallSite, Content, Drop, Outcome, Parent, Probe, RedisSite, SqlOperation, Unread};
+pub use sampled::{
+    INDEX_SHIFT, OFF_THREADS, OffThread, STACKS, Sampled, SampledCounter, SampledStack, StackCount,
+    StackRow, StepKind, USER_FRAMES, decode_sampled,
+};
 pub use tracked::{Lifecycle, Tracked, TrackedCounter, TrackedEvent, decode_tracked};

@@ -1,0 +1,3 @@
+module gotap/apps/profileapp
+
+go 1.18

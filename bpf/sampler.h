@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * The contract of the sampler with user space, beside that of wire.h. Its Rust twin is
+ * crates/wire/src/sampled.rs.
+ */
+#ifndef GOTAP_SAMPLER_H
+#define GOTAP_SAMPLER_H
+
+/* Frames that a sample keeps. */
+#define GT_USER_FRAMES 256
+#define GT_KERNEL_FRAMES 64
+/* Words of a stack: a power of two, so that an index can be kept in bounds by a mask. */
+#define GT_STACK_WORDS 512
+/* Different stacks that are counted. */
+#define GT_STACKS 65536
+/* Threads that can be off their processors at once. */
+#define GT_THREADS 16384
+/* Bytes of code that one entry of the index stands for, as a shift; a row can start at each. */
+#define GT_INDEX_SHIFT 8
+
+/* What the walker does at an address: gt_row.step has it in its highest byte, and below it how far the
+ * return address is from the stack pointer. */
+enum gt_step {
+	GT_STEP_UNKNOWN = 0,
+	GT_STEP_DELTA = 1,
+	GT_STEP_OUTERMOST = 2,
+	GT_STEP_STOPS = 3,
+	GT_STEP_SYSTEM_STACK = 4,
+	GT_STEP_MORE_STACK = 5,
+};
+
+/* From `start` on, an offset from the start of the code, up to the next row. */
+struct gt_row {
+	u32 start;
+	u32 step;
+};
+
+/* The constants of the one process that is sampled. GT_NONE stands for offsets that are not known. */
+struct gt_sampled {
+	u32 tgid;
+	u32 with_goids; /* samples of different goroutines are kept apart */
+	u64 text;
+	u64 etext;
+	u64 tls_g; /* of the current g, from the thread pointer; 0 if it is not known */
+	u16 g_m;
+	u16 g_goid;
+	u16 g_stack_lo;
+	u16 g_stack_hi;
+	u16 g_sched_sp;
+	u16 g_sched_pc;
+	u16 g_syscallsp;
+	u16 g_syscallpc;
+	u16 m_curg;
+	u16 m_vdso_sp;
+	u16 m_vdso_pc;
+	u16 pad;
+};
+
+enum gt_sampled_counter {
+	GT_SAMPLED_SEEN = 0,
+	/* No room in the ring buffer for a stack that is new. */
+	GT_SAMPLED_RING_FULL = 1,
+	/* There were GT_STACKS different ones already. */
+	GT_SAMPLED_STACKS_FULL = 2,
+	/* Two stacks have the same hash. */
+	GT_SAMPLED_COLLIDED = 3,
+	/* The process runs another program by now. */
+	GT_SAMPLED_OTHER_PROGRAM = 4,
+	/* More than GT_THREADS threads were off their processors. */
+	GT_SAMPLED_THREADS_FULL = 5,
+	GT_SAMPLED_COUNTERS = 6,
+};
+
+/* Bits of gt_stack.flags. */
+enum gt_stack_flag {
+	/* There are more frames than are kept. */
+	GT_STACK_DEEP = 1,
+	/* The callers of the last frame are not known. */
+	GT_STACK_BROKEN = 2,
+	/* The first frame is C code, whose callers up to the next frame are not known. */
+	GT_STACK_FROM_C = 4,
+	/* The thread was in the kernel. */
+	GT_STACK_KERNEL = 8,
+	/* The kernel has more frames than are kept, or does not tell them. */
+	GT_STACK_KERNEL_CUT = 16,
+	/* The thread wanted to go on and had to leave its processor. */
+	GT_STACK_PREEMPTED = 32,
+};
+
+/* A stack that is seen first. The kernel's frames come first, then those of the program, each from the
+ * innermost on. */
+struct gt_stack {
+	u64 hash;
+	u64 goid; /* 0 for none, or if it is not asked for */
+	u32 check; /* of a second hash */
+	u32 flags; /* enum gt_stack_flag */
+	u32 kernel;
+	u32 user;
+	u64 frames[GT_STACK_WORDS];
+};
+
+/* How often a stack was seen, by its hash. */
+struct gt_stack_count {
+	u64 samples;
+	u64 nanoseconds;
+	u32 check;
+	u32 pad;
+};
+
+/* A thread that is off its processor. */
+struct gt_off {
+	u64 since;
+	u64 hash;
+	u32 check;
+	u32 pad;
+};
+
+_Static_assert(sizeof(struct gt_row) == 8, "gt_row");
+_Static_assert(sizeof(struct gt_sampled) == 56, "gt_sampled");
+_Static_assert(sizeof(struct gt_stack) == 32 + 8 * GT_STACK_WORDS, "gt_stack");
+_Static_assert(sizeof(struct gt_stack_count) == 24, "gt_stack_count");
+_Static_assert(sizeof(struct gt_off) == 24, "gt_off");
+
+#endif

@@ -1,0 +1,68 @@
+//! `gotap profile`: where a Go process spends its time, and what it allocates, by function.
+//!
+//! Each kind of profile is collected in a file of its own; here they are chosen. Where addresses get their
+//! names is in `naming`, and what is printed and written in `output` and `text`.
+
+mod cpu;
+mod naming;
+mod output;
+mod sampled;
+mod text;
+mod wait;
+
+use anyhow::{Result, bail};
+use goruntime::Symbols;
+use native::Mappings;
+use profile::Profile;
+
+use crate::cli::{ProfileArgs, ProfileCommand};
+use crate::opened::{Opened, Target};
+use output::Output;
+
+pub(crate) use output::OutputFile;
+
+/// What was collected.
+struct Collected {
+    profile: Profile,
+    /// Over how long, in seconds.
+    seconds: f64,
+    /// What was collected, as the beginning of a line.
+    what: String,
+    /// What limits what is shown.
+    notes: Vec<String>,
+}
+
+/// What all kinds need of the process.
+struct Context<'c, 'a, 'd> {
+    args: &'c ProfileArgs,
+    target: &'c Target<'a, 'd>,
+    symbols: &'c Symbols<'a, 'd>,
+}
+
+/// Runs the command.
+pub(crate) fn run(command: &ProfileCommand) -> Result<()> {
+    let args = command.args();
+    goproc::check_pids()?;
+    let opened = Opened::new(args.pid)?;
+    let binary = opened.binary()?;
+    let types = binary.types();
+    let target = opened.target(&binary, &types)?;
+    let symbols = Symbols::new(&binary, &types);
+    // What would fail at the end fails at the start.
+    let output = Output::new(args)?;
+    let context = Context { args, target: &target, symbols: &symbols };
+    let collected = match command {
+        ProfileCommand::Cpu(cpu) => cpu::collect(&context, &types, cpu)?,
+    };
+    if collected.profile.samples.is_empty() {
+        bail!("process {}: nothing was sampled", args.pid);
+    }
+    output.finish(&context, &collected)
+}
+
+/// The files that a process has mapped now.
+fn mappings(target: &Target<'_, '_>) -> Mappings {
+    let mut out = Mappings::default();
+    out.read(target.process);
+    out
+}

@@ -1,0 +1,103 @@
+//! `gotap profile cpu`: where threads run, by a clock of each processor.
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use gobin::Types;
+use probes::{Features, Sampler, SamplerKind, SamplerPlan};
+use profile::{Profile, ValueType};
+use wire::SampledCounter;
+
+use super::naming::{Namer, main_mapping};
+use super::sampled::Stacks;
+use super::wait::{End, Stop};
+use super::{Collected, Context, mappings};
+use crate::cli::CpuArgs;
+use crate::opened::unix_nanoseconds;
+
+pub(super) fn collect(
+    context: &Context<'_, '_, '_>,
+    types: &Types<'_, '_>,
+    args: &CpuArgs,
+) -> Result<Collected> {
+    let target = context.target;
+    let pid = context.args.pid;
+    let plan = match SamplerPlan::new(target.binary, types, target.bias, false) {
+        Ok(plan) => plan,
+        Err(why) => bail!("process {pid} can't be profiled: {why}"),
+    };
+    let stop = Stop::new()?;
+    let mut mapped = mappings(target);
+    let kind = SamplerKind::Cpu { frequency: args.frequency };
+    let mut sampler = Sampler::attach(Features::probe(), &plan, pid, kind)?;
+    let (started, began) = (Instant::now(), unix_nanoseconds());
+    // The sampler holds on to the program that it sees first.
+    target.check()?;
+    let mut stacks = Stacks::default();
+    let end = stop.wait(target.process, context.args.duration, None, || {
+        stacks.read(&mut sampler)?;
+        Ok(format!("{} samples", sampler.count(SampledCounter::Seen)?))
+    })?;
+    sampler.detach();
+    let elapsed = started.elapsed();
+    stacks.read(&mut sampler)?;
+    mapped.read(target.process);
+    let period = 1_000_000_000 / args.frequency;
+    let nanoseconds =
+        |samples: u64| i64::try_from(samples.saturating_mul(period)).unwrap_or(i64::MAX);
+    let cpu = ValueType::new("cpu", "nanoseconds");
+    let mut profile = Profile::new(vec![ValueType::new("samples", "count"), cpu.clone()]);
+    profile.period = Some((cpu, i64::try_from(period).unwrap_or(i64::MAX)));
+    profile.time = i64::try_from(began).unwrap_or(0);
+    profile.duration = i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX);
+    profile.mappings.push(main_mapping(target));
+    let namer = Namer::new(target, context.symbols, mapped);
+    let mut tally = stacks.add_to(
+        &mut profile,
+        &namer,
+        &sampler.stacks()?,
+        |count| vec![i64::try_from(count.samples).unwrap_or(i64::MAX), nanoseconds(count.samples)],
+        |_| Vec::new(),
+    );
+    tally.add_losses(&sampler, &stacks)?;
+    let seconds = elapsed.as_secs_f64();
+    if tally.samples == 0 {
+        nothing(pid, seconds, tally.lost(), end)?;
+    }
+    let mut notes = tally.notes();
+    notes.extend(plan.missing().map(|why| format!("stacks end where Go changes them: {why}")));
+    notes.extend(end.note(seconds));
+    let used = nanoseconds(tally.samples) as f64 / 1e9;
+    let what = format!(
+        "{used:.2} s of CPU in {seconds:.1} s ({:.2} processors), {} samples at {} Hz",
+        used / seconds.max(1e-9),
+        tally.samples,
+        args.frequency
+    );
+    Ok(Collected { profile, seconds, what, notes })
+}
+
+/// Why there are no samples.
+fn nothing(pid: u32, seconds: f64, lost: u64, end: End) -> Result<()> {
+    if lost > 0 {
+        bail!("all {lost} samples of process {pid} were lost");
+    }
+    if end == End::Exited {
+        bail!("process {pid} ended before there was a sample");
+    }
+    bail!(
+        "process {pid} was idle: it used no CPU that was sampled in {seconds:.1} s; see what it waits for \
+         with `gotap profile wall {pid}`, or sample longer"
+    )
+}
+
+impl End {
+    /// What to say of an end that was not meant.
+    pub(super) fn note(self, seconds: f64) -> Option<String> {
+        match self {
+            Self::Time => None,
+            Self::Stopped => Some(format!("stopped after {seconds:.1} s")),
+            Self::Exited => Some(format!("the process ended after {seconds:.1} s")),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What the sampler has counted, gathered while it runs, as a profile.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use probes::Sampler;
+use profile::{Profile, Sample};
+use wire::{SampledCounter, SampledStack, StackCount};
+
+use super::naming::Namer;
+
+/// Stacks by their hashes.
+#[derive(Default)]
+pub(super) struct Stacks {
+    known: HashMap<u64, SampledStack>,
+    /// Records that could not be understood.
+    invalid: u64,
+}
+
+/// What was found of stacks and of samples that were lost.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Samples that are in the profile.
+    pub(super) samples: u64,
+    deep: u64,
+    broken: u64,
+    from_c: u64,
+    without_stack: u64,
+    lost: Vec<(u64, &'static str)>,
+}
+
+impl Stacks {
+    /// Reads what is there.
+    pub(super) fn read(&mut self, sampler: &mut Sampler) -> Result<()> {
+        loop {
+            let stacks = sampler.read()?;
+            if stacks.is_empty() {
+                return Ok(());
+            }
+            for stack in stacks {
+                match stack {
+                    Ok(stack) => drop(self.known.insert(stack.hash, stack)),
+                    Err(_) => self.invalid += 1,
+                }
+            }
+        }
+    }
+
+    /// Adds a sample for each stack that was counted. `values` makes its values of the counts.
+    pub(super) fn add_to(
+        &self,
+        profile: &mut Profile,
+        namer: &Namer<'_, '_, '_>,
+        counts: &HashMap<u64, StackCount>,
+        values: impl Fn(&StackCount) -> Vec<i64>,
+        label: impl Fn(&SampledStack) -> Vec<(String, String)>,
+    ) -> Tally {
+        let mut tally = Tally::default();
+        let mut counted: Vec<_> = counts.iter().filter(|(_, count)| count.samples > 0).collect();
+        // Each run gives the same order.
+        counted.sort_unstable_by_key(|(hash, count)| (u64::MAX - count.samples, **hash));
+        for (hash, count) in counted {
+            let Some(stack) = self.known.get(hash) else {
+                tally.without_stack += count.samples;
+                continue;
+            };
+            tally.samples += count.samples;
+            tally.deep += if stack.is_deep() { count.samples } else { 0 };
+            tally.broken += if stack.is_broken() { count.samples } else { 0 };
+            tally.from_c += if stack.is_from_c() { count.samples } else { 0 };
+            let sample = namer.stack(profile, stack);
+            let (values, labels) = (values(count), label(stack));
+            profile.samples.push(Sample { stack: sample, values, labels });
+        }
+        tally
+    }
+}
+
+impl Tally {
+    /// Adds what the programs have lost.
+    pub(super) fn add_losses(&mut self, sampler: &Sampler, stacks: &Stacks) -> Result<()> {
+        use SampledCounter as C;
+        for (counter, why) in [
+            (C::RingFull, "new stacks came faster than gotap read them"),
+            (C::StacksFull, "there were more than 65536 different stacks"),
+            (C::Collided, "two stacks have the same hash"),
+            (C::OtherProgram, "the process ended its program meanwhile"),
+            (C::ThreadsFull, "there were more than 16384 threads"),
+        ] {
+            self.lost.push((sampler.count(counter)?, why));
+        }
+        self.lost.push((self.without_stack, "their stacks were not received"));
+        self.lost.push((stacks.invalid, "their records could not be understood"));
+        self.lost.retain(|(count, _)| *count > 0);
+        Ok(())
+    }
+
+    /// What to say of it.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let share = |part: u64| 100.0 * part as f64 / self.samples.max(1) as f64;
+        let mut out = Vec::new();
+        let mut say = |count: u64, what: &str| {
+            if count > 0 {
+                out.push(format!("{count} samples ({:.1}%) {what}", share(count)));
+            }
+        };
+        say(
+            self.deep,
+            &format!("have more than {} frames: the outer ones are left out", wire::USER_FRAMES),
+        );
+        say(self.broken, "have callers that are not known");
+        say(self.from_c, "were in C code: its callers in C are not known");
+        for (count, why) in &self.lost {
+            out.push(format!("{count} samples were lost: {why}"));
+        }
+        out
+    }
+
+    /// Samples that are not in the profile, by reason.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.iter().map(|(count, _)| count).sum()
+    }
+}

@@ -1,0 +1,244 @@
+//! The contract of the sampler: the twin of `bpf/sampler.h`.
+//!
+//! Not here: what the addresses of a stack are called.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::DecodeError;
+
+/// Frames of the program that a sample keeps (`GT_USER_FRAMES`).
+pub const USER_FRAMES: usize = 256;
+/// Different stacks that are counted (`GT_STACKS`).
+pub const STACKS: u32 = 65_536;
+/// Threads that can be off their processors at once (`GT_THREADS`).
+pub const OFF_THREADS: u32 = 16_384;
+/// Bytes of code that one entry of the index stands for, as a shift (`GT_INDEX_SHIFT`).
+pub const INDEX_SHIFT: u32 = 8;
+/// Where the kind of a step is in a row (`enum gt_step`).
+const KIND_SHIFT: u32 = 24;
+
+/// What the walker does at an address (`enum gt_step`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum StepKind {
+    /// No table tells.
+    Unknown = 0,
+    /// The return address is so many bytes above the stack pointer.
+    Delta = 1,
+    /// The stack ends here.
+    Outermost = 2,
+    /// The stack pointer changes as no table tells.
+    Stops = 3,
+    /// The goroutine's own stack goes on where it was left, by so many bytes.
+    SystemStack = 4,
+    /// The goroutine's own stack goes on at its saved address.
+    MoreStack = 5,
+}
+
+/// From an offset of the code on, up to the next row (`struct gt_row`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct StackRow {
+    /// Offset from the start of the code.
+    pub start: u32,
+    step: u32,
+}
+
+impl StackRow {
+    /// A row; `Unknown` where the number of bytes is absurd.
+    pub fn new(start: u32, kind: StepKind, delta: u32) -> Self {
+        let fits = delta < 1 << KIND_SHIFT;
+        Self { start, step: if fits { (kind as u32) << KIND_SHIFT | delta } else { 0 } }
+    }
+}
+
+/// The constants of the process that is sampled (`struct gt_sampled`). [`crate::raw::NONE`] stands for
+/// offsets that are not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Sampled {
+    /// The process.
+    pub tgid: u32,
+    /// Whether samples of different goroutines are kept apart.
+    pub with_goids: u32,
+    /// Where the code starts in the process.
+    pub text: u64,
+    /// Where it ends.
+    pub etext: u64,
+    /// Where the current g is, from the thread pointer; 0 if that is not known.
+    pub tls_g: i64,
+    /// Offset of `runtime.g.m`.
+    pub g_m: u16,
+    /// Offset of `runtime.g.goid`.
+    pub g_goid: u16,
+    /// Offset of `runtime.g.stack.lo`.
+    pub g_stack_lo: u16,
+    /// Offset of `runtime.g.stack.hi`.
+    pub g_stack_hi: u16,
+    /// Offset of `runtime.g.sched.sp`.
+    pub g_sched_sp: u16,
+    /// Offset of `runtime.g.sched.pc`.
+    pub g_sched_pc: u16,
+    /// Offset of `runtime.g.syscallsp`.
+    pub g_syscallsp: u16,
+    /// Offset of `runtime.g.syscallpc`.
+    pub g_syscallpc: u16,
+    /// Offset of `runtime.m.curg`.
+    pub m_curg: u16,
+    /// Offset of `runtime.m.vdsoSP`.
+    pub m_vdso_sp: u16,
+    /// Offset of `runtime.m.vdsoPC`.
+    pub m_vdso_pc: u16,
+    /// Fills the structure.
+    pub pad: u16,
+}
+
+/// What the programs count (`enum gt_sampled_counter`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum SampledCounter {
+    /// Samples of the process.
+    Seen = 0,
+    /// Those of a new stack that found no room in the ring buffer.
+    RingFull = 1,
+    /// Those of a new stack when there were [`STACKS`] already.
+    StacksFull = 2,
+    /// Those of a stack that has another one's hash.
+    Collided = 3,
+    /// Those of another program that the process runs since.
+    OtherProgram = 4,
+    /// Threads that were off their processors when there were [`OFF_THREADS`] already.
+    ThreadsFull = 5,
+}
+
+impl SampledCounter {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Seen,
+        Self::RingFull,
+        Self::StacksFull,
+        Self::Collided,
+        Self::OtherProgram,
+        Self::ThreadsFull,
+    ];
+}
+
+/// How often a stack was seen (`struct gt_stack_count`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct StackCount {
+    /// Samples, or times that a thread left its processor there and came back.
+    pub samples: u64,
+    /// How long threads were off their processors there.
+    pub nanoseconds: u64,
+    check: u32,
+    pad: u32,
+}
+
+/// A thread that is off its processor (`struct gt_off`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct OffThread {
+    /// Since when, by the monotonic clock.
+    pub since: u64,
+    /// Its stack's hash.
+    pub hash: u64,
+    check: u32,
+    pad: u32,
+}
+
+/// A stack that was sampled. Addresses are those of the process, and of the kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SampledStack {
+    /// By which its counts are found.
+    pub hash: u64,
+    /// The goroutine's number, if it was asked for and there is one.
+    pub goid: Option<u64>,
+    /// The kernel's frames, the innermost first.
+    pub kernel: Box<[u64]>,
+    /// The program's, the innermost first.
+    pub user: Box<[u64]>,
+    flags: u32,
+}
+
+#[derive(FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct Raw {
+    hash: u64,
+    goid: u64,
+    check: u32,
+    flags: u32,
+    kernel: u32,
+    user: u32,
+}
+
+const DEEP: u32 = 1;
+const BROKEN: u32 = 2;
+const FROM_C: u32 = 4;
+const KERNEL: u32 = 8;
+const KERNEL_CUT: u32 = 16;
+const PREEMPTED: u32 = 32;
+
+const _: () = assert!(size_of::<StackRow>() == 8);
+const _: () = assert!(size_of::<Sampled>() == 56);
+const _: () = assert!(size_of::<StackCount>() == 24);
+const _: () = assert!(size_of::<OffThread>() == 24);
+const _: () = assert!(size_of::<Raw>() == 32);
+
+impl SampledStack {
+    /// Whether there are more frames than are kept.
+    pub fn is_deep(&self) -> bool {
+        self.flags & DEEP != 0
+    }
+
+    /// Whether the callers of the last frame are not known.
+    pub fn is_broken(&self) -> bool {
+        self.flags & BROKEN != 0
+    }
+
+    /// Whether the first frame is C code, whose callers up to the next frame are not known.
+    pub fn is_from_c(&self) -> bool {
+        self.flags & FROM_C != 0
+    }
+
+    /// Whether the thread was in the kernel.
+    pub fn is_in_kernel(&self) -> bool {
+        self.flags & KERNEL != 0
+    }
+
+    /// Whether the kernel has more frames than are kept, or does not tell them.
+    pub fn is_kernel_cut(&self) -> bool {
+        self.flags & KERNEL_CUT != 0
+    }
+
+    /// Whether the thread wanted to go on and had to leave its processor.
+    pub fn is_preempted(&self) -> bool {
+        self.flags & PREEMPTED != 0
+    }
+}
+
+/// Decodes a record of the sampler's ring buffer.
+///
+/// # Errors
+/// [`DecodeError`], if it is none.
+pub fn decode_sampled(bytes: &[u8]) -> Result<SampledStack, DecodeError> {
+    let short = || DecodeError::Short(bytes.len());
+    let (raw, rest) = Raw::read_from_prefix(bytes).map_err(|_| short())?;
+    let frames = rest.as_chunks::<8>().0;
+    let (kernel, user) = (raw.kernel as usize, raw.user as usize);
+    let end = kernel.checked_add(user).ok_or_else(short)?;
+    let list = |range: std::ops::Range<usize>| -> Option<Box<[u64]>> {
+        Some(frames.get(range)?.iter().map(|word| u64::from_ne_bytes(*word)).collect())
+    };
+    Ok(SampledStack {
+        hash: raw.hash,
+        goid: Some(raw.goid).filter(|goid| *goid != 0),
+        kernel: list(0..kernel).ok_or_else(short)?,
+        user: list(kernel..end).ok_or_else(short)?,
+        flags: raw.flags,
+    })
+}
+
+#[cfg(test)]
+#[path = "sampled_tests.rs"]
+mod tests;
