@@ -1,14 +1,13 @@
 // Command profileapp spends its time in known ways, and profiles itself so that others can be compared:
 // on SIGUSR1 it writes a profile of its processor time, as Go takes it, and prints "profiled".
 //
-//	-own FILE      where that profile goes, and -for how long it is taken
-//	-work          computes, allocates, reads the clock and calls the kernel
-//	-recurse       calls itself a thousand levels deep, and computes there
-//	-grow          has its stacks grow all the time
-//	-callc         computes in C, and in Go that C calls (builds with cgo)
-//	-wait          goroutines that wait for a lock, a channel, a timer and a pipe
-//	-sample        SetBlockProfileRate and SetMutexProfileFraction
-//	-end DURATION  ends by itself
+//	-own FILE  where that profile goes, and -for how long it is taken
+//	-work      computes, allocates, reads the clock and calls the kernel
+//	-recurse   calls itself a thousand levels deep, and computes there
+//	-grow      has its stacks grow all the time
+//	-callc     computes in C, and in Go that C calls (builds with cgo)
+//	-wait      goroutines that wait for a lock, a channel, a timer and a pipe
+//	-sample    SetBlockProfileRate and SetMutexProfileFraction
 package main
 
 import (
@@ -35,7 +34,6 @@ func main() {
 	c := flag.Bool("callc", false, "compute in C")
 	wait := flag.Bool("wait", false, "wait in several ways")
 	sample := flag.Bool("sample", false, "sample waits")
-	end := flag.Duration("end", 0, "end by itself")
 	flag.Parse()
 
 	asked := make(chan os.Signal, 8)
@@ -52,9 +50,6 @@ func main() {
 	if *wait {
 		waitAll()
 	}
-	if *end > 0 {
-		time.AfterFunc(*end, func() { os.Exit(0) })
-	}
 	fmt.Println("ready")
 	for range asked {
 		profileItself(*own, *length)
@@ -64,6 +59,8 @@ func main() {
 func profileItself(path string, length time.Duration) {
 	file, err := os.Create(path)
 	if err == nil {
+		// StartCPUProfile says that it can't set its own rate, and goes on with this one.
+		runtime.SetCPUProfileRate(500)
 		err = pprof.StartCPUProfile(file)
 	}
 	if err != nil {

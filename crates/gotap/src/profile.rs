@@ -43,6 +43,7 @@ struct Context<'c, 'a, 'd> {
 pub(crate) fn run(command: &ProfileCommand) -> Result<()> {
     let args = command.args();
     goproc::check_pids()?;
+    goproc::Process { pid: args.pid }.check_is_no_thread()?;
     let opened = Opened::new(args.pid)?;
     let binary = opened.binary()?;
     let types = binary.types();

@@ -117,13 +117,15 @@ fn deepest(frames: &BTreeMap<String, Frame>, name: &str) -> (u64, Vec<String>) {
 
 #[test]
 fn functions_that_call_each_other_fit_into_the_stack() {
-    let tracker = frames(crate::tracker::OBJECT);
+    let tracker = self::frames(crate::tracker::OBJECT);
     assert!(tracker["tracked_created"].calls.contains("x86_register"), "{tracker:?}");
-    let frames = frames(OBJECT);
+    let frames = self::frames(OBJECT);
     let calls = &frames["call_start"].calls;
     assert!(calls.contains("join_trace") && calls.contains("http_call_join"), "{calls:?}");
     assert!(frames["match_slots"].bytes >= 144, "{:?}", frames["match_slots"]);
-    for frames in [frames, tracker] {
+    let sampler = self::frames(crate::sampler::OBJECT);
+    assert!(sampler["walk_stack"].calls.contains("step_at"), "{sampler:?}");
+    for frames in [frames, tracker, sampler] {
         for name in frames.keys() {
             let (bytes, path) = deepest(&frames, name);
             assert!(bytes <= STACK, "{bytes} bytes: {}", path.join(" > "));

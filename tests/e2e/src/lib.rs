@@ -7,6 +7,7 @@
 //! - [`Tracked`] is a program whose goroutines come and go, and gotap that tracks them.
 //! - [`Chain`] puts one between two others, and has them speak HTTP/2.
 //! - [`Load`] sends requests over many connections and counts exactly.
+//! - [`profiles`] has a program that profiles itself beside gotap, and Go's reader of profiles.
 //! - [`Proxy`] stands before a collector that comes and goes.
 //! - [`Resetter`] stands before a server and resets connections.
 //! - [`Numbered`] is a process with an id that another one had.
@@ -25,6 +26,7 @@ mod load;
 mod machine;
 mod namespace;
 mod numbered;
+pub mod profiles;
 mod proxy;
 mod resetter;
 mod shop;

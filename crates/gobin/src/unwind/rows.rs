@@ -52,7 +52,7 @@ impl Binary<'_> {
         if let Some(end) = end {
             push(&mut out, end, Step::Unknown);
         }
-        Some(out)
+        (out.len() <= max).then_some(out)
     }
 }
 

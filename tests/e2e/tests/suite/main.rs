@@ -48,6 +48,8 @@ mod parents_load;
 mod parents_reuse;
 mod parents_roads;
 mod pgx;
+mod profile_cpu;
+mod profile_words;
 mod red;
 mod redigo;
 mod redis;

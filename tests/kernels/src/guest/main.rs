@@ -8,6 +8,7 @@ mod databases;
 mod goroutines;
 mod http1;
 mod init;
+mod profile;
 mod scenarios;
 mod tls;
 

@@ -9,16 +9,17 @@ use gotap_e2e::binary;
 use gotap_kernel_tests::report::Line;
 use probes::{Features, verify};
 
-use crate::{calls, clock, databases, goroutines, http1, tls};
+use crate::{calls, clock, databases, goroutines, http1, profile, tls};
 
 /// Name, whether it tests anything on a kernel with these features, and function.
 type Scenario = (&'static str, fn(&Features) -> bool, fn() -> Result<()>);
 
 /// All of them, the quick and telling ones first.
-const ALL: [Scenario; 12] = [
+const ALL: [Scenario; 13] = [
     ("load all programs", always, load_all),
     ("doctor", always, doctor),
     ("goroutine tracker", always, goroutines::tracked),
+    ("CPU profile", always, profile::cpu),
     ("HTTP/1", always, http1::newest_and_oldest_go),
     // The way of older kernels; on those, it is what all scenarios test.
     ("HTTP/1, no uprobe_multi", |features| features.uprobe_multi, http1::one_by_one),

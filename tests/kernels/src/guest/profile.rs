@@ -1,0 +1,45 @@
+//! The sampler: stacks of Go and of the kernel, also where Go changes stacks.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use gotap_e2e::{SOON, binary};
+use gotap_kernel_tests::program;
+use gotap_testkit::go::Version;
+use gotap_testkit::process::Running;
+use serde_json::Value;
+
+pub(crate) fn cpu() -> Result<()> {
+    let table = profile("cpu", &["-work", "-grow"], &["-F", "199"])?;
+    let share = |name: &str| table.get(name).copied().unwrap_or(0.0);
+    let all: f64 = share("main.workAll") + share("main.growAll.func1");
+    ensure!(all > 0.5, "{table:?}");
+    for name in ["main.hot", "runtime.systemstack", "runtime.newstack"] {
+        ensure!(share(name) > 0.01, "no {name}: {table:?}");
+    }
+    ensure!(share("(callers are not known)") < 0.05, "{table:?}");
+    let kernel = table.keys().filter(|name| name.ends_with(" [kernel]"));
+    ensure!(kernel.count() > 3, "the kernel's functions have no names: {table:?}");
+    Ok(())
+}
+
+/// Runs a profile of a program with these arguments, and gives the functions' cumulative shares.
+fn profile(kind: &str, work: &[&str], arguments: &[&str]) -> Result<BTreeMap<String, f64>> {
+    let program = program("profileapp", Version::NEWEST);
+    let app = Running::start(&program, work, &[])?;
+    app.wait_for("ready", SOON)?;
+    let mut command = Command::new(binary());
+    command.args(["profile", kind, &app.pid().to_string(), "-d", "4s", "--format", "json"]);
+    let output = command.args(["--top", "1000"]).args(arguments).output().context("run gotap")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}: {said}", output.status);
+    let object: Value = serde_json::from_slice(&output.stdout).context("gotap prints JSON")?;
+    let total = object["total"].as_f64().context("a total")?;
+    let functions = object["functions"].as_array().context("functions")?;
+    let one = |function: &Value| {
+        let share = function["cumulative"].as_f64()? / total;
+        Some((function["function"].as_str()?.to_owned(), share))
+    };
+    functions.iter().map(|function| one(function).context("a function")).collect()
+}
