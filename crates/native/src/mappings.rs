@@ -130,6 +130,7 @@ mod tests {
         assert!(mappings.function(own).unwrap().contains("parse"));
     }
 
+    // SAFETY: this is how libc declares it.
     unsafe extern "C" {
         safe fn getpid() -> i32;
     }

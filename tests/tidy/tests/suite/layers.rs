@@ -7,7 +7,7 @@ const PURE: [(&str, &[&str]); 7] = [
     ("gobin", &["iced-x86", "memchr", "object", "thiserror"]),
     // It is given what gomem's trait reads.
     ("goruntime", &["gobin", "gomem", "thiserror"]),
-    ("profile", &["flate2", "prost"]),
+    ("profile", &["flate2", "prost", "serde_json", "thiserror"]),
     ("metrics", &["compact_str"]),
     ("red", &["foldhash", "hashbrown", "metrics", "trace"]),
     ("wire", &["compact_str", "thiserror", "zerocopy"]),
