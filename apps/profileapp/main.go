@@ -6,6 +6,8 @@
 //	-recurse   calls itself a thousand levels deep, and computes there
 //	-grow      has its stacks grow all the time
 //	-callc     computes in C, and in Go that C calls (builds with cgo)
+//	-keep      keeps 64 MiB of memory, of which 16 in small objects
+//	-blocked   a system call that blocks all the time
 //	-wait      goroutines that wait for a lock, a channel, a timer and a pipe
 //	-sample    SetBlockProfileRate and SetMutexProfileFraction
 package main
@@ -32,6 +34,8 @@ func main() {
 	recurse := flag.Bool("recurse", false, "call itself a thousand levels deep")
 	grow := flag.Bool("grow", false, "have stacks grow")
 	c := flag.Bool("callc", false, "compute in C")
+	keep := flag.Bool("keep", false, "keep memory")
+	blocked := flag.Bool("blocked", false, "block in a system call")
 	wait := flag.Bool("wait", false, "wait in several ways")
 	sample := flag.Bool("sample", false, "sample waits")
 	flag.Parse()
@@ -42,10 +46,17 @@ func main() {
 		runtime.SetBlockProfileRate(1)
 		runtime.SetMutexProfileFraction(1)
 	}
-	for enabled, f := range map[*bool]func(){work: workAll, recurse: recurseAll, grow: growAll, c: callc} {
+	works := map[*bool]func(){
+		work: workAll, recurse: recurseAll, grow: growAll, c: callc, blocked: blockInKernel,
+	}
+	for enabled, f := range works {
 		if *enabled {
 			go f()
 		}
+	}
+	if *keep {
+		keepLarge()
+		keepSmall()
 	}
 	if *wait {
 		waitAll()
@@ -155,6 +166,23 @@ func allocate() {
 	}
 }
 
+// all is kept.
+var all [][]byte
+
+//go:noinline
+func keepLarge() {
+	for i := 0; i < 48; i++ {
+		all = append(all, make([]byte, 1<<20))
+	}
+}
+
+//go:noinline
+func keepSmall() {
+	for i := 0; i < 16<<10; i++ {
+		all = append(all, make([]byte, 1<<10))
+	}
+}
+
 //go:noinline
 func readClock() {
 	for i := 0; i < 50; i++ {
@@ -184,6 +212,14 @@ func descend(levels int) uint64 {
 	return descend(levels-1) + 1
 }
 
+//go:noinline
+func blockInKernel() {
+	for {
+		pause := syscall.NsecToTimespec(50_000_000)
+		syscall.Nanosleep(&pause, nil)
+	}
+}
+
 func growAll() {
 	for {
 		done := make(chan bool)
@@ -204,6 +240,9 @@ func needsRoom(levels int) uint64 {
 	return needsRoom(levels-1) + uint64(room[levels])
 }
 
+// writers are kept, so that nobody who reads sees an end.
+var writers []*os.File
+
 func waitAll() {
 	var mutex sync.Mutex
 	channel := make(chan int)
@@ -221,10 +260,11 @@ func waitAll() {
 		}
 	}()
 	go receiveAll(channel)
-	reader, _, err := os.Pipe()
+	reader, writer, err := os.Pipe()
 	if err != nil {
 		panic(err)
 	}
+	writers = append(writers, writer)
 	go reader.Read(make([]byte, 1))
 }
 

@@ -13,7 +13,7 @@ pub(crate) use top::TopArgs;
 
 mod profile;
 
-pub(crate) use profile::{CpuArgs, ProfileArgs, ProfileCommand};
+pub(crate) use profile::{CpuArgs, ProfileArgs, ProfileCommand, WallArgs};
 
 /// See inside running Go programs, without touching them.
 ///

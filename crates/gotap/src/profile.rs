@@ -3,12 +3,16 @@
 //! Each kind of profile is collected in a file of its own; here they are chosen. Where addresses get their
 //! names is in `naming`, and what is printed and written in `output` and `text`.
 
+mod buckets;
 mod cpu;
 mod naming;
+mod offcpu;
 mod output;
 mod sampled;
 mod text;
+mod ticks;
 mod wait;
+mod wall;
 
 use anyhow::{Result, bail};
 use goruntime::Symbols;
@@ -17,6 +21,7 @@ use profile::Profile;
 
 use crate::cli::{ProfileArgs, ProfileCommand};
 use crate::opened::{Opened, Target};
+use buckets::Kind;
 use output::Output;
 
 pub(crate) use output::OutputFile;
@@ -54,6 +59,12 @@ pub(crate) fn run(command: &ProfileCommand) -> Result<()> {
     let context = Context { args, target: &target, symbols: &symbols };
     let collected = match command {
         ProfileCommand::Cpu(cpu) => cpu::collect(&context, &types, cpu)?,
+        ProfileCommand::Wall(wall) => wall::collect(&context, wall)?,
+        ProfileCommand::Offcpu(_) => offcpu::collect(&context, &types)?,
+        ProfileCommand::Alloc(_) => buckets::collect(&context, Kind::Alloc)?,
+        ProfileCommand::Heap(_) => buckets::collect(&context, Kind::Heap)?,
+        ProfileCommand::Mutex(_) => buckets::collect(&context, Kind::Mutex)?,
+        ProfileCommand::Block(_) => buckets::collect(&context, Kind::Block)?,
     };
     if collected.profile.samples.is_empty() {
         bail!("process {}: nothing was sampled", args.pid);

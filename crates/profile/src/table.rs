@@ -18,7 +18,7 @@ pub struct Row<'p> {
 /// All functions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table<'p> {
-    /// All that is spent.
+    /// All that is spent; of differences, all that has changed.
     pub total: i64,
     /// Those in which most is spent first.
     pub rows: Vec<Row<'p>>,
@@ -39,15 +39,15 @@ impl<'p> Table<'p> {
                 row.cumulative += if seen.insert(&frame.function) { value } else { 0 };
             }
         }
-        let mut rows: Vec<Row<'p>> = rows.into_values().collect();
-        rows.sort_by(|a, b| {
-            (b.flat, b.cumulative, &a.frame.function).cmp(&(
-                a.flat,
-                a.cumulative,
-                &b.frame.function,
-            ))
+        let is_some = |row: &Row<'_>| row.flat != 0 || row.cumulative != 0;
+        let mut rows: Vec<Row<'p>> = rows.into_values().filter(is_some).collect();
+        rows.sort_by_key(|row| {
+            let order = |value: i64| std::cmp::Reverse(value.saturating_abs());
+            (order(row.flat), order(row.cumulative), row.frame.function.clone())
         });
-        Self { total: profile.total(kind), rows }
+        let values = profile.samples.iter().filter_map(|sample| sample.values.get(kind));
+        let total = values.fold(0i64, |sum, value| sum.saturating_add(value.saturating_abs()));
+        Self { total, rows }
     }
 }
 
@@ -71,5 +71,18 @@ mod tests {
         assert_eq!((row("main.f[go.shape.int]"), row("main.main")), ((0, 50), (0, 80)));
         let order: Vec<&str> = table.rows.iter().map(|row| &*row.frame.function).collect();
         assert_eq!(order, ["main.inlined", "main.g", "main.main", "main.f[go.shape.int]"]);
+    }
+
+    #[test]
+    fn what_has_become_less_counts_as_much() {
+        let mut profile = example();
+        profile.samples[0].values = vec![-5, -50];
+        let table = Table::new(&profile, 1);
+        assert_eq!(table.total, 80);
+        let first: Vec<(&str, i64)> =
+            table.rows.iter().take(2).map(|row| (&*row.frame.function, row.flat)).collect();
+        assert_eq!(first, [("main.inlined", -50), ("main.g", 30)]);
+        profile.samples[0].values = vec![0, 0];
+        assert_eq!(Table::new(&profile, 1).rows.len(), 2);
     }
 }

@@ -77,6 +77,8 @@ pub struct Top {
     pub heading: String,
     /// Shares of functions, flat and cumulative, in percent.
     pub shares: BTreeMap<String, (f64, f64)>,
+    /// Cumulative values of functions, as they are written.
+    pub values: BTreeMap<String, String>,
 }
 
 impl Top {
@@ -92,11 +94,12 @@ impl Top {
         let mut out = Self { heading: text.clone(), ..Self::default() };
         for line in text.lines().skip_while(|line| !line.contains("flat%")).skip(1) {
             let words: Vec<&str> = line.split_ascii_whitespace().collect();
-            let [_, flat, _, _, cumulative, name @ ..] = &*words else { continue };
+            let [_, flat, _, value, cumulative, name @ ..] = &*words else { continue };
             let name = name.join(" ").replace(" (inline)", "");
             let percent = |text: &str| -> Result<f64> {
                 text.trim_end_matches('%').parse().with_context(|| line.to_owned())
             };
+            out.values.insert(name.clone(), (*value).to_owned());
             out.shares.insert(name, (percent(flat)?, percent(cumulative)?));
         }
         Ok(out)

@@ -13,6 +13,18 @@ use crate::profile::OutputFile;
 pub(crate) enum ProfileCommand {
     /// Where the process uses its processors, sampled by a clock
     Cpu(CpuArgs),
+    /// What goroutines do and wait for, seen in the process's memory again and again
+    Wall(WallArgs),
+    /// Where threads leave their processors, and for how long, by the kernel's scheduler
+    Offcpu(ProfileArgs),
+    /// What is allocated, by the samples of Go's own profiler; -d 0s: since the program started
+    Alloc(ProfileArgs),
+    /// What is in use of the heap, by the same; with -d: what has changed
+    Heap(ProfileArgs),
+    /// Who holds the locks that others wait for, where the program samples it; -d 0s: since it started
+    Mutex(ProfileArgs),
+    /// Where goroutines wait for each other, where the program samples it; -d 0s: since it started
+    Block(ProfileArgs),
 }
 
 impl ProfileCommand {
@@ -20,6 +32,12 @@ impl ProfileCommand {
     pub(crate) fn args(&self) -> &ProfileArgs {
         match self {
             Self::Cpu(args) => &args.profile,
+            Self::Wall(args) => &args.profile,
+            Self::Offcpu(args)
+            | Self::Alloc(args)
+            | Self::Heap(args)
+            | Self::Mutex(args)
+            | Self::Block(args) => args,
         }
     }
 }
@@ -29,9 +47,9 @@ pub(crate) struct ProfileArgs {
     /// Process id
     #[arg(value_name = "PID")]
     pub(crate) pid: u32,
-    /// For how long; SIGINT ends it early
-    #[arg(short, long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
-    pub(crate) duration: Duration,
+    /// For how long, 10s if it is not given; SIGINT ends it early
+    #[arg(short, long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(crate) duration: Option<Duration>,
     /// Write a file instead of a table: .pb.gz for go tool pprof and go build -pgo, .svg for a flame graph,
     /// .folded for folded stacks, .json for speedscope
     #[arg(short, long, value_name = "FILE")]
@@ -45,6 +63,28 @@ pub(crate) struct ProfileArgs {
     /// How to print the table: text, or one JSON object
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+}
+
+impl ProfileArgs {
+    /// For how long.
+    pub(crate) fn duration(&self) -> Duration {
+        self.duration.unwrap_or(Duration::from_secs(10))
+    }
+}
+
+/// All goroutines are read from the process's memory each time; each counts for the time since the time before,
+/// by what it does. Nothing is attached, and the program is not stopped. What runs has no stack then: see
+/// `gotap profile cpu`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WallArgs {
+    #[command(flatten)]
+    pub(crate) profile: ProfileArgs,
+    /// How often to look; less often if there are so many goroutines that it takes more than a 20th of the time
+    #[arg(long, value_name = "DURATION", default_value = "20ms", value_parser = humantime::parse_duration)]
+    pub(crate) interval: Duration,
+    /// Show goroutines of Go's runtime, too
+    #[arg(long)]
+    pub(crate) system: bool,
 }
 
 /// Each sample is the stack of a thread that runs, in the kernel, in C code and in Go. The program needs

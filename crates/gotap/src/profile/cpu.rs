@@ -34,7 +34,7 @@ pub(super) fn collect(
     // The sampler holds on to the program that it sees first.
     target.check()?;
     let mut stacks = Stacks::default();
-    let end = stop.wait(target.process, context.args.duration, None, || {
+    let end = stop.wait(target.process, context.args.duration(), None, || {
         stacks.read(&mut sampler)?;
         Ok(format!("{} samples", sampler.count(SampledCounter::Seen)?))
     })?;

@@ -20,6 +20,9 @@ pub(super) const UNKNOWN: &str = "(callers are not known)";
 /// Stands for C code between the function that runs and Go.
 const FROM_C: &str = "(callers in C are not known)";
 const KERNEL: &str = "[kernel]";
+/// How the names of functions begin that the kernel switches threads in.
+const SWITCH: [&str; 6] =
+    ["bpf_prog_", "bpf_trace_run", "__bpf_trace_", "__traceiter_", "__schedule [", "schedule ["];
 
 /// Names addresses of one process.
 pub(super) struct Namer<'c, 'a, 'd> {
@@ -58,9 +61,11 @@ impl<'c, 'a, 'd> Namer<'c, 'a, 'd> {
         if stack.is_in_kernel() && stack.kernel.is_empty() {
             out.push(profile.location(plain(KERNEL)));
         }
-        for address in &stack.kernel {
-            let function = self.kernel_function(*address);
-            out.push(profile.location(native(*address, None, function)));
+        let kernel = stack.kernel.iter().map(|address| (*address, self.kernel_function(*address)));
+        // What leads from the scheduler to the sampler, and the scheduler itself, say nothing.
+        let is_sampler = |name: &str| SWITCH.iter().any(|start| name.starts_with(start));
+        for (address, function) in kernel.skip_while(|(_, name)| is_sampler(name)) {
+            out.push(profile.location(native(address, None, function)));
         }
         let (c, go) = match stack.user.split_first() {
             Some((first, rest)) if !self.text.contains(first) => (Some(*first), (rest, 1)),

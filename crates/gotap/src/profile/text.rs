@@ -101,17 +101,18 @@ fn bar(share: f64) -> String {
     format!("{}{}", "█".repeat(eighths / 8), PARTS[eighths % 8])
 }
 
-fn value(value: i64, unit: &str) -> String {
-    let number = value as f64;
-    match unit {
+pub(super) fn value(value: i64, unit: &str) -> String {
+    let (sign, number) = (if value < 0 { "-" } else { "" }, value.unsigned_abs() as f64);
+    let text = match unit {
         "nanoseconds" if number >= 1e9 => format!("{:.2}s", number / 1e9),
         "nanoseconds" => format!("{:.0}ms", number / 1e6),
         "bytes" if number >= 1_073_741_824.0 => format!("{:.2}GiB", number / 1_073_741_824.0),
         "bytes" if number >= 1_048_576.0 => format!("{:.1}MiB", number / 1_048_576.0),
         "bytes" if number >= 1024.0 => format!("{:.1}KiB", number / 1024.0),
         "bytes" => format!("{number}B"),
-        _ => value.to_string(),
-    }
+        _ => return value.to_string(),
+    };
+    format!("{sign}{text}")
 }
 
 #[cfg(test)]
@@ -125,6 +126,7 @@ mod tests {
         assert_eq!(value(1_234_000_000, "nanoseconds"), "1.23s");
         assert_eq!(value(20_000_000, "nanoseconds"), "20ms");
         assert_eq!(value(1536, "bytes"), "1.5KiB");
+        assert_eq!(value(-2048, "bytes"), "-2.0KiB");
         assert_eq!(value(7, "count"), "7");
     }
 }

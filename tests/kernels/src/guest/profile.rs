@@ -24,6 +24,15 @@ pub(crate) fn cpu() -> Result<()> {
     Ok(())
 }
 
+/// Threads that leave their processors.
+pub(crate) fn off_cpu() -> Result<()> {
+    let table = profile("offcpu", &["-blocked"], &[])?;
+    let blocked = table.get("main.blockInKernel").copied().unwrap_or(0.0);
+    ensure!(blocked > 0.1, "{table:?}");
+    ensure!(table.keys().any(|name| name.contains("nanosleep")), "{table:?}");
+    Ok(())
+}
+
 /// Runs a profile of a program with these arguments, and gives the functions' cumulative shares.
 fn profile(kind: &str, work: &[&str], arguments: &[&str]) -> Result<BTreeMap<String, f64>> {
     let program = program("profileapp", Version::NEWEST);

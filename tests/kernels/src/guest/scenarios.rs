@@ -15,11 +15,12 @@ use crate::{calls, clock, databases, goroutines, http1, profile, tls};
 type Scenario = (&'static str, fn(&Features) -> bool, fn() -> Result<()>);
 
 /// All of them, the quick and telling ones first.
-const ALL: [Scenario; 13] = [
+const ALL: [Scenario; 14] = [
     ("load all programs", always, load_all),
     ("doctor", always, doctor),
     ("goroutine tracker", always, goroutines::tracked),
     ("CPU profile", always, profile::cpu),
+    ("off-CPU profile", always, profile::off_cpu),
     ("HTTP/1", always, http1::newest_and_oldest_go),
     // The way of older kernels; on those, it is what all scenarios test.
     ("HTTP/1, no uprobe_multi", |features| features.uprobe_multi, http1::one_by_one),
