@@ -309,7 +309,8 @@ fn by_address(symbols: &Symbols<'_, '_>, addresses: &[u64]) -> Vec<Location> {
             frames.truncate(1);
         }
         let is_end = frames.first().is_some_and(|frame| &*frame.function == "runtime.goexit");
-        if !frames.is_empty() && !(is_end && i > 0) {
+        let is_left_out = frames.is_empty() || (is_end && i > 0);
+        if !is_left_out {
             out.push(Location { address: *address, mapping: Some(0), frames });
         }
     }
