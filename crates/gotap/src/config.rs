@@ -92,7 +92,7 @@ pub(crate) enum SdkPrograms {
     /// Trace them as others: their spans stand beside the SDK's, in the same traces
     #[default]
     Trace,
-    /// Leave their traces to the SDK
+    /// Leave their traces to the SDK; with metrics on, gotap still measures what they do
     Off,
 }
 

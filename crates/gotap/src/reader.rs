@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use probes::{EventSource, Fill};
 use red::Meter;
 use rustix::time::{ClockId, clock_gettime};
-use trace::{Assembler, ProcessInfo, Span, Status, Value};
+use trace::{Assembler, ProcessInfo, Resource, Span, Status, Value};
 use wire::{Event, Unread, raw};
 
 use crate::opened::unix_nanoseconds;
@@ -24,8 +24,8 @@ const BATCH: usize = 256;
 
 /// What the agent asks of the reader.
 pub(crate) enum ReaderCommand {
-    /// Spans of this instance will come.
-    Add(u32, ProcessInfo),
+    /// Spans of this instance will come; they are sent nowhere if they are `only_measured`.
+    Add { instance: u32, info: ProcessInfo, only_measured: bool },
     /// No more spans of this instance will come, but those in the buffer.
     Remove(u32),
     /// Read what is left, hand it over and stop.
@@ -57,6 +57,8 @@ pub(crate) struct ReaderCounts {
     pub(crate) unsampled: u64,
     /// Of traces that gotap's own sampling left out.
     pub(crate) sampled_out: u64,
+    /// Of programs whose own SDK sends their traces: they are measured only.
+    pub(crate) left_to_sdk: u64,
     /// Spans of which something could not be read, by what that is.
     pub(crate) unread: [u64; Unread::ALL.len()],
     /// Deliveries of telemetry, and what was done for them.
@@ -146,6 +148,8 @@ struct State<'a> {
     assembler: Assembler,
     meter: Option<Arc<SharedMeter>>,
     sampling: raw::Sampling,
+    /// Processes whose own SDK sends their traces.
+    only_measured: Vec<(u32, Arc<Resource>)>,
     pipeline: Pipeline,
     /// Spans that are handed on soon.
     batch: Vec<Span>,
@@ -170,6 +174,7 @@ impl<'a> State<'a> {
             assembler,
             meter,
             sampling,
+            only_measured: Vec::new(),
             pipeline,
             batch: Vec::new(),
             commands,
@@ -184,7 +189,10 @@ impl<'a> State<'a> {
     fn apply_commands(&mut self) {
         while let Ok(command) = self.commands.try_recv() {
             match command {
-                ReaderCommand::Add(instance, info) => {
+                ReaderCommand::Add { instance, info, only_measured } => {
+                    if only_measured {
+                        self.only_measured.push((instance, info.resource.clone()));
+                    }
                     if let Some(meter) = &self.meter {
                         meter.lock().add_process(instance, &info.resource, unix_nanoseconds());
                     }
@@ -205,6 +213,7 @@ impl<'a> State<'a> {
         for (_, instance) in left {
             let open = self.assembler.remove_process(instance);
             self.hand_over(open);
+            self.only_measured.retain(|(of, _)| *of != instance);
             if let Some(meter) = &self.meter {
                 meter.lock().remove_process(instance, unix_nanoseconds());
             }
@@ -222,7 +231,9 @@ impl<'a> State<'a> {
                 meter.lock().record(&span, 1);
             }
             let mut span = span;
-            if !span.is_sampled() && !keep(&mut span, &self.sampling) {
+            if self.only_measured.iter().any(|(_, of)| Arc::ptr_eq(of, &span.resource)) {
+                self.counts.left_to_sdk += 1;
+            } else if !span.is_sampled() && !keep(&mut span, &self.sampling) {
                 let left_out = span.left_out;
                 self.counts.unsampled += u64::from(!left_out);
                 self.counts.sampled_out += u64::from(left_out);

@@ -16,6 +16,8 @@ pub(crate) struct Selection {
     ports: Vec<u16>,
     names: Vec<Pattern>,
     sdk_programs: SdkPrograms,
+    /// Whether operations are measured, too.
+    measures: bool,
 }
 
 impl Selection {
@@ -33,12 +35,23 @@ impl Selection {
             ports: select.ports.clone(),
             names: compile(&select.names)?,
             sdk_programs: SdkPrograms::default(),
+            measures: false,
         })
     }
 
     /// The same, with or without the programs that have OpenTelemetry's SDK.
     pub(crate) fn with_sdk_programs(self, sdk_programs: SdkPrograms) -> Self {
         Self { sdk_programs, ..self }
+    }
+
+    /// The same of a command that measures operations: it observes the programs whose traces it leaves to the SDK.
+    pub(crate) fn measuring(self, measures: bool) -> Self {
+        Self { measures, ..self }
+    }
+
+    /// Whether the traces of a program are left to its own SDK.
+    pub(crate) fn leaves_traces(&self, target: &Target) -> bool {
+        self.sdk_programs == SdkPrograms::Off && target.program.plan.has_sdk
     }
 
     /// Whether nothing was chosen, so that every Go process is meant.
@@ -72,7 +85,7 @@ impl Selection {
 
     /// Whether `target` is meant.
     pub(crate) fn matches(&self, target: &Target) -> bool {
-        if self.sdk_programs == SdkPrograms::Off && target.program.plan.has_sdk {
+        if self.leaves_traces(target) && !self.measures {
             return false;
         }
         if self.is_everything() {

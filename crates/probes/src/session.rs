@@ -24,6 +24,8 @@ use crate::{Error, EventSource, Features, Plan};
 pub struct Options {
     /// Trap each goroutine's creation, so that no ancestor is ever lost.
     pub exact_lineage: bool,
+    /// Traces of programs with OpenTelemetry's SDK are not sent, so that nothing is joined with their calls.
+    pub leaves_sdk_traces: bool,
     /// Take over B3's trace context of requests that have no traceparent.
     pub b3: bool,
     /// Which traces are wanted.

@@ -80,7 +80,11 @@ impl Agent {
             bias.with_context(|| format!("can't tell where process {pid} has its program"))?;
         // Announced first, so that no span comes before its process is known.
         let instance = self.session.next_instance();
-        self.command(ReaderCommand::Add(instance, target.info(bias)));
+        self.command(ReaderCommand::Add {
+            instance,
+            info: target.info(bias),
+            only_measured: self.selection.leaves_traces(target),
+        });
         let started = Instant::now();
         let attached = match self.session.attach(pid, plan, file, bias) {
             Ok(attached) => attached,

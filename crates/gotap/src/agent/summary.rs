@@ -152,6 +152,7 @@ pub(super) fn counted(reader: &ReaderCounts, counters: &Counters) -> Vec<Counted
             SAMPLED_OUT,
             reader.sampled_out + by_programs(Drop::SampledOut),
         ),
+        one(left_out, "left_to_sdk", "the program's own SDK sends its traces", reader.left_to_sdk),
         one(left_out, "telemetry", "it delivers telemetry or serves that", reader.telemetry),
     ];
     kernel.chain(unread).chain(of_reader).collect()

@@ -18,9 +18,12 @@ use crate::select::{self, Selection};
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let config = config::load(args)?;
     goproc::check_pids()?;
-    let selection = Selection::new(&config.select)?.with_sdk_programs(config.sdk_programs);
+    let selection = Selection::new(&config.select)?
+        .with_sdk_programs(config.sdk_programs)
+        .measuring(config.meter().is_some());
     let options = Options {
         exact_lineage: config.probes.exact_lineage,
+        leaves_sdk_traces: config.sdk_programs == config::SdkPrograms::Off,
         b3: config.reads_b3(),
         sampling: config.sampling.choice(config.meter().is_some())?,
         no_connection_join: !config.probes.connection_join,

@@ -19,7 +19,7 @@ const GRPC: &str = "google.golang.org/grpc/internal/transport";
 const ASSIGN: &str = "runtime.mapassign_fast32";
 
 pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
-    if context.options.no_connection_join {
+    if context.options.no_connection_join || (plan.has_sdk && context.options.leaves_sdk_traces) {
         return;
     }
     plan_types(context, plan);

@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use gotap_e2e::{App, Ended, Gotap, SOON, Span, can_trace};
+use gotap_e2e::{App, Ended, Gotap, SOON, Span, can_trace, eventually};
 use gotap_testkit::collector::Collector;
 use gotap_testkit::go::{self, Mode, Version};
+use gotap_testkit::http;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
@@ -169,5 +170,38 @@ fn programs_with_the_sdk_are_named_and_can_be_left_to_it() -> Result<()> {
     app.get("/leaf", &[])?;
     let ended = gotap.stop()?;
     ensure!(ended.spans.is_empty() && ended.summary.traps.is_empty(), "{:?}", ended.summary);
+    Ok(())
+}
+
+/// With metrics on, a program whose traces are left to its SDK is still measured.
+#[test]
+fn programs_that_are_left_to_the_sdk_are_measured() -> Result<()> {
+    if !can_trace("programs_that_are_left_to_the_sdk_are_measured") {
+        return Ok(());
+    }
+    let app = App::start(&program()?)?;
+    let pid = app.pid().to_string();
+    let arguments =
+        ["run", "--sdk-programs", "off", "--pid", &pid, "--prometheus-listen", "127.0.0.1:0"];
+    let gotap = Gotap::start(&arguments, &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")])?;
+    let url = gotap.process.wait_for_error("metrics at http://", SOON)?;
+    let address = url.split("http://").nth(1).and_then(|rest| rest.split('/').next());
+    let address = address.context("an address")?.to_owned();
+    gotap.wait_ready()?;
+    for _ in 0..3 {
+        app.get("/leaf", &[])?;
+    }
+    let wanted = |text: &str| {
+        let line = text.lines().find(|line| {
+            line.starts_with("http_server_request_duration_seconds_count{")
+                && line.contains("/leaf")
+        });
+        line.is_some_and(|line| line.ends_with(" 3"))
+    };
+    let scrape = || Ok::<_, anyhow::Error>(http::get(&address, "/metrics", &[])?.text());
+    let measured = eventually(SOON, || scrape().is_ok_and(|text| wanted(&text)));
+    ensure!(measured, "{}", scrape()?);
+    let summary = gotap.stop()?.summary;
+    ensure!(summary.spans == 0 && summary.not_recorded["left_to_sdk"] == 3, "{summary:?}");
     Ok(())
 }
