@@ -1,5 +1,7 @@
 //! OpenTelemetry's names as Prometheus's, as the compatibility specification of OpenTelemetry says.
 
+use crate::model::{Data, Metric};
+
 /// The name without `_total`: dots become underscores, the unit is appended unless it stands there.
 pub(crate) fn family(name: &str, unit: &str) -> String {
     let mut out = label(name);
@@ -9,6 +11,18 @@ pub(crate) fn family(name: &str, unit: &str) -> String {
         out.push_str(suffix);
     }
     out
+}
+
+/// The name of a metric's samples.
+pub(crate) fn prometheus(metric: &Metric) -> String {
+    let name = family(metric.name, metric.unit);
+    // In Prometheus only parts of histograms and summaries end in it.
+    let shorter = || name.trim_end_matches("_count");
+    match metric.data {
+        Data::Histogram(_) => name,
+        Data::Gauge(_) => shorter().to_owned(),
+        Data::Counter(_) => format!("{}_total", shorter().trim_end_matches("_total")),
+    }
 }
 
 /// The unit as a part of a name; empty for units that have none there.

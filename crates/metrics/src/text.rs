@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use crate::model::{Attributes, Data, Exemplar, HistogramPoint, Metric, Number, Point};
-use crate::names::{family, label, suffix};
+use crate::names::{label, prometheus, suffix};
 use crate::target::Labels;
 
 /// A text format.
@@ -69,19 +69,16 @@ impl Text<'_> {
     }
 
     fn metric(&mut self, metric: &Metric) {
-        let mut name = family(metric.name, metric.unit);
-        // In Prometheus only parts of histograms and summaries end in it.
-        if !matches!(metric.data, Data::Histogram(_)) {
-            name.truncate(name.trim_end_matches("_count").len());
-        }
+        let name = prometheus(metric);
         match &metric.data {
             Data::Counter(points) => {
                 // Classic families of counters have the name of their samples, those of OpenMetrics have not.
-                let name = name.trim_end_matches("_total");
-                let total = format!("{name}_total");
-                let family = if self.format == Format::Classic { &total } else { name };
+                let family = match self.format {
+                    Format::Classic => &name,
+                    Format::OpenMetrics => name.trim_end_matches("_total"),
+                };
                 self.head(family, "counter", metric.unit, metric.description);
-                points.iter().for_each(|point| self.point(&total, point));
+                points.iter().for_each(|point| self.point(&name, point));
             }
             Data::Gauge(points) => {
                 self.head(&name, "gauge", metric.unit, metric.description);

@@ -30,6 +30,11 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts one that scrapes `/metrics` of `target`, such as `127.0.0.1:9464`, twice a second.
     pub fn start(target: &str) -> Result<Self> {
+        Self::start_with(target, &[])
+    }
+
+    /// The same, with more arguments.
+    pub fn start_with(target: &str, more: &[&str]) -> Result<Self> {
         let program = programs()?.join("prometheus");
         let folder = TempDir::with_prefix("gotap-prometheus-").context("create a folder")?;
         let config = folder.path().join("prometheus.yml");
@@ -41,11 +46,12 @@ impl Prometheus {
         let mut attempt = 1;
         loop {
             let address = format!("127.0.0.1:{}", free_port()?);
-            let arguments = [
+            let mut arguments = vec![
                 format!("--config.file={}", config.display()),
                 format!("--storage.tsdb.path={}", folder.path().join("data").display()),
                 format!("--web.listen-address={address}"),
             ];
+            arguments.extend(more.iter().map(|one| (*one).to_owned()));
             let process = Running::start(&program, &arguments, &[])?;
             match process.wait_for_error("Server is ready to receive web requests", STARTING) {
                 Ok(_) => return Ok(Self { _process: process, _folder: folder, address }),

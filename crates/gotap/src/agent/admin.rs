@@ -10,15 +10,23 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use metrics::{Format, render};
+use metrics::{Format, PROTOBUF, accepts_protobuf, render, render_protobuf};
 
 use super::figures::Figures;
 
-/// Starts to listen, and answers until the program ends. Gives where it listens.
+/// What is answered from.
+#[derive(Clone)]
+struct Shown {
+    figures: Arc<Figures>,
+    native: bool,
+}
+
+/// Starts to listen, and answers until the program ends. Gives where it listens. With `native`, Prometheus gets
+/// native histograms if it takes them.
 ///
 /// # Errors
 /// When the address can't be listened on.
-pub(super) fn start(listen: SocketAddr, figures: Arc<Figures>) -> Result<SocketAddr> {
+pub(super) fn start(listen: SocketAddr, figures: Arc<Figures>, native: bool) -> Result<SocketAddr> {
     let listener = std::net::TcpListener::bind(listen)
         .with_context(|| format!("listen on {listen} for Prometheus"))?;
     listener.set_nonblocking(true).context("prepare to listen for Prometheus")?;
@@ -31,7 +39,7 @@ pub(super) fn start(listen: SocketAddr, figures: Arc<Figures>) -> Result<SocketA
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .with_state(figures);
+        .with_state(Shown { figures, native });
     std::thread::Builder::new()
         .name("gotap-admin".into())
         .spawn(move || {
@@ -45,20 +53,25 @@ pub(super) fn start(listen: SocketAddr, figures: Arc<Figures>) -> Result<SocketA
     Ok(address)
 }
 
-async fn metrics(State(figures): State<Arc<Figures>>, headers: HeaderMap) -> Response {
+async fn metrics(State(shown): State<Shown>, headers: HeaderMap) -> Response {
+    let Shown { figures, native } = shown;
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let format = Format::accepted(accept.unwrap_or_default());
     let (metrics, targets) = figures.collect_flat();
+    if native && accepts_protobuf(accept.unwrap_or_default()) {
+        let body = render_protobuf(&metrics, &targets);
+        return ([(header::CONTENT_TYPE, PROTOBUF)], body).into_response();
+    }
     let text = render(&metrics, &targets, format);
     ([(header::CONTENT_TYPE, format.content_type())], text).into_response()
 }
 
-async fn healthz(State(figures): State<Arc<Figures>>) -> Response {
-    answer(figures.is_healthy(), "the thread that reads events is stuck\n")
+async fn healthz(State(shown): State<Shown>) -> Response {
+    answer(shown.figures.is_healthy(), "the thread that reads events is stuck\n")
 }
 
-async fn readyz(State(figures): State<Arc<Figures>>) -> Response {
-    answer(figures.is_ready(), "the processes that run are still being attached to\n")
+async fn readyz(State(shown): State<Shown>) -> Response {
+    answer(shown.figures.is_ready(), "the processes that run are still being attached to\n")
 }
 
 fn answer(ok: bool, otherwise: &'static str) -> Response {

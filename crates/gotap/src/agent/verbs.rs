@@ -55,7 +55,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         aloud: args.verbose,
     })?;
     if let Some(listen) = config.prometheus_listen {
-        let address = admin::start(listen, agent.figures.clone())?;
+        let address =
+            admin::start(listen, agent.figures.clone(), config.metrics.native_histograms)?;
         say(&format!("metrics at http://{address}/metrics"));
     }
     agent.observe()?.lines(Format::Text).iter().for_each(|line| say(line));

@@ -23,6 +23,9 @@ pub(crate) struct Metrics {
     /// Series that each metric of a process may have. What finds no room is counted in one series with
     /// otel.metric.overflow
     pub(crate) cardinality_limit: usize,
+    /// Give Prometheus native histograms of operations if it takes them, as it does with
+    /// --enable-feature=native-histograms
+    pub(crate) native_histograms: bool,
 }
 
 /// Since when sums and histograms count that are sent.
@@ -60,6 +63,7 @@ impl Default for Metrics {
             database: true,
             service_graph: true,
             cardinality_limit: 2000,
+            native_histograms: false,
         }
     }
 }
@@ -90,11 +94,12 @@ impl Config {
         let pushed = self.otlp.metrics_to().map(|_| red::Consumer::Push);
         let pulled = self.prometheus_listen.map(|_| red::Consumer::Pull);
         let consumers: Vec<_> = pushed.into_iter().chain(pulled).collect();
-        let Metrics { http, body_sizes, rpc, database, service_graph, cardinality_limit } =
-            self.metrics;
+        let Metrics { http, body_sizes, rpc, database, service_graph, .. } = self.metrics;
+        let Metrics { cardinality_limit, native_histograms, .. } = self.metrics;
         let groups = red::Groups { http, body_sizes, rpc, database };
         let wanted = !consumers.is_empty() && (http || rpc || database || service_graph);
-        let exponential = self.otlp.metrics_histograms == Histograms::Exponential;
+        let exponential =
+            native_histograms || self.otlp.metrics_histograms == Histograms::Exponential;
         wanted.then_some(red::Settings {
             groups,
             cardinality_limit,

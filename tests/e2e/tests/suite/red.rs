@@ -3,7 +3,8 @@
 use anyhow::{Context, Result, ensure};
 use gotap_e2e::{App, Gotap, Load, SOON, can_trace, eventually};
 use gotap_testkit::collector::Collector;
-use gotap_testkit::{http, prometheus};
+use gotap_testkit::http;
+use gotap_testkit::prometheus::{self, Prometheus};
 use serde_json::Value;
 
 use crate::metrics::{are_documented, own_program, run, run_with};
@@ -202,18 +203,33 @@ fn a_collector_gets_differences_in_exponential_buckets_if_asked() -> Result<()> 
 }
 
 #[test]
-fn what_is_not_wanted_is_not_measured() -> Result<()> {
-    if !can_trace("what_is_not_wanted_is_not_measured") {
+fn prometheus_gets_native_histograms_of_what_is_wanted() -> Result<()> {
+    if !can_trace("prometheus_gets_native_histograms_of_what_is_wanted") {
         return Ok(());
     }
     let (_folder, program) = own_program()?;
     let (app, collector) = (App::start(&program)?, Collector::start()?);
     let settings = tempfile::NamedTempFile::new().context("create a file")?;
-    std::fs::write(settings.path(), "metrics: {body_sizes: false, rpc: false}\n")?;
+    std::fs::write(settings.path(), "metrics: {body_sizes: false, native_histograms: true}\n")?;
     let file = settings.path().to_str().context("a path in UTF-8")?;
     let (gotap, address) = run_with(&["--pid", &app.pid().to_string(), "-c", file], &collector)?;
-    app.get("/hello", &[])?;
-    let text = wait_for(&address, "http_server_request_duration_seconds_count", &[], 1.0)?;
+    let native = ["--enable-feature=native-histograms"];
+    let prometheus = Prometheus::start_with(&address, &native)?;
+    for _ in 0..20 {
+        app.get("/slow?ms=30", &[])?;
+    }
+    let text = wait_for(&address, "http_server_request_duration_seconds_count", &[], 20.0)?;
     ensure!(!text.contains("body_size"), "{text}");
+    let name = "http_server_request_duration_seconds";
+    let count = format!("histogram_count({name})");
+    let arrives = eventually(SOON, || prometheus.value(&count).ok() == Some(Some(20.0)));
+    ensure!(arrives, "{count} is {:?}", prometheus.value(&count)?);
+    // Nearer to the truth than buckets from 25 to 50 ms can tell.
+    let median = prometheus.value(&format!("histogram_quantile(0.5, {name})"))?;
+    ensure!(median.is_some_and(|m| (0.03..0.037).contains(&m)), "the median is {median:?} s");
+    // What else there is comes in the same format.
+    let targets = prometheus.value("gotap_targets")?;
+    let spans = prometheus.value("gotap_spans_total")?;
+    ensure!((targets, spans) == (Some(1.0), Some(20.0)), "{targets:?} {spans:?}");
     gotap.stop().map(drop)
 }

@@ -8,7 +8,7 @@ const PURE: [(&str, &[&str]); 7] = [
     // It is given what gomem's trait reads.
     ("goruntime", &["gobin", "gomem", "thiserror"]),
     ("profile", &["flate2", "prost", "serde_json", "thiserror"]),
-    ("metrics", &["compact_str"]),
+    ("metrics", &["compact_str", "prost"]),
     ("red", &["foldhash", "hashbrown", "metrics", "trace"]),
     ("wire", &["compact_str", "thiserror", "zerocopy"]),
     ("trace", &["compact_str", "percent-encoding", "wire"]),
