@@ -194,7 +194,7 @@ fn programs_that_are_left_to_the_sdk_are_measured() -> Result<()> {
     let wanted = |text: &str| {
         let line = text.lines().find(|line| {
             line.starts_with("http_server_request_duration_seconds_count{")
-                && line.contains("/leaf")
+                && line.contains("sdkapp")
         });
         line.is_some_and(|line| line.ends_with(" 3"))
     };
