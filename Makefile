@@ -38,6 +38,10 @@ test: setup ## Run all tests (end-to-end tests need root and skip without)
 test-matrix: setup ## Run oracle and end-to-end tests with all Go versions and build modes (long)
 	GOTAP_TEST_MATRIX=full $(CARGO) test --locked --package gotap-oracle-tests --package gotap-e2e
 
+.PHONY: test-backends
+test-backends: setup ## Send the shop's traces to a real Jaeger, which is built first (as root)
+	$(CARGO) test --locked --package gotap-e2e --features backends --test backends
+
 .PHONY: test-kernels
 test-kernels: setup ## Boot old and new kernels in QEMU and trace on each (KERNELS="5.10 7": only these)
 	$(CARGO) build --locked --package gotap --package gotap-kernel-tests

@@ -9,6 +9,7 @@
 #   scripts/setup.sh mariadb          the same for MariaDB
 #   scripts/setup.sh redis            the same for Redis
 #   scripts/setup.sh prometheus       fetches Prometheus and promtool
+#   scripts/setup.sh jaeger           builds Jaeger (four to ten minutes), for make test-backends
 #   scripts/setup.sh tmux             installs tmux, for tests of what is shown on a terminal
 #   scripts/setup.sh ci               everything above that CI needs, and cargo-deny
 #
@@ -100,6 +101,26 @@ build_collector() {
     say "building the OpenTelemetry Collector (one to three minutes)"
     mkdir -p "$(dirname "$binary")"
     CGO_ENABLED=0 go_cached go build -C "$sources" -trimpath -ldflags='-s -w' -o "$binary.new" . >&2
+    mv "$binary.new" "$binary"
+}
+
+# The same for Jaeger, whose own dependencies are in the go.mod beside.
+setup_jaeger() {
+    need_go
+    local sources=$repo/apps/jaeger key binary
+    key=$(cat "$sources"/{go.mod,go.sum,tools.go} | sha256sum | cut -c1-16)
+    binary=$cache/jaeger/$key/jaeger
+    [[ -x $binary ]] || locked jaeger build_jaeger "$sources" "$binary"
+    printf '%s\n' "$binary"
+}
+
+build_jaeger() {
+    local sources=$1 binary=$2
+    [[ ! -x $binary ]] || return 0 # another process built it while we waited
+    say "building Jaeger (four to ten minutes)"
+    mkdir -p "$(dirname "$binary")"
+    CGO_ENABLED=0 go_cached go build -C "$sources" -trimpath -ldflags='-s -w' -o "$binary.new" \
+        github.com/jaegertracing/jaeger/cmd/jaeger >&2
     mv "$binary.new" "$binary"
 }
 
@@ -343,11 +364,12 @@ postgres) setup_postgres ;;
 mariadb) setup_mariadb ;;
 redis) setup_redis ;;
 prometheus) setup_prometheus ;;
+jaeger) setup_jaeger ;;
 tmux) setup_tmux ;;
 ci) setup_ci ;;
 *)
     say "usage: setup.sh [base | collector | go VERSION... | kernels VERSION... | postgres |" \
-        "mariadb | redis | prometheus | tmux | ci]"
+        "mariadb | redis | prometheus | jaeger | tmux | ci]"
     exit 2
     ;;
 esac

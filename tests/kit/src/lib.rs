@@ -4,6 +4,7 @@
 //! - [`process`] runs a program and reads what it prints.
 //! - [`collector`] runs a real OpenTelemetry Collector and reads the spans it received.
 //! - [`http`] is a client with control over each byte on the wire.
+//! - [`jaeger`] is a real Jaeger.
 //! - [`postgres`], [`mysql`] and [`redis`] run a database server of the test's own.
 //!
 //! Everything slow is built on first need into a cache that all clones share, see [`cache_dir`].
@@ -12,6 +13,7 @@ pub mod collector;
 mod daemon;
 pub mod go;
 pub mod http;
+pub mod jaeger;
 pub mod mysql;
 pub mod postgres;
 pub mod process;
