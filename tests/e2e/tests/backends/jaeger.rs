@@ -7,8 +7,11 @@ use gotap_e2e::{Gotap, SOON, Shop, can_trace, eventually};
 use gotap_testkit::jaeger::Jaeger;
 use serde_json::Value;
 
-/// What an order leads to: service and operation, and those of the parent.
-const ORDER: [((&str, &str), Option<(&str, &str)>); 10] = [
+/// A service and one of its operations.
+type Operation = (&'static str, &'static str);
+
+/// What an order leads to, and what each is a child of.
+const ORDER: [(Operation, Option<Operation>); 10] = [
     (("gateway", "POST /orders"), None),
     (("gateway", "POST"), Some(("gateway", "POST /orders"))),
     (("order", "POST /orders"), Some(("gateway", "POST"))),
