@@ -187,7 +187,9 @@ static __always_inline bool add_stack(struct gt_stack *stack, u64 samples)
 		count_sampled(GT_SAMPLED_COLLIDED);
 		return false;
 	}
-	__sync_fetch_and_add(&known->samples, samples);
+	/* Of an addition of nothing clang makes an instruction that 5.10 does not know. */
+	if (samples)
+		__sync_fetch_and_add(&known->samples, samples);
 	return true;
 }
 
