@@ -76,8 +76,10 @@ fn compare((minor, mode, work, functions): &Case) -> Result<()> {
         let (go, gotap) = (own.cumulative(name), ours.cumulative(name));
         // Of so many samples, at 500 a second and half a processor at least.
         let expected = 100.0 * (2.0 * (go / 100.0) * (1.0 - go / 100.0) / 750.0).max(0.0).sqrt();
+        // On a busy machine the two clocks see the collector's threads differently.
+        let least = if name.starts_with("runtime.") { 10.0 } else { 5.0 };
         ensure!(
-            (go - gotap).abs() < (4.0 * expected).max(5.0),
+            (go - gotap).abs() < (4.0 * expected).max(least),
             "{name}: {gotap}% instead of {go}%\n{}\n{}",
             own.heading,
             ours.heading
