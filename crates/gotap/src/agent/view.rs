@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -83,6 +84,16 @@ impl top::Source for Watched {
     }
 }
 
+/// Ends observing when it is dropped, also by a panic.
+struct StopAtEnd(Sender<AgentEvent>);
+
+impl Drop for StopAtEnd {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.send(AgentEvent::Stop);
+    }
+}
+
 /// `gotap top`.
 pub(crate) fn top(args: &TopArgs) -> Result<()> {
     if args.duration.is_zero() {
@@ -95,19 +106,17 @@ pub(crate) fn top(args: &TopArgs) -> Result<()> {
     let (waiting, over) = (Waiting::default(), Arc::<AtomicBool>::default());
     let agent = Agent::start(setup(args, &waiting)?)?;
     let watched = Watched { figures: agent.figures.clone(), waiting, over: over.clone() };
-    let (stop, args) = (agent.stop.clone(), args.clone());
+    let (stop, args) = (StopAtEnd(agent.stop.clone()), args.clone());
     let viewer = std::thread::Builder::new().name("gotap-top".into()).spawn(move || {
-        let shown = match top::wait(&watched) {
+        let _stop = stop;
+        match top::wait(&watched) {
             false => Ok(()),
             true if once => top::once(&watched, args.duration, args.format),
             true => {
                 let _hushed = hush::begin();
                 top::live(&watched, args.duration)
             }
-        };
-        // Observing may have ended already.
-        let _ = stop.send(AgentEvent::Stop);
-        shown
+        }
     });
     let viewer = viewer.context("start a thread")?;
     let observed = agent.observe_until(&over);

@@ -133,6 +133,12 @@ fn has_exemplars(address: &str, collector: &Collector) -> Result<()> {
         unknown.is_empty()
     });
     ensure!(all_known, "exemplars of spans that were not sent: {unknown:?}");
+    let sent = points(collector, "http.server.request.duration");
+    let of_sent = sent.iter().filter_map(|(_, point)| point["exemplars"].as_array()).flatten();
+    let ids: Vec<_> = of_sent.map(|one| one["spanId"].as_str().unwrap_or_default()).collect();
+    let spans = collector.spans()?;
+    let is_known = |id: &&str| spans.iter().any(|span| span.span_id == **id);
+    ensure!(!ids.is_empty() && ids.iter().all(is_known), "exemplars that were sent: {ids:?}");
     let unsampled = exemplars.iter().find(|(sample, _)| sample.contains("code=\"204\""));
     ensure!(unsampled.is_none() && !scrape(address)?.contains(" # {"), "{unsampled:?}");
     Ok(())
