@@ -91,6 +91,8 @@ as_nobody() {
 start() {
     local name=$1
     shift
+    # The service may open it later than it is read.
+    : >"$work/$name.out"
     OTEL_SERVICE_NAME=$name "${tied[@]}" "$programs/$name" "$@" >"$work/$name.out" 2>"$work/$name.log" &
     pids+=($!)
     for ((i = 0; i < 300; i++)); do
