@@ -13,10 +13,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         other => return Err(format!("gotap does not support {other}").into()),
     };
     println!("cargo:rerun-if-changed={}", bpf.display());
-    for name in ["gotap", "sampler", "tracker"] {
+    for name in ["gotap", "sampler", "tracker", "host/exec", "host/tcp", "host/flows"] {
         SkeletonBuilder::new()
             .source(bpf.join(format!("{name}.bpf.c")))
-            .obj(PathBuf::from(env::var("OUT_DIR")?).join(format!("{name}.bpf.o")))
+            .obj(
+                PathBuf::from(env::var("OUT_DIR")?)
+                    .join(format!("{}.bpf.o", name.replace('/', "_"))),
+            )
             .clang("clang-19")
             .clang_args([
                 format!("-I{}", bpf.display()),

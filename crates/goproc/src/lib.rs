@@ -9,6 +9,7 @@ mod memory;
 mod namespace;
 mod ports;
 mod process;
+mod sockets;
 mod traffic;
 mod usage;
 
@@ -17,6 +18,7 @@ pub use memory::Memory;
 pub use namespace::{ForeignPids, check_pids, in_user_namespace};
 pub use ports::listening_ports;
 pub use process::{Process, pids};
+pub use sockets::{Owner, Sockets, Transport, netns_of};
 pub use traffic::{Received, received};
 pub use usage::{Usage, own_usage};
 

@@ -110,6 +110,12 @@ impl Process {
         }
     }
 
+    /// Its parent; 0 for the first process.
+    pub fn parent(self) -> Option<u32> {
+        let stat = fs::read_to_string(self.path("stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
+    }
+
     /// Start time in clock ticks since boot: with the pid it names a process for good.
     pub fn start_time(self) -> Option<u64> {
         let stat = fs::read_to_string(self.path("stat")).ok()?;
@@ -175,6 +181,7 @@ mod tests {
         assert_eq!(me.executable_path().unwrap(), std::env::current_exe().unwrap());
         assert!(me.executable_start().is_some());
         assert!(me.start_time().is_some());
+        assert_eq!(me.parent(), Some(std::os::unix::process::parent_id()));
         assert!(me.is_alive());
         assert!(pids().unwrap().contains(&me.pid));
     }

@@ -1,5 +1,6 @@
 //! The command line. Help texts are written for somebody who sees gotap for the first time.
 
+mod host;
 mod top;
 
 use std::net::SocketAddr;
@@ -9,6 +10,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{SdkPrograms, Temporality};
+
+pub(crate) use host::{ExecArgs, FlowsArgs, TcpArgs, XdpChoice};
 pub(crate) use top::TopArgs;
 
 mod profile;
@@ -59,6 +62,8 @@ pub(crate) enum Command {
     },
     /// Copy the window of a flight recorder that a Go process runs itself (Go 1.25 and newer)
     Flight(FlightArgs),
+    /// Show what goes through the interfaces of the host: packets and bytes by flow, with the processes
+    Flows(FlowsArgs),
     /// Say what works on this machine, what does not, and what to do about it
     Doctor(DoctorArgs),
     /// Check, explain or print the configuration
@@ -80,6 +85,10 @@ pub(crate) enum TraceCommand {
     Redis(TraceArgs),
     /// Goroutines of one process that are created and end, and how long they lived
     Goroutines(TrackArgs),
+    /// Programs of the whole host that start and end, with arguments, container and exit code
+    Exec(ExecArgs),
+    /// TCP connections of the whole host: made, accepted, closed, failed, with bytes and round trip time
+    Tcp(TcpArgs),
     /// All requests, calls and operations that can be traced
     All(TraceArgs),
 }

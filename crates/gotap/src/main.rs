@@ -10,12 +10,15 @@ mod cli;
 mod config;
 mod databases;
 mod doctor;
+mod exec;
 mod flight;
+mod flows;
 mod gc;
 mod goroutines;
 mod inspect;
 mod instance;
 mod libraries;
+mod live;
 mod names;
 mod opened;
 mod output;
@@ -26,6 +29,8 @@ mod reader;
 mod routes;
 mod sdk;
 mod select;
+mod services;
+mod tcp;
 #[cfg(test)]
 mod test_spans;
 mod timeline;
@@ -52,6 +57,7 @@ fn main() -> ExitCode {
         Command::Alloc(args) => alloc::run(&args),
         Command::Profile { what } => profile::run(&what),
         Command::Flight(args) => flight::run(&args),
+        Command::Flows(args) => flows::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Config { what } => match what {
             ConfigCommand::Check(args) => config::check(&args),

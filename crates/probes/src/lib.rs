@@ -8,6 +8,7 @@
 mod events;
 mod features;
 mod hits;
+pub mod host;
 mod known;
 mod object;
 mod plan;

@@ -119,13 +119,14 @@ fn deepest(frames: &BTreeMap<String, Frame>, name: &str) -> (u64, Vec<String>) {
 fn functions_that_call_each_other_fit_into_the_stack() {
     let tracker = self::frames(crate::tracker::OBJECT);
     assert!(tracker["tracked_created"].calls.contains("x86_register"), "{tracker:?}");
+    let host = crate::host::BYTES.map(self::frames);
     let frames = self::frames(OBJECT);
     let calls = &frames["call_start"].calls;
     assert!(calls.contains("join_trace") && calls.contains("http_call_join"), "{calls:?}");
     assert!(frames["match_slots"].bytes >= 144, "{:?}", frames["match_slots"]);
     let sampler = self::frames(crate::sampler::OBJECT);
     assert!(sampler["walk_stack"].calls.contains("step_at"), "{sampler:?}");
-    for frames in [frames, tracker, sampler] {
+    for frames in [frames, tracker, sampler].into_iter().chain(host) {
         for name in frames.keys() {
             let (bytes, path) = deepest(&frames, name);
             assert!(bytes <= STACK, "{bytes} bytes: {}", path.join(" > "));

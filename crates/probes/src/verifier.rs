@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use libbpf_rs::PrintLevel;
 
 use crate::object::{Programs, open};
-use crate::{Error, Features, sampler, tracker};
+use crate::{Error, Features, host, sampler, tracker};
 
 /// One program that the kernel accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,13 @@ fn load(features: Features, log_level: u32) -> Result<(), Error> {
     open.load().map(drop).map_err(Error::bpf("load the goroutine tracker"))?;
     let mut open = sampler::open(None)?;
     open.progs_mut().for_each(|mut program| program.set_log_level(log_level));
-    open.load().map(drop).map_err(Error::bpf("load the sampler"))
+    open.load().map(drop).map_err(Error::bpf("load the sampler"))?;
+    for (name, open) in host::OBJECTS {
+        let mut open = open()?;
+        open.progs_mut().for_each(|mut program| program.set_log_level(log_level));
+        open.load().map(drop).map_err(Error::bpf(format!("load {name}")))?;
+    }
+    Ok(())
 }
 
 fn note(level: PrintLevel, text: String) {

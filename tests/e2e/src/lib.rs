@@ -4,6 +4,7 @@
 //! - [`Gotap`] runs it and reads the spans that it prints and the counts that it ends with.
 //! - [`App`] runs one of the Go programs below `apps/`.
 //! - [`goroutines`] compares what gotap says of goroutines with what their program says.
+//! - [`Live`] runs what prints events of the whole host.
 //! - [`Tracked`] is a program whose goroutines come and go, and gotap that tracks them.
 //! - [`Chain`] puts one between two others, and has them speak HTTP/2.
 //! - [`Load`] sends requests over many connections and counts exactly.
@@ -22,6 +23,7 @@ mod binary;
 mod chain;
 pub mod goroutines;
 mod gotap;
+pub mod live;
 mod load;
 mod machine;
 mod namespace;
@@ -39,6 +41,7 @@ pub use app::App;
 pub use binary::binary;
 pub use chain::Chain;
 pub use gotap::{Ended, Gotap};
+pub use live::Live;
 pub use load::{Load, Outcome};
 pub use machine::{can_trace, skip};
 pub use namespace::Namespace;

@@ -72,6 +72,8 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         TraceCommand::Redis(args) => (args, Some(sinks::Instrument::Redis)),
         TraceCommand::All(args) => (args, None),
         TraceCommand::Goroutines(args) => return crate::tracked::run(args),
+        TraceCommand::Exec(args) => return crate::exec::run(args),
+        TraceCommand::Tcp(args) => return crate::tcp::run(args),
     };
     let sdk_programs = args.sdk.sdk_programs.unwrap_or_default();
     if args.tree && args.format == Format::Json {

@@ -141,7 +141,7 @@ pub(crate) fn clock(unix_nano: u64) -> String {
 }
 
 /// Three digits and a unit.
-fn duration(nanos: u64) -> String {
+pub(crate) fn duration(nanos: u64) -> String {
     let (unit, divisor) = match nanos {
         0..1_000_000 => ("µs", 1e3),
         1_000_000..1_000_000_000 => ("ms", 1e6),

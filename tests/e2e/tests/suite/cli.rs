@@ -87,8 +87,11 @@ fn without_rights_the_exit_code_is_77() -> Result<()> {
     fs::copy(binary(), &program).context("copy gotap")?;
     let app = App::start(&App::newest()?)?;
     let pid = app.pid().to_string();
-    let verbs: [&[&str]; 5] = [
+    let verbs: [&[&str]; 8] = [
+        &["flows", "--interface", "lo"],
         &["trace", "http"],
+        &["trace", "exec"],
+        &["trace", "tcp"],
         &["trace", "http", "--pid", &pid],
         &["run"],
         &["ps", "--pid", &pid],

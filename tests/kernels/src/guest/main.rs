@@ -6,6 +6,7 @@ mod calls;
 mod clock;
 mod databases;
 mod goroutines;
+mod host;
 mod http1;
 mod init;
 mod profile;

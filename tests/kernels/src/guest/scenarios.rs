@@ -9,16 +9,19 @@ use gotap_e2e::binary;
 use gotap_kernel_tests::report::Line;
 use probes::{Features, verify};
 
-use crate::{calls, clock, databases, goroutines, http1, profile, tls};
+use crate::{calls, clock, databases, goroutines, host, http1, profile, tls};
 
 /// Name, whether it tests anything on a kernel with these features, and function.
 type Scenario = (&'static str, fn(&Features) -> bool, fn() -> Result<()>);
 
 /// All of them, the quick and telling ones first.
-const ALL: [Scenario; 14] = [
+const ALL: [Scenario; 17] = [
     ("load all programs", always, load_all),
     ("doctor", always, doctor),
     ("goroutine tracker", always, goroutines::tracked),
+    ("programs that start and end", always, host::exec),
+    ("TCP connections", always, host::tcp),
+    ("flows through an interface", always, host::flows),
     ("CPU profile", always, profile::cpu),
     ("off-CPU profile", always, profile::off_cpu),
     ("HTTP/1", always, http1::newest_and_oldest_go),

@@ -3,10 +3,11 @@
 use crate::repo::{self, File};
 
 /// Crates that do no IO, and all that they may depend on.
-const PURE: [(&str, &[&str]); 7] = [
+const PURE: [(&str, &[&str]); 8] = [
     ("gobin", &["iced-x86", "memchr", "object", "thiserror"]),
     // It is given what gomem's trait reads.
     ("goruntime", &["gobin", "gomem", "thiserror"]),
+    ("host", &["regex-lite", "thiserror", "zerocopy"]),
     ("profile", &["flate2", "prost", "serde_json", "thiserror"]),
     ("metrics", &["compact_str", "prost"]),
     ("red", &["foldhash", "hashbrown", "metrics", "trace"]),

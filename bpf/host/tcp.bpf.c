@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * TCP connections of the whole host: an event when one is made, accepted or closed, or could not be made.
+ *
+ * Most changes of a socket's state are made by whoever handles a packet, so that the current process is
+ * anybody. Whose a connection is, is noted where that is certain: connect(2) sets SYN_SENT, accept(2)
+ * returns, and close(2) and shutdown(2) end the sending side.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include "host/kernel.h"
+#include "host/tcp.h"
+#include "host/sockets.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* include/net/tcp_states.h */
+enum {
+	TCP_ESTABLISHED = 1,
+	TCP_SYN_SENT = 2,
+	TCP_SYN_RECV = 3,
+	TCP_FIN_WAIT1 = 4,
+	TCP_FIN_WAIT2 = 5,
+	TCP_CLOSE = 7,
+	TCP_CLOSE_WAIT = 8,
+	TCP_LAST_ACK = 9,
+	TCP_LISTEN = 10,
+};
+
+#define BOTH_SHUT_DOWN 3
+#define EINTR 4
+#define EPIPE 32
+#define ENOTSOCK 88
+#define ECONNRESET 104
+#define EISCONN 106
+#define EALREADY 114
+#define EINPROGRESS 115
+#define ERESTARTSYS 512
+
+/* Whether system calls are looked at, too: set before loading. */
+const volatile bool with_syscalls = true;
+
+/* What is remembered of an open connection. */
+struct conn {
+	u64 began_ns; /* SYN_SENT, or when a served one was established */
+	u64 established_ns;
+	u32 pid;
+	u32 role;
+	u8 comm[16];
+	u64 retransmits; /* of which there was an event, at least */
+};
+
+/* By the address of the kernel's socket; an entry goes when the socket is closed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, u64);
+	__type(value, struct conn);
+} tcp_conns SEC(".maps");
+
+/* Sockets of which it was told that they could not be connected, until connect(2) tells it, too. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u64);
+	__type(value, u8);
+} tcp_failed SEC(".maps");
+
+/* Indexes: enum gt_tcp_counter. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, GT_TCP_COUNTERS);
+	__type(key, u32);
+	__type(value, u64);
+} tcp_counts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+} tcp_events SEC(".maps");
+
+static __always_inline void count(u32 counter)
+{
+	u64 *value = bpf_map_lookup_elem(&tcp_counts, &counter);
+
+	if (value)
+		__sync_fetch_and_add(value, 1);
+}
+
+/* Makes the current process the owner, unless it is a thread of the kernel's. */
+static __always_inline void own(struct conn *conn)
+{
+	struct task_struct___h *task = (void *)bpf_get_current_task();
+
+	if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
+		return;
+	conn->pid = bpf_get_current_pid_tgid() >> 32;
+	BPF_CORE_READ_STR_INTO(&conn->comm, task, group_leader, comm);
+}
+
+static __always_inline void remember(u64 key, const struct conn *conn)
+{
+	if (bpf_map_update_elem(&tcp_conns, &key, conn, BPF_ANY))
+		count(GT_TCP_NOT_REMEMBERED);
+}
+
+static __always_inline struct gt_tcp_event *begin(u32 kind, struct sock___h *sk,
+						  const struct conn *conn)
+{
+	struct gt_tcp_event *event;
+
+	count(GT_TCP_EVENTS);
+	event = bpf_ringbuf_reserve(&tcp_events, sizeof(*event), 0);
+	if (!event) {
+		count(GT_TCP_EVENTS_LOST);
+		return NULL;
+	}
+	__builtin_memset(event, 0, sizeof(*event));
+	event->kind = kind;
+	event->time_ns = bpf_ktime_get_ns();
+	tell_ends(event, sk);
+	if (conn) {
+		event->pid = conn->pid;
+		event->role = conn->role;
+		__builtin_memcpy(event->comm, conn->comm, sizeof(event->comm));
+	}
+	return event;
+}
+
+static __always_inline void send(struct gt_tcp_event *event)
+{
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+}
+
+static __always_inline void lasted(struct gt_tcp_event *event, u64 since)
+{
+	if (!since)
+		return;
+	event->duration_ns = event->time_ns - since;
+	event->flags |= GT_TCP_HAS_DURATION;
+}
+
+/* In connect(2), or in a send that connects. */
+static __always_inline void connecting(struct sock___h *sk)
+{
+	struct conn conn = { .began_ns = bpf_ktime_get_ns(), .role = GT_TCP_CLIENT };
+	u64 key = (u64)sk;
+
+	own(&conn);
+	bpf_map_delete_elem(&tcp_failed, &key);
+	remember(key, &conn);
+}
+
+static __always_inline void established(struct sock___h *sk, int old)
+{
+	u64 key = (u64)sk, now = bpf_ktime_get_ns();
+	struct conn *conn = bpf_map_lookup_elem(&tcp_conns, &key);
+	struct conn served = { .began_ns = now, .established_ns = now, .role = GT_TCP_SERVER };
+	struct gt_tcp_event *event;
+
+	/* Two that connect to each other at once come from SYN_RECV, too. */
+	if (old == TCP_SYN_SENT || (conn && conn->role == GT_TCP_CLIENT)) {
+		if (conn)
+			conn->established_ns = now;
+		event = begin(GT_TCP_CONNECTED, sk, conn);
+		if (!event)
+			return;
+		event->role = GT_TCP_CLIENT;
+		lasted(event, conn ? conn->began_ns : 0);
+		send(event);
+		return;
+	}
+	if (conn) {
+		/* It was accepted before its handshake was over. */
+		conn->established_ns = now;
+		return;
+	}
+	remember(key, &served);
+	if (with_syscalls)
+		return;
+	event = begin(GT_TCP_ACCEPTED, sk, &served);
+	if (event)
+		send(event);
+}
+
+/* A connection that could not be made. */
+static __always_inline void failed(struct sock___h *sk, const struct conn *conn)
+{
+	bool gave_up = BPF_CORE_READ(sk, sk_shutdown) == BOTH_SHUT_DOWN;
+	int error = BPF_CORE_READ(sk, sk_err);
+	struct gt_tcp_event *event;
+	u64 key = (u64)sk;
+	u8 one = 1;
+
+	/* The end of the system call tells why. */
+	if (!error && !gave_up && with_syscalls)
+		return;
+	bpf_map_update_elem(&tcp_failed, &key, &one, BPF_ANY);
+	event = begin(GT_TCP_FAILED, sk, conn);
+	if (!event)
+		return;
+	event->role = GT_TCP_CLIENT;
+	tell_counts(event, sk);
+	lasted(event, conn ? conn->began_ns : 0);
+	event->error = error;
+	if (error)
+		event->flags |= GT_TCP_HAS_ERROR;
+	else if (gave_up)
+		event->flags |= GT_TCP_GAVE_UP;
+	send(event);
+}
+
+static __always_inline void closed(struct sock___h *sk, int old)
+{
+	u64 key = (u64)sk;
+	struct conn *found = bpf_map_lookup_elem(&tcp_conns, &key), conn = {};
+	bool open = old == TCP_ESTABLISHED || old == TCP_CLOSE_WAIT;
+	int error = BPF_CORE_READ(sk, sk_err);
+	struct gt_tcp_event *event;
+
+	if (found)
+		conn = *found;
+	bpf_map_delete_elem(&tcp_conns, &key);
+	if (old == TCP_SYN_SENT) {
+		failed(sk, found ? &conn : NULL);
+		return;
+	}
+	if (old == TCP_SYN_RECV || old == TCP_LISTEN || old == TCP_CLOSE)
+		return;
+	/* The process that closes it ends it with a reset: nobody else closes one that is open. */
+	if (open && !error && !conn.pid)
+		own(&conn);
+	event = begin(GT_TCP_CLOSED, sk, &conn);
+	if (!event)
+		return;
+	tell_counts(event, sk);
+	lasted(event, conn.established_ns);
+	event->error = error;
+	event->flags |= GT_TCP_HAS_ERROR;
+	if (open && !error)
+		event->flags |= GT_TCP_RESET_SENT;
+	/* With FIN_WAIT1 and FIN_WAIT2 this may have been sent: data came that nobody reads. */
+	if ((error == ECONNRESET || error == EPIPE) &&
+	    (open || old == TCP_LAST_ACK))
+		event->flags |= GT_TCP_RESET_RECEIVED;
+	send(event);
+}
+
+/* In close(2) or shutdown(2) of whoever has the connection. */
+static __always_inline void closing(struct sock___h *sk)
+{
+	u64 key = (u64)sk;
+	struct conn *conn = bpf_map_lookup_elem(&tcp_conns, &key);
+	struct conn unknown = {};
+
+	if (conn) {
+		if (!conn->pid)
+			own(conn);
+		return;
+	}
+	/* It is older than gotap, or was not remembered, which has been counted. */
+	own(&unknown);
+	bpf_map_update_elem(&tcp_conns, &key, &unknown, BPF_ANY);
+}
+
+SEC("raw_tp/inet_sock_set_state")
+int tcp_state(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct sock___h *sk = (void *)ctx->args[0];
+	int old = ctx->args[1], new = ctx->args[2];
+
+	if (!is_tcp(sk))
+		return 0;
+	if (new == TCP_SYN_SENT)
+		connecting(sk);
+	else if (new == TCP_ESTABLISHED)
+		established(sk, old);
+	else if (new == TCP_FIN_WAIT1 || new == TCP_LAST_ACK)
+		closing(sk);
+	else if (new == TCP_CLOSE)
+		closed(sk, old);
+	return 0;
+}
+
+/* The result of accept(2). */
+static __always_inline void accepted(u64 fd)
+{
+	struct sock___h *sk = socket_of(fd);
+	u64 key = (u64)sk;
+	struct conn *conn, served = { .role = GT_TCP_SERVER };
+	struct gt_tcp_event *event;
+	u64 since = 0;
+
+	if (!sk || !is_tcp(sk))
+		return;
+	own(&served);
+	conn = bpf_map_lookup_elem(&tcp_conns, &key);
+	if (conn) {
+		since = conn->established_ns;
+		conn->pid = served.pid;
+		conn->role = GT_TCP_SERVER;
+		__builtin_memcpy(conn->comm, served.comm, sizeof(conn->comm));
+	} else if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE) {
+		bpf_map_update_elem(&tcp_conns, &key, &served, BPF_ANY);
+	}
+	event = begin(GT_TCP_ACCEPTED, sk, &served);
+	if (!event)
+		return;
+	lasted(event, since);
+	send(event);
+}
+
+/* connect(2) that failed before a packet was sent: no route, no port, forbidden. */
+static __always_inline void refused(u64 fd, u64 address, u64 length, u32 error)
+{
+	struct sock___h *sk = socket_of(fd);
+	struct conn conn = { .role = GT_TCP_CLIENT };
+	struct gt_tcp_event *event;
+	u64 key = (u64)sk;
+	struct {
+		u16 family;
+		u16 port;
+		u32 ipv4; /* flow information of IPv6 */
+		u8 ipv6[16];
+	} to = {};
+
+	if (!sk || !is_tcp(sk) || bpf_map_lookup_elem(&tcp_failed, &key)) {
+		bpf_map_delete_elem(&tcp_failed, &key);
+		return;
+	}
+	own(&conn);
+	event = begin(GT_TCP_FAILED, sk, &conn);
+	if (!event)
+		return;
+	event->error = error;
+	event->flags |= GT_TCP_HAS_ERROR;
+	if (length >= sizeof(to))
+		bpf_probe_read_user(&to, sizeof(to), (void *)address);
+	else if (length >= 8)
+		bpf_probe_read_user(&to, 8, (void *)address);
+	if (to.family == AF_INET) {
+		mapped(event->peer, to.ipv4);
+		event->peer_port = swapped(to.port);
+	} else if (to.family == AF_INET6) {
+		__builtin_memcpy(event->peer, to.ipv6, sizeof(event->peer));
+		event->peer_port = swapped(to.port);
+	}
+	send(event);
+}
+
+#if defined(__TARGET_ARCH_x86)
+#define NR_CONNECT 42
+#define NR_ACCEPT 43
+#define NR_ACCEPT4 288
+#define USER32_CS 0x23
+#else
+#define NR_CONNECT 203
+#define NR_ACCEPT 202
+#define NR_ACCEPT4 242
+#endif
+
+SEC("raw_tp/sys_exit")
+int tcp_syscall(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct pt_regs *regs = (void *)ctx->args[0];
+	long result = ctx->args[1];
+	u64 number = 0, args[3];
+
+#if defined(__TARGET_ARCH_x86)
+	struct {
+		u64 dx, si, di, orig_ax, ip, cs;
+	} saved;
+
+	bpf_probe_read_kernel(&number, sizeof(number), &regs->orig_ax);
+	if (number != NR_CONNECT && number != NR_ACCEPT && number != NR_ACCEPT4)
+		return 0;
+	bpf_probe_read_kernel(&saved, sizeof(saved), &regs->dx);
+	/* Programs of 32 bits have other numbers. */
+	if (saved.cs == USER32_CS)
+		return 0;
+	args[0] = saved.di;
+	args[1] = saved.si;
+	args[2] = saved.dx;
+#else
+	bpf_probe_read_kernel(&number, sizeof(number), &regs->regs[8]);
+	if (number != NR_CONNECT && number != NR_ACCEPT && number != NR_ACCEPT4)
+		return 0;
+	bpf_probe_read_kernel(args, sizeof(args), &regs->regs[0]);
+	/* The result stands where the first argument stood: connect(2) is not told here. */
+	if (number == NR_CONNECT)
+		return 0;
+#endif
+	if (number != NR_CONNECT) {
+		if (result >= 0)
+			accepted(result);
+	} else if (result < 0 && result != -EINPROGRESS && result != -EALREADY &&
+		   result != -EISCONN && result != -EINTR && result > -ERESTARTSYS) {
+		refused(args[0], args[1], args[2], -result);
+	}
+	return 0;
+}
+
+/* Another socket may come to lie there. */
+SEC("raw_tp/tcp_destroy_sock")
+int tcp_destroyed(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 key = ctx->args[0];
+
+	bpf_map_delete_elem(&tcp_failed, &key);
+	return 0;
+}
+
+SEC("raw_tp/tcp_retransmit_skb")
+int tcp_retransmit(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct sock___h *sk = (void *)ctx->args[0];
+	u32 all = BPF_CORE_READ((struct tcp_sock___h *)sk, total_retrans);
+	u64 key = (u64)sk;
+	struct gt_tcp_event *event;
+	struct conn *conn;
+
+	if (!sk || !is_tcp(sk))
+		return 0;
+	conn = bpf_map_lookup_elem(&tcp_conns, &key);
+	/* Newer kernels tell of attempts, too, while what was sent before still waits in the host's queue. */
+	if (conn && conn->retransmits == all)
+		return 0;
+	if (conn)
+		conn->retransmits = all;
+	event = begin(GT_TCP_RETRANSMITTED, sk, conn);
+	if (!event)
+		return 0;
+	tell_counts(event, sk);
+	send(event);
+	return 0;
+}
