@@ -96,4 +96,7 @@ pub(crate) struct CpuArgs {
     /// Samples in each second of a processor
     #[arg(short = 'F', long, value_name = "HZ", default_value_t = 99, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(crate) frequency: u64,
+    /// Keep samples of different goroutines apart: a file for pprof has their numbers as label goroutine
+    #[arg(long)]
+    pub(crate) goroutines: bool,
 }

@@ -22,7 +22,7 @@ pub(super) fn collect(
 ) -> Result<Collected> {
     let target = context.target;
     let pid = context.args.pid;
-    let plan = match SamplerPlan::new(target.binary, types, target.bias, false) {
+    let plan = match SamplerPlan::new(target.binary, types, target.bias, args.goroutines) {
         Ok(plan) => plan,
         Err(why) => bail!("process {pid} can't be profiled: {why}"),
     };
@@ -57,7 +57,10 @@ pub(super) fn collect(
         &namer,
         &sampler.stacks()?,
         |count| vec![i64::try_from(count.samples).unwrap_or(i64::MAX), nanoseconds(count.samples)],
-        |_| Vec::new(),
+        |stack| {
+            let goid = stack.goid.map(|goid| ("goroutine".to_owned(), goid.to_string()));
+            goid.into_iter().collect()
+        },
     );
     tally.add_losses(&sampler, &stacks)?;
     let seconds = elapsed.as_secs_f64();

@@ -120,6 +120,24 @@ fn a_stack_that_is_too_deep_is_marked() -> Result<()> {
     Ok(())
 }
 
+/// Samples of different goroutines are kept apart on demand.
+#[test]
+fn samples_have_their_goroutines() -> Result<()> {
+    if !can_trace("samples_have_their_goroutines") {
+        return Ok(());
+    }
+    let app = ProfileApp::start(Version::NEWEST, Mode::Pie, &["-work", "-recurse"], "1s")?;
+    let file = app.file("goroutines.pb.gz");
+    let path = file.to_str().context("a path")?;
+    let said = app.gotap("cpu", &["-d", "1s", "-F", "499", "--goroutines", "-o", path])?;
+    ensure!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let (tags, _) = run(go_tool(Version::NEWEST)?.args(["tool", "pprof", "-tags", path]))?;
+    let number = |line: &str| line.rsplit(' ').next().and_then(|word| word.parse::<u64>().ok());
+    let goroutines: Vec<u64> = tags.lines().filter_map(number).collect();
+    ensure!(tags.contains("goroutine: Total") && goroutines.len() > 1, "{tags}");
+    Ok(())
+}
+
 /// Go's compiler takes the file, and inlines what it does not without.
 #[test]
 fn a_profile_guides_gos_compiler() -> Result<()> {
