@@ -85,6 +85,32 @@ echo "An order whose card is declined:"
 awk '!/[└├│]/ { if (tree ~ / 402 / && tree ~ /payment/) { exit } tree = "" }
     { tree = tree $0 "\n" } END { printf "%s", tree }' "$work/trace.out"
 
+title "5. gotap top --once: rates, errors and times of $seconds seconds, and who calls whom"
+# It serves what Prometheus would scrape; nobody listens for traces.
+"$gotap" run "${select[@]}" --prometheus-listen 127.0.0.1:0 --otlp-endpoint http://127.0.0.1:9 \
+    >"$work/run.out" 2>"$work/run.err" &
+run=$!
+pids+=("$run")
+wait_line "$run" run.err 'gotap: ready'
+"$gotap" top --once -d "${seconds}s" "${select[@]}" >"$work/top.out" 2>"$work/top.err" &
+top=$!
+pids+=("$top")
+wait_line "$top" top.err 'gotap: ready'
+"$customers" -gateway "$gateway" -rate 10 -for "${seconds}s" >/dev/null
+wait "$top"
+cat "$work/top.out"
+metrics=$(sed -n 's|.*metrics at http://\([0-9.]*\):\([0-9]*\)/.*|\1/\2|p' "$work/run.err")
+exec 3<>"/dev/tcp/$metrics"
+printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3
+echo "Who calls whom, by the service graph's metrics:"
+awk -F'"' '/^traces_service_graph_request_total/ { calls[$2 " -> " $4] = substr($7, 3) }
+    /^traces_service_graph_request_failed_total/ { failed[$2 " -> " $4] = substr($7, 3) }
+    END { for (edge in calls) printf "  %s: %d calls, %d failed\n", edge, calls[edge], failed[edge] }' \
+    <&3 | sort
+exec 3>&-
+kill -INT "$run"
+wait "$run" || true
+
 title "What gotap said on standard error"
 cat "$work/trace.err"
 
