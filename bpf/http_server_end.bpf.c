@@ -130,14 +130,16 @@ static __noinline int end_request(const struct gt_process *proc, struct server_s
 				  u8 outcome)
 {
 	struct go_string route = read_pattern(proc, layout_of(proc, state), state->req);
+	u32 kept = is_kept(proc, state);
 
-	if (!is_kept(proc, state)) {
+	if (!kept) {
+		/* User space looks it up, if it can. */
 		state->unread |= UNREAD(ROUTE);
 		route = (struct go_string){};
-	} else if (state->server && state->rpc == RPC_NONE &&
-		   (!route.len || (proc->tells & GT_TELLS_PATHS))) {
-		compare_path(proc, state);
 	}
+	if (state->server && state->rpc == RPC_NONE &&
+	    (!route.len || (proc->tells & GT_TELLS_PATHS)))
+		compare_path(proc, state, kept);
 	return send_server(proc, state, outcome, &route);
 }
 

@@ -69,22 +69,24 @@ static __noinline int send_path(const struct gt_process *proc, u64 span_id,
 
 /*
  * Looks whether the request still has the method and the path that were sent. A path without escapes
- * is a part of the request target, so that addresses tell; of another one user space compares the text.
+ * is a part of the request target, so that addresses tell; of another one user space compares the text. Of a
+ * request that `is_there` no more the URL is, which its stream keeps.
  */
-static __noinline int compare_path(const struct gt_process *proc, struct server_state *state)
+static __noinline int compare_path(const struct gt_process *proc, struct server_state *state, u32 is_there)
 {
 	const struct gt_request *layout = layout_of(proc, state);
 	struct go_string sent = request_string(state, layout->request_uri);
 	struct go_string method = request_string(state, layout->method);
 	struct path_text path = {};
-	u64 now[3] = {}, url[8] = {}, raw_len;
+	u64 now[3] = { method.ptr, method.len, request_u64(state, layout->url) }, url[8] = {}, raw_len;
 	u32 raw = proc->url_raw_path - proc->url_path;
 	char next = '?';
 	bool kept;
 
 	if (layout->url != layout->method + 16 || raw > sizeof(url) - 16)
 		return 0;
-	if (bpf_probe_read_user(now, sizeof(now), (void *)(state->req + layout->method)) ||
+	if ((is_there &&
+	     bpf_probe_read_user(now, sizeof(now), (void *)(state->req + layout->method))) ||
 	    now[0] != method.ptr || now[1] != method.len ||
 	    bpf_probe_read_user(url, sizeof(url), (void *)(now[2] + proc->url_path)))
 		return 0;

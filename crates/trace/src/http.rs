@@ -33,6 +33,11 @@ pub(crate) fn span(
     };
     let status = outcome(event, process, &mut attributes);
     sizes(event, &mut attributes);
+    let mut core = event.span.clone();
+    if route.is_some() {
+        // The request could not be asked for it any more, and the router's table told it.
+        core.unread = core.unread.without(Unread::Route);
+    }
     let name = match (call(event, process, &mut attributes), route) {
         (Some(call), _) => call.into(),
         (None, Some(route)) => format_compact!("{method} {route}"),
@@ -42,7 +47,7 @@ pub(crate) fn span(
         Role::Server => Kind::Server,
         Role::Client => Kind::Client,
     };
-    Span::new(&event.span, name, kind, status, attributes, process, clock_offset)
+    Span::new(&core, name, kind, status, attributes, process, clock_offset)
 }
 
 /// Adds what the request is as a call by connect, if it is one; gives the call's name.

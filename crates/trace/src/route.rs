@@ -73,7 +73,7 @@ fn stands_for_everything(route: &str) -> bool {
 /// The route that the program's router would take.
 fn looked_up(event: &HttpEvent, paths: &Paths, process: &ProcessInfo) -> Option<String> {
     let routes = process.routes.as_ref().filter(|_| event.server != 0)?;
-    let needed = [Unread::Method, Unread::Target, Unread::Host, Unread::Route];
+    let needed = [Unread::Method, Unread::Target, Unread::Host];
     if needed.iter().any(|what| event.span.unread.has(*what)) {
         return None;
     }

@@ -58,6 +58,12 @@ impl UnreadSet {
         self.0 & 1 << what as u32 != 0
     }
 
+    /// The same without one of them.
+    #[must_use]
+    pub fn without(self, what: Unread) -> Self {
+        Self(self.0 & !(1 << what as u32))
+    }
+
     /// The same with one more where `failed` says so.
     #[must_use]
     pub fn with(self, what: Unread, failed: bool) -> Self {

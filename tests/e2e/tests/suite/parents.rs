@@ -187,7 +187,8 @@ fn an_older_worker_does_not_blame_the_first_request_that_is_seen() -> Result<()>
     })
 }
 
-/// Nothing is injected into outgoing requests yet: the backend's requests begin new traces.
+/// Nothing is injected into outgoing requests: without a join by their connection, the backend's requests begin
+/// new traces.
 #[test]
 fn the_backend_has_traces_of_its_own() -> Result<()> {
     if !can_trace("the_backend_has_traces_of_its_own") {
@@ -195,7 +196,7 @@ fn the_backend_has_traces_of_its_own() -> Result<()> {
     }
     let (app, backend) = App::start_pair(&App::newest()?)?;
     let (pid, backend_pid) = (app.pid().to_string(), backend.pid().to_string());
-    let gotap = Gotap::trace(&["--pid", &pid, "--pid", &backend_pid])?;
+    let gotap = Gotap::trace(&["--no-connection-join", "--pid", &pid, "--pid", &backend_pid])?;
     for _ in 0..5 {
         app.get("/call/same", &[])?;
     }
