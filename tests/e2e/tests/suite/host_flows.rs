@@ -137,10 +137,12 @@ fn flows_between_namespaces_are_exact() -> Result<()> {
         ensure!(from["address"] == "10.98.0.2" && from["port"] == 4001, "{datagrams}");
         ensure!(to["address"] == "10.98.0.1" && to["port"] == 4000, "{datagrams}");
         let stream = of("ingress", "tcp")?;
-        ensure!(stream["payloadBytes"] == BYTES, "{stream}");
+        // What a busy machine makes TCP send again goes over the wire, too, in segments of 1,448 bytes at most.
+        let payload = stream["payloadBytes"].as_u64().context("bytes")?;
+        ensure!(payload >= BYTES as u64 && payload < 2 * BYTES as u64, "{stream}");
         let packets = stream["packets"].as_u64().context("packets")?;
         // Of TCP's options SYN has 20 bytes, all others have 12.
-        let headers = stream["bytes"].as_u64().context("bytes")? - BYTES as u64;
+        let headers = stream["bytes"].as_u64().context("bytes")? - payload;
         ensure!(headers == 52 * packets + 8, "{headers} of {packets}: {stream}");
         let (from, to) = (&stream["source"], &stream["destination"]);
         ensure!(to["pid"] == server && to["service"] == "perl", "{stream}");
