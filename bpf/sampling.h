@@ -17,9 +17,6 @@ struct gt_sampling {
 };
 _Static_assert(sizeof(struct gt_sampling) == 24, "wire");
 
-/* What the maps and functions below need is there in the programs only. */
-#ifdef GOTAP_GO_ABI_H
-
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -94,5 +91,4 @@ static __noinline int is_sent(u32 trace_flags, u64 duration_ns, u32 failed)
 	return 0;
 }
 
-#endif
 #endif
