@@ -27,7 +27,7 @@ build: setup ## Build target/release/gotap
 	$(CARGO) build --release --locked --package gotap
 
 .PHONY: demo
-demo: ## Watch the requests of a shop of five services for some seconds (as root)
+demo: ## Watch the requests of a shop of four services for some seconds (as root)
 	@scripts/demo.sh
 
 .PHONY: test

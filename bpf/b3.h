@@ -139,7 +139,7 @@ static __always_inline u8 first_letter(struct go_string text)
 }
 
 /*
- * {trace}-{span}-{sampling}-{parent}, of which the last two may be missing; or the sampling alone. Gives
+ * {trace}-{span}-{sampling}-{parent}. The last two may be missing, and the sampling may stand alone. Gives
  * whether there are ids, as 256, and enum b3_sampling.
  */
 static __noinline u32 parse_b3_single(u64 at, u64 *out)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
  * The sampler: which stacks a process is found in, by a clock of each processor, or how long its threads are
- * off their processors. It counts by stack; user space is told of a stack when it is seen first. An object of
+ * off their processors. It counts by stack, and sends a stack to user space when it meets it first. An object of
  * its own, which is loaded when it is asked for. All that it does not tell, it counts.
  */
 #include "vmlinux.h"

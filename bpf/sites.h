@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* A part of wire.h: what the programs are told of single sites. */
+/* A part of wire.h: constants of single probe sites, which user space gives to the programs. */
 #ifndef GOTAP_SITES_H
 #define GOTAP_SITES_H
 

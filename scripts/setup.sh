@@ -85,43 +85,33 @@ setup_base() {
     need_apt_packages "${apt_packages[@]}"
 }
 
-# Builds the collector once per state of its sources and prints the path of the binary.
+# Builds apps/NAME once per state of its sources and prints the path of the binary: NAME, the binary's name, how
+# long it takes, and the package.
+setup_program() {
+    need_go
+    local name=$1 binary_name=$2 time=$3 package=$4 sources=$repo/apps/$1 key binary
+    key=$(cd "$sources" && cat go.mod go.sum ./*.go | sha256sum | cut -c1-16)
+    binary=$cache/$name/$key/$binary_name
+    [[ -x $binary ]] || locked "$name" build_program "$sources" "$binary" "$time" "$package"
+    printf '%s\n' "$binary"
+}
+
+build_program() {
+    local sources=$1 binary=$2 time=$3 package=$4
+    [[ ! -x $binary ]] || return 0 # another process built it while we waited
+    say "building ${sources##*/} ($time)"
+    mkdir -p "$(dirname "$binary")"
+    CGO_ENABLED=0 go_cached go build -C "$sources" -trimpath -ldflags='-s -w' -o "$binary.new" "$package" >&2
+    mv "$binary.new" "$binary"
+}
+
 setup_collector() {
-    need_go
-    local sources=$repo/apps/collector key binary
-    key=$(cat "$sources"/{go.mod,go.sum,main.go} | sha256sum | cut -c1-16)
-    binary=$cache/collector/$key/otelcol
-    [[ -x $binary ]] || locked collector build_collector "$sources" "$binary"
-    printf '%s\n' "$binary"
+    setup_program collector otelcol "one to three minutes" .
 }
 
-build_collector() {
-    local sources=$1 binary=$2
-    [[ ! -x $binary ]] || return 0 # another process built it while we waited
-    say "building the OpenTelemetry Collector (one to three minutes)"
-    mkdir -p "$(dirname "$binary")"
-    CGO_ENABLED=0 go_cached go build -C "$sources" -trimpath -ldflags='-s -w' -o "$binary.new" . >&2
-    mv "$binary.new" "$binary"
-}
-
-# The same for Jaeger, whose own dependencies are in the go.mod beside.
+# Its own dependencies are in the go.mod in apps/.
 setup_jaeger() {
-    need_go
-    local sources=$repo/apps/jaeger key binary
-    key=$(cat "$sources"/{go.mod,go.sum,tools.go} | sha256sum | cut -c1-16)
-    binary=$cache/jaeger/$key/jaeger
-    [[ -x $binary ]] || locked jaeger build_jaeger "$sources" "$binary"
-    printf '%s\n' "$binary"
-}
-
-build_jaeger() {
-    local sources=$1 binary=$2
-    [[ ! -x $binary ]] || return 0 # another process built it while we waited
-    say "building Jaeger (four to ten minutes)"
-    mkdir -p "$(dirname "$binary")"
-    CGO_ENABLED=0 go_cached go build -C "$sources" -trimpath -ldflags='-s -w' -o "$binary.new" \
-        github.com/jaegertracing/jaeger/cmd/jaeger >&2
-    mv "$binary.new" "$binary"
+    setup_program jaeger jaeger "four to ten minutes" github.com/jaegertracing/jaeger/cmd/jaeger
 }
 
 # Fetches toolchains and prints one GOROOT per version, in the order of the arguments.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Starts the shop of apps/shop: five services, with a PostgreSQL and a Redis of their own on free ports of
+# Starts the shop of apps/shop: four services, with a PostgreSQL and a Redis of their own on free ports of
 # 127.0.0.1. Prints "NAME PID ADDRESS" for each service, then "ready", and runs until it gets SIGTERM or SIGINT.
 # Nothing is left behind then.
 #

@@ -48,7 +48,7 @@ struct conn {
 	u32 pid;
 	u32 role;
 	u8 comm[16];
-	u64 retransmits; /* of which there was an event, at least */
+	u64 retransmits; /* at least: those that had an event */
 };
 
 /* By the address of the kernel's socket; an entry goes when the socket is closed. */
@@ -59,7 +59,7 @@ struct {
 	__type(value, struct conn);
 } tcp_conns SEC(".maps");
 
-/* Sockets of which it was told that they could not be connected, until connect(2) tells it, too. */
+/* Sockets whose failure to connect has had its event: connect(2) will report the same failure again. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);

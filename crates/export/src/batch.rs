@@ -19,7 +19,7 @@ pub(crate) struct Batch {
     pub(crate) request: Bytes,
     /// Spans, or points of metrics.
     pub(crate) items: u64,
-    /// Of metrics: what is told when the back end has taken it.
+    /// Of metrics: the number by which the exporter reports that the back end has taken the batch.
     pub(crate) number: u64,
 }
 

@@ -1,6 +1,7 @@
 //! How things are printed: lines of text for people, JSON for programs.
 
 mod json;
+pub(crate) mod losses;
 pub(crate) mod text;
 
 pub(crate) use json::json_line;

@@ -7,6 +7,7 @@
 //! - [`Live`] runs what prints events of the whole host.
 //! - [`Tracked`] is a program whose goroutines come and go, and gotap that tracks them.
 //! - [`Chain`] puts one between two others, and has them speak HTTP/2.
+//! - [`Unprivileged`] is gotap as somebody without rights runs it.
 //! - [`Load`] sends requests over many connections and counts exactly.
 //! - [`profiles`] has a program that profiles itself beside gotap, and Go's reader of profiles.
 //! - [`Proxy`] stands before a collector that comes and goes.
@@ -36,6 +37,7 @@ mod sites;
 mod span;
 mod summary;
 mod tracked;
+mod unprivileged;
 
 pub use app::App;
 pub use binary::binary;
@@ -53,6 +55,7 @@ pub use sites::sites_in;
 pub use span::Span;
 pub use summary::Summary;
 pub use tracked::Tracked;
+pub use unprivileged::{NOBODY, Unprivileged};
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The shop of `apps/shop`, as the demonstration starts it: five services, PostgreSQL and Redis.
+//! The shop of `apps/shop`, as the demonstration starts it: four services, PostgreSQL and Redis.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -10,6 +10,7 @@ use host::processes::Known;
 use probes::host::Lost;
 use serde_json::{Value, json};
 
+use crate::output::losses;
 use crate::output::text::{clock, duration, printable};
 
 /// Digits of a container's id in text, as its runtime shows them.
@@ -176,8 +177,6 @@ impl<W: Write> Printer<W> {
             ("invalid", tally.invalid, "events could not be understood"),
         ];
         if self.json {
-            let lost: serde_json::Map<_, _> =
-                lost.iter().map(|(key, n, _)| ((*key).to_owned(), json!(n))).collect();
             let summary = json!({
                 "seconds": elapsed.as_secs_f64(),
                 "execs": tally.execs,
@@ -186,15 +185,12 @@ impl<W: Write> Printer<W> {
                 "argvTruncated": tally.argv_cut,
                 "hostExecs": counts.execs,
                 "hostExits": counts.exits,
-                "lost": lost,
+                "lost": losses::to_json(&lost),
             });
             return writeln!(self.output, "{}", json!({ "summary": summary }));
         }
         self.output.flush()?;
-        for (_, count, what) in lost.iter().filter(|(_, count, _)| *count > 0) {
-            eprintln!("gotap: lost: {count} {what}");
-        }
-        let none = if lost.iter().all(|(_, count, _)| *count == 0) { ", none lost" } else { "" };
+        let none = losses::say(&lost);
         eprintln!(
             "gotap: {} programs run and {} processes ended, {} of them not with 0{none}; on the whole \
              host {} and {}",

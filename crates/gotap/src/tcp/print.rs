@@ -8,6 +8,7 @@ use host::tcp::{Counts, Event, Fault, Kind, Reset, Role};
 use probes::host::TcpCounts;
 use serde_json::{Value, json};
 
+use crate::output::losses;
 use crate::output::text::{clock, duration, printable};
 
 use super::Named;
@@ -80,8 +81,6 @@ impl<W: Write> Printer<W> {
             ("invalid", tally.invalid, "events could not be understood"),
         ];
         if self.json {
-            let lost: serde_json::Map<_, _> =
-                lost.iter().map(|(key, n, _)| ((*key).to_owned(), json!(n))).collect();
             let summary = json!({
                 "seconds": elapsed.as_secs_f64(),
                 "connects": tally.connects,
@@ -92,15 +91,12 @@ impl<W: Write> Printer<W> {
                 "ofUnknownProcess": tally.owner_unknown,
                 "servicesUnread": tally.services_unknown,
                 "hostEvents": counts.events,
-                "lost": lost,
+                "lost": losses::to_json(&lost),
             });
             return writeln!(self.output, "{}", json!({ "summary": summary }));
         }
         self.output.flush()?;
-        for (_, count, what) in lost.iter().filter(|(_, count, _)| *count > 0) {
-            eprintln!("gotap: lost: {count} {what}");
-        }
-        let none = if lost.iter().all(|(_, count, _)| *count == 0) { ", none lost" } else { "" };
+        let none = losses::say(&lost);
         eprintln!(
             "gotap: {} connections made, {} accepted, {} closed, {} failed{none}; {} events of an \
              unknown process",

@@ -1,12 +1,11 @@
 //! The command line: exit codes, sentences, and output for other programs.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use gotap_e2e::{App, SOON, binary, can_trace, skip};
+use gotap_e2e::{App, NOBODY, SOON, Unprivileged, binary, can_trace};
 use gotap_testkit::go::{self, Mode, Version};
 use gotap_testkit::process::Running;
 use serde_json::Value;
@@ -77,14 +76,7 @@ fn without_rights_the_exit_code_is_77() -> Result<()> {
     if !can_trace(TEST) {
         return Ok(());
     }
-    if Command::new("setpriv").arg("--version").output().is_err() {
-        skip(TEST, "there is no setpriv");
-        return Ok(());
-    }
-    let folder = TempDir::new().context("create a folder")?;
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
-    let program = folder.path().join("gotap");
-    fs::copy(binary(), &program).context("copy gotap")?;
+    let Some(gotap) = Unprivileged::new(TEST)? else { return Ok(()) };
     let app = App::start(&App::newest()?)?;
     let pid = app.pid().to_string();
     let verbs: [&[&str]; 8] = [
@@ -98,10 +90,7 @@ fn without_rights_the_exit_code_is_77() -> Result<()> {
         &["doctor"],
     ];
     for verb in verbs {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]);
-        command.arg("--bounding-set=-all").arg(&program).args(verb).current_dir("/");
-        let output = command.stdin(Stdio::null()).output().context("run setpriv")?;
+        let output = gotap.run(&NOBODY, verb)?;
         let (_, stderr) = expect(&output, 77).with_context(|| format!("{verb:?}"))?;
         ensure!(stderr.contains("root"), "{verb:?} does not say what to do: {stderr}");
     }

@@ -1,14 +1,12 @@
 //! `gotap goroutines` as a command: groups, choices, profiles, suspected leaks, and what it says when
 //! it can't.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use gotap_e2e::goroutines::RuntimeApp;
-use gotap_e2e::{SOON, binary, can_trace, skip};
+use gotap_e2e::{NOBODY, SOON, Unprivileged, binary, can_trace};
 use gotap_testkit::go::{self, Mode, Version};
 use gotap_testkit::process::Running;
 use gotap_testkit::setup;
@@ -169,20 +167,9 @@ fn without_rights_goroutines_are_refused() -> Result<()> {
     if !can_trace(TEST) {
         return Ok(());
     }
-    if Command::new("setpriv").arg("--version").output().is_err() {
-        skip(TEST, "there is no setpriv");
-        return Ok(());
-    }
-    let folder = TempDir::new().context("create a folder")?;
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
-    let program = folder.path().join("gotap");
-    fs::copy(binary(), &program).context("copy gotap")?;
+    let Some(gotap) = Unprivileged::new(TEST)? else { return Ok(()) };
     let app = start(&["-quiet"])?;
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]);
-    command.arg("--bounding-set=-all").arg(&program).current_dir("/");
-    command.args(["goroutines", &app.process.pid().to_string()]);
-    let output = command.stdin(Stdio::null()).output().context("run setpriv")?;
+    let output = gotap.run(&NOBODY, &["goroutines", &app.process.pid().to_string()])?;
     refuses(&output, 77, &["root"])
 }
 

@@ -1,16 +1,14 @@
 //! What `gotap profile` says where there is nothing to profile, or where it may not.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use gotap_e2e::profiles::ProfileApp;
-use gotap_e2e::{binary, can_trace, skip};
+use gotap_e2e::{NOBODY, Unprivileged, binary, can_trace};
 use gotap_testkit::go::{Mode, Version};
 use gotap_testkit::process::Running;
-use tempfile::TempDir;
 
 /// One sentence with these words, and this exit code.
 fn refuses(output: &Output, code: i32, words: &[&str]) -> Result<()> {
@@ -69,29 +67,13 @@ fn without_rights_profiles_are_refused() -> Result<()> {
     if !can_trace(TEST) {
         return Ok(());
     }
-    if Command::new("setpriv").arg("--version").output().is_err() {
-        skip(TEST, "there is no setpriv");
-        return Ok(());
-    }
-    let folder = TempDir::new().context("create a folder")?;
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
-    let program = folder.path().join("gotap");
-    fs::copy(binary(), &program).context("copy gotap")?;
+    let Some(gotap) = Unprivileged::new(TEST)? else { return Ok(()) };
     let app = ProfileApp::start(Version::NEWEST, Mode::Plain, &["-recurse"], "1s")?;
     let pid = app.process.pid().to_string();
     let run = |user: &[&str], words: &[&str]| -> Result<()> {
-        let mut command = Command::new("setpriv");
-        command.args(user).arg(&program).args(["profile", "cpu", &pid, "-d", "1s"]);
-        refuses(&command.current_dir("/").stdin(Stdio::null()).output()?, 77, words)
+        refuses(&gotap.run(user, &["profile", "cpu", &pid, "-d", "1s"])?, 77, words)
     };
-    let nobody = [
-        "--reuid=65534",
-        "--regid=65534",
-        "--clear-groups",
-        "--inh-caps=-all",
-        "--bounding-set=-all",
-    ];
-    run(&nobody, &["root"])?;
+    run(&NOBODY, &["root"])?;
     run(
         &[
             "--inh-caps=-all,+bpf,+sys_ptrace,+dac_read_search",

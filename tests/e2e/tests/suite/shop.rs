@@ -1,4 +1,4 @@
-//! A shop of five services that send no trace context: each of its customers' requests is one trace.
+//! A shop of four services that send no trace context: each of its customers' requests is one trace.
 
 use std::collections::{BTreeMap, HashMap};
 
