@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"sync/atomic"
 
 	"github.com/gin-gonic/gin"
 	"github.com/go-chi/chi/v5"
@@ -162,10 +163,20 @@ func randomGin(r *rand.Rand) http.Handler {
 	return engine
 }
 
+// reads is a middleware that looks at the route afterwards, as those that log or measure do.
+func reads(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(rw, r)
+		lastRoute.Store(chi.RouteContext(r.Context()).RoutePattern())
+	})
+}
+
+var lastRoute atomic.Value
+
 func randomChi(r *rand.Rand) http.Handler {
 	router := chi.NewRouter()
 	for _, middleware := range []func(http.Handler) http.Handler{
-		chimw.StripSlashes, chimw.GetHead, chimw.CleanPath, chimw.URLFormat, chimw.NoCache,
+		chimw.StripSlashes, chimw.GetHead, chimw.CleanPath, chimw.URLFormat, chimw.NoCache, reads,
 	} {
 		if r.Intn(4) == 0 {
 			router.Use(middleware)

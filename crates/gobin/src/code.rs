@@ -11,6 +11,7 @@ pub(crate) mod calls;
 pub(crate) mod errors;
 pub(crate) mod returns;
 pub(crate) mod rows;
+pub(crate) mod stores;
 pub(crate) mod unoptimised;
 
 /// How the kernel will run the probed instruction.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::code::{Found, calls, unoptimised};
+use crate::code::{Found, calls, stores, unoptimised};
 use crate::{Arch, Binary, Function, Site, symbols};
 
 impl<'d> Binary<'d> {
@@ -70,5 +70,42 @@ impl<'d> Binary<'d> {
         let name = |at| Some(self.table.lookup(at)?.name);
         let found = calls::callers(code, text, &entries).into_iter();
         found.map(|(caller, callee)| Some((name(caller)?, name(callee)?))).collect()
+    }
+
+    /// Functions that store to a field at one of the distances `fields` in a structure, themselves or by what
+    /// they call: those of them that get such a structure from one of `sources`, or take the address of one of
+    /// the types `types` to do so. Another structure's field at the same distance counts, too. Looks through
+    /// all code; empty on other than x86-64.
+    pub fn assigners(
+        &self,
+        types: &[u64],
+        sources: &[Function<'_>],
+        fields: &[u64],
+        counts: impl Fn(&str) -> bool,
+    ) -> BTreeSet<&'d str> {
+        let (text, end) = (self.module.text, self.module.etext);
+        let size = end.checked_sub(text).and_then(|size| usize::try_from(size).ok());
+        let code = size.and_then(|size| self.image.bytes(text, size));
+        let Some(code) = code.filter(|_| self.image.arch() == Arch::Amd64) else {
+            return BTreeSet::new();
+        };
+        let entries: Vec<u64> = sources.iter().map(|source| source.entry).collect();
+        let calls = calls::callers(code, text, &entries).into_iter().map(|(from, _)| from);
+        let takes = types.iter().flat_map(|typ| stores::takers(code, text, *typ));
+        let stores = |function: &Function<'_>| {
+            let code = self.amd64_code(function);
+            code.is_some_and(|code| stores::stores(code, function.entry, fields))
+        };
+        let mut found = BTreeSet::new();
+        for at in calls.chain(takes) {
+            let Some(function) = self.table.lookup(at).filter(|f| counts(f.name)) else { continue };
+            let code = self.amd64_code(&function).unwrap_or_default();
+            let called = stores::callees(code, function.entry);
+            let called = called.into_iter().filter_map(|entry| self.table.lookup(entry));
+            if stores(&function) || called.filter(|f| counts(f.name)).any(|f| stores(&f)) {
+                found.insert(function.name);
+            }
+        }
+        found
     }
 }

@@ -39,7 +39,7 @@ impl DatabaseReader {
         }
     }
 
-    /// What pgx was configured to connect to.
+    /// What pgx or lib/pq was configured to connect to.
     fn configured(&self, config: u64, layout: PgxLayout) -> Option<Database> {
         let port = self.word(config.checked_add(layout.port)?)? & 0xffff;
         Some(Database {
@@ -58,6 +58,11 @@ impl DatabaseReader {
     /// what a driver was given.
     fn behind(&self, interface: u64, dsn: &str, wrappers: usize) -> Option<Database> {
         let (typ, data) = self.interface(interface)?;
+        self.value(typ, data, dsn, wrappers)
+    }
+
+    /// The same, of a connector or driver of this type, by the address of its descriptor in the file.
+    fn value(&self, typ: u64, data: u64, dsn: &str, wrappers: usize) -> Option<Database> {
         let known = |vaddr: u64| vaddr == typ;
         if let Some((_, layout)) = self.layout.connectors.iter().find(|(t, _)| known(*t)) {
             return self.connected(*layout, data, wrappers);
@@ -65,12 +70,29 @@ impl DatabaseReader {
         if let Some((_, system)) = self.layout.drivers.iter().find(|(t, _)| known(*t)) {
             return Some(parse_dsn(system, dsn));
         }
-        let (_, offsets) = self.layout.wrappers.iter().find(|(t, _)| known(*t))?;
+        let (_, wrapper) = self.layout.wrappers.iter().find(|(t, _)| known(*t))?;
         let wrappers = wrappers.checked_sub(1)?;
-        offsets
-            .iter()
-            .take(MAX_WRAPPERS)
-            .find_map(|offset| self.behind(data.checked_add(*offset)?, dsn, wrappers))
+        let own = wrapper.dsn.and_then(|offset| self.text(data.checked_add(offset)?));
+        let dsn = own.as_deref().unwrap_or(dsn);
+        let mut found = wrapper.held.iter().filter_map(|held| {
+            let at = self.follow(data, &held.path)?;
+            match held.value {
+                Some(typ) => self.value(typ, at, dsn, wrappers),
+                None => self.behind(at, dsn, wrappers),
+            }
+        });
+        let first = found.next()?;
+        found.try_fold(first, common)
+    }
+
+    /// Where a path of offsets ends, with a pointer in front of each but the first.
+    fn follow(&self, data: u64, path: &[u64]) -> Option<u64> {
+        let (first, rest) = path.split_first()?;
+        let mut at = data.checked_add(*first)?;
+        for offset in rest {
+            at = self.word(at)?.checked_add(*offset)?;
+        }
+        Some(at)
     }
 
     /// What a connector says of itself.
@@ -84,6 +106,7 @@ impl DatabaseReader {
                 let dsn = self.text(data.wrapping_add(dsn)).unwrap_or_default();
                 self.behind(data.wrapping_add(driver), &dsn, wrappers)
             }
+            ConnectorLayout::Pq(layout) => self.configured(data, layout),
             ConnectorLayout::MySql { config, address, name } => {
                 let config = self.word(data.wrapping_add(config))?;
                 let (address, port) = host_port(&self.text(config.wrapping_add(address))?);
@@ -123,6 +146,24 @@ impl trace::Databases for DatabaseReader {
     }
 }
 
+/// What is true of both of the databases that a wrapper holds, as it may ask either. A driver beside its own
+/// connector knows nothing but its system.
+fn common(one: Database, other: Database) -> Option<Database> {
+    let nothing = |db: &Database| db.address.is_none() && db.namespace.is_none();
+    if one.system != other.system {
+        return None;
+    }
+    if nothing(&one) || nothing(&other) {
+        return Some(if nothing(&one) { other } else { one });
+    }
+    Some(Database {
+        system: one.system,
+        port: one.port.filter(|_| (&one.address, one.port) == (&other.address, other.port)),
+        address: one.address.filter(|address| other.address.as_ref() == Some(address)),
+        namespace: one.namespace.filter(|name| other.namespace.as_ref() == Some(name)),
+    })
+}
+
 /// What may be known of a data source name. Of SQLite's, which is a path, nothing.
 fn parse_dsn(system: &'static str, dsn: &str) -> Database {
     let mut found = Database { system, ..Database::default() };
@@ -132,6 +173,7 @@ fn parse_dsn(system: &'static str, dsn: &str) -> Database {
     match dsn.split_once("://") {
         Some((_, rest)) => url(rest, &mut found),
         None if system == "postgresql" => pairs(dsn, &mut found),
+        None if system == "mysql" => mysql(dsn, &mut found),
         None => {}
     }
     found
@@ -147,6 +189,20 @@ fn url(rest: &str, found: &mut Database) {
     if found.address.is_some() && found.port.is_none() && found.system == "postgresql" {
         found.port = Some(5432);
     }
+    let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy().into_owned();
+    found.namespace = Some(name).filter(|name| !name.is_empty());
+}
+
+/// `[user[:password]@][network[(address)]]/name[?…]`. The password may have any of these characters.
+fn mysql(dsn: &str, found: &mut Database) {
+    let Some((server, name)) = dsn.rsplit_once('/') else { return };
+    let server = server.rsplit_once('@').map_or(server, |(_, server)| server);
+    let address = server.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    (found.address, found.port) = address.map_or((None, None), host_port);
+    if found.address.is_some() && found.port.is_none() && server.starts_with("tcp(") {
+        found.port = Some(3306);
+    }
+    let name = name.split('?').next().unwrap_or_default();
     let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy().into_owned();
     found.namespace = Some(name).filter(|name| !name.is_empty());
 }
@@ -220,5 +276,33 @@ mod tests {
         );
         assert_eq!(parsed(""), (None, None, None));
         assert_eq!(parse_dsn("sqlite", "file:secret.db").address, None);
+    }
+
+    #[test]
+    fn data_source_names_of_mysql_tell_the_same() {
+        let parsed = |dsn| {
+            let found = parse_dsn("mysql", dsn);
+            (found.address, found.port, found.namespace)
+        };
+        assert_eq!(parsed("u:p/@(:ss@tcp(db:3307)/shop?loc=UTC"), expected("db", 3307, "shop"));
+        assert_eq!(parsed("tcp([::1])/a%20b"), expected("::1", 3306, "a b"));
+        let socket = Some("/run/mysqld.sock".to_owned());
+        assert_eq!(parsed("u@unix(/run/mysqld.sock)/"), (socket, None, None));
+        assert_eq!(parsed("/shop"), (None, None, Some("shop".to_owned())));
+        assert_eq!(parsed("secret"), (None, None, None));
+    }
+
+    #[test]
+    fn of_two_databases_behind_a_wrapper_only_what_both_have_in_common_is_told() {
+        let one = parse_dsn("postgresql", "postgres://u@a:1/shop");
+        let other = parse_dsn("postgresql", "postgres://u@b:1/shop");
+        let both = common(one.clone(), other).expect("one system");
+        assert_eq!(
+            (both.address, both.port, both.namespace.as_deref()),
+            (None, None, Some("shop"))
+        );
+        assert_eq!(common(one.clone(), one.clone()), Some(one.clone()));
+        assert_eq!(common(parse_dsn("postgresql", ""), one.clone()), Some(one.clone()));
+        assert_eq!(common(one, parse_dsn("mysql", "/shop")), None);
     }
 }

@@ -27,8 +27,8 @@ pub use events::{EventSource, Events, Fill, RINGS};
 pub use features::{Features, KernelVersion};
 pub use hits::{Counters, Hits, ProcessHits};
 pub use plan::{
-    Ability, ConnectorLayout, DatabaseLayout, Missing, PgxLayout, Plan, PlannedSite, Rewriter,
-    RouteLayout, Router,
+    Ability, ConnectorLayout, DatabaseLayout, Held, Missing, PgxLayout, Plan, PlannedSite,
+    Rewriter, RouteLayout, Router, Wrapper,
 };
 pub use privileges::missing_capabilities;
 pub use sampler::{Kind as SamplerKind, Sampler, SamplerPlan};

@@ -31,7 +31,7 @@ use wire::Probe;
 use wire::raw::{self, NONE};
 
 use crate::Options;
-pub use databases::{ConnectorLayout, DatabaseLayout, PgxLayout};
+pub use databases::{ConnectorLayout, DatabaseLayout, Held, PgxLayout, Wrapper};
 pub use routes::{Rewriter, RouteLayout, Router};
 
 /// A probe and where it will stand.

@@ -59,9 +59,10 @@ fn changes(layout: &RouteLayout, mux: &Value<'_>) -> Option<Changes> {
     let mut out = Changes::default();
     for middleware in mux.field("middlewares")?.elements()? {
         let code = middleware.code();
-        let known = layout.rewriters.iter().find(|(at, _)| Some(*at) == code);
-        let Some((_, rewriter)) = known else { continue };
+        let of = |code| layout.rewriters.iter().find(|(at, _)| Some(*at) == code);
+        let Some((_, rewriter)) = of(code).or_else(|| of(Some(0))) else { continue };
         match rewriter {
+            Rewriter::Nothing => {}
             Rewriter::StripSlashes => out.stripped = true,
             // It takes a last slash off, too.
             Rewriter::CleanPath => (out.cleaned, out.stripped) = (true, true),

@@ -1,16 +1,18 @@
 //! Which database a `sql.DB` stands for, or a configuration of pgx: how the agent finds that in a
 //! process's memory, by the types that a connector can have. The programs only pass an address on.
 
-use gobin::{Kind, Type};
+use std::collections::HashMap;
+
+use gobin::{Field, Kind, Type};
 
 use super::{Ability, Context, Plan};
 
 /// Packages of drivers, and what OpenTelemetry calls their databases.
 const SYSTEMS: [(&str, &str); 11] = [
-    ("github.com/lib/pq", "postgresql"),
+    (PQ, "postgresql"),
     ("github.com/jackc/pgx/v4/stdlib", "postgresql"),
     ("github.com/jackc/pgx/v5/stdlib", "postgresql"),
-    ("github.com/go-sql-driver/mysql", "mysql"),
+    (MYSQL, "mysql"),
     ("modernc.org/sqlite", "sqlite"),
     ("github.com/mattn/go-sqlite3", "sqlite"),
     ("github.com/glebarez/go-sqlite", "sqlite"),
@@ -19,11 +21,14 @@ const SYSTEMS: [(&str, &str); 11] = [
     ("github.com/sijms/go-ora/v2", "oracle.db"),
     ("github.com/ClickHouse/clickhouse-go/v2", "clickhouse"),
 ];
+const PQ: &str = "github.com/lib/pq";
 const MYSQL: &str = "github.com/go-sql-driver/mysql";
 /// Interfaces by which a driver that wraps another one holds it.
 const WRAPPED: [&str; 3] = ["driver.Connector", "driver.Driver", "driver.DriverContext"];
-/// Structures nested deeper than this in a wrapper are not looked into.
+/// Structures nested deeper than this in a wrapper, or further behind pointers, are not looked into.
 const MAX_NESTING: usize = 2;
+/// Places in one wrapper that are looked at.
+const MAX_HELD: usize = 8;
 const NO_FIELD: &str = "a field was not found";
 /// pgx 4 and 5, and their configurations.
 const PGX: [(&str, &str); 2] = [
@@ -40,14 +45,34 @@ pub struct DatabaseLayout {
     pub connectors: Vec<(u64, ConnectorLayout)>,
     /// Types of drivers, and their systems.
     pub drivers: Vec<(u64, &'static str)>,
-    /// Types of connectors and drivers that are none of these and may wrap one of them: where they
-    /// hold interfaces with it.
-    pub wrappers: Vec<(u64, Vec<u64>)>,
+    /// Types of connectors and drivers that are none of these and may wrap one of them, and where they
+    /// may hold it.
+    pub wrappers: Vec<(u64, Wrapper)>,
     /// Configurations of pgx 4 and 5, where they are linked in.
     pub pgx: [Option<PgxLayout>; 2],
 }
 
-/// Offsets in a `pgconn.Config`, which a `pgx.ConnConfig` starts with.
+/// A connector or driver around another one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wrapper {
+    /// Offset of a string with the data source name for it, in a copy of `database/sql`'s `dsnConnector`.
+    pub dsn: Option<u64>,
+    /// Where it may hold the other one.
+    pub held: Vec<Held>,
+}
+
+/// Where a wrapper may hold a connector or a driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The first offset is one in the wrapper; at each place but the last is a pointer, to which the next
+    /// offset is added.
+    pub path: Vec<u64>,
+    /// What is at the end of the path: an interface, or a value of the connector or driver with this type, by
+    /// the address by which [`DatabaseLayout`] lists it.
+    pub value: Option<u64>,
+}
+
+/// Offsets in a `pgconn.Config`, which a `pgx.ConnConfig` starts with, and in a `pq.Connector`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PgxLayout {
     /// Of the string with the host.
@@ -75,6 +100,8 @@ pub enum ConnectorLayout {
         /// Of the string.
         dsn: u64,
     },
+    /// lib/pq's configuration, since it has one.
+    Pq(PgxLayout),
     /// A pointer to MySQL's configuration.
     MySql {
         /// Of the pointer.
@@ -114,23 +141,31 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
         return;
     };
     let types = |methods: &[&str]| context.types.with_methods(methods);
-    let (mut connectors, mut drivers, mut wrappers) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut connectors, mut drivers, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    // What a structure may hold as it is, by the address of the structure's type.
+    let mut known = HashMap::new();
     for typ in types(&["Connect", "Driver"]) {
         let target = context.types.pointee(&typ).unwrap_or(typ);
         let package = context.types.package(&target).unwrap_or_default();
         match layout(context, package, target.name) {
-            Some(layout) => connectors.push((typ.vaddr, layout)),
-            None => wrappers.push((typ.vaddr, wrapped(context, &target, MAX_NESTING))),
+            Some(layout) => {
+                connectors.push((typ.vaddr, layout));
+                known.insert(target.vaddr, typ.vaddr);
+            }
+            None => others.push((typ.vaddr, target)),
         }
     }
     for typ in types(&["Open"]) {
         let target = context.types.pointee(&typ).unwrap_or(typ);
         match system(context.types.package(&target).unwrap_or_default()) {
-            Some(system) => drivers.push((typ.vaddr, system)),
-            None => wrappers.push((typ.vaddr, wrapped(context, &target, MAX_NESTING))),
+            Some(system) => {
+                drivers.push((typ.vaddr, system));
+                known.insert(target.vaddr, typ.vaddr);
+            }
+            None => others.push((typ.vaddr, target)),
         }
     }
-    wrappers.retain(|(_, offsets)| !offsets.is_empty());
+    let wrappers = wrappers(context, &known, others);
     let opaque = ConnectorLayout::Opaque { system: "mysql" };
     if connectors.iter().any(|(_, layout)| *layout == opaque) {
         plan.miss(Ability::Sql, format!("servers and databases of {MYSQL}: {NO_FIELD}"));
@@ -138,21 +173,76 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     plan.databases = Some(DatabaseLayout { connector, connectors, drivers, wrappers, pgx });
 }
 
-/// Offsets of the interfaces in a structure by which it may hold what it wraps.
-fn wrapped(context: &Context<'_, '_>, typ: &Type<'_>, depth: usize) -> Vec<u64> {
-    let mut offsets = Vec::new();
-    for field in context.types.fields(typ) {
-        let Some(inner) = context.types.at(field.typ) else { continue };
-        match inner.kind {
-            Kind::Interface if WRAPPED.contains(&inner.name) => offsets.push(field.offset),
-            Kind::Struct if depth > 0 => {
-                let within = wrapped(context, &inner, depth - 1);
-                offsets.extend(within.into_iter().filter_map(|at| at.checked_add(field.offset)));
+/// What of these types may hold one that is known, and where.
+fn wrappers<'d>(
+    context: &Context<'_, 'd>,
+    known: &HashMap<u64, u64>,
+    others: Vec<(u64, Type<'d>)>,
+) -> Vec<(u64, Wrapper)> {
+    let wrapper = |(vaddr, target): (u64, Type<'d>)| {
+        let mut found = Wrapper::default();
+        hold(context, known, &target, &[0], MAX_NESTING, &mut found.held);
+        let is_text = |typ| context.types.at(typ).is_some_and(|typ| typ.kind == Kind::String);
+        // An interface holds such a structure as the pointer that it consists of.
+        if vaddr == target.vaddr && is_a_pointer(context, &target) {
+            for held in &mut found.held {
+                held.path.remove(0);
             }
-            _ => {}
+        }
+        let dsn = |field: &Field<'_>| field.name == "dsn" && is_text(field.typ);
+        let mut fields = context.types.fields(&target).into_iter();
+        found.dsn = fields.find(dsn).map(|field| field.offset);
+        (vaddr, found)
+    };
+    others.into_iter().map(wrapper).filter(|(_, found)| !found.held.is_empty()).collect()
+}
+
+/// Whether a structure is one pointer and nothing else.
+fn is_a_pointer(context: &Context<'_, '_>, typ: &Type<'_>) -> bool {
+    let mut typ = *typ;
+    for _ in 0..=MAX_NESTING {
+        let fields = context.types.fields(&typ);
+        let [field] = &fields[..] else { return false };
+        match context.types.at(field.typ) {
+            Some(inner) if inner.kind == Kind::Pointer => return true,
+            Some(inner) => typ = inner,
+            None => return false,
         }
     }
-    offsets
+    false
+}
+
+/// Adds where a structure at the end of this path may hold what it wraps: in an interface, as a value or a
+/// pointer, or in a structure of which the same is true.
+fn hold(
+    context: &Context<'_, '_>,
+    known: &HashMap<u64, u64>,
+    typ: &Type<'_>,
+    path: &[u64],
+    depth: usize,
+    found: &mut Vec<Held>,
+) {
+    for field in context.types.fields(typ) {
+        let Some(mut inner) = context.types.at(field.typ) else { continue };
+        let mut path = path.to_vec();
+        let Some(end) = path.last_mut() else { return };
+        let Some(at) = end.checked_add(field.offset) else { continue };
+        *end = at;
+        if let Some(pointee) = context.types.pointee(&inner) {
+            inner = pointee;
+            path.push(0);
+        }
+        if found.len() >= MAX_HELD {
+            return;
+        }
+        if let Some(value) = known.get(&inner.vaddr) {
+            found.push(Held { path, value: Some(*value) });
+        } else if inner.kind == Kind::Interface && WRAPPED.contains(&inner.name) {
+            found.push(Held { path, value: None });
+        } else if inner.kind == Kind::Struct && depth > 0 {
+            hold(context, known, &inner, &path, depth - 1, found);
+        }
+    }
 }
 
 fn system(package: &str) -> Option<&'static str> {
@@ -177,10 +267,21 @@ fn layout(context: &Context<'_, '_>, package: &str, name: &str) -> Option<Connec
     };
     let known = match package {
         MYSQL => config(),
+        PQ => pq(context),
         _ if package.ends_with("/stdlib") => {
             own("name").map(|dsn| ConnectorLayout::Text { system, dsn })
         }
         _ => None,
     };
     Some(known.unwrap_or(ConnectorLayout::Opaque { system }))
+}
+
+fn pq(context: &Context<'_, '_>) -> Option<ConnectorLayout> {
+    let name = format!("{PQ}.Connector");
+    let offset = |field| context.types.offset(&name, &["cfg", field]);
+    Some(ConnectorLayout::Pq(PgxLayout {
+        host: offset("Host")?,
+        port: offset("Port")?,
+        database: offset("Database")?,
+    }))
 }

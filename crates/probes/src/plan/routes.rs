@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use gobin::{Shapes, Type};
+use gobin::{Binary, Shapes, Type};
 use wire::raw::{NONE, TELLS_PATHS};
 
 use super::{Ability, Context, Plan};
@@ -42,6 +42,8 @@ pub enum Rewriter {
     GetHead,
     /// Something that depends on more than its name.
     Other,
+    /// Leaves the path alone.
+    Nothing,
 }
 
 impl Router {
@@ -102,7 +104,8 @@ pub struct RouteLayout {
     pub routers: Vec<(u64, Router)>,
     /// Types with a method `ServeHTTP`.
     pub handlers: Vec<u64>,
-    /// Code of middleware that changes paths.
+    /// Code of middleware, and what it does to paths. What is not among it does what the one at 0 does; nothing
+    /// where there is no such.
     pub rewriters: Vec<(u64, Rewriter)>,
     /// The type of gorilla's matchers of methods, 0 for none.
     pub method_matcher: u64,
@@ -155,6 +158,47 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     plan.routes = Some(Arc::new(layout(context, handler.into(), &found)));
 }
 
+/// Middleware that changes what chi's router looks up: of chi, and what sets `RoutePath` or `RouteMethod` itself.
+fn rewriters(context: &Context<'_, '_>, chi: &str) -> Vec<(u64, Rewriter)> {
+    let binary = context.binary;
+    let mut found = Vec::new();
+    for (name, rewriter) in REWRITERS {
+        let function = binary.function(&format!("{chi}/middleware.{name}"));
+        found.extend(function.map(|function| (function.entry, rewriter)));
+    }
+    let name = format!("{chi}.Context");
+    let Some(typ) = context.types.find_struct(&name) else { return found };
+    let texts = ["RoutePath", "RouteMethod"].map(|field| context.types.offset(&name, &[field]));
+    let fields: Vec<u64> =
+        texts.iter().flatten().flat_map(|at| [*at, at.wrapping_add(8)]).collect();
+    let mut types = vec![typ.vaddr];
+    types.extend(context.types.pointer_to(&typ).map(|pointer| pointer.vaddr));
+    let sources = ["RouteContext", "NewRouteContext"];
+    let sources = sources.map(|name| binary.function(&format!("{chi}.{name}")));
+    let sources: Vec<_> = sources.into_iter().flatten().collect();
+    let its_own = [format!("{chi}."), format!("{chi}/middleware.")];
+    let counts = |name: &str| {
+        is_of_a_module(binary, name) && !its_own.iter().any(|prefix| name.starts_with(prefix))
+    };
+    if !binary.assigners(&types, &sources, &fields, counts).is_empty() {
+        // Which middleware leads there can't be known: it may be a closure, a method, or several in one.
+        let known = |name: &str| name.starts_with(&its_own[1]);
+        let known = binary.functions().functions().filter(|function| known(function.name));
+        found.extend(known.map(|function| (function.entry, Rewriter::Nothing)));
+        found.push((0, Rewriter::Other));
+    }
+    found
+}
+
+/// Whether a function is of the program's own module or of one that it requires, and not of Go itself.
+fn is_of_a_module(binary: &Binary<'_>, function: &str) -> bool {
+    let (first, rest) = function.split_once('/').unwrap_or((function, ""));
+    let own = binary.build_info().main.as_ref().map(|main| main.path).unwrap_or_default();
+    function.starts_with("main.")
+        || (!rest.is_empty() && first.contains('.'))
+        || (!own.is_empty() && function.starts_with(own))
+}
+
 /// What must be known where these routers are: package, type and which one it is.
 fn layout(
     context: &Context<'_, '_>,
@@ -185,12 +229,7 @@ fn layout(
     let default_mux =
         mux.and_then(|_| context.binary.variable("net/http.DefaultServeMux", super::http::SERVE));
     let chi = found.iter().filter(|(.., router)| *router == Router::Chi);
-    let rewriters = chi.flat_map(|(package, ..)| {
-        REWRITERS.iter().filter_map(move |(name, rewriter)| {
-            let function = context.binary.function(&format!("{package}/middleware.{name}"))?;
-            Some((function.entry, *rewriter))
-        })
-    });
+    let rewriters = chi.flat_map(|(package, ..)| rewriters(context, package));
     let matcher = held.iter().find(|typ| typ.name == "mux.methodMatcher");
     RouteLayout {
         handler,

@@ -70,6 +70,7 @@ mod sdk_rpc;
 mod settings;
 mod shop;
 mod sql;
+mod sql_wrapped;
 mod telemetry;
 mod timeline;
 mod top;

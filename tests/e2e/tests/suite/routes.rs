@@ -81,6 +81,12 @@ const COPIED: [Case; 4] = [
     ("GET", "/none", None),
 ];
 
+/// Where nothing but the path says what chi looks up.
+const MOVED: [Case; 2] = [
+    ("GET", "/users/7", Some("/users/{id}")),
+    ("GET", "/v1/users/7", Some("/{version}/users/{id}")),
+];
+
 /// Cases by the name of the server.
 fn cases(name: &str) -> Vec<Case> {
     match name {
@@ -93,6 +99,10 @@ fn cases(name: &str) -> Vec<Case> {
             known.copied().chain(MOUNTED).collect()
         }
         "copied" => COPIED.to_vec(),
+        "unmoved" => MOVED.to_vec(),
+        name if name.starts_with("moved") => {
+            MOVED.iter().map(|(method, path, _)| (*method, *path, None)).collect()
+        }
         "chi" | "wrapped" => [&BRACES[..], &CHI].concat(),
         // Which of two routers it is can't be known, nor what a closure holds.
         _ => vec![("GET", "/static", None), ("GET", "/users/7", None)],
@@ -128,6 +138,22 @@ fn routers_tell_the_routes_of_requests() -> Result<()> {
         }
     }
     ensure!(failures.is_empty(), "{}", failures.join("\n\n"));
+    Ok(())
+}
+
+/// Middleware of a program's own may say what chi looks up, in many ways: what may be so has no route.
+#[test]
+fn a_path_that_middleware_sets_gives_no_route() -> Result<()> {
+    if !can_trace("a_path_that_middleware_sets_gives_no_route") {
+        return Ok(());
+    }
+    for (minor, mode) in [(22, Mode::Pie), (27, Mode::Stripped)] {
+        let app = App::start(&go::build("movedapp", Version::of(minor), mode)?)?;
+        let gotap = Gotap::trace_pid(app.pid())?;
+        let servers = servers(&app);
+        ensure!(servers.len() == 4, "{servers:?}");
+        check(gotap, &servers).with_context(|| format!("Go 1.{minor}, {mode}"))?;
+    }
     Ok(())
 }
 
