@@ -16,6 +16,10 @@ pub(crate) use top::TopArgs;
 
 mod profile;
 
+mod runtime;
+
+pub(crate) use runtime::GcArgs;
+
 pub(crate) use profile::{CpuArgs, ProfileArgs, ProfileCommand, WallArgs};
 
 /// See inside running Go programs, without touching them.
@@ -49,8 +53,8 @@ pub(crate) enum Command {
     Goroutines(GoroutinesArgs),
     /// Show which channels and locks the goroutines of a Go process wait for
     Chan(MemoryArgs),
-    /// Show what a Go process's garbage collector and heap have counted
-    Gc(MemoryArgs),
+    /// Show what a Go process's garbage collector and heap have counted, or each collection as it happens
+    Gc(GcArgs),
     /// Show the processors and run queues of a Go process, and how long goroutines wait to run
     Sched(SchedArgs),
     /// Show what a Go process allocates, by function and by size

@@ -1,5 +1,9 @@
 //! `gotap gc` and `gotap sched`: what the runtime counts of collections, the heap and the scheduler,
-//! read from its memory.
+//! read from its memory. Not here: following collections one by one (`follow`).
+
+mod follow;
+mod print;
+mod sums;
 
 use std::time::Duration;
 
@@ -7,7 +11,7 @@ use anyhow::Result;
 use goruntime::{Counters, Histogram, Missing, Scheduler};
 use serde_json::{Value, json};
 
-use crate::cli::{Format, MemoryArgs, SchedArgs};
+use crate::cli::{Format, GcArgs, SchedArgs};
 use crate::opened::{Opened, Target, plain, unix_nanoseconds};
 use crate::output::line;
 use crate::timeline;
@@ -20,11 +24,14 @@ fn read(target: &Target<'_, '_>) -> Result<(Scheduler, Counters)> {
 }
 
 /// Runs `gotap gc`.
-pub(crate) fn run(args: &MemoryArgs) -> Result<()> {
-    with(args.pid, |target| {
+pub(crate) fn run(args: &GcArgs) -> Result<()> {
+    with(args.memory.pid, |target| {
+        if args.follow || args.duration.is_some() {
+            return follow::run(args, target);
+        }
         let (_, counters) = read(target)?;
         target.check()?;
-        show(args.format, &gc(target, &counters))
+        show(args.memory.format, &gc(target, &counters))
     })
 }
 

@@ -1,14 +1,16 @@
 //! From a Go binary to live probes: what the kernel can do ([`Features`]), what will be attached
 //! where and at what cost ([`Plan`], pure), loading and attaching ([`Session`]), reading events
 //! ([`Events`]) and the counters of hits and losses ([`Counters`]). The goroutine tracker
-//! ([`TrackerPlan`], [`Tracker`]) and the sampler ([`SamplerPlan`], [`Sampler`]) are apart from these.
+//! ([`TrackerPlan`], [`Tracker`]), the observer of collections ([`GcPlan`], [`GcObserver`]) and the sampler ([`SamplerPlan`], [`Sampler`]) are apart from these.
 //!
 //! The only crate that knows libbpf. Not here: what events mean (`trace`).
 
 mod events;
 mod features;
+mod gc;
 mod hits;
 pub mod host;
+mod instrument;
 mod known;
 mod object;
 mod plan;
@@ -25,6 +27,7 @@ mod verifier;
 
 pub use events::{EventSource, Events, Fill, RINGS};
 pub use features::{Features, KernelVersion};
+pub use gc::{GcObserver, GcPlan};
 pub use hits::{Counters, Hits, ProcessHits};
 pub use plan::{
     Ability, ConnectorLayout, DatabaseLayout, Held, Missing, PgxLayout, Plan, PlannedSite,

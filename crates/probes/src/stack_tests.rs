@@ -126,7 +126,8 @@ fn functions_that_call_each_other_fit_into_the_stack() {
     assert!(frames["match_slots"].bytes >= 144, "{:?}", frames["match_slots"]);
     let sampler = self::frames(crate::sampler::OBJECT);
     assert!(sampler["walk_stack"].calls.contains("step_at"), "{sampler:?}");
-    for frames in [frames, tracker, sampler].into_iter().chain(host) {
+    let gc = self::frames(crate::gc::OBJECT);
+    for frames in [frames, tracker, sampler, gc].into_iter().chain(host) {
         for name in frames.keys() {
             let (bytes, path) = deepest(&frames, name);
             assert!(bytes <= STACK, "{bytes} bytes: {}", path.join(" > "));

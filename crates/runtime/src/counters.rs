@@ -189,8 +189,8 @@ impl Counters {
         let cycles = r.half(Global::Work, "workType.cycles")?;
         let forced = r.half(Global::Memstats, "mstats.numforcedgc")?;
         let total = r.word(Global::Memstats, "mstats.pause_total_ns")?;
-        // One is counted when a cycle begins, the other one when it ends. In Go 1.18 no table has the
-        // latter; there the pauses must add up to their sum.
+        // One is counted when a cycle begins, the other one when it ends. Where no table has the
+        // latter, the pauses must add up to their sum.
         let has_cycles = r.layout.offsets.get("workType.cycles").is_some();
         let pauses = Self::read_pauses(r, count)?;
         let fits = if has_cycles {

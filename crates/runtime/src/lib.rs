@@ -7,6 +7,7 @@
 //! - [`Symbols`] names functions and lines.
 //! - [`group`](mod@group) puts goroutines that are alike together; [`leaks`] compares two snapshots.
 //! - [`Scheduler`], [`Counters`] and [`SizeClasses`] are the runtime's own numbers.
+//! - [`cycles`] is what the runtime notes of each collection.
 //! - [`AllocationProfile`] and [`WaitProfile`] are what the runtime's own profiler has sampled.
 //! - [`flight`] copies the window of a flight recorder that the program runs.
 //! - [`timeline`] reads what processors and threads do, many times a second; [`runs`] makes slices of it.
@@ -18,6 +19,7 @@
 mod buckets;
 mod classes;
 mod counters;
+pub mod cycles;
 pub mod flight;
 mod goroutine;
 pub mod group;

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use regex_lite::Regex;
 
-use crate::{Drop, Probe, SqlOperation, Unread, raw, tracked};
+use crate::{CollectedCounter, Drop, Probe, SqlOperation, Unread, raw, tracked};
 
-const HEADERS: [&str; 9] = [
+const HEADERS: [&str; 10] = [
+    include_str!("../../../bpf/gc.h"),
     include_str!("../../../bpf/tracker.h"),
     include_str!("../../../bpf/wire.h"),
     include_str!("../../../bpf/outcome.h"),
@@ -19,7 +20,8 @@ const HEADERS: [&str; 9] = [
     include_str!("../../../bpf/paths.h"),
     include_str!("../../../bpf/sampling.h"),
 ];
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
+    include_str!("collection.rs"),
     include_str!("tracked.rs"),
     include_str!("event.rs"),
     include_str!("raw.rs"),
@@ -62,6 +64,8 @@ const STRUCTURES: &[(&str, &str)] = &[
     ("gt_type", "Type"),
     ("gt_tracked", "Tracked"),
     ("gt_tracked_event", "Raw"),
+    ("gt_gc", "Collected"),
+    ("gt_gc_event", "GcEvent"),
 ];
 
 /// Fields of variable length, which the Rust structure leaves out.
@@ -83,6 +87,7 @@ const ENUMERATIONS: &[(&str, &str, &str)] = &[
     ("gt_type_role", "GT_TYPE_", "TypeRole"),
     ("gt_tracked_kind", "GT_TRACKED_", "Lifecycle"),
     ("gt_tracked_counter", "GT_TRACKED_", "TrackedCounter"),
+    ("gt_gc_counter", "GT_GC_", "CollectedCounter"),
 ];
 
 /// Names that say how many there are.
@@ -92,6 +97,7 @@ const COUNTS: &[&str] = &[
     "GT_UNREAD_COUNT",
     "GT_SQL_OPERATIONS",
     "GT_TRACKED_COUNTERS",
+    "GT_GC_COUNTERS",
 ];
 
 /// What only the programs need, and indices and lengths of arrays, which structures compare.
@@ -298,6 +304,7 @@ fn counts_are_those_of_the_enumerations() {
         Unread::ALL.len(),
         SqlOperation::ALL.len(),
         tracked::TrackedCounter::Unread.index(tracked::Lifecycle::Exited) as usize + 1,
+        CollectedCounter::RingFull as usize + 1,
     ]) {
         assert_eq!(numbers[*name], len as u64, "{name}");
     }

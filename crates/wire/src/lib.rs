@@ -1,9 +1,10 @@
-//! The contract with the BPF programs: the twin of `bpf/wire.h`, `bpf/tracker.h` and
+//! The contract with the BPF programs: the twin of `bpf/wire.h`, `bpf/tracker.h`, `bpf/gc.h` and
 //! `bpf/sampler.h`.
 //!
 //! [`decode`] turns the bytes of a ring-buffer record into an owned [`Event`]; [`raw`] holds the
 //! structures that are written into maps. Nothing inward of this crate knows a byte layout.
 
+mod collection;
 #[cfg(test)]
 mod contract_tests;
 mod decode;
@@ -13,6 +14,7 @@ pub mod raw;
 mod sampled;
 mod tracked;
 
+pub use collection::{Collected, CollectedCounter, GC_WORDS, WorldStart, decode_world_start};
 pub use decode::{DecodeError, decode};
 pub use event::{
     CallEndEvent, Event, HttpEvent, PathEvent, PathPart, RedisEvent, Role, RpcEvent, SpanCore,

@@ -1,6 +1,8 @@
 //! What gotap reads of collections, the heap, the scheduler, channels and locks, against what the
 //! program's own runtime says of them.
 
+mod collections;
+
 use anyhow::{Context, Result, ensure};
 use gotap_e2e::can_trace;
 use gotap_e2e::goroutines::RuntimeApp;

@@ -4,6 +4,7 @@
 
 mod calls;
 mod clock;
+mod collections;
 mod databases;
 mod goroutines;
 mod host;

@@ -9,16 +9,17 @@ use gotap_e2e::binary;
 use gotap_kernel_tests::report::Line;
 use probes::{Features, verify};
 
-use crate::{calls, clock, databases, goroutines, host, http1, profile, tls};
+use crate::{calls, clock, collections, databases, goroutines, host, http1, profile, tls};
 
 /// Name, whether it tests anything on a kernel with these features, and function.
 type Scenario = (&'static str, fn(&Features) -> bool, fn() -> Result<()>);
 
 /// All of them, the quick and telling ones first.
-const ALL: [Scenario; 17] = [
+const ALL: [Scenario; 18] = [
     ("load all programs", always, load_all),
     ("doctor", always, doctor),
     ("goroutine tracker", always, goroutines::tracked),
+    ("collections", always, collections::followed),
     ("programs that start and end", always, host::exec),
     ("TCP connections", always, host::tcp),
     ("flows through an interface", always, host::flows),

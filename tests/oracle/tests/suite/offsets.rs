@@ -65,9 +65,30 @@ const FIELDS: [(&str, &[&str]); 11] = [
             "totalFree",
             "mappedReady",
             "lastHeapGoal",
+            "assistTime",
+            "dedicatedMarkTime",
+            "fractionalMarkTime",
+            "idleMarkTime",
         ],
     ),
-    ("workType", &["cycles", "pauseNS", "tSweepTerm", "tEnd"]),
+    (
+        "workType",
+        &[
+            "cycles",
+            "pauseNS",
+            "tSweepTerm",
+            "tMark",
+            "tMarkTerm",
+            "tEnd",
+            "stwprocs",
+            "maxprocs",
+            "userForced",
+            "heap0",
+            "heap1",
+            "heap2",
+            "heapGoal",
+        ],
+    ),
     ("timeHistogram", &["counts", "underflow", "size"]),
     ("semaRoot", &["treap", "nwait"]),
     ("bucket", &["allnext", "typ", "hash", "objectSize", "nstk", "size"]),
@@ -91,9 +112,19 @@ const FIELDS: [(&str, &[&str]); 11] = [
 
 type Structs = HashMap<String, Vec<Layout>>;
 
+/// The type of the variable `runtime.work`, which has no name of its own in Go 1.18.
+fn unnamed<'s>(structs: &'s Structs, structure: &str) -> Option<&'s Vec<Layout>> {
+    let has = |layout: &Layout, name| layout.fields.iter().any(|(field, _)| field == name);
+    let is_work = |all: &&Vec<Layout>| {
+        all.iter().all(|layout| has(layout, "tSweepTerm") && has(layout, "userForced"))
+    };
+    (structure == "workType").then(|| structs.values().find(is_work)).flatten()
+}
+
 /// What DWARF says of a field; `None` where there is none.
 fn truth(structs: &Structs, structure: &str, field: &str) -> Option<u64> {
-    let layout = structs.get(&format!("runtime.{structure}"))?.first()?;
+    let named = structs.get(&format!("runtime.{structure}"));
+    let layout = named.or_else(|| unnamed(structs, structure))?.first()?;
     let at = |layout: &Layout, name: &str| {
         layout.fields.iter().find(|(field, _)| field == name).map(|(_, offset)| *offset)
     };
