@@ -67,3 +67,14 @@ impl Batcher {
         Some(Batch { signal: Signal::Traces, request: request.into(), items, number: 0 })
     }
 }
+
+/// Encodes spans as an exporter does and sends nothing: for benchmarks.
+#[derive(Debug, Default)]
+pub struct Encoder(Batcher);
+
+impl Encoder {
+    /// Adds a span; gives the bytes of a request that is full.
+    pub fn push(&mut self, span: &Span) -> Option<Bytes> {
+        self.0.push(span).map(|batch| batch.request)
+    }
+}

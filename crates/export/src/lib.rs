@@ -16,6 +16,8 @@ mod stats;
 mod tls;
 mod transport;
 
+#[doc(hidden)]
+pub use batch::Encoder;
 pub use config::{Compression, Config, MetricsEndpoint, Protocol, Temporality};
 pub use endpoint::masked;
 pub use exporter::{Exporter, LiveStats};

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use export::LiveStats;
 use goproc::Process;
+use pipeline::{Pipeline, Sampling, SharedMeter, Sink, Stages};
 use probes::{Features, Options, Session};
 use red::Consumer;
 use trace::Assembler;
@@ -30,8 +31,7 @@ use trace::Assembler;
 use crate::config;
 use crate::inspect::{Inspector, NotATarget};
 use crate::opened::monotonic;
-use crate::pipeline::{Pipeline, Sink};
-use crate::reader::{AgentEvent, Reader, ReaderCommand, SharedMeter};
+use crate::reader::{AgentEvent, Reader, ReaderCommand};
 use crate::select::{self, Selection};
 use figures::Figures;
 use summary::{Delivery, Summary};
@@ -82,6 +82,8 @@ struct Setup {
     export: Option<LiveStats>,
     /// What is counted of operations.
     meter: Option<Arc<SharedMeter>>,
+    /// Which traces are sent.
+    sampling: Sampling,
     /// How often metrics go to the sinks; never if not given.
     metrics_interval: Option<Duration>,
     /// Whether programs with nothing to trace are named.
@@ -122,14 +124,8 @@ impl Agent {
         })?;
         let source = session.event_source()?;
         let (assembler, meter) = (setup.assembler, setup.meter);
-        let reader = Reader::start(
-            source,
-            assembler,
-            meter.clone(),
-            setup.options.sampling,
-            pipeline.clone(),
-            sender,
-        )?;
+        let stages = Stages::new(assembler, meter.clone(), setup.sampling, pipeline.clone());
+        let reader = Reader::start(source, stages, sender)?;
         let (shared, export) = (reader.shared.clone(), setup.export);
         let (hits, pipes) = (session.hits(), pipeline.clone());
         let figures = Figures::new(setup.resource, hits, shared, pipes, export.clone(), meter);

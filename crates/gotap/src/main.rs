@@ -22,7 +22,6 @@ mod live;
 mod names;
 mod opened;
 mod output;
-mod pipeline;
 mod profile;
 mod ps;
 mod reader;

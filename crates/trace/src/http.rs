@@ -1,6 +1,6 @@
 //! HTTP events as spans: the stable HTTP semantic conventions (1.23 and later).
 
-use compact_str::{CompactString, ToCompactString, format_compact};
+use compact_str::{CompactString, ToCompactString};
 use wire::{HttpEvent, Outcome, Role, Text, Unread};
 
 use crate::assemble::ProcessInfo;
@@ -8,7 +8,7 @@ use crate::connect;
 use crate::http2;
 use crate::route::{self, Paths, path_of};
 use crate::span::{Kind, Span, Status, Value};
-use crate::text::{error_message, host_port, marked};
+use crate::text::{error_message, host_port, joined, marked};
 use crate::url;
 
 /// Methods that the conventions know; others are `_OTHER`.
@@ -40,7 +40,7 @@ pub(crate) fn span(
     }
     let name = match (call(event, process, &mut attributes), route) {
         (Some(call), _) => call.into(),
-        (None, Some(route)) => format_compact!("{method} {route}"),
+        (None, Some(route)) => joined([method, " ", &route]),
         (None, None) => method.into(),
     };
     let kind = match event.role {

@@ -142,11 +142,18 @@ impl<'a> Url<'a> {
 
 /// The path of a request target in origin, absolute or asterisk form.
 pub(crate) fn path_of(target: &str) -> Option<&str> {
-    let target = match target.split_once("://") {
-        Some((scheme, rest)) if !scheme.contains('/') => rest.find('/').map_or("/", |i| &rest[i..]),
-        _ => target,
+    let target = match target.as_bytes().first() {
+        // Almost all are in origin form: looking for a scheme takes longer than all else here.
+        Some(b'/') => target,
+        _ => match target.split_once("://") {
+            Some((scheme, rest)) if !scheme.contains('/') => {
+                rest.find('/').map_or("/", |i| &rest[i..])
+            }
+            _ => target,
+        },
     };
-    let path = target.split(['?', '#']).next()?;
+    let end = target.bytes().position(|byte| matches!(byte, b'?' | b'#'));
+    let path = end.map_or(target, |end| &target[..end]);
     (path.starts_with('/') || path == "*").then_some(path)
 }
 

@@ -4,11 +4,11 @@
 
 use std::borrow::Cow;
 
-use compact_str::{CompactString, format_compact};
+use compact_str::CompactString;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use wire::{HttpEvent, Text};
 
-use crate::text::marked;
+use crate::text::{joined, marked};
 
 /// What Go's `url.URL.EscapedPath` escapes in a path.
 pub(crate) const PATH: &AsciiSet = &CONTROLS
@@ -49,12 +49,12 @@ pub(crate) fn full(event: &HttpEvent, scheme: &str, queries: bool) -> CompactStr
     let path: Cow<'_, str> =
         if event.raw_path { path.into() } else { utf8_percent_encode(path, PATH).into() };
     let cut = event.target.truncated && own_query.is_none();
-    let path = marked(&path, cut);
+    let end = if cut { "…" } else { "" };
     let mut out = match path.strip_prefix("//") {
         // Go sends such a one as an absolute URL.
-        Some(rest) if event.opaque => format_compact!("{scheme}://{}", without_user(rest)),
-        _ if event.opaque && !path.starts_with('/') => format_compact!("{scheme}:{path}"),
-        _ => format_compact!("{scheme}://{}{path}", event.host.value),
+        Some(rest) if event.opaque => joined([scheme, "://", without_user(rest), end]),
+        _ if event.opaque && !path.starts_with('/') => joined([scheme, ":", &path, end]),
+        _ => joined([scheme, "://", &event.host.value, &path, end]),
     };
     if queries && !cut {
         let own = own_query.map(|query| marked(&redacted(query), event.target.truncated));

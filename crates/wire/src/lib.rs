@@ -12,6 +12,9 @@ mod event;
 mod names;
 pub mod raw;
 mod sampled;
+/// For benchmarks and for tests that replay records; nobody else needs it.
+#[doc(hidden)]
+pub mod synthetic;
 mod tracked;
 
 pub use collection::{Collected, CollectedCounter, GC_WORDS, WorldStart, decode_world_start};

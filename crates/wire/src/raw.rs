@@ -44,7 +44,7 @@ impl From<u64> for Address {
     }
 }
 
-#[derive(FromBytes, Immutable, KnownLayout)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(crate) struct Header {
     pub(crate) kind: u16,
@@ -59,7 +59,7 @@ pub(crate) struct Lifecycle {
     pub(crate) time_ns: u64,
 }
 
-#[derive(FromBytes, Immutable, KnownLayout)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(crate) struct Span {
     pub(crate) start_ns: u64,
@@ -75,7 +75,7 @@ pub(crate) struct Span {
     pub(crate) unread: u32,
 }
 
-#[derive(FromBytes, Immutable, KnownLayout)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(crate) struct HttpHead {
     pub(crate) header: Header,
@@ -110,7 +110,7 @@ pub(crate) struct Http {
     pub(crate) target: [u8; 256],
 }
 
-#[derive(FromBytes, Immutable, KnownLayout)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(crate) struct HttpSmall {
     pub(crate) head: HttpHead,

@@ -9,6 +9,7 @@ use export::LiveStats;
 use metrics::{
     Attributes, Histogram, HistogramPoint, Labels, Metric, Point, Target, target_labels,
 };
+use pipeline::{MAX_QUEUED, Measured, Outlet, Pipeline, SharedMeter};
 use probes::{Hits, RINGS};
 use red::Consumer;
 use trace::{Resource, Value};
@@ -17,8 +18,7 @@ use super::own;
 use super::runtimes::Runtimes;
 use super::summary::{self, Group};
 use crate::opened::unix_nanoseconds;
-use crate::pipeline::{MAX_QUEUED, Measured, Outlet, Pipeline};
-use crate::reader::{Shared, SharedMeter};
+use crate::reader::Shared;
 
 /// Buckets of the time that attaching takes, in seconds.
 const ATTACH_BOUNDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];

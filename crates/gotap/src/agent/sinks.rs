@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use export::{Collected, Exporter, LiveStats};
+use pipeline::{Measured, Sink};
 use trace::{Span, Status, Value};
 
 use crate::opened::unix_nanoseconds;
 use crate::output::{json_line, text};
-use crate::pipeline::{Measured, Sink};
 
 /// Aligned, coloured text.
 pub(super) struct TextLines {

@@ -2,13 +2,13 @@
 //! was counted beside them, grouped by what it means to whoever reads the spans. Text for people, in
 //! which each count has its name, or one line of JSON for programs. Not here: counting.
 
+use pipeline::Counts;
 use probes::Counters;
 use serde_json::{Map, Value, json};
 use wire::{Drop, Unread};
 
 use super::count;
 use crate::cli::Format;
-use crate::reader::ReaderCounts;
 
 /// What a count means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +83,9 @@ fn meaning(reason: Drop) -> (Group, &'static str) {
 
 /// Of what gotap's own sampling left out.
 const SAMPLED_OUT: &str = "the trace is not among those that are sampled";
+/// Of what found no room to wait in for its trace's end, and of what followed it.
+const TAIL_EVICTED: &str = "too many spans waited for tail sampling";
+const TAIL_PARTIAL: &str = "the trace was kept when a part of it was gone";
 /// Of what callers left out.
 const UNSAMPLED: &str = "the caller does not sample the trace";
 
@@ -120,7 +123,7 @@ pub(super) struct Summary {
 }
 
 /// All counts beside spans, also those that are zero.
-pub(super) fn counted(reader: &ReaderCounts, counters: &Counters) -> Vec<Counted> {
+pub(super) fn counted(reader: &Counts, counters: &Counters) -> Vec<Counted> {
     // What is not sampled is counted where it ends: by the programs, or by who measures it.
     let by_reader = |reason| matches!(reason, Drop::SampledOut | Drop::Unsampled);
     let by_programs = |wanted: Drop| {
@@ -143,6 +146,8 @@ pub(super) fn counted(reader: &ReaderCounts, counters: &Counters) -> Vec<Counted
     let of_reader = [
         one(lost, "undecodable", "the event could not be read", reader.undecodable),
         one(lost, "unknown_process", unknown, reader.unknown_process),
+        one(lost, "tail_evicted", TAIL_EVICTED, reader.tail_evicted),
+        one(incomplete, "tail_partial", TAIL_PARTIAL, reader.tail_partial),
         one(incomplete, "tracestate_invalid", tracestate, reader.tracestate_invalid),
         one(incomplete, "trace_split", "a later call is in another trace", reader.trace_split),
         one(left_out, "unsampled", UNSAMPLED, reader.unsampled + by_programs(Drop::Unsampled)),
@@ -160,7 +165,7 @@ pub(super) fn counted(reader: &ReaderCounts, counters: &Counters) -> Vec<Counted
 
 impl Summary {
     /// `not_written` are the spans that the output took too slowly to get.
-    pub(super) fn new(reader: ReaderCounts, counters: &Counters, not_written: u64) -> Self {
+    pub(super) fn new(reader: Counts, counters: &Counters, not_written: u64) -> Self {
         let mut counted = counted(&reader, counters);
         let (group, label) = (Group::Lost, "output_full".to_owned());
         let words = "the output takes them too slowly";
@@ -247,7 +252,7 @@ mod tests {
     fn summary(drops: &[(Drop, u64)]) -> Summary {
         let hits = vec![(Probe::HttpServerStart, 7), (Probe::HttpServerFinish, 0)];
         let counters = Counters { hits, drops: drops.to_vec() };
-        Summary::new(ReaderCounts { spans: 5279, ..ReaderCounts::default() }, &counters, 0)
+        Summary::new(Counts { spans: 5279, ..Counts::default() }, &counters, 0)
     }
 
     #[test]
@@ -275,7 +280,7 @@ mod tests {
 
     #[test]
     fn what_is_not_recorded_is_not_lost() {
-        let counts = ReaderCounts { spans: 1, unsampled: 3, ..ReaderCounts::default() };
+        let counts = Counts { spans: 1, unsampled: 3, ..Counts::default() };
         let said = Summary::new(counts, &Counters::default(), 0);
         let expected = [
             "no traps",
@@ -288,7 +293,7 @@ mod tests {
 
     #[test]
     fn what_could_not_be_read_is_counted_by_name() {
-        let mut reader = ReaderCounts { spans: 3, ..ReaderCounts::default() };
+        let mut reader = Counts { spans: 3, ..Counts::default() };
         reader.unread[Unread::Status as usize] = 2;
         let said = Summary::new(reader, &Counters { hits: Vec::new(), drops: Vec::new() }, 0);
         let lines = said.lines(Format::Text);

@@ -6,11 +6,11 @@ use std::io::{BufWriter, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use pipeline::Sink;
 use trace::Span;
 
 use super::sinks::Filter;
 use crate::output::text::{self, Style};
-use crate::pipeline::Sink;
 
 /// How long a trace whose root has ended waits for spans that other programs end at the same time.
 const AFTER_ROOT: Duration = Duration::from_millis(300);

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use pipeline::{Sampling, SharedMeter, Sink};
 use probes::{Features, Options};
 use trace::Assembler;
 
 use super::{Agent, Setup, admin, own, say, sinks, tree};
 use crate::cli::{Format, HttpArgs, ProbeArgs, RunArgs, TraceArgs, TraceCommand};
 use crate::config;
+use crate::opened::unix_nanoseconds;
 use crate::output::text;
-use crate::pipeline::Sink;
-use crate::reader::SharedMeter;
 use crate::select::{self, Selection};
 
 /// `gotap run`.
@@ -21,11 +21,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let selection = Selection::new(&config.select)?
         .with_sdk_programs(config.sdk_programs)
         .measuring(config.meter().is_some());
+    let sampling = config.sampling(config.meter().is_some())?;
     let options = Options {
         exact_lineage: config.probes.exact_lineage,
         leaves_sdk_traces: config.sdk_programs == config::SdkPrograms::Off,
         b3: config.reads_b3(),
-        sampling: config.sampling.choice(config.meter().is_some())?,
+        sampling: sampling.head,
         no_connection_join: !config.probes.connection_join,
         query_strings: config.http.query_strings,
         empty_probes: args.probes.empty_probes,
@@ -35,7 +36,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         .map_err(|e| config::Invalid(e.to_string()))?;
     say(&format!("sending traces to {}", export::masked(&export.endpoint)));
     let resource = own::resource();
-    let meter = config.meter().map(|settings| Arc::new(SharedMeter::new(&settings)));
+    let meter =
+        config.meter().map(|settings| Arc::new(SharedMeter::new(&settings, unix_nanoseconds())));
     let sink = sinks::Otlp::new(exporter, resource.clone());
     let agent = Agent::start(Setup {
         selection,
@@ -46,6 +48,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         export: Some(sink.stats()),
         sinks: vec![Box::new(sink)],
         meter,
+        sampling,
         metrics_interval: export
             .metrics
             .is_some()
@@ -101,6 +104,7 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         resource: own::resource(),
         export: None,
         meter: None,
+        sampling: Sampling::default(),
         metrics_interval: None,
         aloud: args.verbose,
     })?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use goproc::Process;
+use pipeline::{Sampling, SharedMeter, Sink};
 use probes::Options;
 use trace::Span;
 
@@ -16,8 +17,8 @@ use super::figures::Figures;
 use super::{Agent, Setup, hush, own, say, verbs};
 use crate::cli::{Format, HttpArgs, ProbeArgs, TopArgs};
 use crate::config;
-use crate::pipeline::Sink;
-use crate::reader::{AgentEvent, SharedMeter};
+use crate::opened::unix_nanoseconds;
+use crate::reader::AgentEvent;
 use crate::select;
 use crate::top::{self, Counts, Request};
 
@@ -157,7 +158,8 @@ fn setup(args: &TopArgs, waiting: &Waiting) -> Result<Setup> {
         service_name: None,
         assembler: verbs::assembler(&http, false),
         sinks: vec![Box::new(Newest(waiting.clone()))],
-        meter: Some(Arc::new(SharedMeter::new(&settings))),
+        meter: Some(Arc::new(SharedMeter::new(&settings, unix_nanoseconds()))),
+        sampling: Sampling::default(),
         resource: own::resource(),
         export: None,
         metrics_interval: None,

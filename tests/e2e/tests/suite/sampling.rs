@@ -184,6 +184,36 @@ fn failed_and_slow_operations_are_sent_in_any_case() -> Result<()> {
     Ok(())
 }
 
+/// Of traces that are left out, those in which something failed or was slow are sent whole, from all processes;
+/// others are not, and all spans are accounted for.
+#[test]
+fn whole_traces_are_kept_for_what_failed_or_was_slow() -> Result<()> {
+    if !can_trace("whole_traces_are_kept_for_what_failed_or_was_slow") {
+        return Ok(());
+    }
+    let tail = [
+        ("GOTAP_SAMPLING_RATIO", "0"),
+        ("GOTAP_OTLP_METRICS", "false"),
+        ("GOTAP_SAMPLING_TAIL_ENABLED", "true"),
+        ("GOTAP_SAMPLING_TAIL_SLOWER_THAN", "300ms"),
+    ];
+    // Three spans each: the call's answer is a 404.
+    for (path, requests, kept) in [("/call/numbered", 20, "error"), ("/slow?ms=400", 8, "slow")] {
+        let sampled = Sampled::of(path, requests, &tail)?;
+        let each = if kept == "error" { 3 } else { 1 };
+        let traces: HashSet<_> = sampled.spans.iter().map(|span| &span.trace_id).collect();
+        ensure!(traces.len() as u64 == requests, "{path}: {:#?}", sampled.spans);
+        ensure!(sampled.spans.len() as u64 == each * requests, "{path}: {:#?}", sampled.spans);
+        ensure!(sampled.kept(kept) as u64 == requests, "{path}: {:#?}", sampled.spans);
+        ensure!(sampled.kept("trace") as u64 == (each - 1) * requests, "{path}");
+        ensure!(sampled.left_out() == 0, "{path}: {:?}", sampled.ended.summary);
+    }
+    let fine = Sampled::of("/call/same", 100, &tail)?;
+    let counts = (fine.spans.len(), fine.left_out());
+    ensure!(counts == (0, 300), "{counts:?}: {:?}", fine.ended.summary);
+    Ok(())
+}
+
 /// Each process begins so many traces a second; what others ask it for is not among them.
 #[test]
 fn the_rate_of_traces_is_limited() -> Result<()> {

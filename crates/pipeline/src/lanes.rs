@@ -12,7 +12,7 @@ use metrics::Metric;
 use trace::{Resource, Span};
 
 /// Spans and collections of metrics that may wait for one sink: twice what the ring buffer holds.
-pub(crate) const MAX_QUEUED: usize = 1 << 15;
+pub const MAX_QUEUED: usize = 1 << 15;
 /// How often a sink is called that gets nothing.
 const TICK: Duration = Duration::from_millis(250);
 /// How much longer than its patience a sink may take to finish that gets nowhere.
@@ -21,7 +21,7 @@ const GRACE: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(15);
 
 /// Where telemetry goes.
-pub(crate) trait Sink: Send {
+pub trait Sink: Send {
     /// Its name in metrics.
     fn name(&self) -> &'static str;
     /// Takes a span. An error ends the program: the output is gone.
@@ -36,37 +36,38 @@ pub(crate) trait Sink: Send {
 
 /// Metrics of one time.
 #[derive(Debug, Clone)]
-pub(crate) struct Measured {
+pub struct Measured {
     /// Of gotap itself.
-    pub(crate) metrics: Vec<Metric>,
+    pub metrics: Vec<Metric>,
     /// Of the observed processes: their operations and Go runtimes.
-    pub(crate) processes: Vec<(Arc<Resource>, Vec<Metric>)>,
-    pub(crate) time_unix_nano: u64,
+    pub processes: Vec<(Arc<Resource>, Vec<Metric>)>,
+    /// When, in nanoseconds since 1970.
+    pub time_unix_nano: u64,
 }
 
 enum Item {
-    Spans(Arc<[Span]>),
+    Spans(Arc<Vec<Span>>),
     Metrics(Arc<Measured>),
     Finish(Duration),
 }
 
 /// What is known of a sink from outside.
 #[derive(Debug)]
-pub(crate) struct Outlet {
+pub struct Outlet {
     /// The sink's name.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     queued: AtomicUsize,
     dropped: AtomicU64,
 }
 
 impl Outlet {
     /// Spans and collections of metrics that wait.
-    pub(crate) fn queued(&self) -> usize {
+    pub fn queued(&self) -> usize {
         self.queued.load(Ordering::Relaxed)
     }
 
     /// Spans that found the queue full, or that were left when the sink was given up at the end.
-    pub(crate) fn dropped(&self) -> u64 {
+    pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
@@ -85,13 +86,13 @@ struct Lane {
 
 /// The sinks, for any thread.
 #[derive(Clone)]
-pub(crate) struct Pipeline {
+pub struct Pipeline {
     lanes: Arc<[Lane]>,
 }
 
 impl Pipeline {
     /// Starts a thread for each sink. `failed` is called with the error of a sink whose output is gone.
-    pub(crate) fn start(
+    pub fn start(
         sinks: Vec<Box<dyn Sink>>,
         failed: impl Fn(anyhow::Error) + Clone + Send + 'static,
     ) -> std::io::Result<Self> {
@@ -100,11 +101,11 @@ impl Pipeline {
     }
 
     /// Hands spans to all sinks. Never blocks.
-    pub(crate) fn spans(&self, spans: Vec<Span>) {
+    pub fn spans(&self, spans: Vec<Span>) {
         if spans.is_empty() {
             return;
         }
-        let spans: Arc<[Span]> = spans.into();
+        let spans = Arc::new(spans);
         for lane in self.lanes.iter() {
             lane.send(Item::Spans(spans.clone()), spans.len());
         }
@@ -112,7 +113,7 @@ impl Pipeline {
 
     /// Hands metrics to all sinks. Never blocks; those that find a queue full are cumulative, so that
     /// the next ones make up for them.
-    pub(crate) fn metrics(&self, measured: Measured) {
+    pub fn metrics(&self, measured: Measured) {
         let measured = Arc::new(measured);
         for lane in self.lanes.iter() {
             lane.send(Item::Metrics(measured.clone()), 1);
@@ -120,13 +121,13 @@ impl Pipeline {
     }
 
     /// The sinks.
-    pub(crate) fn outlets(&self) -> impl Iterator<Item = &Outlet> {
+    pub fn outlets(&self) -> impl Iterator<Item = &Outlet> {
         self.lanes.iter().map(|lane| &*lane.outlet)
     }
 
     /// Lets the sinks finish: what they have still to write, and then within `patience`. One that hangs is
     /// left behind, and what waits for it is counted as dropped.
-    pub(crate) fn finish(&self, patience: Duration) {
+    pub fn finish(&self, patience: Duration) {
         for lane in self.lanes.iter() {
             // A sink that failed is gone already.
             let _ = lane.items.send(Item::Finish(patience));
@@ -201,5 +202,5 @@ fn write(mut sink: Box<dyn Sink>, items: &Receiver<Item>, outlet: &Outlet) -> an
 }
 
 #[cfg(test)]
-#[path = "pipeline_tests.rs"]
+#[path = "lanes_tests.rs"]
 mod tests;

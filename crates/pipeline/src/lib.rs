@@ -1,0 +1,16 @@
+//! From the kernel's records to the sinks: events become spans, spans become metrics, sampling leaves some of
+//! them out, and each sink gets the others through a queue of its own. Whatever goes missing is counted.
+//!
+//! Not here: reading ring buffers (`probes`), what events mean (`trace`), what sinks do.
+
+mod lanes;
+mod meter;
+mod stages;
+mod tail;
+#[cfg(test)]
+mod test_spans;
+
+pub use lanes::{MAX_QUEUED, Measured, Outlet, Pipeline, Sink};
+pub use meter::SharedMeter;
+pub use stages::{Counts, Sampling, Stages};
+pub use tail::TailSettings;

@@ -1,0 +1,225 @@
+//! What becomes of each event, on the reader's thread: a span, its metrics, and whether it is sent. Not here:
+//! sinks and their queues (`lanes`).
+
+use std::sync::Arc;
+
+use trace::{Assembler, ProcessInfo, Resource, Span, Status, Value};
+use wire::{DecodeError, Event, Unread, raw};
+
+use crate::lanes::Pipeline;
+use crate::meter::SharedMeter;
+use crate::tail::{Tail, TailSettings, Verdict};
+
+/// Spans that are handed on in one go.
+const BATCH: usize = 256;
+
+/// What became of events. Every span that was made is in `spans` or in one of those that say why it is sent
+/// nowhere.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
+    /// Spans that went to the sinks.
+    pub spans: u64,
+    /// Records that are none.
+    pub undecodable: u64,
+    /// Events of processes that are not known any more.
+    pub unknown_process: u64,
+    /// Inbound tracestates that are no lists.
+    pub tracestate_invalid: u64,
+    /// Requests whose own trace the program told of too late.
+    pub trace_split: u64,
+    /// Of traces that their callers decided against: such spans go nowhere.
+    pub unsampled: u64,
+    /// Of traces that gotap's own sampling left out.
+    pub sampled_out: u64,
+    /// The same, but not decided: too many waited for that.
+    pub tail_evicted: u64,
+    /// Traces that were kept when a part of their spans was gone.
+    pub tail_partial: u64,
+    /// Bytes of spans whose traces are not decided yet.
+    pub tail_bytes: usize,
+    /// Of programs whose own SDK sends their traces: they are measured only.
+    pub left_to_sdk: u64,
+    /// Spans of which something could not be read, by what that is.
+    pub unread: [u64; Unread::ALL.len()],
+    /// Deliveries of telemetry, and what was done for them.
+    pub telemetry: u64,
+}
+
+/// Which traces are sent.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sampling {
+    /// As the kernel side decides when a trace begins.
+    pub head: raw::Sampling,
+    /// What is kept of the others. In place of single spans, which `head` names, these are whole traces.
+    pub tail: Option<TailSettings>,
+}
+
+/// Turns events into spans and hands them to the sinks.
+pub struct Stages {
+    assembler: Assembler,
+    meter: Option<Arc<SharedMeter>>,
+    sampling: raw::Sampling,
+    tail: Option<Tail>,
+    /// Processes whose own SDK sends their traces.
+    only_measured: Vec<(u32, Arc<Resource>)>,
+    sinks: Pipeline,
+    /// Spans that are handed on soon.
+    batch: Vec<Span>,
+    counts: Counts,
+}
+
+impl Stages {
+    /// Stages that know no process.
+    pub fn new(
+        assembler: Assembler,
+        meter: Option<Arc<SharedMeter>>,
+        sampling: Sampling,
+        sinks: Pipeline,
+    ) -> Self {
+        Self {
+            assembler,
+            meter,
+            sampling: sampling.head,
+            tail: sampling.tail.map(Tail::new),
+            only_measured: Vec::new(),
+            sinks,
+            batch: Vec::with_capacity(BATCH),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Spans of this instance will come; they are sent nowhere if they are `only_measured`.
+    pub fn add_process(
+        &mut self,
+        instance: u32,
+        info: ProcessInfo,
+        only_measured: bool,
+        now_unix_nano: u64,
+    ) {
+        if only_measured {
+            self.only_measured.push((instance, info.resource.clone()));
+        }
+        if let Some(meter) = &self.meter {
+            meter.lock().add_process(instance, &info.resource, now_unix_nano);
+        }
+        self.assembler.add_process(instance, info);
+    }
+
+    /// No more spans of this instance will come.
+    pub fn remove_process(&mut self, instance: u32, now_unix_nano: u64) {
+        let open = self.assembler.remove_process(instance);
+        self.hand_over_all(open);
+        self.only_measured.retain(|(of, _)| *of != instance);
+        if let Some(meter) = &self.meter {
+            meter.lock().remove_process(instance, now_unix_nano);
+        }
+    }
+
+    /// Takes an event. `clock_offset` is real time less the kernel's monotonic clock, in nanoseconds.
+    pub fn event(&mut self, event: Result<Event, DecodeError>, clock_offset: i64) {
+        match event {
+            Ok(event) => {
+                if let Some(span) = self.assembler.on_event(event, clock_offset) {
+                    self.hand_over(span);
+                }
+            }
+            Err(_) => self.counts.undecodable += 1,
+        }
+    }
+
+    /// Hands on what waits, after each look at the ring buffers. `now_ns` is by the kernel's clock. `last` says
+    /// that nothing more comes: whatever waits for something is handed on, too.
+    pub fn round(&mut self, now_ns: u64, last: bool) {
+        let open = if last { self.assembler.finish() } else { self.assembler.tick(now_ns) };
+        self.hand_over_all(open);
+        if let Some(tail) = &mut self.tail {
+            tail.tick(if last { u64::MAX } else { now_ns });
+        }
+        self.hand_on();
+        if let Some(meter) = &self.meter {
+            // At the end nothing more comes that could wait for its other end.
+            meter.lock().tick(if last { u64::MAX } else { now_ns });
+        }
+    }
+
+    /// What became of the events so far.
+    pub fn counts(&self) -> Counts {
+        let tail = self.tail.as_ref().map(Tail::gone).unwrap_or_default();
+        Counts {
+            sampled_out: self.counts.sampled_out + tail.dropped,
+            tail_evicted: tail.evicted,
+            tail_partial: tail.partial,
+            tail_bytes: self.tail.as_ref().map_or(0, Tail::bytes),
+            unknown_process: self.assembler.unknown_process(),
+            tracestate_invalid: self.assembler.invalid_tracestate(),
+            trace_split: self.assembler.split_traces(),
+            ..self.counts
+        }
+    }
+
+    fn hand_over_all(&mut self, spans: Vec<Span>) {
+        spans.into_iter().for_each(|span| self.hand_over(span));
+    }
+
+    fn hand_over(&mut self, mut span: Span) {
+        if span.telemetry {
+            self.counts.telemetry += 1;
+            return;
+        }
+        // Also those that go nowhere: metrics are of all operations.
+        if let Some(meter) = &self.meter {
+            meter.lock().record(&span, 1);
+        }
+        let slow = self.tail.as_mut().is_some_and(|tail| tail.learn(&span));
+        if self.only_measured.iter().any(|(_, of)| Arc::ptr_eq(of, &span.resource)) {
+            self.counts.left_to_sdk += 1;
+        } else if span.is_sampled() {
+            self.send(span);
+        } else if !span.left_out {
+            self.counts.unsampled += 1;
+        } else if let Some(tail) = &mut self.tail {
+            if let Verdict::Kept(waited, span) = tail.take(span, slow) {
+                waited.into_iter().for_each(|span| self.send(span));
+                self.send(*span);
+            }
+        } else if keep(&mut span, &self.sampling) {
+            self.send(span);
+        } else {
+            self.counts.sampled_out += 1;
+        }
+    }
+
+    fn send(&mut self, span: Span) {
+        self.counts.spans += 1;
+        if !span.unread.is_empty() {
+            for (count, what) in self.counts.unread.iter_mut().zip(Unread::ALL) {
+                *count += u64::from(span.unread.has(*what));
+            }
+        }
+        self.batch.push(span);
+        if self.batch.len() >= BATCH {
+            self.hand_on();
+        }
+    }
+
+    fn hand_on(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let batch = Vec::with_capacity(BATCH);
+        self.sinks.spans(std::mem::replace(&mut self.batch, batch));
+    }
+}
+
+/// Whether a span is sent although gotap's sampling left its trace out; it says why then.
+fn keep(span: &mut Span, sampling: &raw::Sampling) -> bool {
+    let took = span.end_unix_nano.saturating_sub(span.start_unix_nano);
+    let why = match span.status {
+        _ if !span.left_out => return false,
+        Status::Error(_) if sampling.keeps_errors != 0 => "error",
+        _ if sampling.slow_ns != 0 && took > sampling.slow_ns => "slow",
+        _ => return false,
+    };
+    span.attributes.push(("gotap.sampling.kept", Value::Text(why.into())));
+    true
+}
