@@ -22,7 +22,7 @@ const ATTEMPTS: usize = 3;
 #[derive(Debug)]
 pub struct Prometheus {
     // The order matters: the process ends before its folder is removed.
-    _process: Running,
+    process: Running,
     _folder: TempDir,
     address: String,
 }
@@ -54,11 +54,16 @@ impl Prometheus {
             arguments.extend(more.iter().map(|one| (*one).to_owned()));
             let process = Running::start(&program, &arguments, &[])?;
             match process.wait_for_error("Server is ready to receive web requests", STARTING) {
-                Ok(_) => return Ok(Self { _process: process, _folder: folder, address }),
+                Ok(_) => return Ok(Self { process, _folder: folder, address }),
                 Err(_) if attempt < ATTEMPTS => attempt += 1,
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// The samples that an instant query gives: objects with `metric` and `value`.

@@ -67,6 +67,6 @@ mod tests {
     #[test]
     fn callees_are_called_by_address() {
         // `call +0x10; call *%rcx`
-        assert_eq!(callees(&[0xe8, 0x10, 0, 0, 0, 0xff, 0xd1], START), [START + 0x15, 0]);
+        assert_eq!(callees(&[0xe8, 0x10, 0, 0, 0, 0xff, 0xd1], START), [START + 0x15]);
     }
 }

@@ -1,0 +1,33 @@
+//! Programs that are large files.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use gotap_e2e::{App, Gotap, can_trace};
+use gotap_testkit::prometheus::Prometheus;
+
+/// What is read of a file leaves memory again while the rest is read: the peak stays far below its size.
+#[test]
+fn a_large_file_is_read_in_little_memory() -> Result<()> {
+    if !can_trace("a_large_file_is_read_in_little_memory") {
+        return Ok(());
+    }
+    let small = App::start(&App::newest()?)?;
+    let large = Prometheus::start("127.0.0.1:9")?;
+    let size = fs::metadata(format!("/proc/{}/exe", large.pid()))?.len() / 1024;
+    let (small, large) = (peak(small.pid())?, peak(large.pid())?);
+    ensure!(
+        large < small + size / 3,
+        "{large} KiB for a file of {size} KiB, and {small} KiB for a small one"
+    );
+    Ok(())
+}
+
+/// The most memory that gotap has had, in KiB, when it is attached to this process.
+fn peak(pid: u32) -> Result<u64> {
+    let gotap = Gotap::trace_pid(pid)?;
+    let status = fs::read_to_string(format!("/proc/{}/status", gotap.process.pid()))?;
+    gotap.stop()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("a peak")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
