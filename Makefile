@@ -10,6 +10,8 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 60
 # Debian's kernels that test-kernels boots; 7 is the newest 7.x.
 KERNELS ?= 5.10 6.1 6.12 7
+# End-to-end tests wait most of their time: twice as many run at once as there are processors.
+export RUST_TEST_THREADS ?= $(shell expr 2 \* $$(nproc))
 # Where setup.sh puts what it builds.
 export GOTAP_CACHE ?= $(HOME)/.cache/gotap
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/go/bin:$(GOTAP_CACHE)/bin
