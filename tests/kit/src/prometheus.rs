@@ -35,14 +35,26 @@ impl Prometheus {
 
     /// The same, with more arguments.
     pub fn start_with(target: &str, more: &[&str]) -> Result<Self> {
-        let program = programs()?.join("prometheus");
-        let folder = TempDir::with_prefix("gotap-prometheus-").context("create a folder")?;
-        let config = folder.path().join("prometheus.yml");
         let text = format!(
             "global: {{scrape_interval: 500ms}}\n\
              scrape_configs:\n- job_name: gotap\n  static_configs: [{{targets: ['{target}']}}]\n"
         );
-        std::fs::write(&config, text).with_context(|| format!("write {}", config.display()))?;
+        Self::start_config(&text, &[], more)
+    }
+
+    /// Starts one with this configuration, files that stand beside it as names and texts, and more arguments.
+    pub fn start_config(text: &str, files: &[(&str, String)], more: &[&str]) -> Result<Self> {
+        let program = programs()?.join("prometheus");
+        let folder = TempDir::with_prefix("gotap-prometheus-").context("create a folder")?;
+        let config = folder.path().join("prometheus.yml");
+        for (name, text) in files
+            .iter()
+            .map(|(name, text)| (*name, text.as_str()))
+            .chain([("prometheus.yml", text)])
+        {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+        }
         let mut attempt = 1;
         loop {
             let address = format!("127.0.0.1:{}", free_port()?);
@@ -72,11 +84,18 @@ impl Prometheus {
         for byte in expression.bytes() {
             query.push_str(&format!("%{byte:02X}"));
         }
-        let response = http::get(&self.address, &format!("/api/v1/query?query={query}"), &[])?;
+        let data = self.api(&format!("/api/v1/query?query={query}"));
+        let answer = data.with_context(|| format!("query {expression}"))?;
+        Ok(answer["result"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// What an address of its API answers, such as `/api/v1/rules`.
+    pub fn api(&self, path: &str) -> Result<Value> {
+        let response = http::get(&self.address, path, &[])?;
         let answer: Value =
             serde_json::from_str(&response.text()).context("Prometheus's answer")?;
-        ensure!(answer["status"] == "success", "{expression}: {answer}");
-        Ok(answer["data"]["result"].as_array().cloned().unwrap_or_default())
+        ensure!(answer["status"] == "success", "{path}: {answer}");
+        Ok(answer["data"].clone())
     }
 
     /// The value of a query that gives one sample; `None` if it gives none.
@@ -105,6 +124,16 @@ pub fn check(text: &str) -> Result<()> {
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     ensure!(output.status.success() && said.trim().is_empty(), "promtool: {said}");
     Ok(())
+}
+
+/// Runs promtool with these arguments; what it said. An error if it finds one.
+pub fn promtool(arguments: &[&str]) -> Result<String> {
+    let output =
+        Command::new(programs()?.join("promtool")).args(arguments).stdin(Stdio::null()).output();
+    let output = output.context("run promtool")?;
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    ensure!(output.status.success(), "promtool {}: {said}", arguments.join(" "));
+    Ok(said)
 }
 
 fn programs() -> Result<PathBuf> {

@@ -11,6 +11,7 @@ mod b3;
 mod cli;
 mod connect;
 mod crowd;
+mod dashboards;
 mod export;
 mod fasthttp;
 mod fasthttp_parents;
