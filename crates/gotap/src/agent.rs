@@ -4,6 +4,7 @@
 mod admin;
 mod attach;
 mod figures;
+mod host;
 mod hush;
 mod own;
 mod runtimes;
@@ -86,6 +87,8 @@ struct Setup {
     sampling: Sampling,
     /// How often metrics go to the sinks; never if not given.
     metrics_interval: Option<Duration>,
+    /// What is measured of all programs of the host.
+    host: config::Host,
     /// Whether programs with nothing to trace are named.
     aloud: bool,
 }
@@ -128,7 +131,8 @@ impl Agent {
         let reader = Reader::start(source, stages, sender)?;
         let (shared, export) = (reader.shared.clone(), setup.export);
         let (hits, pipes) = (session.hits(), pipeline.clone());
-        let figures = Figures::new(setup.resource, hits, shared, pipes, export.clone(), meter);
+        let mut figures = Figures::new(setup.resource, hits, shared, pipes, export.clone(), meter);
+        figures.host = host::Host::start(setup.host, &pipeline)?;
         let figures = Arc::new(figures);
         let metrics_thread = setup
             .metrics_interval

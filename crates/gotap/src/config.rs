@@ -1,6 +1,7 @@
 //! The configuration: one structure that the file, the environment and the flags fill in layers,
 //! and from which the JSON schema is made.
 
+mod host;
 mod layers;
 mod measures;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli::{ConfigArgs, RunArgs};
 use crate::output::line;
 
+pub(crate) use host::Host;
 pub(crate) use layers::load;
 pub(crate) use measures::{Histograms, Metrics, Temporality};
 pub(crate) use sampling::Sampling;
@@ -67,6 +69,8 @@ pub(crate) struct Config {
     pub(crate) metrics_interval: String,
     /// What is measured of operations
     pub(crate) metrics: Metrics,
+    /// What is measured of all programs of the host
+    pub(crate) host: Host,
 }
 
 /// A format of trace contexts, by OpenTelemetry's name.
@@ -232,6 +236,7 @@ impl Default for Config {
             prometheus_listen: None,
             metrics_interval: "10s".into(),
             metrics: Metrics::default(),
+            host: Host::default(),
         }
     }
 }
@@ -354,6 +359,7 @@ pub(crate) fn validate(config: &Config) -> Result<()> {
     config.metrics_interval()?;
     config.sampling.validate()?;
     config.metrics.validate()?;
+    config.host.validate()?;
     crate::select::Selection::new(&config.select).map(|_| ())
 }
 

@@ -126,7 +126,7 @@ impl Choice {
 }
 
 /// The processes that are there, and which of them were chosen by id or have an ancestor that was.
-fn read_proc(pids: &[u32]) -> Result<Processes> {
+pub(crate) fn read_proc(pids: &[u32]) -> Result<Processes> {
     for pid in pids {
         let process = Process { pid: *pid };
         process.check_is_no_thread()?;

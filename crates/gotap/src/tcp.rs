@@ -31,13 +31,11 @@ pub(crate) fn run(args: &TcpArgs) -> Result<()> {
         connections: args.connections,
         buffer: args.buffer,
     })?;
-    // Behind it: what is closed while /proc is read is in it, or is not needed.
-    let before = Sockets::read();
+    let names = Names::read();
     eprintln!("gotap: ready, tracing TCP connections");
     until.begin();
     let printer = Printer::new(BufWriter::new(stdout()), args.format == Format::Json);
-    let (services, tally) = (Services::default(), Tally::default());
-    let mut tracing = Tracing { tcp, before, chosen, services, printer, tally };
+    let mut tracing = Tracing { tcp, names, chosen, printer, tally: Tally::default() };
     while !until.is_over() {
         if !tracing.read()? {
             std::thread::sleep(PAUSE);
@@ -46,32 +44,30 @@ pub(crate) fn run(args: &TcpArgs) -> Result<()> {
     tracing.tcp.detach();
     while tracing.read()? {}
     let counts = tracing.tcp.counts()?;
-    tracing.tally.services_unknown = tracing.services.unknown;
+    tracing.tally.services_unknown = tracing.names.services.unknown;
     tracing.printer.summary(&tracing.tally, &counts, until.elapsed())?;
     Ok(tracing.printer.output.flush()?)
 }
 
 struct Tracing {
     tcp: Tcp,
-    /// The connections that were open before.
-    before: Sockets,
+    names: Names,
     chosen: Choice,
-    services: Services,
     printer: Printer<BufWriter<Stdout>>,
     tally: Tally,
 }
 
 /// An event with what is known beside it.
-struct Named {
-    event: Event,
-    pid: Option<u32>,
-    service: Option<String>,
-    role: Option<Role>,
+pub(crate) struct Named {
+    pub(crate) event: Event,
+    pub(crate) pid: Option<u32>,
+    pub(crate) service: Option<String>,
+    pub(crate) role: Option<Role>,
 }
 
 impl Named {
     /// The end that connected, and the one that accepted; this side first where nobody knows.
-    fn ends(&self) -> (SocketAddr, SocketAddr) {
+    pub(crate) fn ends(&self) -> (SocketAddr, SocketAddr) {
         let (local, peer) = (self.event.local, self.event.peer);
         if self.role == Some(Role::Server) { (peer, local) } else { (local, peer) }
     }
@@ -88,7 +84,7 @@ impl Tracing {
                 self.tally.invalid += 1;
                 continue;
             };
-            let named = self.named(event);
+            let named = self.names.of(event);
             if self.chosen.has(&named) {
                 self.tally.add(&named.event, named.pid);
                 self.printer.event(&named, offset)?;
@@ -99,8 +95,23 @@ impl Tracing {
         }
         Ok(more)
     }
+}
 
-    fn named(&mut self, event: Event) -> Named {
+/// Says whose connections are.
+pub(crate) struct Names {
+    /// The connections that were open before.
+    before: Sockets,
+    pub(crate) services: Services,
+}
+
+impl Names {
+    /// Reads which connections are open. To be called when new ones are seen already.
+    pub(crate) fn read() -> Self {
+        Self { before: Sockets::read(), services: Services::default() }
+    }
+
+    /// An event with what is known beside it.
+    pub(crate) fn of(&mut self, event: Event) -> Named {
         let netns = event.netns.into();
         // What is older than gotap has no owner or role in the kernel's map.
         let older = event.duration_ns.is_none() && event.kind != Kind::Accepted;

@@ -14,6 +14,7 @@ use probes::{Hits, RINGS};
 use red::Consumer;
 use trace::{Resource, Value};
 
+use super::host::Host;
 use super::own;
 use super::runtimes::Runtimes;
 use super::summary::{self, Group};
@@ -48,6 +49,8 @@ pub(super) struct Figures {
     runtimes: Mutex<Runtimes>,
     /// What is counted of operations; `None` where nobody wants to know.
     meter: Option<Arc<SharedMeter>>,
+    /// What is measured of all programs of the host.
+    pub(super) host: Host,
 }
 
 impl Figures {
@@ -62,7 +65,17 @@ impl Figures {
         let (observed, attach) = (HashMap::new(), Histogram::new(ATTACH_BOUNDS));
         let processes = Mutex::new(Processes { observed, attach, failed: 0, ready: false });
         let runtimes = Mutex::default();
-        Self { resource, hits, reader, pipeline, export, processes, runtimes, meter }
+        Self {
+            resource,
+            hits,
+            reader,
+            pipeline,
+            export,
+            processes,
+            runtimes,
+            meter,
+            host: Host::default(),
+        }
     }
 
     fn processes(&self) -> MutexGuard<'_, Processes> {
@@ -110,6 +123,7 @@ impl Figures {
         metrics.extend(self.delivery());
         metrics.extend(self.targets());
         metrics.extend(own::metrics());
+        metrics.extend(self.host.metrics());
         if let Some(meter) = &self.meter {
             let meter = meter.lock();
             metrics.push(overflowed(&meter));

@@ -55,6 +55,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
             .then(|| config.metrics_interval())
             .transpose()?,
         service_name: config.service_name,
+        host: config.host,
         aloud: args.verbose,
     })?;
     if let Some(listen) = config.prometheus_listen {
@@ -106,6 +107,7 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         meter: None,
         sampling: Sampling::default(),
         metrics_interval: None,
+        host: config::Host::default(),
         aloud: args.verbose,
     })?;
     agent.observe()?.lines(args.format).iter().for_each(|line| say(line));

@@ -163,6 +163,7 @@ fn setup(args: &TopArgs, waiting: &Waiting) -> Result<Setup> {
         resource: own::resource(),
         export: None,
         metrics_interval: None,
+        host: config::Host::default(),
         aloud: false,
     })
 }

@@ -38,6 +38,15 @@ pub(crate) fn run(program: &Path, collector: &Collector) -> Result<(Gotap, Strin
 
 /// The same with another selection.
 pub(crate) fn run_with(selection: &[&str], collector: &Collector) -> Result<(Gotap, String)> {
+    run_in(selection, &[], collector)
+}
+
+/// The same with these variables.
+pub(crate) fn run_in(
+    selection: &[&str],
+    environment: &[(&str, &str)],
+    collector: &Collector,
+) -> Result<(Gotap, String)> {
     let endpoint = collector.grpc_endpoint();
     let common = [
         "run",
@@ -48,7 +57,7 @@ pub(crate) fn run_with(selection: &[&str], collector: &Collector) -> Result<(Got
         "--metrics-interval",
         "200ms",
     ];
-    let gotap = Gotap::start(&[&common, selection].concat(), &[])?;
+    let gotap = Gotap::start(&[&common, selection].concat(), environment)?;
     gotap.wait_ready()?;
     let said = gotap.process.wait_for_error("gotap: metrics at ", SOON)?;
     let address = said.strip_prefix("gotap: metrics at http://").context("where metrics are")?;

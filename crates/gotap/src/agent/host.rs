@@ -1,0 +1,108 @@
+//! What `gotap run` measures of all programs of the host: TCP connections, and programs that start and end. Each
+//! part has a thread of its own that reads its events. Not here: what is counted (`tcp`, `programs`), and how the
+//! kernel is asked (`probes`).
+
+mod programs;
+mod series;
+mod tcp;
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use metrics::Metric;
+use pipeline::Pipeline;
+
+use super::say;
+use crate::config;
+
+/// Between looks at a ring buffer.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Size of a ring buffer.
+const BUFFER: u32 = 4 << 20;
+
+/// The parts that are on. Their threads end when this is dropped.
+#[derive(Default)]
+pub(super) struct Host {
+    parts: Vec<Sender<Question>>,
+}
+
+/// Where what was measured so far is wanted.
+type Question = Sender<Vec<Metric>>;
+
+/// One of them. It stays in its thread, as ring buffers do.
+trait Part {
+    /// Reads the events that are there; gives whether there may be more.
+    fn read(&mut self) -> Result<bool>;
+    /// What was measured so far.
+    fn metrics(&self) -> Vec<Metric>;
+}
+
+impl Host {
+    /// Attaches what is wanted to the whole host.
+    ///
+    /// # Errors
+    /// What keeps one of them from that.
+    pub(super) fn start(wanted: config::Host, pipeline: &Pipeline) -> Result<Self> {
+        let mut host = Self::default();
+        if wanted.tcp {
+            let spans = wanted.tcp_spans.then(|| pipeline.clone());
+            let attach = move || tcp::Connections::attach(wanted.tcp_system_calls, spans);
+            host.add("gotap-tcp", attach).context("measure TCP connections (host.tcp)")?;
+        }
+        if wanted.programs {
+            let attach = programs::Programs::attach;
+            host.add("gotap-programs", attach).context("measure programs (host.programs)")?;
+        }
+        Ok(host)
+    }
+
+    fn add<P: Part>(
+        &mut self,
+        name: &str,
+        attach: impl FnOnce() -> Result<P> + Send + 'static,
+    ) -> Result<()> {
+        let (questions, asked) = channel();
+        let (started, start) = channel();
+        let run = move || match attach() {
+            Ok(part) => {
+                // Nobody waits any more only when the program ends anyway.
+                let _ = started.send(Ok(()));
+                serve(part, &asked);
+            }
+            Err(error) => drop(started.send(Err(error))),
+        };
+        std::thread::Builder::new().name(name.into()).spawn(run)?;
+        start.recv().context("its thread ended")??;
+        self.parts.push(questions);
+        Ok(())
+    }
+
+    /// What all of them measured. Nothing of one that failed.
+    pub(super) fn metrics(&self) -> Vec<Metric> {
+        let ask = |part: &Sender<Question>| {
+            let (answer, answered) = channel();
+            part.send(answer).ok()?;
+            answered.recv().ok()
+        };
+        self.parts.iter().filter_map(ask).flatten().collect()
+    }
+}
+
+/// Reads events and answers until nobody can ask any more.
+fn serve(mut part: impl Part, asked: &Receiver<Question>) {
+    let mut pause = PAUSE;
+    loop {
+        match asked.recv_timeout(pause) {
+            Ok(answer) => drop(answer.send(part.metrics())),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        match part.read() {
+            Ok(more) => pause = if more { Duration::ZERO } else { PAUSE },
+            Err(error) => {
+                return say(&format!("events of the host are not read any more: {error:#}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Connections and programs of the whole host in `gotap run`: as metrics, and connections as spans.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use gotap_e2e::{App, SOON, can_trace, eventually};
+use gotap_testkit::collector::{Collector, FlatSpan, Kind};
+use gotap_testkit::{http, prometheus};
+
+use crate::metrics::{are_documented, own_program, run_in};
+
+const ALL: [(&str, &str); 3] =
+    [("GOTAP_HOST_TCP", "true"), ("GOTAP_HOST_TCP_SPANS", "true"), ("GOTAP_HOST_PROGRAMS", "true")];
+
+#[test]
+fn connections_and_programs_are_measured() -> Result<()> {
+    if !can_trace("connections_and_programs_are_measured") {
+        return Ok(());
+    }
+    // Other tests make connections and run programs, too: these have names of their own.
+    let (folder, program) = own_program()?;
+    let name = format!("app{}", std::process::id());
+    let (app, collector) =
+        (App::start_with(&program, &[], &[("OTEL_SERVICE_NAME", &name)])?, Collector::start()?);
+    // A bash, which can connect, and is gone before anybody can look at more than its name.
+    let shell = folder.path().join(format!("sh{}", std::process::id()));
+    std::fs::copy("/bin/bash", &shell).context("copy a shell")?;
+    let path = program.to_str().context("a path in UTF-8")?;
+    let (gotap, address) = run_in(&["--executable", path], &ALL, &collector)?;
+    for _ in 0..3 {
+        let mut connection = app.connect()?;
+        connection.get("/hello", &[])?;
+        connection.get("/hello", &[])?;
+    }
+    // A port that nobody listens on any more.
+    let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+    let dial = format!("exec 3<>/dev/tcp/127.0.0.1/{closed}");
+    for script in ["exit 0", "exit 3", &dial] {
+        Command::new(&shell).args(["-c", script]).output()?;
+    }
+    let shell = shell.file_name().and_then(|name| name.to_str()).context("a name")?;
+    let served = format!("{{service=\"{name}\",role=\"server\"");
+    let expected = [
+        format!("gotap_tcp_connections_total{served}}} 3"),
+        format!("gotap_tcp_connection_duration_seconds_count{served}}} 3"),
+        format!("gotap_tcp_rtt_seconds_count{served}}} 3"),
+        format!(
+            "gotap_tcp_failures_total{{service=\"{shell}\",role=\"client\",error_type=\"ECONNREFUSED\"}} 1"
+        ),
+        format!("gotap_program_starts_total{{executable=\"{shell}\"}} 3"),
+        format!("gotap_program_ends_total{{executable=\"{shell}\",outcome=\"success\"}} 1"),
+        format!("gotap_program_ends_total{{executable=\"{shell}\",outcome=\"failure\"}} 2"),
+        format!("gotap_program_lifetime_seconds_count{{executable=\"{shell}\"}} 3"),
+        "gotap_tcp_lost_total{reason=\"ring_full\"} 0".to_owned(),
+    ];
+    for line in expected {
+        let mut text = String::new();
+        let is_there = eventually(SOON, || {
+            text = http::get(&address, "/metrics", &[]).map(|page| page.text()).unwrap_or_default();
+            text.lines().any(|found| found == line)
+        });
+        let of_them = text.lines().filter(|l| l.contains(&name) || l.contains(shell));
+        ensure!(is_there, "{line} is not in\n{}", of_them.collect::<Vec<_>>().join("\n"));
+        prometheus::check(&text)?;
+        are_documented(&text)?;
+    }
+    let port = app.port()?;
+    let spans = collector.wait_until(SOON, |spans| connections(spans, port).len() >= 3)?;
+    let found = connections(&spans, port);
+    ensure!(found.len() == 3, "{found:#?}");
+    for span in found {
+        ensure!(span.kind == Kind::Server, "{span:#?}");
+        ensure!(span.service() == Some(&name), "{span:#?}");
+        ensure!(span.int("gotap.tcp.sent") > Some(100), "{span:#?}");
+    }
+    gotap.stop().map(drop)
+}
+
+/// The spans of connections to this port.
+fn connections(spans: &[FlatSpan], port: u16) -> Vec<&FlatSpan> {
+    let is_one =
+        |span: &&FlatSpan| span.name == "tcp" && span.int("server.port") == Some(port.into());
+    spans.iter().filter(is_one).filter(|span| span.kind == Kind::Server).collect()
+}
