@@ -9,14 +9,15 @@ import (
 // sink keeps what was allocated last, so that nothing is on a stack.
 var sink [16][]byte
 
-// A round allocates so many kilobytes in the functions below, of which the shares are known: 200, 150, 130,
-// 110, 90, 80, 70, 60, 50, 40, 10 and 10 of 1000.
-const roundKilobytes = 1000 * 64
+// A round allocates in the functions below in known shares: 200, 150, 130, 110, 90, 80, 70, 60, 50, 40, 10 and
+// 10 of 1000. A grain is one of these, in kilobytes.
+var grain = 64
 
 // allocateForEver allocates in known shares, and says when that has been so much.
 func allocateForEver(megabytes int, enough chan<- bool) {
-	for done := 0; ; done += roundKilobytes / 1024 {
-		if done <= megabytes && done+roundKilobytes/1024 > megabytes {
+	for done, said := 0, false; ; done += 1000 * grain {
+		if !said && done+1000*grain > megabytes*1024 {
+			said = true
 			close(enough)
 		}
 		allocateRound()
@@ -41,14 +42,14 @@ func allocateRound() {
 
 //go:noinline
 func alloc01(n int) {
-	for i := 0; i < n*64; i++ {
+	for i := 0; i < n*grain; i++ {
 		sink[0] = make([]byte, 1024)
 	}
 }
 
 //go:noinline
 func alloc02(n int) {
-	for i := 0; i < n*64*4; i++ {
+	for i := 0; i < n*grain*4; i++ {
 		sink[1] = make([]byte, 256)
 	}
 }
@@ -57,21 +58,21 @@ func alloc02(n int) {
 //
 //go:noinline
 func alloc03(n int) {
-	for i := 0; i < n; i++ {
+	for i := 0; i < n*grain/64; i++ {
 		sink[2] = make([]byte, 64<<10)
 	}
 }
 
 //go:noinline
 func alloc04(n int) {
-	for i := 0; i < n*64/4; i++ {
+	for i := 0; i < n*grain/4; i++ {
 		sink[3] = make([]byte, 4096)
 	}
 }
 
 //go:noinline
 func alloc05(n int) {
-	for i := 0; i < n*64*2; i++ {
+	for i := 0; i < n*grain*2; i++ {
 		sink[4] = make([]byte, 512)
 	}
 }
@@ -80,7 +81,7 @@ func alloc05(n int) {
 //
 //go:noinline
 func alloc06(n int) {
-	for i := 0; i < n*64/2; i++ {
+	for i := 0; i < n*grain/2; i++ {
 		sink[5] = inlinedAlloc()
 	}
 }
@@ -89,14 +90,14 @@ func inlinedAlloc() []byte { return make([]byte, 2048) }
 
 //go:noinline
 func alloc07(n int) {
-	for i := 0; i < n*64*8; i++ {
+	for i := 0; i < n*grain*8; i++ {
 		sink[6] = make([]byte, 128)
 	}
 }
 
 //go:noinline
 func alloc08(n int) {
-	for i := 0; i < n*64/8; i++ {
+	for i := 0; i < n*grain/8; i++ {
 		sink[7] = make([]byte, 8192)
 	}
 }
@@ -105,7 +106,7 @@ type worker struct{ n int }
 
 //go:noinline
 func (w worker) alloc09() {
-	for i := 0; i < w.n*64; i++ {
+	for i := 0; i < w.n*grain; i++ {
 		sink[8] = make([]byte, 1024)
 	}
 }
@@ -115,7 +116,7 @@ func alloc09(n int) { worker{n}.alloc09() }
 //go:noinline
 func alloc10(n int) {
 	func() {
-		for i := 0; i < n*64; i++ {
+		for i := 0; i < n*grain; i++ {
 			sink[9] = make([]byte, 1024)
 		}
 	}()
@@ -123,14 +124,14 @@ func alloc10(n int) {
 
 //go:noinline
 func alloc11(n int) {
-	for i := 0; i < n*64; i++ {
+	for i := 0; i < n*grain; i++ {
 		sink[10] = make([]byte, 1024)
 	}
 }
 
 //go:noinline
 func alloc12(n int) {
-	for i := 0; i < n*64; i++ {
+	for i := 0; i < n*grain; i++ {
 		sink[11] = make([]byte, 1024)
 	}
 }

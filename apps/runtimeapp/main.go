@@ -7,9 +7,12 @@
 //	-work           answers HTTP requests on a port that it prints, for benchmarks
 //	-busy           goroutines that work and change all the time
 //	-allocate N     allocates in known shares, and is ready after N megabytes (alloc.go)
+//	-grain N        a thousandth of what is allocated in one go, in kilobytes
 //	-rate N         runtime.MemProfileRate
 //	-blocking       all waits are sampled, and some wait for a lock (crowd.go)
 //	-flight FILE    runs a flight recorder (flight.go), which writes its window into a file; "-" for none
+//	-channels       uses channels and locks at known rates (channels.go)
+//	-churn          starts goroutines that end as fast as it can (churn.go)
 //	-quiet          none of the goroutines that wait in every way
 package main
 
@@ -57,9 +60,12 @@ func main() {
 	work := flag.Bool("work", false, "answer HTTP requests")
 	busy := flag.Bool("busy", false, "work all the time")
 	allocate := flag.Int("allocate", 0, "megabytes to allocate in known shares")
+	flag.IntVar(&grain, "grain", grain, "a thousandth of a round of allocations, in kilobytes")
 	rate := flag.Int("rate", 0, "runtime.MemProfileRate")
 	blocking := flag.Bool("blocking", false, "sample all waits")
 	flight := flag.String("flight", "", "run a flight recorder")
+	channels := flag.Bool("channels", false, "use channels at known rates")
+	churn := flag.Bool("churn", false, "start goroutines all the time")
 	quiet := flag.Bool("quiet", false, "only what the other flags ask for")
 	flag.Parse()
 
@@ -84,6 +90,12 @@ func main() {
 	if *work {
 		serve()
 	}
+	if *channels {
+		useChannels(facts)
+	}
+	if *churn {
+		churnAllTheTime()
+	}
 	if *busy {
 		workAllTheTime()
 	}
@@ -101,6 +113,9 @@ func main() {
 	fmt.Println("ready")
 	for n := 1; ; n++ {
 		<-asked
+		if *channels {
+			sendBurst()
+		}
 		text, err := json.Marshal(tell(facts))
 		if err != nil {
 			panic(err)

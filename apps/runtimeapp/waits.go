@@ -27,15 +27,18 @@ var (
 	inlineGate = make(chan bool)
 )
 
+func note(facts map[string]string, name string, address interface{}) {
+	facts[name] = fmt.Sprintf("%p", address)
+}
+
 // waitInEveryWay starts goroutines that wait, each in another way, and is back when all do.
 func waitInEveryWay(facts map[string]string) {
-	note := func(name string, address interface{}) { facts[name] = fmt.Sprintf("%p", address) }
-	note("full", full)
-	note("empty", empty)
-	note("texts", texts)
-	note("mutex", &lock)
-	note("rwmutex", &readWrite)
-	note("waitgroup", &group)
+	note(facts, "full", full)
+	note(facts, "empty", empty)
+	note(facts, "texts", texts)
+	note(facts, "mutex", &lock)
+	note(facts, "rwmutex", &readWrite)
+	note(facts, "waitgroup", &group)
 
 	full <- item{1, 2}
 	full <- item{3, 4}

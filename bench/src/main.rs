@@ -9,6 +9,7 @@
 mod attach;
 mod backend;
 mod goroutines;
+mod governor;
 mod load;
 mod measure;
 mod report;
@@ -46,7 +47,7 @@ struct Cli {
     /// Write the tables into the README and docs/benchmarks.md between their markers
     #[arg(long)]
     readme: bool,
-    /// Only scenarios whose name contains one of these; "attach" is what attaching takes, "goroutines" what reading those does
+    /// Only scenarios whose name contains one of these; "attach" is what attaching takes, "goroutines" what reading those does, "governor" what traps under a budget leave
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }
@@ -92,6 +93,12 @@ fn main() -> Result<()> {
         let table = goroutines::run(&gotap, cli.rounds, &cli.out)?;
         if cli.readme {
             report::update(BENCHMARKS, "goroutines", &table)?;
+        }
+    }
+    if cli.wants("governor") {
+        let table = governor::run(&gotap, cli.rounds, &cli.out)?;
+        if cli.readme {
+            report::update(BENCHMARKS, "governor", &table)?;
         }
     }
     overhead(&cli, gotap)

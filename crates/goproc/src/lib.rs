@@ -20,7 +20,7 @@ pub use ports::listening_ports;
 pub use process::{Process, pids};
 pub use sockets::{Owner, Sockets, Transport, netns_of};
 pub use traffic::{Received, received};
-pub use usage::{Usage, own_usage};
+pub use usage::{Usage, cpu_time, own_usage};
 
 /// Root needs no advice to become root.
 fn what_to_do() -> &'static str {

@@ -1,9 +1,11 @@
 //! `gotap alloc`: what a Go process allocates, by function and by size, read from its memory: what its own
-//! profiler has sampled and what its runtime counts.
+//! profiler has sampled and what its runtime counts. Where the profiler samples nothing, or each allocation is
+//! asked for, traps tell who allocates (`metered`).
 //!
-//! Nothing is attached and nothing is stopped. What the buckets are is in `goruntime`; here they are compared,
+//! Without those nothing is attached, and nothing is ever stopped. What the buckets are is in `goruntime`; here they are compared,
 //! added up by function, and printed.
 
+mod metered;
 mod sums;
 mod text;
 
@@ -14,8 +16,10 @@ use goruntime::{AllocationProfile, SizeClasses, Symbols};
 use serde_json::{Value, json};
 
 use crate::cli::{AllocArgs, Format};
+use crate::live::{PAUSE, Until};
 use crate::opened::{Opened, Target, plain, unix_nanoseconds};
 use crate::output::line;
+use metered::Seen;
 use sums::{Function, Sums};
 
 /// Frames of a function's stack that are printed.
@@ -28,6 +32,8 @@ struct View<'a, 'd> {
     /// Whether all since the start of the program is meant.
     since_start: bool,
     sums: Option<Sums<'d>>,
+    /// What traps told, where there were some.
+    seen: Option<Seen>,
     classes: Option<SizeClasses>,
     large: u64,
     top: usize,
@@ -48,15 +54,20 @@ pub(crate) fn run(args: &AllocArgs) -> Result<()> {
     let types = binary.types();
     let target = opened.target(&binary, &types)?;
     let symbols = Symbols::new(&binary, &types);
-    let before = args.duration.map(|duration| -> Result<Read> {
-        let first = read(&target)?;
-        std::thread::sleep(duration);
-        Ok(first)
-    });
-    let before = before.transpose()?;
-    let after = read(&target)?;
+    let mut until = Until::new(args.duration)?;
+    let before = args.duration.map(|_| read(&target)).transpose()?;
+    let samples_nothing = before.as_ref().is_some_and(|before| before.profile.rate == 0);
+    let (seen, before, after) = if args.exact || args.sampled || samples_nothing {
+        let (seen, before, after) = metered::watch(args, &target, &mut until)?;
+        (Some(seen), Some(before), after)
+    } else {
+        while before.is_some() && !until.is_over() && target.process.is_alive() {
+            std::thread::sleep(PAUSE);
+        }
+        (None, before, read(&target)?)
+    };
     target.check()?;
-    let view = view(args, &target, &symbols, before.as_ref(), &after)?;
+    let view = view(args, &target, &symbols, (before.as_ref(), &after), seen)?;
     match args.memory.format {
         Format::Json => line(view.json())?,
         Format::Text => view.print()?,
@@ -64,8 +75,8 @@ pub(crate) fn run(args: &AllocArgs) -> Result<()> {
     if view.sums.is_none() {
         bail!(
             "process {} samples no allocations (runtime.MemProfileRate is 0), so its functions are not \
-             known: import net/http/pprof or runtime/pprof in the program, without which the linker leaves \
-             Go's profiler out, or do not set the rate to 0",
+             known: with -d 10s gotap takes samples itself; or import net/http/pprof in the program, without \
+             which the linker leaves Go's profiler out",
             args.memory.pid
         );
     }
@@ -76,8 +87,8 @@ fn view<'a, 'd>(
     args: &AllocArgs,
     target: &'a Target<'a, 'd>,
     symbols: &Symbols<'_, 'd>,
-    before: Option<&Read>,
-    after: &Read,
+    (before, after): (Option<&Read>, &Read),
+    seen: Option<Seen>,
 ) -> Result<View<'a, 'd>> {
     let profile = &after.profile;
     let earlier = before.map(|before| &before.profile);
@@ -94,12 +105,21 @@ fn view<'a, 'd>(
         None => (target.age(), now.cloned()),
     };
     let seconds = seconds.context("since when the process runs is not known: use -d")?;
+    let sums = match &seen {
+        Some(seen) => Some(seen.sums(symbols, target.bias, classes.as_ref())?),
+        None => (profile.rate > 0).then(|| Sums::of(profile, earlier, symbols)),
+    };
+    let mut notes = notes(profile, classes.is_some());
+    if let (Some(seen), Some(sums)) = (&seen, &sums) {
+        notes.extend(seen.notes(sums));
+    }
     Ok(View {
         target,
         seconds: seconds.as_secs_f64(),
         since_start: before.is_none(),
-        notes: notes(profile, classes.is_some()),
-        sums: (profile.rate > 0).then(|| Sums::of(profile, earlier, symbols)),
+        notes,
+        sums,
+        seen,
         classes,
         large: args.large,
         top: args.top,
@@ -133,6 +153,9 @@ fn notes(profile: &AllocationProfile, has_classes: bool) -> Vec<String> {
 impl<'d> View<'_, 'd> {
     /// The source of the numbers by function.
     fn source(&self) -> &'static str {
+        if let Some(seen) = &self.seen {
+            return seen.source();
+        }
         match (&self.sums, self.since_start) {
             (None, _) => "runtime counters",
             (Some(_), true) => "profile buckets since the start",
@@ -162,10 +185,31 @@ impl<'d> View<'_, 'd> {
         out
     }
 
+    /// How far an estimate from so many samples is expected to be from the truth, as a share of it.
+    fn error(&self, samples: u64) -> Option<f64> {
+        let is_whole = self.seen.as_ref().is_some_and(Seen::is_whole);
+        (samples > 0).then(|| if is_whole { 0.0 } else { 1.0 / (samples as f64).sqrt() })
+    }
+
+    fn function_json(&self, function: &Function<'_>, total: f64) -> Value {
+        let frame = |frame: &goruntime::Position<'_>| json!({"function": frame.name(), "file": frame.file, "line": frame.line});
+        json!({
+            "function": function.name(),
+            "file": function.file(),
+            "line": function.line(),
+            "bytes": whole(function.bytes),
+            "objects": whole(function.objects),
+            "share": if total > 0.0 { json!(function.bytes / total) } else { Value::Null },
+            "samples": function.samples,
+            "expectedError": self.error(function.samples),
+            "stack": function.stack.iter().take(FRAMES).map(frame).collect::<Vec<_>>(),
+        })
+    }
+
     fn json(&self) -> Value {
         let sums = self.sums.as_ref();
         let functions = sums.map(|sums| {
-            let one = |function| function_json(function, sums.bytes);
+            let one = |function| self.function_json(function, sums.bytes);
             self.functions().map(one).collect::<Vec<_>>()
         });
         let large = sums.map(|_| {
@@ -185,10 +229,11 @@ impl<'d> View<'_, 'd> {
             "timeUnixNano": unix_nanoseconds(),
             "source": self.source(),
             "seconds": self.seconds,
-            "rate": sums.map(|sums| sums.rate),
-            "profileCycle": sums.map(|sums| sums.cycle),
+            "rate": sums.map(|sums| sums.rate).filter(|rate| *rate > 0),
+            "profileCycle": sums.filter(|sums| sums.rate > 0).map(|sums| sums.cycle),
             "samples": sums.map(|sums| sums.samples),
-            "expectedError": sums.and_then(|sums| error(sums.samples)),
+            "expectedError": sums.and_then(|sums| self.error(sums.samples)),
+            "overhead": self.seen.as_ref().map(|seen| seen.coverage.json()),
             "totalBytes": sums.map(|s| whole(s.bytes)).or(counted.map(SizeClasses::bytes)),
             "totalObjects": sums.map(|s| whole(s.objects)).or(counted.map(SizeClasses::objects)),
             "countedBytes": counted.map(SizeClasses::bytes),
@@ -203,29 +248,9 @@ impl<'d> View<'_, 'd> {
     }
 }
 
-/// How far an estimate from so many samples is expected to be from the truth, as a share of it.
-fn error(samples: u64) -> Option<f64> {
-    (samples > 0).then(|| 1.0 / (samples as f64).sqrt())
-}
-
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts saturate")]
 fn whole(number: f64) -> u64 {
     number.round() as u64
-}
-
-fn function_json(function: &Function<'_>, total: f64) -> Value {
-    let frame = |frame: &goruntime::Position<'_>| json!({"function": frame.name(), "file": frame.file, "line": frame.line});
-    json!({
-        "function": function.name(),
-        "file": function.file(),
-        "line": function.line(),
-        "bytes": whole(function.bytes),
-        "objects": whole(function.objects),
-        "share": if total > 0.0 { json!(function.bytes / total) } else { Value::Null },
-        "samples": function.samples,
-        "expectedError": error(function.samples),
-        "stack": function.stack.iter().take(FRAMES).map(frame).collect::<Vec<_>>(),
-    })
 }
 
 fn classes_json(classes: &SizeClasses) -> Vec<Value> {

@@ -1,36 +1,114 @@
 //! `gotap chan`: which channels and locks goroutines wait for, read from the process's memory.
 //!
-//! A channel that nobody waits for is not found this way, and not shown.
+//! A channel that nobody waits for is not found this way, and not shown. For how long goroutines wait is in
+//! `waits`, how often channels are used, which traps count, in `rates`.
+
+mod hints;
+mod rates;
+mod waits;
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use goruntime::{Channel, Lock, LockKind, Snapshot, Symbols, WaitingOn};
+use goruntime::{Channel, Lock, Position, Snapshot, Symbols, WaitingOn};
 use serde_json::{Value, json};
 
-use crate::cli::{Format, MemoryArgs};
-use crate::opened::{Opened, monotonic, plain};
+use crate::cli::{ChanArgs, Format};
+use crate::live::Until;
+use crate::opened::{Opened, Target, monotonic, plain};
 use crate::output::line;
+use rates::{Counts, Rates};
+use waits::Waits;
 
-/// So many goroutines behind one lock are worth a word.
-const MANY: usize = 10;
+/// Between looks at what waits, and the share of a processor that looking may take.
+const INTERVAL: Duration = Duration::from_millis(10);
+const SHARE: f64 = 0.1;
 
 /// Runs the command.
-pub(crate) fn run(args: &MemoryArgs) -> Result<()> {
-    let opened = Opened::new(args.pid)?;
+pub(crate) fn run(args: &ChanArgs) -> Result<()> {
+    let opened = Opened::new(args.memory.pid)?;
     let binary = opened.binary()?;
     let types = binary.types();
     let target = opened.target(&binary, &types)?;
     let symbols = Symbols::new(&binary, &types);
-    let snapshot = Snapshot::take(&target.memory, &target.layout, &binary, target.bias);
-    let snapshot = snapshot.map_err(plain)?;
+    let watched = args.duration.map(|_| watch(args, &target, &symbols)).transpose()?;
+    let snapshot = take(&target)?;
     target.check()?;
     let mut view = View { snapshot: &snapshot, symbols: &symbols, oldest: HashMap::new() };
     view.note_ages(monotonic());
-    match args.format {
-        Format::Json => Ok(line(view.json(args.pid, &target.service))?),
-        Format::Text => view.print(),
+    let hints = view.hints();
+    match args.memory.format {
+        Format::Json => {
+            let mut out = view.json(args.memory.pid, &target.service, &hints);
+            if let Some((waits, counts)) = &watched {
+                out["waits"] = waits.json();
+                out["rates"] = counts.as_ref().map_or(Value::Null, |counts| counts.json(&symbols));
+            }
+            line(out)?;
+        }
+        Format::Text => {
+            view.print(&hints)?;
+            if let Some((waits, counts)) = &watched {
+                let counts = counts.iter().flat_map(|counts| counts.text(&symbols));
+                waits.text().into_iter().chain(counts).try_for_each(line)?;
+            }
+        }
     }
+    Ok(())
+}
+
+fn take(target: &Target<'_, '_>) -> Result<Snapshot> {
+    Snapshot::take(&target.memory, &target.layout, target.binary, target.bias).map_err(plain)
+}
+
+/// Looks again and again.
+fn watch<'d>(
+    args: &ChanArgs,
+    target: &Target<'_, '_>,
+    symbols: &Symbols<'_, 'd>,
+) -> Result<(Waits<'d>, Option<Counts<'d>>)> {
+    let mut until = Until::new(args.duration)?;
+    let mut rates = args.rates.then(|| Rates::begin(args, target)).transpose()?;
+    let mut waits = Waits::default();
+    if rates.is_some() {
+        eprintln!("gotap: ready, counting operations on channels of {}", args.memory.pid);
+    }
+    until.begin();
+    let mut next = Instant::now();
+    while !until.is_over() && target.process.is_alive() {
+        if let Some(rates) = &mut rates {
+            rates.look()?;
+        }
+        if Instant::now() < next {
+            std::thread::sleep(crate::governor::LOOK);
+            continue;
+        }
+        let (began, used) = (Instant::now(), cpu_time());
+        let Ok(snapshot) = take(target) else { break };
+        waits.look(&snapshot, symbols, monotonic());
+        next = began + cpu_time().saturating_sub(used).div_f64(SHARE).max(INTERVAL);
+    }
+    waits.finish();
+    let counts = rates.map(|rates| rates.finish(target, symbols)).transpose()?;
+    Ok((waits, counts))
+}
+
+/// The processor time of this command.
+fn cpu_time() -> Duration {
+    goproc::cpu_time(std::process::id()).unwrap_or_default()
+}
+
+/// Whether a function waits on behalf of its caller.
+fn is_own(frame: &Position<'_>) -> bool {
+    ["runtime.", "sync.", "internal/sync.", "internal/runtime/"]
+        .iter()
+        .any(|package| frame.function.starts_with(package))
+}
+
+/// The line of the program that waits: the first frame that is not the runtime's.
+fn place_of<'d>(stack: &[Position<'d>]) -> Option<Position<'d>> {
+    stack.iter().find(|frame| !is_own(frame)).or(stack.first()).copied()
 }
 
 struct View<'a, 'd> {
@@ -86,7 +164,7 @@ impl View<'_, '_> {
         channel.len.and_then(|_| self.symbols.type_name(channel.element_type))
     }
 
-    fn json(&self, pid: u32, service: &str) -> Value {
+    fn json(&self, pid: u32, service: &str, hints: &[String]) -> Value {
         let channel = |c: &&Channel| {
             let is_read = c.len.is_some();
             json!({
@@ -113,40 +191,11 @@ impl View<'_, '_> {
             "service": service,
             "channels": self.channels().iter().map(channel).collect::<Vec<_>>(),
             "mutexes": self.locks().iter().map(lock).collect::<Vec<_>>(),
-            "hints": self.hints(),
+            "hints": hints,
         })
     }
 
-    /// What stands out.
-    fn hints(&self) -> Vec<String> {
-        let mut out = Vec::new();
-        for channel in self.channels() {
-            let (senders, receivers) = (channel.senders.len(), channel.receivers.len());
-            if senders >= MANY && receivers == 0 {
-                out.push(format!(
-                    "{senders} goroutines wait to send to {:#x}, and none waits to receive",
-                    channel.address
-                ));
-            }
-            if channel.closed == Some(true) && senders > 0 {
-                out.push(format!("{:#x} is closed, and senders wait", channel.address));
-            }
-        }
-        for lock in self.locks().into_iter().filter(|lock| lock.waiters.len() >= MANY) {
-            let (count, kind) = (lock.waiters.len(), lock.kind.name());
-            if lock.kind != LockKind::WaitGroup {
-                out.push(format!("{count} goroutines wait for the {kind} at {:#x}", lock.address));
-            }
-        }
-        let nil = |g: &&goruntime::Goroutine| g.waiting_on == Some(WaitingOn::NilChannel);
-        let never = self.snapshot.goroutines.iter().filter(nil).count();
-        if never > 0 {
-            out.push(format!("{never} goroutines wait for a channel that is nil, for ever"));
-        }
-        out
-    }
-
-    fn print(&self) -> Result<()> {
+    fn print(&self, hints: &[String]) -> Result<()> {
         for channel in self.channels() {
             let number = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
             let age = self.age(channel.address);
@@ -165,7 +214,7 @@ impl View<'_, '_> {
             let (kind, age) = (lock.kind.name(), self.age(lock.address));
             line(format!("{kind} {:#x}, {} wait{age}", lock.address, lock.waiters.len()))?;
         }
-        for hint in self.hints() {
+        for hint in hints {
             line(format!("note: {hint}"))?;
         }
         if self.snapshot.channels.is_empty() && self.snapshot.locks.is_empty() {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{SdkPrograms, Temporality};
+use crate::governor::Budget;
 
 pub(crate) use host::{ExecArgs, FlowsArgs, TcpArgs, XdpChoice};
 pub(crate) use top::TopArgs;
@@ -18,7 +19,7 @@ mod profile;
 
 mod runtime;
 
-pub(crate) use runtime::GcArgs;
+pub(crate) use runtime::{AllocArgs, ChanArgs, GcArgs};
 
 pub(crate) use profile::{CpuArgs, ProfileArgs, ProfileCommand, WallArgs};
 
@@ -52,7 +53,7 @@ pub(crate) enum Command {
     /// Show what all goroutines of a Go process do, without stopping it
     Goroutines(GoroutinesArgs),
     /// Show which channels and locks the goroutines of a Go process wait for
-    Chan(MemoryArgs),
+    Chan(ChanArgs),
     /// Show what a Go process's garbage collector and heap have counted, or each collection as it happens
     Gc(GcArgs),
     /// Show the processors and run queues of a Go process, and how long goroutines wait to run
@@ -268,6 +269,10 @@ pub(crate) struct TrackArgs {
     /// Print the summary alone
     #[arg(long)]
     pub(crate) summary: bool,
+    /// How much of the process's processor time traps may take: a share such as 2%, or unlimited. What exceeds
+    /// it is taken away for a while
+    #[arg(long, value_name = "SHARE", default_value = Budget::DEFAULT)]
+    pub(crate) overhead_budget: Budget,
     /// Attach each probe by itself instead of through uprobe_multi
     #[arg(long)]
     pub(crate) no_uprobe_multi: bool,
@@ -310,34 +315,6 @@ pub(crate) struct SchedArgs {
     /// How often to look for the timeline: what is shorter, it can't show
     #[arg(long, value_name = "DURATION", default_value = "1ms", value_parser = humantime::parse_duration, requires = "output")]
     pub(crate) interval: Duration,
-}
-
-/// What is allocated by function comes from the samples that Go's own profiler takes in programs which
-/// import net/http/pprof or runtime/pprof; by size, from counters that every program has. They are read from
-/// the process's memory: nothing is attached, and it is not stopped.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct AllocArgs {
-    #[command(flatten)]
-    pub(crate) memory: MemoryArgs,
-    /// Over how long to count; without it, since the program started
-    #[arg(short, long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-    pub(crate) duration: Option<Duration>,
-    /// How many functions to show
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    pub(crate) top: usize,
-    /// Show who allocates objects of this size and more, such as 32KiB or 1MiB
-    #[arg(long, value_name = "SIZE", default_value = "32KiB", value_parser = bytes)]
-    pub(crate) large: u64,
-}
-
-/// A number of bytes, as `512`, `32KiB`, `1MiB` or `1GiB`.
-fn bytes(text: &str) -> Result<u64, String> {
-    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1), ("", 1)];
-    let found = units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)));
-    let number = found.and_then(|(number, factor)| {
-        number.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(*factor))
-    });
-    number.ok_or_else(|| "a size is a number of bytes, such as 512, 32KiB or 1MiB".to_owned())
 }
 
 /// It is copied from the process's memory: nothing is attached, and it is not stopped. What the recorder has

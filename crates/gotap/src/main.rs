@@ -15,6 +15,7 @@ mod flight;
 mod flows;
 mod gc;
 mod goroutines;
+mod governor;
 mod inspect;
 mod instance;
 mod libraries;

@@ -17,13 +17,12 @@ use probes::{Features, Tracker, TrackerPlan};
 use wire::Lifecycle;
 
 use crate::cli::{Format, TrackArgs};
+use crate::governor::{LOOK, Step, Watch};
 use crate::names::Names;
 use crate::opened::{Opened, Target, monotonic, unix_nanoseconds};
 use print::Printer;
 use tally::{Counted, Tally};
 
-/// Between looks at the ring buffer, which has room for a hundred thousand events and more.
-const PAUSE: Duration = Duration::from_millis(20);
 /// Between looks whether the process still runs the same program.
 const CHECK: Duration = Duration::from_secs(1);
 
@@ -44,6 +43,7 @@ pub(crate) fn run(args: &TrackArgs) -> Result<()> {
     };
     let features = Features::probe();
     let features = if args.no_uprobe_multi { features.without_uprobe_multi() } else { features };
+    let cost = probes::trap_cost(features)?;
     let tracker = Tracker::attach(features, &plan, args.pid, &target.file()?)?;
     let symbols = Symbols::new(&binary, &types);
     let names = Names::new(&symbols, target.bias);
@@ -51,7 +51,8 @@ pub(crate) fn run(args: &TrackArgs) -> Result<()> {
         "gotap: ready, tracking goroutines of {}[{}]; exits are seen in {}",
         target.service, args.pid, plan.exit_function
     );
-    let mut tracking = Tracking::new(args, tracker, &target, names);
+    let watch = Watch::new(args.pid, args.overhead_budget, cost);
+    let mut tracking = Tracking::new(args, tracker, watch, &target, names);
     tracking.follow(&stop)?;
     tracking.finish()
 }
@@ -59,6 +60,8 @@ pub(crate) fn run(args: &TrackArgs) -> Result<()> {
 struct Tracking<'t, 's, 'a, 'd> {
     args: &'t TrackArgs,
     tracker: Tracker,
+    watch: Watch,
+    has_warned: bool,
     target: &'t Target<'a, 'd>,
     printer: Printer<'s, 'a, 'd, BufWriter<std::io::Stdout>>,
     tally: Tally,
@@ -71,6 +74,7 @@ impl<'t, 's, 'a, 'd> Tracking<'t, 's, 'a, 'd> {
     fn new(
         args: &'t TrackArgs,
         tracker: Tracker,
+        watch: Watch,
         target: &'t Target<'a, 'd>,
         names: Names<'s, 'a, 'd>,
     ) -> Self {
@@ -79,7 +83,8 @@ impl<'t, 's, 'a, 'd> Tracking<'t, 's, 'a, 'd> {
         let output = BufWriter::new(stdout());
         let printer = Printer::new(output, args.format == Format::Json, names, offset, monotonic());
         let (tally, started) = (Tally::new(), Instant::now());
-        Self { args, tracker, target, printer, tally, started, invalid: 0 }
+        let (invalid, has_warned) = (0, false);
+        Self { args, tracker, watch, has_warned, target, printer, tally, started, invalid }
     }
 
     /// Reads events until the time is over, the user stops it, or the program has ended.
@@ -87,6 +92,9 @@ impl<'t, 's, 'a, 'd> Tracking<'t, 's, 'a, 'd> {
         let mut checked = Instant::now();
         loop {
             let more = self.read()?;
+            if self.watch.look(&mut self.tracker)? == Step::TakeAway {
+                self.taken_away()?;
+            }
             let over = self.args.duration.is_some_and(|limit| self.started.elapsed() >= limit);
             if over || stop.load(Ordering::Relaxed) {
                 return Ok(());
@@ -103,9 +111,24 @@ impl<'t, 's, 'a, 'd> Tracking<'t, 's, 'a, 'd> {
                 }
             }
             if !more {
-                std::thread::sleep(PAUSE);
+                std::thread::sleep(LOOK);
             }
         }
+    }
+
+    /// The budget is used up for now: what lives is not known any more when it ends.
+    fn taken_away(&mut self) -> Result<()> {
+        while self.read()? {}
+        self.tally.forget();
+        if !self.has_warned {
+            self.has_warned = true;
+            eprintln!(
+                "gotap: tracking takes more than {} of the processor time of process {}: from now on only for \
+                 moments (--overhead-budget)",
+                self.args.overhead_budget, self.args.pid
+            );
+        }
+        Ok(())
     }
 
     /// Gives whether there were events.
@@ -130,14 +153,14 @@ impl<'t, 's, 'a, 'd> Tracking<'t, 's, 'a, 'd> {
 
     /// Detaches, reads what is left, and prints the summary.
     fn finish(mut self) -> Result<()> {
-        let elapsed = self.started.elapsed();
+        let coverage = self.watch.coverage();
         self.tracker.detach();
         while self.read()? {}
         let counted = Counted {
             created: self.tracker.counts(Lifecycle::Created)?,
             exited: self.tracker.counts(Lifecycle::Exited)?,
             invalid: self.invalid,
-            elapsed,
+            coverage,
         };
         self.printer.summary(&self.tally, &counted)?;
         Ok(self.printer.flush()?)

@@ -98,6 +98,17 @@ impl Instrument {
         let bytes = value.as_deref().and_then(|bytes| bytes.get(..8)?.try_into().ok());
         Ok(bytes.map_or(0, u64::from_ne_bytes))
     }
+
+    /// A counter of an array that each processor has its own of, over all of them.
+    pub(crate) fn sum(&self, name: &str, index: u32) -> Result<u64, Error> {
+        let values = self
+            .map(name)?
+            .lookup_percpu(&index.to_ne_bytes(), MapFlags::ANY)
+            .map_err(Error::bpf("read counters"))?
+            .unwrap_or_default();
+        let numbers = values.iter().filter_map(|v| v.get(..8)?.try_into().ok());
+        Ok(numbers.map(u64::from_ne_bytes).sum())
+    }
 }
 
 /// The ring buffer of an object, whose records are decoded.

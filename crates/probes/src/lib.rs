@@ -1,10 +1,11 @@
 //! From a Go binary to live probes: what the kernel can do ([`Features`]), what will be attached
 //! where and at what cost ([`Plan`], pure), loading and attaching ([`Session`]), reading events
 //! ([`Events`]) and the counters of hits and losses ([`Counters`]). The goroutine tracker
-//! ([`TrackerPlan`], [`Tracker`]), the observer of collections ([`GcPlan`], [`GcObserver`]) and the sampler ([`SamplerPlan`], [`Sampler`]) are apart from these.
+//! ([`TrackerPlan`], [`Tracker`]), the observer of collections ([`GcPlan`], [`GcObserver`]), the meter ([`Meter`]) and the sampler ([`SamplerPlan`], [`Sampler`]) are apart from these.
 //!
 //! The only crate that knows libbpf. Not here: what events mean (`trace`).
 
+mod calibrate;
 mod events;
 mod features;
 mod gc;
@@ -12,6 +13,7 @@ mod hits;
 pub mod host;
 mod instrument;
 mod known;
+mod meter;
 mod object;
 mod plan;
 mod privileges;
@@ -29,6 +31,7 @@ pub use events::{EventSource, Events, Fill, RINGS};
 pub use features::{Features, KernelVersion};
 pub use gc::{GcObserver, GcPlan};
 pub use hits::{Counters, Hits, ProcessHits};
+pub use meter::{Counted, Meter, Metered, trap_cost};
 pub use plan::{
     Ability, ConnectorLayout, DatabaseLayout, Held, Missing, PgxLayout, Plan, PlannedSite,
     Rewriter, RouteLayout, Router, Wrapper,
@@ -79,6 +82,9 @@ pub enum Error {
     /// A map is full.
     #[error("more than {0} processes can't be observed at once")]
     TooManyProcesses(u32),
+    /// A file can't be kept open.
+    #[error("keep a file open: {0}")]
+    File(std::io::Error),
     /// A thread can't be started.
     #[error("start a thread: {0}")]
     Thread(std::io::Error),

@@ -127,7 +127,8 @@ fn functions_that_call_each_other_fit_into_the_stack() {
     let sampler = self::frames(crate::sampler::OBJECT);
     assert!(sampler["walk_stack"].calls.contains("step_at"), "{sampler:?}");
     let gc = self::frames(crate::gc::OBJECT);
-    for frames in [frames, tracker, sampler, gc].into_iter().chain(host) {
+    let meter = self::frames(crate::meter::OBJECT);
+    for frames in [frames, tracker, sampler, gc, meter].into_iter().chain(host) {
         for name in frames.keys() {
             let (bytes, path) = deepest(&frames, name);
             assert!(bytes <= STACK, "{bytes} bytes: {}", path.join(" > "));

@@ -60,6 +60,10 @@ pub struct Tracker {
     created: Option<Link>,
     exited: Option<Link>,
     object: Object,
+    features: Features,
+    plan: TrackerPlan,
+    pid: u32,
+    file: File,
 }
 
 impl Tracker {
@@ -75,34 +79,48 @@ impl Tracker {
     ) -> Result<Self, Error> {
         features.check()?;
         crate::session::quiet_libbpf();
-        let mut object = open(features)?.load().map_err(Error::bpf("load BPF programs"))?;
+        let object = open(features)?.load().map_err(Error::bpf("load BPF programs"))?;
         let constants = plan.constants(pid);
         map(&object, "tracked")?
             .update(&0u32.to_ne_bytes(), constants.as_bytes(), MapFlags::ANY)
             .map_err(Error::bpf("write process constants"))?;
         let events = Rc::new(RefCell::new(Vec::new()));
         let ring = ring(&object, events.clone())?;
-        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let mut link = |name: &str, offset: u64| {
-            let what = format!("attach to process {pid}");
-            let (signed, offset) = (i32::try_from(pid).unwrap_or(-1), offset_of(offset));
-            if features.uprobe_multi {
-                let filter = if features.uprobe_multi_pid { signed } else { -1 };
-                let options =
-                    UprobeMultiOpts { offsets: vec![offset], ..UprobeMultiOpts::default() };
-                program(&mut object, name)?
-                    .attach_uprobe_multi_with_opts(filter, &path, "", options)
-                    .map_err(Error::bpf(what))
-            } else {
-                program(&mut object, &format!("{name}{SINGLE}"))?
-                    .attach_uprobe(false, signed, &path, offset)
-                    .map_err(Error::bpf(what))
-            }
-        };
+        let file = file.try_clone().map_err(Error::File)?;
+        let plan = plan.clone();
+        let mut out =
+            Self { ring, events, created: None, exited: None, object, features, plan, pid, file };
+        out.put_back()?;
+        Ok(out)
+    }
+
+    /// Attaches the programs again that were taken away.
+    ///
+    /// # Errors
+    /// What libbpf says.
+    pub fn put_back(&mut self) -> Result<(), Error> {
         // Exits first: what is created from then on has both.
-        let exited = Some(link("tracked_exited", plan.exited.file_offset)?);
-        let created = Some(link("tracked_created", plan.created.file_offset)?);
-        Ok(Self { ring, events, created, exited, object })
+        self.exited = Some(self.link("tracked_exited", self.plan.exited.file_offset)?);
+        self.created = Some(self.link("tracked_created", self.plan.created.file_offset)?);
+        Ok(())
+    }
+
+    fn link(&mut self, name: &str, offset: u64) -> Result<Link, Error> {
+        let (pid, features) = (self.pid, self.features);
+        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let what = format!("attach to process {pid}");
+        let (signed, offset) = (i32::try_from(pid).unwrap_or(-1), offset_of(offset));
+        if features.uprobe_multi {
+            let filter = if features.uprobe_multi_pid { signed } else { -1 };
+            let options = UprobeMultiOpts { offsets: vec![offset], ..UprobeMultiOpts::default() };
+            program(&mut self.object, name)?
+                .attach_uprobe_multi_with_opts(filter, &path, "", options)
+                .map_err(Error::bpf(what))
+        } else {
+            program(&mut self.object, &format!("{name}{SINGLE}"))?
+                .attach_uprobe(false, signed, &path, offset)
+                .map_err(Error::bpf(what))
+        }
     }
 
     /// Gives the events that are there, in the order in which they happened, a bounded number. The

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use libbpf_rs::PrintLevel;
 
 use crate::object::{Programs, open};
-use crate::{Error, Features, gc, host, instrument, sampler, tracker};
+use crate::{Error, Features, gc, host, instrument, meter, sampler, tracker};
 
 /// One program that the kernel accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +64,9 @@ fn load(features: Features, log_level: u32) -> Result<(), Error> {
     let mut open = instrument::open("gotap_gc", gc::OBJECT, features)?;
     open.progs_mut().for_each(|mut program| program.set_log_level(log_level));
     open.load().map(drop).map_err(Error::bpf("load the observer of collections"))?;
+    let mut open = instrument::open("gotap_meter", meter::OBJECT, features)?;
+    open.progs_mut().for_each(|mut program| program.set_log_level(log_level));
+    open.load().map(drop).map_err(Error::bpf("load the meter"))?;
     let mut open = sampler::open(None)?;
     open.progs_mut().for_each(|mut program| program.set_log_level(log_level));
     open.load().map(drop).map_err(Error::bpf("load the sampler"))?;
@@ -137,13 +140,19 @@ mod tests {
         let open = open(features, &Programs::all(features)).unwrap();
         let tracker = tracker::open(features).unwrap();
         let gc = instrument::open("gotap_gc", gc::OBJECT, features).unwrap();
+        let meter = instrument::open("gotap_meter", meter::OBJECT, features).unwrap();
         // The empty program of the benchmark has no stack to speak of.
         let is_uprobe = |program: &OpenProgram<'_>| {
             let section = program.section().to_string_lossy();
             section.starts_with("uprobe") && program.name() != "go_site_empty"
         };
-        let uprobes: Vec<_> =
-            open.progs().chain(tracker.progs()).chain(gc.progs()).filter(is_uprobe).collect();
+        let uprobes: Vec<_> = open
+            .progs()
+            .chain(tracker.progs())
+            .chain(gc.progs())
+            .chain(meter.progs())
+            .filter(is_uprobe)
+            .collect();
         assert!(uprobes.iter().any(|program| program.name() == "tracked_exited"));
         for program in uprobes {
             let calls = program.insns().iter().filter(|i| (i.code, i.imm) == TAIL_CALL);

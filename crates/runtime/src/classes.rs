@@ -81,6 +81,11 @@ impl SizeClasses {
         Ok(None)
     }
 
+    /// The sizes of all classes, in order.
+    pub fn sizes() -> &'static [u64] {
+        &SIZES[1..]
+    }
+
     /// Adds up the parts of the ring.
     fn of(ring: &[u8], part: usize, at: impl Fn(&str) -> Option<usize>) -> Option<Self> {
         let sum_at = |at: usize| {

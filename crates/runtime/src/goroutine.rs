@@ -98,6 +98,8 @@ pub struct Goroutine {
     pub system: bool,
     /// Whether it is bound to a thread.
     pub locked: bool,
+    /// Goes up by one, modulo 256, each time that it stops running. Not of all Go versions.
+    pub stops: Option<u8>,
     /// Whether it changed while it was read, so that what is said of it may not fit together.
     pub changed: bool,
 }

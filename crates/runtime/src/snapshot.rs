@@ -287,6 +287,7 @@ impl<M: Memory> Taking<'_, '_, M> {
             waiting_on,
             system,
             locked: raw.locked,
+            stops: raw.stops,
             // One that runs is never at rest, and nothing is said of where it is.
             changed: changed && state != State::Running,
         }

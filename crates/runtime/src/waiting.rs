@@ -52,6 +52,34 @@ pub struct Channel {
     pub receivers: Vec<u64>,
 }
 
+impl Channel {
+    /// Reads one that is known by its address, without who waits for it; `None` where there can be none.
+    ///
+    /// # Errors
+    /// When the process is gone, or may not be read.
+    pub fn read(
+        memory: &impl Memory,
+        layout: &Layout,
+        bias: u64,
+        address: u64,
+    ) -> Result<Option<Self>, Error> {
+        let Some(at) = &layout.queues else { return Ok(None) };
+        let bytes = memory.bytes(address, at.hchan_len)?;
+        let channel = |bytes: &[u8]| {
+            let (count, capacity) = (u64_at(bytes, at.count)?, u64_at(bytes, at.capacity)?);
+            (count <= capacity).then_some(Self {
+                address,
+                element_type: u64_at(bytes, at.element_type)?.wrapping_sub(bias),
+                len: Some(count),
+                capacity: Some(capacity),
+                closed: Some(u32_at(bytes, at.closed)? != 0),
+                ..Self::default()
+            })
+        };
+        Ok(bytes.as_deref().and_then(channel))
+    }
+}
+
 /// What kind of lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LockKind {

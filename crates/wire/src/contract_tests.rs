@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use regex_lite::Regex;
 
-use crate::{CollectedCounter, Drop, Probe, SqlOperation, Unread, raw, tracked};
+use crate::{CollectedCounter, Drop, MeterCounter, Probe, SqlOperation, Unread, raw, tracked};
 
-const HEADERS: [&str; 10] = [
+const HEADERS: [&str; 11] = [
+    include_str!("../../../bpf/meter.h"),
     include_str!("../../../bpf/gc.h"),
     include_str!("../../../bpf/tracker.h"),
     include_str!("../../../bpf/wire.h"),
@@ -20,7 +21,8 @@ const HEADERS: [&str; 10] = [
     include_str!("../../../bpf/paths.h"),
     include_str!("../../../bpf/sampling.h"),
 ];
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
+    include_str!("metered.rs"),
     include_str!("collection.rs"),
     include_str!("tracked.rs"),
     include_str!("event.rs"),
@@ -65,6 +67,9 @@ const STRUCTURES: &[(&str, &str)] = &[
     ("gt_tracked", "Tracked"),
     ("gt_tracked_event", "Raw"),
     ("gt_gc", "Collected"),
+    ("gt_meter_site", "MeterSite"),
+    ("gt_meter_key", "MeterKey"),
+    ("gt_meter_value", "MeterValue"),
     ("gt_gc_event", "GcEvent"),
 ];
 
@@ -88,6 +93,8 @@ const ENUMERATIONS: &[(&str, &str, &str)] = &[
     ("gt_tracked_kind", "GT_TRACKED_", "Lifecycle"),
     ("gt_tracked_counter", "GT_TRACKED_", "TrackedCounter"),
     ("gt_gc_counter", "GT_GC_", "CollectedCounter"),
+    ("gt_meter_flag", "GT_METER_", "MeterFlag"),
+    ("gt_meter_counter", "GT_METER_", "MeterCounter"),
 ];
 
 /// Names that say how many there are.
@@ -98,6 +105,7 @@ const COUNTS: &[&str] = &[
     "GT_SQL_OPERATIONS",
     "GT_TRACKED_COUNTERS",
     "GT_GC_COUNTERS",
+    "GT_METER_COUNTERS",
 ];
 
 /// What only the programs need, and indices and lengths of arrays, which structures compare.
@@ -161,6 +169,7 @@ fn c_structures() -> BTreeMap<String, Fields> {
         };
         let kind = match kind.trim_start_matches("__") {
             "char" => "u8".to_owned(),
+            "s32" => "i32".to_owned(),
             "s64" => "i64".to_owned(),
             unsigned @ ("u8" | "u16" | "u32" | "u64") => unsigned.to_owned(),
             other => twin(other),
@@ -305,6 +314,7 @@ fn counts_are_those_of_the_enumerations() {
         SqlOperation::ALL.len(),
         tracked::TrackedCounter::Unread.index(tracked::Lifecycle::Exited) as usize + 1,
         CollectedCounter::RingFull as usize + 1,
+        MeterCounter::StacksLost as usize + 1,
     ]) {
         assert_eq!(numbers[*name], len as u64, "{name}");
     }

@@ -1,4 +1,4 @@
-//! The contract with the BPF programs: the twin of `bpf/wire.h`, `bpf/tracker.h`, `bpf/gc.h` and
+//! The contract with the BPF programs: the twin of `bpf/wire.h`, `bpf/tracker.h`, `bpf/gc.h`, `bpf/meter.h` and
 //! `bpf/sampler.h`.
 //!
 //! [`decode`] turns the bytes of a ring-buffer record into an owned [`Event`]; [`raw`] holds the
@@ -9,6 +9,7 @@ mod collection;
 mod contract_tests;
 mod decode;
 mod event;
+mod metered;
 mod names;
 pub mod raw;
 mod sampled;
@@ -22,6 +23,10 @@ pub use decode::{DecodeError, decode};
 pub use event::{
     CallEndEvent, Event, HttpEvent, PathEvent, PathPart, RedisEvent, Role, RpcEvent, SpanCore,
     SqlEvent, SqlLibrary, Text, UnreadSet,
+};
+pub use metered::{
+    METER_FRAMES, METER_KEYS, METER_SITES, METER_STACKS, MeterCounter, MeterFlag, MeterKey,
+    MeterSite, MeterValue,
 };
 pub use names::{CallSite, Content, Drop, Outcome, Parent, Probe, RedisSite, SqlOperation, Unread};
 pub use sampled::{

@@ -43,6 +43,7 @@ pub(super) struct Sums<'d> {
     pub(super) bytes: f64,
     /// Those with most bytes first.
     pub(super) functions: Vec<Function<'d>>,
+    places: HashMap<(&'d str, &'d str, u32), Function<'d>>,
 }
 
 impl<'d> Sums<'d> {
@@ -57,10 +58,8 @@ impl<'d> Sums<'d> {
             .flat_map(|earlier| &earlier.buckets)
             .map(|bucket| (bucket.site.bucket, bucket.allocated))
             .collect();
-        let (rate, cycle) = (profile.rate, profile.cycle);
-        let mut out =
-            Self { rate, cycle, samples: 0, objects: 0.0, bytes: 0.0, functions: Vec::new() };
-        let mut places: HashMap<(&'d str, &'d str, u32), Function<'d>> = HashMap::new();
+        let rate = profile.rate;
+        let mut out = Self::new(rate, profile.cycle);
         for bucket in &profile.buckets {
             let before = earlier.get(&bucket.site.bucket).copied().unwrap_or(0);
             let samples = bucket.allocated.saturating_sub(before);
@@ -68,31 +67,55 @@ impl<'d> Sums<'d> {
                 continue;
             }
             let (objects, bytes) = scaled(samples, bucket.site.size, rate);
-            let stack = without_runtime(symbols.sampled(&bucket.site.stack));
-            let key = stack.first().map_or(("", "", 0), |f| (f.function, f.file, f.line));
-            let place = places.entry(key).or_insert_with(|| Function {
-                stack: Vec::new(),
-                samples: 0,
-                objects: 0.0,
-                bytes: 0.0,
-                sizes: BTreeMap::new(),
-                most: -1.0,
-            });
-            if bytes > place.most {
-                (place.stack, place.most) = (stack, bytes);
-            }
-            place.samples += samples;
-            place.objects += objects;
-            place.bytes += bytes;
-            let size = place.sizes.entry(bucket.site.size).or_default();
-            *size = (size.0 + objects, size.1 + bytes);
-            out.samples += samples;
-            out.objects += objects;
-            out.bytes += bytes;
+            let stack = symbols.sampled(&bucket.site.stack);
+            out.add(samples, objects, bytes, bucket.site.size, stack);
         }
-        out.functions = places.into_values().collect();
-        out.functions.sort_by(|a, b| b.bytes.total_cmp(&a.bytes).then(a.name().cmp(&b.name())));
+        out.sort();
         out
+    }
+
+    /// Nothing yet.
+    pub(super) fn new(rate: u64, cycle: u32) -> Self {
+        let (functions, places) = (Vec::new(), HashMap::new());
+        Self { rate, cycle, samples: 0, objects: 0.0, bytes: 0.0, functions, places }
+    }
+
+    /// Adds what was allocated by one stack, in objects of one size.
+    pub(super) fn add(
+        &mut self,
+        samples: u64,
+        objects: f64,
+        bytes: f64,
+        size: u64,
+        stack: Vec<Position<'d>>,
+    ) {
+        let stack = without_runtime(stack);
+        let key = stack.first().map_or(("", "", 0), |f| (f.function, f.file, f.line));
+        let place = self.places.entry(key).or_insert_with(|| Function {
+            stack: Vec::new(),
+            samples: 0,
+            objects: 0.0,
+            bytes: 0.0,
+            sizes: BTreeMap::new(),
+            most: -1.0,
+        });
+        if bytes > place.most {
+            (place.stack, place.most) = (stack, bytes);
+        }
+        place.samples += samples;
+        place.objects += objects;
+        place.bytes += bytes;
+        let of_size = place.sizes.entry(size).or_default();
+        *of_size = (of_size.0 + objects, of_size.1 + bytes);
+        self.samples += samples;
+        self.objects += objects;
+        self.bytes += bytes;
+    }
+
+    /// Puts those with most bytes first.
+    pub(super) fn sort(&mut self) {
+        self.functions = std::mem::take(&mut self.places).into_values().collect();
+        self.functions.sort_by(|a, b| b.bytes.total_cmp(&a.bytes).then(a.name().cmp(&b.name())));
     }
 }
 

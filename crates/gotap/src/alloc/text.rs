@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{View, error};
+use super::View;
 use crate::output::line;
 
 /// A size class is printed if it has this part of all bytes.
@@ -22,13 +22,19 @@ impl View<'_, '_> {
         };
         line(format!("{service}[{pid}] {version}, {over}"))?;
         if let Some(sums) = &self.sums {
+            let of = match sums.rate {
+                _ if self.seen.is_some() => format!("{}: {}", self.source(), sums.samples),
+                rate => format!(
+                    "its profile buckets: {} samples, one for each {}",
+                    sums.samples,
+                    size(rate as f64)
+                ),
+            };
             line(format!(
-                "{}/s and {:.0} objects/s, by its profile buckets: {} samples, one for each {}{}",
+                "{}/s and {:.0} objects/s, by {of}{}",
                 size(rate(sums.bytes)),
                 rate(sums.objects),
-                sums.samples,
-                size(sums.rate as f64),
-                expected(sums.samples),
+                self.expected(sums.samples),
             ))?;
         }
         if let Some(classes) = &self.classes {
@@ -47,6 +53,11 @@ impl View<'_, '_> {
         Ok(())
     }
 
+    fn expected(&self, samples: u64) -> String {
+        let error = self.error(samples).filter(|error| *error > 0.0);
+        error.map(|share| format!("  (±{:.0} %)", 100.0 * share)).unwrap_or_default()
+    }
+
     fn functions_text(&self, rate: &impl Fn(f64) -> f64) -> Result<()> {
         let Some(sums) = &self.sums else { return Ok(()) };
         line(format!("\n{:>7} {:>10} {:>12}  function", "share", "bytes/s", "objects/s"))?;
@@ -57,7 +68,7 @@ impl View<'_, '_> {
                 size(rate(function.bytes)),
                 rate(function.objects),
                 place(function.stack.first()),
-                expected(function.samples),
+                self.expected(function.samples),
             ))?;
             for caller in function.stack.iter().skip(1).take(CALLERS) {
                 line(format!("{:34}{}", "", place(Some(caller))))?;
@@ -110,10 +121,6 @@ fn place(frame: Option<&goruntime::Position<'_>>) -> String {
         || "(no stack was kept)".to_owned(),
         |frame| format!("{}  {}:{}", frame.name(), frame.file, frame.line),
     )
-}
-
-fn expected(samples: u64) -> String {
-    error(samples).map(|share| format!("  (±{:.0} %)", 100.0 * share)).unwrap_or_default()
 }
 
 fn size(bytes: f64) -> String {

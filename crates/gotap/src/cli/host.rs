@@ -114,7 +114,7 @@ pub(crate) enum XdpChoice {
 
 /// The size of a ring buffer: a power of two and a multiple of the page size.
 fn buffer(text: &str) -> Result<u32, String> {
-    let size = super::bytes(text)?;
+    let size = super::runtime::bytes(text)?;
     let fits = size.is_power_of_two() && (64 << 10..=1 << 30).contains(&size);
     let size = u32::try_from(size).ok().filter(|_| fits);
     size.ok_or_else(|| "a buffer's size is a power of two from 64KiB to 1GiB".to_owned())

@@ -116,7 +116,7 @@ fn place(at: &Position<'_>) -> Value {
 }
 
 fn rate(counted: &Counted) -> f64 {
-    counted.created.seen as f64 / counted.elapsed.as_secs_f64().max(1e-9)
+    counted.created.seen as f64 / counted.coverage.attached.as_secs_f64().max(1e-9)
 }
 
 fn summary_json(
@@ -140,11 +140,12 @@ fn summary_json(
     }
     let function = |(name, n): &(Option<String>, Numbers)| json!({"function": name, "created": n.created, "exited": n.exited});
     json!({
-        "seconds": counted.elapsed.as_secs_f64(),
+        "seconds": counted.coverage.elapsed.as_secs_f64(),
+        "overhead": counted.coverage.json(),
         "created": created.seen,
         "exited": exited.seen,
         "createdPerSecond": rate(counted),
-        "alive": tally.alive(),
+        "alive": counted.coverage.is_whole().then(|| tally.alive()),
         "exitedOfUnknownAge": tally.exited_unknown,
         "lost": {
             "createdRingFull": created.ring_full,
@@ -175,7 +176,7 @@ fn summary_text(
 ) -> String {
     let mut out = String::new();
     let (created, exited) = (counted.created, counted.exited);
-    let seconds = counted.elapsed.as_secs_f64();
+    let seconds = counted.coverage.attached.as_secs_f64();
     put!(
         out,
         "{} goroutines created in {seconds:.1} s, {:.1} a second; {} exited, {} of them after an unknown \
@@ -186,6 +187,9 @@ fn summary_text(
         tally.exited_unknown,
         tally.alive()
     );
+    if let Some(warning) = counted.coverage.warning() {
+        put!(out, "note: {warning}");
+    }
     lost(&mut out, tally, counted);
     for (name, numbers) in functions.iter().take(FUNCTIONS) {
         let name = name.as_deref().unwrap_or("(unknown function)");

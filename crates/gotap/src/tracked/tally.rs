@@ -3,12 +3,12 @@
 //!
 //! Everything here is bounded, and what does not fit is counted. Not here: printing.
 
-use std::collections::HashMap;
-use std::time::Duration;
-
 use hdrhistogram::Histogram;
 use probes::TrackerCounts;
+use std::collections::HashMap;
 use wire::{Lifecycle, TrackedEvent};
+
+use crate::governor::Coverage;
 
 /// Live goroutines that are remembered, after their creation was seen.
 const MAX_LIVE: usize = 1 << 20;
@@ -45,7 +45,8 @@ pub(super) struct Counted {
     pub(super) exited: TrackerCounts,
     /// Records that could not be understood.
     pub(super) invalid: u64,
-    pub(super) elapsed: Duration,
+    /// For how long events were seen.
+    pub(super) coverage: Coverage,
 }
 
 /// The sums.
@@ -77,6 +78,11 @@ impl Tally {
             not_remembered: 0,
             exited_unknown: 0,
         }
+    }
+
+    /// Forgets who lives: some may end unseen.
+    pub(super) fn forget(&mut self) {
+        self.live.clear();
     }
 
     /// Adds an event.

@@ -66,6 +66,70 @@ fn functions_have_the_shares_that_they_allocate() {
     }
 }
 
+/// The same by traps: samples where the runtime takes a new span, and each allocation.
+#[test]
+fn traps_tell_who_allocates() {
+    if !can_trace("traps_tell_who_allocates") {
+        return;
+    }
+    let mut failures = Vec::new();
+    for (minor, mode) in
+        [(18, Mode::Plain), (23, Mode::Stripped), (26, Mode::Pie), (27, Mode::Plain)]
+    {
+        let version = Version::of(minor);
+        let check = |app: RuntimeApp| -> Result<()> {
+            let object = app.gotap("alloc", &["-d", "1s", "--sampled"])?;
+            told(&object, "samples of spans and large objects", 0.1)?;
+            let unlimited = ["-d", "1s", "--exact", "--overhead-budget", "unlimited"];
+            let object = app.gotap("alloc", &unlimited)?;
+            told(&object, "every allocation", 0.04)?;
+            // What is counted one by one is what the runtime counts, up to what begins or ends meanwhile.
+            let number = |key: &str| object[key].as_f64().with_context(|| format!("no {key}"));
+            for (ours, theirs) in
+                [("totalBytes", "countedBytes"), ("totalObjects", "countedObjects")]
+            {
+                let (ours, theirs) = (number(ours)?, number(theirs)?);
+                ensure!((ours / theirs - 1.0).abs() < 0.2, "{ours} {theirs}: {object}");
+            }
+            Ok(())
+        };
+        let arguments = ["-quiet", "-allocate", "20", "-grain", "2"];
+        let result = go::build("runtimeapp", version, mode)
+            .and_then(|program| RuntimeApp::start(&program, &arguments, &[]))
+            .and_then(check);
+        if let Err(error) = result {
+            failures.push(format!("Go {version}, {mode}: {error:#}"));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// That the first ten functions are the right ones, with their shares.
+fn told(object: &Value, source: &str, tolerance: f64) -> Result<()> {
+    ensure!(object["source"] == source && object["rate"].is_null(), "{object}");
+    // These programs allocate so much that samples may exceed the budget.
+    let notes = object["notes"].as_array().context("notes")?;
+    let of_budget = |note: &Value| note.as_str().is_some_and(|note| note.contains("budget"));
+    ensure!(notes.iter().all(of_budget), "{object}");
+    let overhead = &object["overhead"];
+    ensure!(overhead["complete"] == notes.is_empty(), "{object}");
+    ensure!(overhead["complete"] == true || !overhead["budget"].is_null(), "{object}");
+    ensure!(overhead["hits"].as_u64() > Some(100), "{overhead}");
+    let functions = object["functions"].as_array().context("functions")?;
+    for (name, share) in &SHARES[..10] {
+        let at = functions.iter().position(|f| f["function"] == *name);
+        let function =
+            &functions[at.filter(|at| *at < 10).with_context(|| format!("no {name}: {object}"))?];
+        let got = function["share"].as_f64().context("a share")?;
+        ensure!((got - share / 1000.0).abs() < tolerance, "{name}: {got} instead of {share}");
+        ensure!(function["file"].as_str().is_some_and(|f| f.ends_with("alloc.go")), "{function}");
+        let stack = function["stack"].as_array().context("a stack")?;
+        let through = stack.iter().any(|frame| frame["function"] == "main.allocateRound");
+        ensure!(through, "{function}");
+    }
+    Ok(())
+}
+
 fn shares(object: &Value, source: &str) -> Result<()> {
     ensure!(object["source"] == source && object["rate"] == 262_144, "{object}");
     ensure!(object["notes"].as_array().is_some_and(Vec::is_empty), "{object}");
@@ -118,7 +182,7 @@ fn a_program_that_samples_nothing_has_no_functions() -> Result<()> {
             Running::start(&go::build("idle", Version::of(minor), mode)?, &[] as &[&str], &[])?;
         app.wait_for("listening", SOON)?;
         let pid = app.pid().to_string();
-        for arguments in [&["--format", "json"][..], &["-d", "100ms", "--format", "json"]] {
+        for arguments in [&["--format", "json"][..]] {
             let output = gotap(&[&["alloc", &pid], arguments].concat())?;
             let said = String::from_utf8_lossy(&output.stderr);
             ensure!(output.status.code() == Some(1) && said.lines().count() == 1, "{said}");
@@ -129,10 +193,14 @@ fn a_program_that_samples_nothing_has_no_functions() -> Result<()> {
             }
             ensure!(object["source"] == "runtime counters", "{object}");
             ensure!(object["sizeClasses"].is_array(), "{object}");
-            let is_since_start = arguments.len() == 2;
             let bytes = object["totalBytes"].as_u64().context("bytes")?;
-            ensure!(!is_since_start || bytes > 10_000, "{object}");
+            ensure!(bytes > 10_000, "{object}");
         }
+        // With a duration gotap takes samples itself.
+        let output = gotap(&["alloc", &pid, "-d", "100ms", "--format", "json"])?;
+        let object: Value = serde_json::from_slice(&output.stdout)?;
+        ensure!(output.status.success() && object["functions"].is_array(), "{object}");
+        ensure!(object["source"] == "samples of spans and large objects", "{object}");
         let text = gotap(&["alloc", &pid])?;
         let shown = String::from_utf8_lossy(&text.stdout);
         ensure!(

@@ -147,6 +147,47 @@ fn each_goroutine_is_told_of_without_uprobe_multi() {
     }
 }
 
+/// What exceeds the budget is seen for moments alone, which is said; without a budget all is seen.
+#[test]
+fn more_than_the_budget_allows_is_left_out_aloud() -> Result<()> {
+    if !can_trace("more_than_the_budget_allows_is_left_out_aloud") {
+        return Ok(());
+    }
+    let program = go::build("poolapp", Version::NEWEST, Mode::Plain)?;
+    let pool = ["-workers", "400000", "-rate", "10000000", "-life", "1us"];
+    let seen = |budget: &[&str]| -> Result<(u64, Value, Value, String)> {
+        let mut tracked = Tracked::start(&program, &pool, &[&["--summary"], budget].concat())?;
+        tracked.pool.signal(libc::SIGUSR1)?;
+        let truth: Value = serde_json::from_str(&tracked.pool.wait_for("counts ", SOON)?)?;
+        tracked.gotap.process.signal(libc::SIGINT)?;
+        ensure!(tracked.gotap.process.wait(SOON)?.success());
+        let line = tracked.gotap.process.stdout().pop().context("a summary")?;
+        let summary = serde_json::from_str::<Value>(&line)?["summary"].clone();
+        let all = truth["workers"].as_u64().zip(truth["children"].as_u64());
+        let all = all.map(|(workers, children)| workers + children).context("counts")?;
+        Ok((
+            all,
+            summary.clone(),
+            summary["overhead"].clone(),
+            tracked.gotap.process.stderr().join("\n"),
+        ))
+    };
+    let (all, summary, overhead, said) = seen(&["--overhead-budget", "1%"])?;
+    ensure!(overhead["complete"] == false && summary["alive"].is_null(), "{summary}");
+    ensure!(
+        overhead["trapNanos"].as_f64().is_some_and(|n| n > 50.0 && n < 100_000.0),
+        "{overhead}"
+    );
+    let created = summary["created"].as_u64().context("created")?;
+    ensure!(created > 0 && created < all * 3 / 4, "{created} of {all}");
+    ensure!(said.contains("only for moments"), "{said}");
+    let (all, summary, overhead, said) = seen(&["--overhead-budget", "unlimited"])?;
+    ensure!(overhead["complete"] == true && overhead["budget"].is_null(), "{overhead}");
+    let created = summary["created"].as_u64().context("created")?;
+    ensure!(created >= all && created < all + 100, "{created} of {all}: {said}");
+    Ok(())
+}
+
 /// While the command does not read, the buffer overflows: what is lost is counted, and the sum is right.
 #[test]
 fn what_does_not_fit_is_counted() -> Result<()> {
@@ -155,7 +196,8 @@ fn what_does_not_fit_is_counted() -> Result<()> {
     }
     let program = go::build("poolapp", Version::NEWEST, Mode::Plain)?;
     let pool = ["-workers", "120000", "-rate", "10000000", "-life", "1ms"];
-    let mut tracked = Tracked::start(&program, &pool, &["--summary"])?;
+    let mut tracked =
+        Tracked::start(&program, &pool, &["--summary", "--overhead-budget", "unlimited"])?;
     tracked.gotap.process.signal(libc::SIGSTOP)?;
     tracked.pool.signal(libc::SIGUSR1)?;
     let truth: Value = serde_json::from_str(&tracked.pool.wait_for("counts ", SOON)?)?;

@@ -4,9 +4,10 @@
 mod collections;
 
 use anyhow::{Context, Result, ensure};
-use gotap_e2e::can_trace;
 use gotap_e2e::goroutines::RuntimeApp;
+use gotap_e2e::{SOON, binary, can_trace};
 use gotap_testkit::go::{self, Mode, Version};
+use gotap_testkit::process::Running;
 use serde_json::Value;
 
 fn each(arguments: &[&str], check: impl Fn(&mut RuntimeApp, Version) -> Result<()>) {
@@ -112,6 +113,71 @@ fn channels_and_locks_are_listed_with_who_waits() {
     if can_trace("channels_and_locks_are_listed_with_who_waits") {
         each(&[], channels);
     }
+}
+
+#[test]
+fn waits_and_rates_are_told_by_line() {
+    if !can_trace("waits_and_rates_are_told_by_line") {
+        return;
+    }
+    let mut failures = Vec::new();
+    for (version, mode) in [(Version::of(18), Mode::Plain), (Version::of(27), Mode::Pie)] {
+        let result = go::build("runtimeapp", version, mode)
+            .and_then(|program| RuntimeApp::start(&program, &["-quiet", "-channels"], &[]))
+            .and_then(waits_and_rates);
+        if let Err(error) = result {
+            failures.push(format!("Go {version}, {mode}: {error:#}"));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn waits_and_rates(mut app: RuntimeApp) -> Result<()> {
+    let pid = app.process.pid().to_string();
+    let arguments = ["chan", &pid, "-d", "3s", "--rates", "--format", "json"];
+    let mut gotap = Running::start(binary(), &arguments, &[])?;
+    gotap.wait_for_error("gotap: ready", SOON)?;
+    let facts = app.report()?["facts"].clone();
+    app.report()?;
+    ensure!(gotap.wait(SOON)?.success(), "{:?}", gotap.stderr());
+    let object: Value = serde_json::from_str(&gotap.stdout().join(""))?;
+    // Two bursts of a thousand each, to one: all are seen, and only once.
+    let rates = &object["rates"];
+    ensure!(rates["overhead"]["complete"] == true && rates["lost"] == 0, "{rates}");
+    let channels = rates["channels"].as_array().context("channels")?;
+    let bursts = channels.iter().find(|c| c["address"] == facts["bursts"]).context("bursts")?;
+    ensure!(bursts["sends"] == 2000 && bursts["receives"] == 2000, "{bursts}");
+    ensure!(bursts["elementType"] == "main.item" && bursts["cap"] == 16, "{bursts}");
+    let rate = bursts["sendsPerSecond"].as_f64().context("a rate")?;
+    ensure!(rate > 100.0 && rate < 700.0, "{bursts}");
+    let lines = rates["lines"].as_array().context("lines")?;
+    for (operation, function, least) in [
+        ("send", "main.sendBurst", 2000),
+        ("receive", "main.receiveBurst", 2000),
+        ("select", "main.selectSlowly", 5),
+        ("mutex wait", "main.lockSlowly", 5),
+        ("waitgroup wait", "main.waitForGroup", 5),
+    ] {
+        let line = lines.iter().find(|l| l["operation"] == operation && l["function"] == function);
+        let line = line.with_context(|| format!("no {operation}: {rates}"))?;
+        ensure!(line["count"].as_u64() >= Some(least), "{line}");
+        ensure!(line["file"].as_str().is_some_and(|f| f.ends_with("channels.go")), "{line}");
+    }
+    // Each waits for a tenth of a second, again and again.
+    let waits = object["waits"]["lines"].as_array().context("waits")?;
+    for function in ["main.waitSlowly", "main.selectSlowly", "main.waitForGroup"] {
+        let line = waits.iter().find(|l| l["function"] == function);
+        let line = line.with_context(|| format!("no {function}: {object}"))?;
+        let ended = line["ended"].as_u64().context("ended")?;
+        ensure!((10..40).contains(&ended), "{line}");
+        let buckets = line["buckets"].as_array().context("buckets")?;
+        let about = |from: f64| buckets.iter().find(|b| b["fromSeconds"] == from);
+        let near = [0.03, 0.1].map(|from| about(from).and_then(|b| b["count"].as_u64()));
+        ensure!(near.iter().flatten().sum::<u64>() * 10 >= ended * 7, "{line}");
+        let average = line["averageWaiting"].as_f64().context("an average")?;
+        ensure!(average > 0.5 && average <= 1.0, "{line}");
+    }
+    Ok(())
 }
 
 fn channels(app: &mut RuntimeApp, _: Version) -> Result<()> {

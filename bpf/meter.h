@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * The contract of the meter with user space, beside that of wire.h. Its Rust twin is
+ * crates/wire/src/metered.rs.
+ */
+#ifndef GOTAP_METER_H
+#define GOTAP_METER_H
+
+/* Places in the code. */
+#define GT_METER_SITES 256
+/* Different keys that are counted. */
+#define GT_METER_KEYS 32768
+/* Different stacks that are kept, and frames of one. */
+#define GT_METER_STACKS 16384
+#define GT_METER_FRAMES 48
+
+/* Bits of gt_meter_site.flags. */
+enum gt_meter_flag {
+	/* The branch of the stack check: it does not count where the stack grows. */
+	GT_METER_GUARDED = 1,
+	/* The caller's caller counts as the caller. */
+	GT_METER_OUTER = 2,
+	/* Stacks are kept apart. */
+	GT_METER_STACK = 4,
+	/* The first argument is a size in bytes: it is added up, and keeps keys apart in steps. */
+	GT_METER_SIZE = 8,
+	/* The same of the second argument. */
+	GT_METER_SECOND_SIZE = 16,
+	/* The first argument keeps keys apart. */
+	GT_METER_FIRST = 32,
+	/* The lowest byte of the second argument does. */
+	GT_METER_SECOND_BYTE = 64,
+};
+
+/* What is counted at a place, by its address in the process. */
+struct gt_meter_site {
+	u32 operation; /* a number that user space gave */
+	u32 flags;     /* enum gt_meter_flag */
+};
+
+struct gt_meter_key {
+	u64 value;  /* the argument */
+	u64 caller; /* the address behind the call */
+	s32 stack;  /* its number among the stacks; negative for none */
+	u32 operation;
+};
+
+struct gt_meter_value {
+	u64 count;
+	u64 amount; /* of sizes: bytes */
+};
+
+enum gt_meter_counter {
+	GT_METER_SEEN = 0,
+	/* There were GT_METER_KEYS different ones already. */
+	GT_METER_KEYS_FULL = 1,
+	/* A stack found no room, or could not be read; its caller is known. */
+	GT_METER_STACKS_LOST = 2,
+	GT_METER_COUNTERS = 3,
+};
+
+_Static_assert(sizeof(struct gt_meter_site) == 8, "gt_meter_site");
+_Static_assert(sizeof(struct gt_meter_key) == 24, "gt_meter_key");
+_Static_assert(sizeof(struct gt_meter_value) == 16, "gt_meter_value");
+
+#endif

@@ -1,0 +1,346 @@
+//! The overhead governor: how much of a process's processor time the traps may take that a user asked for, and
+//! when they must be taken away for a while.
+//!
+//! The policy is a pure function of what is measured: hits, what one costs on this machine, and the time that the
+//! process has used. Not here: attaching and detaching, and what a hit does.
+
+mod share;
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+pub(crate) use share::Share;
+
+/// Where no clock can be had, a trap is taken to cost this.
+const USUAL_COST: f64 = 1000.0;
+/// A process that does little is taken to use this share of a processor: what traps take of the rest slows
+/// nothing down.
+const FLOOR: f64 = 0.5;
+/// What may be spent at once, and is there at the beginning, in nanoseconds.
+const BURST: f64 = 40e6;
+/// A window is to last so long, in seconds, unless its cost is all that may be spent at once.
+const WINDOW: f64 = 0.02;
+/// Between looks while the probes are there.
+pub(crate) const LOOK: Duration = Duration::from_millis(5);
+
+/// How much of a process's processor time traps may take.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Budget {
+    Unlimited,
+    Share(f64),
+}
+
+impl Budget {
+    pub(crate) const DEFAULT: &str = "2%";
+}
+
+impl FromStr for Budget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "unlimited" {
+            return Ok(Self::Unlimited);
+        }
+        let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+        match number {
+            Some(percent) if percent > 0.0 && percent <= 100.0 => Ok(Self::Share(percent / 100.0)),
+            _ => Err("a budget is a share of the processor time, such as 2% or 0.5%, or unlimited"
+                .to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unlimited => f.write_str("unlimited"),
+            Self::Share(share) => write!(f, "{:.1} %", 100.0 * share),
+        }
+    }
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    GoOn,
+    TakeAway,
+    PutBack,
+}
+
+/// Decides when probes are there.
+#[derive(Debug, Clone)]
+pub(crate) struct Governor {
+    budget: Budget,
+    /// What a hit costs, in nanoseconds.
+    cost: f64,
+    credit: f64,
+    attached: bool,
+    last: Option<(Duration, Duration, u64)>,
+    /// Nanoseconds that traps took in a second while they were there.
+    price: f64,
+    /// For how long the probes were there.
+    attached_for: Duration,
+    pauses: u64,
+    hits: u64,
+    used: Duration,
+}
+
+impl Governor {
+    /// The probes are taken to be there. `cost` is what a hit costs, where it could be measured.
+    pub(crate) fn new(budget: Budget, cost: Option<f64>) -> Self {
+        let cost = cost.filter(|cost| *cost > 1.0).unwrap_or(USUAL_COST);
+        Self {
+            budget,
+            cost,
+            credit: BURST,
+            attached: true,
+            last: None,
+            price: 0.0,
+            attached_for: Duration::ZERO,
+            pauses: 0,
+            hits: 0,
+            used: Duration::ZERO,
+        }
+    }
+
+    /// What is to be done when so much time has gone by, the process has used so much of processors, and there
+    /// were so many hits in all. So many share the budget.
+    pub(crate) fn look(&mut self, now: Duration, used: Duration, hits: u64, sharers: u32) -> Step {
+        let Some((before, used_before, hits_before)) = self.last.replace((now, used, hits)) else {
+            return Step::GoOn;
+        };
+        let time = now.saturating_sub(before);
+        let used = used.saturating_sub(used_before);
+        let new = hits.saturating_sub(hits_before);
+        self.hits += new;
+        self.used += used;
+        if self.attached {
+            self.attached_for += time;
+        }
+        let Budget::Share(share) = self.budget else { return Step::GoOn };
+        let spent = new as f64 * self.cost;
+        let earned = share / f64::from(sharers.max(1))
+            * (used.as_secs_f64().max(FLOOR * time.as_secs_f64()) * 1e9);
+        self.credit = (self.credit + earned - spent).min(BURST);
+        if self.attached {
+            let price = spent / time.as_secs_f64().max(1e-4);
+            // The dearest of late, so that a window is not begun that can't last.
+            self.price = price.max(self.price * 0.9);
+            if self.credit < 0.0 {
+                self.attached = false;
+                self.pauses += 1;
+                return Step::TakeAway;
+            }
+        } else if self.credit >= (self.price * WINDOW).clamp(1e6, BURST) {
+            self.attached = true;
+            return Step::PutBack;
+        }
+        Step::GoOn
+    }
+
+    /// What came of it.
+    pub(crate) fn coverage(&self, elapsed: Duration) -> Coverage {
+        let spent = self.hits as f64 * self.cost / 1e9;
+        let whole = self.pauses == 0;
+        Coverage {
+            budget: self.budget,
+            cost: self.cost,
+            elapsed,
+            attached: if whole { elapsed } else { self.attached_for.min(elapsed) },
+            pauses: self.pauses,
+            hits: self.hits,
+            taken: (!self.used.is_zero()).then(|| spent / self.used.as_secs_f64()),
+        }
+    }
+}
+
+/// For how long probes were there, and what they cost.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Coverage {
+    pub(crate) budget: Budget,
+    pub(crate) cost: f64,
+    pub(crate) elapsed: Duration,
+    pub(crate) attached: Duration,
+    pub(crate) pauses: u64,
+    pub(crate) hits: u64,
+    /// The share of the process's processor time that the traps took.
+    pub(crate) taken: Option<f64>,
+}
+
+impl Coverage {
+    /// Whether nothing was left out.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.pauses == 0
+    }
+
+    /// Which part of the time was observed.
+    pub(crate) fn share(&self) -> f64 {
+        let share = self.attached.as_secs_f64() / self.elapsed.as_secs_f64().max(1e-9);
+        if self.is_whole() { 1.0 } else { share.clamp(0.0, 1.0) }
+    }
+
+    /// What to say of it where something was left out.
+    pub(crate) fn warning(&self) -> Option<String> {
+        (!self.is_whole()).then(|| {
+            format!(
+                "the overhead budget of {} let the probes be there for {:.2} s of {:.2} s, in {} windows: what \
+                 happened in between is not in these numbers (--overhead-budget unlimited sees all)",
+                self.budget,
+                self.attached.as_secs_f64(),
+                self.elapsed.as_secs_f64(),
+                self.pauses,
+            )
+        })
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let budget = match self.budget {
+            Budget::Unlimited => None,
+            Budget::Share(share) => Some(share),
+        };
+        serde_json::json!({
+            "budget": budget,
+            "trapNanos": self.cost,
+            "hits": self.hits,
+            "cpuShare": self.taken,
+            "attachedSeconds": self.attached.as_secs_f64(),
+            "windows": self.pauses + 1,
+            "complete": self.is_whole(),
+        })
+    }
+}
+
+/// What a governor governs.
+pub(crate) trait Governed {
+    fn put_back(&mut self) -> anyhow::Result<()>;
+    fn take_away(&mut self);
+    fn hits(&self) -> anyhow::Result<u64>;
+}
+
+/// A governor with its clocks, of one process.
+pub(crate) struct Watch {
+    governor: Governor,
+    share: Share,
+    pid: u32,
+    began: Instant,
+    looked: Duration,
+}
+
+impl Watch {
+    /// Begins now. The probes are there.
+    pub(crate) fn new(pid: u32, budget: Budget, cost: Option<f64>) -> Self {
+        let (governor, share) = (Governor::new(budget, cost), Share::of(pid));
+        Self { governor, share, pid, began: Instant::now(), looked: Duration::ZERO }
+    }
+
+    /// Looks whether the probes may stay, or come back; gives what was done.
+    pub(crate) fn look(&mut self, governed: &mut impl Governed) -> anyhow::Result<Step> {
+        let now = self.began.elapsed();
+        if now < self.looked + LOOK {
+            return Ok(Step::GoOn);
+        }
+        self.looked = now;
+        let used = goproc::cpu_time(self.pid).unwrap_or(Duration::ZERO);
+        let step = self.governor.look(now, used, governed.hits()?, self.share.count(now));
+        match step {
+            Step::GoOn => {}
+            Step::TakeAway => governed.take_away(),
+            Step::PutBack => governed.put_back()?,
+        }
+        Ok(step)
+    }
+
+    /// What came of it, until now.
+    pub(crate) fn coverage(&self) -> Coverage {
+        self.governor.coverage(self.began.elapsed())
+    }
+}
+
+impl Governed for probes::Tracker {
+    fn put_back(&mut self) -> anyhow::Result<()> {
+        Ok(probes::Tracker::put_back(self)?)
+    }
+
+    fn take_away(&mut self) {
+        self.detach();
+    }
+
+    fn hits(&self) -> anyhow::Result<u64> {
+        let seen = |kind| Ok::<u64, probes::Error>(self.counts(kind)?.seen);
+        Ok(seen(wire::Lifecycle::Created)? + seen(wire::Lifecycle::Exited)?)
+    }
+}
+
+impl Governed for probes::Meter {
+    fn put_back(&mut self) -> anyhow::Result<()> {
+        Ok(self.attach()?)
+    }
+
+    fn take_away(&mut self) {
+        self.detach();
+    }
+
+    fn hits(&self) -> anyhow::Result<u64> {
+        Ok(probes::Meter::hits(self)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A process that uses all of a processor and hits so often while probes are there: the share of time that
+    /// they are there, and the share of processor time that they took.
+    fn simulate(budget: Budget, hits_a_second: f64, sharers: u32) -> Coverage {
+        let mut governor = Governor::new(budget, Some(1000.0));
+        let (mut hits, mut attached) = (0.0, true);
+        let step = Duration::from_millis(5);
+        for i in 0..4000 {
+            let now = step * i;
+            if attached {
+                hits += hits_a_second * step.as_secs_f64();
+            }
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "it is small"
+            )]
+            match governor.look(now, now, hits as u64, sharers) {
+                Step::GoOn => {}
+                Step::TakeAway => attached = false,
+                Step::PutBack => attached = true,
+            }
+        }
+        governor.coverage(step * 4000)
+    }
+
+    #[test]
+    fn what_fits_the_budget_is_never_taken_away() {
+        let coverage = simulate(Budget::Share(0.02), 15_000.0, 1);
+        assert!(coverage.is_whole() && coverage.warning().is_none(), "{coverage:?}");
+        assert!(simulate(Budget::Unlimited, 900_000.0, 1).is_whole());
+    }
+
+    #[test]
+    fn what_exceeds_the_budget_is_there_for_a_part_of_the_time() {
+        for (hits, sharers) in [(900_000.0, 1), (100_000.0, 1), (900_000.0, 3)] {
+            let coverage = simulate(Budget::Share(0.02), hits, sharers);
+            let taken = coverage.taken.unwrap() * f64::from(sharers);
+            // Of 20 s, a burst at the beginning is a fifth of a percent.
+            assert!(taken > 0.014 && taken < 0.033, "{hits}: {coverage:?}");
+            assert!(!coverage.is_whole() && coverage.pauses > 2, "{hits}: {coverage:?}");
+            assert!(coverage.share() < 0.35 && coverage.share() > 0.005, "{hits}: {coverage:?}");
+        }
+    }
+
+    #[test]
+    fn budgets_are_read() {
+        assert_eq!("2%".parse(), Ok(Budget::Share(0.02)));
+        assert_eq!(Budget::DEFAULT.parse(), Ok(Budget::Share(0.02)));
+        assert_eq!("unlimited".parse(), Ok(Budget::Unlimited));
+        for wrong in ["", "2", "0%", "101%", "-1%", "x%", "NaN%"] {
+            assert!(wrong.parse::<Budget>().is_err(), "{wrong}");
+        }
+    }
+}

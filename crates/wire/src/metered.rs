@@ -1,0 +1,84 @@
+//! The contract of the meter: the twin of `bpf/meter.h`.
+//!
+//! Not here: which places are metered, and what the counts mean.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Places in the code (`GT_METER_SITES`).
+pub const METER_SITES: usize = 256;
+/// Different keys that are counted (`GT_METER_KEYS`).
+pub const METER_KEYS: usize = 32_768;
+/// Different stacks that are kept (`GT_METER_STACKS`).
+pub const METER_STACKS: usize = 16_384;
+/// Frames of a stack (`GT_METER_FRAMES`).
+pub const METER_FRAMES: usize = 48;
+
+/// What is done at a place (`enum gt_meter_flag`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum MeterFlag {
+    /// The branch of the stack check: it does not count where the stack grows.
+    Guarded = 1,
+    /// The caller's caller counts as the caller.
+    Outer = 2,
+    /// Stacks are kept apart.
+    Stack = 4,
+    /// The first argument is a size.
+    Size = 8,
+    /// The second argument is a size.
+    SecondSize = 16,
+    /// The first argument keeps keys apart.
+    First = 32,
+    /// The lowest byte of the second argument does.
+    SecondByte = 64,
+}
+
+/// What is counted at a place (`struct gt_meter_site`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct MeterSite {
+    /// A number that comes back with the counts.
+    pub operation: u32,
+    /// Of [`MeterFlag`].
+    pub flags: u32,
+}
+
+/// What is counted apart (`struct gt_meter_key`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct MeterKey {
+    /// The argument; of a size, its step.
+    pub value: u64,
+    /// The address behind the call.
+    pub caller: u64,
+    /// The stack's number; negative for none.
+    pub stack: i32,
+    /// The number of the place.
+    pub operation: u32,
+}
+
+/// How often (`struct gt_meter_value`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct MeterValue {
+    /// How often it happened.
+    pub count: u64,
+    /// Of sizes, their sum.
+    pub amount: u64,
+}
+
+/// What the programs count of themselves (`enum gt_meter_counter`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum MeterCounter {
+    /// Hits of all places.
+    Seen = 0,
+    /// Hits that were not counted, as there were too many keys.
+    KeysFull = 1,
+    /// Hits whose stack is not known.
+    StacksLost = 2,
+}
+
+const _: () = assert!(size_of::<MeterSite>() == 8);
+const _: () = assert!(size_of::<MeterKey>() == 24);
+const _: () = assert!(size_of::<MeterValue>() == 16);
