@@ -5,6 +5,7 @@
 
 mod lanes;
 mod meter;
+mod peers;
 mod stages;
 mod tail;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use wire::{DecodeError, Event, Unread, raw};
 
 use crate::lanes::Pipeline;
 use crate::meter::SharedMeter;
+use crate::peers::Peers;
 use crate::tail::{Tail, TailSettings, Verdict};
 
 /// Spans that are handed on in one go.
@@ -62,6 +63,7 @@ pub struct Stages {
     tail: Option<Tail>,
     /// Processes whose own SDK sends their traces.
     only_measured: Vec<(u32, Arc<Resource>)>,
+    peers: Peers,
     sinks: Pipeline,
     /// Spans that are handed on soon.
     batch: Vec<Span>,
@@ -82,6 +84,7 @@ impl Stages {
             sampling: sampling.head,
             tail: sampling.tail.map(Tail::new),
             only_measured: Vec::new(),
+            peers: Peers::default(),
             sinks,
             batch: Vec::with_capacity(BATCH),
             counts: Counts::default(),
@@ -166,6 +169,7 @@ impl Stages {
             self.counts.telemetry += 1;
             return;
         }
+        self.peers.name(&mut span);
         // Also those that go nowhere: metrics are of all operations.
         if let Some(meter) = &self.meter {
             meter.lock().record(&span, 1);

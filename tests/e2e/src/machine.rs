@@ -10,12 +10,13 @@ const NEEDED: [u32; 2] = [38, 39];
 
 /// Modules of tests that keep the processors busy, or compare shares of their time. Most others wait for something
 /// most of their time, so that more of them run at once than there are processors.
-const BUSY: [&str; 14] = [
+const BUSY: [&str; 15] = [
     "alloc",
     "attach_load",
     "crowd",
     "guided",
     "host_flows",
+    "host_run",
     "joined",
     "parents_load",
     "parents_reuse",

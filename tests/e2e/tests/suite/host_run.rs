@@ -1,6 +1,7 @@
 //! Connections and programs of the whole host in `gotap run`: as metrics, and connections as spans.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -75,6 +76,67 @@ fn connections_and_programs_are_measured() -> Result<()> {
         ensure!(span.int("gotap.tcp.sent") > Some(100), "{span:#?}");
     }
     gotap.stop().map(drop)
+}
+
+/// Short connections, as a scan or a client without a pool makes them: each is counted, or counted as lost.
+#[test]
+fn a_flood_of_connections_is_counted() -> Result<()> {
+    const FLOOD: u64 = 100_000;
+    if !can_trace("a_flood_of_connections_is_counted") {
+        return Ok(());
+    }
+    let (_folder, program) = own_program()?;
+    let name = format!("flooded{}", std::process::id());
+    let (app, collector) =
+        (App::start_with(&program, &[], &[("OTEL_SERVICE_NAME", &name)])?, Collector::start()?);
+    let (gotap, address) = run_in(&["--executable", "/nothing"], &ALL[..1], &collector)?;
+    let before = memory(gotap.process.pid())?;
+    let to = SocketAddr::from((Ipv4Addr::LOCALHOST, app.port()?));
+    for _ in 0..FLOOD {
+        end_at_once(TcpStream::connect(to)?)?;
+    }
+    let served = format!("gotap_tcp_connections_total{{service=\"{name}\",role=\"server\"}} ");
+    let mut counts = (0, 0);
+    let are_there = eventually(SOON, || {
+        let text = http::get(&address, "/metrics", &[]).map(|page| page.text()).unwrap_or_default();
+        let number = |of: &str| -> Option<u64> {
+            text.lines().find_map(|line| line.strip_prefix(of)?.trim().parse().ok())
+        };
+        let lost = ["ring_full", "not_run"]
+            .map(|why| format!("gotap_tcp_lost_total{{reason=\"{why}\"}} "));
+        let lost = lost.iter().filter_map(|why| number(why)).sum();
+        counts = (number(&served).unwrap_or(0), lost);
+        counts.0 + counts.1 >= FLOOD
+    });
+    ensure!(are_there && counts.0 <= FLOOD, "{} counted, {} lost", counts.0, counts.1);
+    let grown = memory(gotap.process.pid())?.saturating_sub(before);
+    ensure!(grown < 32 << 10, "{grown} KiB more than before");
+    gotap.stop().map(drop)
+}
+
+/// Resident memory of a process, in KiB.
+fn memory(pid: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("memory")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+/// Closes without the wait that keeps a port, of which there are fewer than connections.
+fn end_at_once(stream: TcpStream) -> Result<()> {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let size = u32::try_from(size_of_val(&linger))?;
+    // SAFETY: the descriptor is open, and the kernel reads `size` bytes of `linger`.
+    let failed = unsafe {
+        libc::setsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw const linger).cast(),
+            size,
+        )
+    };
+    ensure!(failed == 0, "setsockopt: {}", std::io::Error::last_os_error());
+    Ok(())
 }
 
 /// The spans of connections to this port.

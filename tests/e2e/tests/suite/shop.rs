@@ -91,6 +91,12 @@ fn check_order(spans: &[&Span]) -> Result<()> {
         ensure!(parent.is_none_or(|parent| span.is_child_of(spans[parent])), "{span:#?}");
         let joined = span.is_server() && parent.is_some();
         ensure!((span.parent == "connection") == joined, "{span:#?}");
+        // A call names who answered it, where that is observed and done before.
+        let is_answer = |other: &&&Span| other.is_server() && other.is_child_of(span);
+        let answer = spans.iter().find(is_answer).map(|answer| (service(answer), answer.end));
+        let peer = span.text("service.peer.name");
+        ensure!(peer.is_none() || peer == answer.map(|(name, _)| name), "{span:#?}");
+        ensure!(peer.is_some() || answer.is_none_or(|(_, end)| end > span.end), "{span:#?}");
     }
     Ok(())
 }
