@@ -1,5 +1,7 @@
 //! `gotap doctor`: what works on this machine, what does not, and what to do about it.
 
+mod wsl;
+
 use std::fs;
 
 use anyhow::{Result, bail};
@@ -48,7 +50,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
         pid_namespace(),
         lockdown(),
         cgroup(),
-        wsl(),
+        wsl(&features),
         load(&features),
     ];
     for check in &checks {
@@ -154,13 +156,14 @@ fn cgroup() -> Check {
     }
 }
 
-fn wsl() -> Check {
+fn wsl(features: &Features) -> Check {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    if release.to_lowercase().contains("microsoft") {
-        check("wsl", Verdict::Note, "running in WSL2: only programs inside it can be seen")
-    } else {
-        check("wsl", Verdict::Good, "not WSL")
-    }
+    let (verdict, finding) = match wsl::recognise(&release, wsl::Kernel::look(features.btf)) {
+        wsl::Wsl::No => (Verdict::Good, "not WSL".to_owned()),
+        wsl::Wsl::Works(finding) => (Verdict::Note, finding),
+        wsl::Wsl::One(finding) | wsl::Wsl::Lacks(finding) => (Verdict::Bad, finding),
+    };
+    check("wsl", verdict, finding)
 }
 
 fn load(features: &Features) -> Check {

@@ -26,6 +26,7 @@ mod output;
 mod profile;
 mod ps;
 mod reader;
+mod rights;
 mod routes;
 mod sdk;
 mod select;

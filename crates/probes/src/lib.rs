@@ -36,7 +36,7 @@ pub use plan::{
     Ability, ConnectorLayout, DatabaseLayout, Held, Missing, PgxLayout, Plan, PlannedSite,
     Rewriter, RouteLayout, Router, Wrapper,
 };
-pub use privileges::missing_capabilities;
+pub use privileges::{missing_capabilities, needed_capabilities};
 pub use sampler::{Kind as SamplerKind, Sampler, SamplerPlan};
 pub use session::{Attached, Options, Session};
 pub use tracker::{Tracker, TrackerCounts};

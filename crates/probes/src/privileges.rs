@@ -10,12 +10,41 @@ const NEEDED: [(u32, &str); 4] =
     [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (19, "CAP_SYS_PTRACE"), (2, "CAP_DAC_READ_SEARCH")];
 /// Contains the two that came later than it.
 const CAP_SYS_ADMIN: u32 = 21;
+/// Raises the limit of locked memory.
+const CAP_SYS_RESOURCE: u32 = 24;
+/// What looking at packets needs besides: at tcx and by XDP, and by a packet socket.
+pub(crate) const NET_ADMIN: (u32, &str) = (12, "CAP_NET_ADMIN");
+pub(crate) const NET_RAW: (u32, &str) = (13, "CAP_NET_RAW");
 /// From this kernel on maps do not count as locked memory.
 const NO_LOCKED_MEMORY: KernelVersion = KernelVersion(5, 11, 0);
 
 /// The capabilities that gotap needs and this process lacks.
 pub fn missing_capabilities() -> Vec<&'static str> {
     missing(effective())
+}
+
+/// What attaching to programs needs of these capabilities, a bit a capability.
+pub fn needed_capabilities(held: u64) -> u64 {
+    needed(held, KernelVersion::current())
+}
+
+fn needed(held: u64, kernel: KernelVersion) -> u64 {
+    let mut needed: u64 = NEEDED.iter().map(|(bit, _)| 1 << bit).sum();
+    if kernel < NO_LOCKED_MEMORY {
+        needed |= 1 << CAP_SYS_RESOURCE;
+    }
+    // Where the two are not known that came later, this one stands for them.
+    if !(held & (1 << 38) != 0 && held & (1 << 39) != 0) {
+        needed |= 1 << CAP_SYS_ADMIN;
+    }
+    held & needed
+}
+
+/// Whether this process lacks a capability of the network. [`Error::Denied`] names it.
+///
+/// [`Error::Denied`]: crate::Error::Denied
+pub(crate) fn lacks((bit, _): (u32, &str)) -> bool {
+    effective() & (1 << bit | 1 << CAP_SYS_ADMIN) == 0
 }
 
 /// What this process may do, a bit a capability; nothing when that can't be read.
@@ -88,6 +117,18 @@ mod tests {
         assert_eq!(missing(all & !(1 << 38)), ["CAP_PERFMON"]);
         assert_eq!(missing(1 << CAP_SYS_ADMIN | 1 << 19), ["CAP_DAC_READ_SEARCH"]);
         assert_eq!(missing(0).len(), 4);
+    }
+
+    #[test]
+    fn what_is_kept_is_what_attaching_needs() {
+        let (new, old) = (KernelVersion(6, 18, 0), KernelVersion(5, 10, 0));
+        let four = 1 << 39 | 1 << 38 | 1 << 19 | 1 << 2;
+        assert_eq!(needed(u64::MAX, new), four);
+        assert_eq!(needed(u64::MAX, old), four | 1 << CAP_SYS_RESOURCE);
+        assert_eq!(needed(1 << 19, new), 1 << 19);
+        // As where whoever starts gotap knows of no CAP_BPF.
+        let older = 1 << CAP_SYS_ADMIN | 1 << 19 | 1 << 12;
+        assert_eq!(needed(older, new), 1 << CAP_SYS_ADMIN | 1 << 19);
     }
 
     #[test]

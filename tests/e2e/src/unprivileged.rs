@@ -1,14 +1,17 @@
 //! The gotap command as somebody without rights runs it.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::{binary, skip};
+use gotap_testkit::process::Running;
+
+use crate::{Gotap, binary, skip};
 
 /// Nobody, without any capability.
 pub const NOBODY: [&str; 5] =
@@ -35,8 +38,17 @@ impl Unprivileged {
         Ok(Some(Self { _folder: folder, program }))
     }
 
+    /// Starts it with these flags of setpriv, and waits for nothing.
+    pub fn start(&self, user: &[String], arguments: &[&str]) -> Result<Gotap> {
+        let program = self.program.to_string_lossy();
+        let mut all: Vec<&str> = user.iter().map(String::as_str).collect();
+        all.push(&program);
+        all.extend(arguments);
+        Ok(Gotap { process: Running::start(Path::new("/usr/bin/setpriv"), &all, &[])? })
+    }
+
     /// Runs it with these flags of setpriv, such as [`NOBODY`].
-    pub fn run(&self, user: &[&str], arguments: &[&str]) -> Result<Output> {
+    pub fn run(&self, user: &[impl AsRef<OsStr>], arguments: &[&str]) -> Result<Output> {
         let mut command = Command::new("setpriv");
         command.args(user).arg(&self.program).args(arguments).current_dir("/");
         command.stdin(Stdio::null()).output().context("run setpriv")

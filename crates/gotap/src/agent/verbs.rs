@@ -12,12 +12,14 @@ use crate::cli::{Format, HttpArgs, ProbeArgs, RunArgs, TraceArgs, TraceCommand};
 use crate::config;
 use crate::opened::unix_nanoseconds;
 use crate::output::text;
+use crate::rights;
 use crate::select::{self, Selection};
 
 /// `gotap run`.
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let config = config::load(args)?;
     goproc::check_pids()?;
+    rights::keep_needed(config.prometheus_listen)?;
     let selection = Selection::new(&config.select)?
         .with_sdk_programs(config.sdk_programs)
         .measuring(config.meter().is_some());
@@ -85,6 +87,7 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
     }
     let selection = select::from_args(&args.select)?.with_sdk_programs(sdk_programs);
     goproc::check_pids()?;
+    rights::keep_needed(None)?;
     let ProbeArgs { exact_lineage, no_connection_join, no_uprobe_multi, empty_probes } =
         args.probes;
     let HttpArgs { cluster_paths, query_strings } = args.http;

@@ -19,6 +19,7 @@ use crate::cli::{Format, HttpArgs, ProbeArgs, TopArgs};
 use crate::config;
 use crate::opened::unix_nanoseconds;
 use crate::reader::AgentEvent;
+use crate::rights;
 use crate::select;
 use crate::top::{self, Counts, Request};
 
@@ -105,7 +106,9 @@ pub(crate) fn top(args: &TopArgs) -> Result<()> {
     }
     let once = args.once || !std::io::stdout().is_terminal();
     let (waiting, over) = (Waiting::default(), Arc::<AtomicBool>::default());
-    let agent = Agent::start(setup(args, &waiting)?)?;
+    let setup = setup(args, &waiting)?;
+    rights::keep_needed(None)?;
+    let agent = Agent::start(setup)?;
     let watched = Watched { figures: agent.figures.clone(), waiting, over: over.clone() };
     let (stop, args) = (StopAtEnd(agent.stop.clone()), args.clone());
     let viewer = std::thread::Builder::new().name("gotap-top".into()).spawn(move || {

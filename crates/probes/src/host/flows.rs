@@ -9,7 +9,7 @@ use libbpf_rs::{MapCore, MapFlags, Object, OpenObject, libbpf_sys};
 
 use super::{Interface, counter, load, map, resize};
 use crate::session::program;
-use crate::{Error, Features, KernelVersion};
+use crate::{Error, Features, KernelVersion, privileges};
 
 pub(super) static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/host_flows.bpf.o"));
 
@@ -86,6 +86,12 @@ impl Flows {
     ) -> Result<Self, Error> {
         let tcx = Features::probe().kernel >= TCX && !no_tcx;
         let way = if tcx { Way::Tcx } else { Way::Filter };
+        let admin = way == Way::Tcx || xdp.is_some();
+        let capability = if admin { privileges::NET_ADMIN } else { privileges::NET_RAW };
+        if privileges::lacks(capability) {
+            let why = format!("this process lacks {}; run gotap as root or grant it", capability.1);
+            return Err(Error::Denied { what: "look at packets".to_owned(), why });
+        }
         let mut open = open()?;
         resize(&mut open, "flows", flows)?;
         let wanted: &[&str] = match way {

@@ -54,6 +54,7 @@ mod parents_load;
 mod parents_reuse;
 mod parents_roads;
 mod pgx;
+mod privileges;
 mod profile_buckets;
 mod profile_cpu;
 mod profile_waits;

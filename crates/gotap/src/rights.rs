@@ -1,0 +1,74 @@
+//! Gives up the rights that observing does not need, before the first thread starts. Not here: which rights it
+//! needs (`probes::needed_capabilities`), and what is lost without them (docs/privileges.md).
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
+    clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
+    set_no_new_privs,
+};
+
+/// Ports below this one are for those who may.
+const FIRST_FREE_PORT: u16 = 1024;
+/// More than there are capabilities.
+const MOST: u32 = 63;
+
+/// Keeps only what attaching to programs needs, also to those that start later, and what listening at this address
+/// needs. Threads that start from now on have no more either, and no program that is run gets more.
+///
+/// # Errors
+/// When other threads run already, or the kernel refuses.
+pub(crate) fn keep_needed(listen: Option<SocketAddr>) -> Result<()> {
+    let held = capabilities(None).context("read this process's capabilities")?;
+    let kept = held.permitted & needed(held.effective, listen);
+    // Harmless without the right to do so: no program that is run can gain anything.
+    set_no_new_privs(true).context("forbid new privileges")?;
+    if held.effective.contains(CapabilitySet::SETPCAP) {
+        shrink_bounding(kept).context("shrink the bounding set")?;
+    }
+    clear_ambient_capability_set().context("clear the ambient set")?;
+    let sets = CapabilitySets {
+        effective: held.effective & kept,
+        permitted: kept,
+        inheritable: CapabilitySet::empty(),
+    };
+    set_capabilities(None, sets).context("give up capabilities")
+}
+
+/// What is kept of what the process may do.
+fn needed(held: CapabilitySet, listen: Option<SocketAddr>) -> CapabilitySet {
+    let mut needed = CapabilitySet::from_bits_retain(probes::needed_capabilities(held.bits()));
+    if listen.is_some_and(|address| address.port() != 0 && address.port() < FIRST_FREE_PORT) {
+        needed |= CapabilitySet::NET_BIND_SERVICE;
+    }
+    needed
+}
+
+fn shrink_bounding(kept: CapabilitySet) -> rustix::io::Result<()> {
+    for bit in 0..=MOST {
+        let one = CapabilitySet::from_bits_retain(1 << bit);
+        // The kernel knows no more than these.
+        let Ok(is_in) = capability_is_in_bounding_set(one) else { break };
+        if is_in && !kept.contains(one) {
+            remove_capability_from_bounding_set(one)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_low_port_needs_a_right_of_its_own() {
+        let all = CapabilitySet::all();
+        let with = |address: &str| needed(all, Some(address.parse().unwrap()));
+        assert!(with("127.0.0.1:80").contains(CapabilitySet::NET_BIND_SERVICE));
+        assert!(!with("127.0.0.1:9464").contains(CapabilitySet::NET_BIND_SERVICE));
+        assert!(!with("127.0.0.1:0").contains(CapabilitySet::NET_BIND_SERVICE));
+        assert!(!needed(all, None).contains(CapabilitySet::SYS_ADMIN));
+    }
+}
