@@ -40,8 +40,12 @@ test: setup ## Run all tests (end-to-end tests need root and skip without)
 test-matrix: setup ## Run oracle and end-to-end tests with all Go versions and build modes (long)
 	GOTAP_TEST_MATRIX=full $(CARGO) test --locked --package gotap-oracle-tests --package gotap-e2e
 
+.PHONY: package
+package: setup ## Make a Debian package of the release build, below target/package
+	@scripts/package.sh
+
 .PHONY: test-backends
-test-backends: setup ## Send the shop's traces to a real Jaeger, which is built first (as root)
+test-backends: setup ## Send traces to a real Jaeger, which is built first, and through a real Envoy (as root)
 	$(CARGO) test --locked --package gotap-e2e --features backends --test backends
 
 .PHONY: test-kernels

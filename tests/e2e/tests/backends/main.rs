@@ -1,3 +1,5 @@
-//! Real back ends that take minutes to build: what they say of the shop's traces. `make test-backends` runs this.
+//! Real back ends that take minutes to build or to fetch: what they say of traces. `make test-backends` runs this.
 
+mod agents;
+mod envoy;
 mod jaeger;

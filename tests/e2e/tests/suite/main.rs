@@ -48,6 +48,7 @@ mod metrics;
 mod namespaces;
 mod nested;
 mod newer_go;
+mod package;
 mod parents;
 mod parents_contexts;
 mod parents_load;

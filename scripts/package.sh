@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Makes a Debian package of gotap with its systemd unit, and prints the path of the package.
+#
+# usage: scripts/package.sh [BINARY [FOLDER]]
+#   BINARY   what is packed; without it, a release build
+#   FOLDER   where the package goes; target/package without it
+#
+# Exit codes: 0 done, 1 a step failed, 77 something must be installed by hand.
+set -euo pipefail
+
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+target=${CARGO_TARGET_DIR:-$repo/target}
+# A release binary without symbols is not larger.
+most_bytes=$((25 << 20))
+
+say() { printf 'package: %s\n' "$*" >&2; }
+for tool in dpkg-deb strip readelf; do
+    command -v "$tool" >/dev/null || { say "please install $tool (dpkg and binutils)"; exit 77; }
+done
+
+binary=${1:-}
+folder=${2:-$target/package}
+# What is packed for a test need not be small.
+compression=(-Zgzip -z1)
+if [[ -z $binary ]]; then
+    cargo build --quiet --release --locked --package gotap --manifest-path "$repo/Cargo.toml" >&2
+    binary=$target/release/gotap
+    compression=(-Zxz)
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+root=$work/root
+mkdir -p "$root"/{DEBIAN,usr/bin,usr/lib/systemd/system,etc/gotap,usr/share/doc/gotap}
+chmod 755 "$work" "$root"
+strip -o "$root/usr/bin/gotap" "$binary"
+chmod 755 "$root/usr/bin/gotap"
+size=$(stat -c %s "$root/usr/bin/gotap")
+if [[ $binary == */release/* ]] && ((size > most_bytes)); then
+    say "the binary has $size bytes, and $most_bytes are allowed"
+    exit 1
+fi
+install -m 644 "$repo/deploy/systemd/gotap.service" "$root/usr/lib/systemd/system/"
+# It may get the password of a collector. The service reads it by CAP_DAC_READ_SEARCH.
+install -m 640 "$repo/deploy/systemd/gotap.yaml" "$root/etc/gotap/"
+install -m 644 "$repo/README.md" "$repo/CHANGELOG.md" "$root/usr/share/doc/gotap/"
+install -m 644 "$repo/LICENSE" "$root/usr/share/doc/gotap/copyright"
+
+version=$("$binary" --version | sed -n 's/^gotap \([0-9][^ ]*\).*/\1/p')
+architecture=$(dpkg --print-architecture)
+glibc=$(readelf --version-info --wide "$root/usr/bin/gotap" | grep -o 'GLIBC_2\.[0-9.]*' | sort -V | tail -n 1)
+installed=$(du -sk --exclude=DEBIAN "$root" | cut -f 1)
+echo /etc/gotap/gotap.yaml >"$root/DEBIAN/conffiles"
+cat >"$root/DEBIAN/control" <<TEXT
+Package: gotap
+Version: $version
+Architecture: $architecture
+Maintainer: The gotap authors <gotap@localhost>
+Installed-Size: $installed
+Depends: libc6 (>= ${glibc#GLIBC_}), libelf1 | libelf1t64, zlib1g, libgcc-s1
+Section: admin
+Priority: optional
+Description: see inside running Go programs, without touching them
+ gotap attaches to Go programs with eBPF: no code change, no rebuild, no restart. It shows the requests that they
+ serve and make as OpenTelemetry traces, and what their goroutines, channels, garbage collector and scheduler do.
+ .
+ The service is installed and not started: set a collector in /etc/gotap/gotap.yaml and run
+ "systemctl enable --now gotap".
+TEXT
+
+# Not in a chroot or an image that is being built, where DPKG_ROOT is set or systemd does not run.
+cat >"$root/DEBIAN/postinst" <<'TEXT'
+#!/bin/sh
+set -e
+if [ -z "$DPKG_ROOT" ] && [ "$1" = configure ] && [ -d /run/systemd/system ]; then
+    systemctl daemon-reload
+    # Only if it runs already, as with an older version.
+    systemctl try-restart gotap.service
+fi
+TEXT
+cat >"$root/DEBIAN/prerm" <<'TEXT'
+#!/bin/sh
+set -e
+if [ -z "$DPKG_ROOT" ] && [ "$1" = remove ] && [ -d /run/systemd/system ]; then
+    systemctl disable --now gotap.service
+fi
+TEXT
+cat >"$root/DEBIAN/postrm" <<'TEXT'
+#!/bin/sh
+set -e
+if [ -z "$DPKG_ROOT" ] && [ -d /run/systemd/system ]; then
+    systemctl daemon-reload
+fi
+TEXT
+chmod 755 "$root"/DEBIAN/{postinst,prerm,postrm}
+
+mkdir -p "$folder"
+package=$folder/gotap_${version}_$architecture.deb
+dpkg-deb --root-owner-group "${compression[@]}" --build "$root" "$package" >&2
+say "the binary has $size bytes"
+printf '%s\n' "$package"
