@@ -8,6 +8,8 @@ SHELL := /bin/bash
 CARGO ?= cargo
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 60
+# Seconds for which soak runs.
+SOAK_SECONDS ?= 600
 # Debian's kernels that test-kernels boots; 7 is the newest 7.x.
 KERNELS ?= 5.10 6.1 6.12 7
 # End-to-end tests wait most of their time: twice as many run at once as there are processors.
@@ -47,6 +49,10 @@ package: setup ## Make a Debian package of the release build, below target/packa
 .PHONY: test-backends
 test-backends: setup ## Send traces to a real Jaeger, which is built first, and through a real Envoy (as root)
 	$(CARGO) test --locked --package gotap-e2e --features backends --test backends
+
+.PHONY: soak
+soak: setup ## Let programs and a collector come and go while gotap runs (as root; SOAK_SECONDS=600)
+	SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --locked --package gotap-e2e --features soak --test soak -- --nocapture
 
 .PHONY: test-kernels
 test-kernels: setup ## Boot old and new kernels in QEMU and trace on each (KERNELS="5.10 7": only these)

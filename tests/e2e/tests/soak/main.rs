@@ -1,0 +1,217 @@
+//! For minutes or hours: programs come and go, the collector goes away and comes back as another one, a disk is full.
+//! gotap's memory and files stay as many, everything is counted, and nothing is left in the kernel. `make soak` runs
+//! this; `SOAK_SECONDS` says for how long.
+//!
+//! Not here: steps of the clock. Nothing can step it for gotap alone, as a time namespace has no wall clock of its own,
+//! and the machine's belongs to others.
+
+mod kernel;
+mod load;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use gotap_e2e::{App, Gotap, Proxy, SOON, binary, can_trace, eventually, sites_in};
+use gotap_testkit::collector::Collector;
+use tempfile::TempDir;
+
+use kernel::Objects;
+use load::Steady;
+
+/// How long a collector runs, and how long there is none.
+const UP: Duration = Duration::from_secs(7);
+const DOWN: Duration = Duration::from_secs(5);
+/// So little that an outage fills it.
+const QUEUE: &str = "131072";
+/// Resident memory may grow by so much, in kB: caches and the allocator need a while.
+const GROWTH: u64 = 8 << 10;
+
+/// A program at a path of its own, so that those of others are not observed.
+fn own_program() -> Result<(TempDir, PathBuf)> {
+    let original = App::newest()?;
+    let beside = original.parent().context("a folder of programs")?;
+    let folder = TempDir::with_prefix_in("gotap-soak-", beside).context("create a folder")?;
+    let program = folder.path().join("httpapp");
+    fs::hard_link(&original, &program).context("link httpapp")?;
+    Ok((folder, program))
+}
+
+/// A collector that comes and goes, and the ids of all spans that its incarnations got.
+struct Outages {
+    proxy: Proxy,
+    collector: Option<Collector>,
+    changes: Instant,
+    received: BTreeSet<String>,
+    outages: usize,
+}
+
+impl Outages {
+    fn start() -> Result<Self> {
+        let (proxy, received) = (Proxy::new()?, BTreeSet::new());
+        let mut own =
+            Self { proxy, collector: None, changes: Instant::now(), received, outages: 0 };
+        own.up()?;
+        Ok(own)
+    }
+
+    fn up(&mut self) -> Result<()> {
+        let collector = Collector::start()?;
+        self.proxy.up(&collector.grpc_endpoint())?;
+        (self.collector, self.changes) = (Some(collector), Instant::now() + UP);
+        Ok(())
+    }
+
+    /// Ends the collector, which writes first what it took.
+    fn down(&mut self) -> Result<()> {
+        self.proxy.down()?;
+        if let Some(mut collector) = self.collector.take() {
+            collector.process().stop()?;
+            self.received.extend(collector.spans()?.into_iter().map(|span| span.span_id));
+        }
+        (self.outages, self.changes) = (self.outages + 1, Instant::now() + DOWN);
+        Ok(())
+    }
+
+    fn turn(&mut self) -> Result<()> {
+        match &self.collector {
+            _ if Instant::now() < self.changes => Ok(()),
+            Some(_) => self.down(),
+            None => self.up(),
+        }
+    }
+}
+
+/// What a process uses: resident memory in kB, and open files.
+fn usage(pid: u32) -> Result<(u64, usize)> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("gotap's status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+    let memory = line.trim().trim_end_matches(" kB").parse().context("a number")?;
+    Ok((memory, fs::read_dir(format!("/proc/{pid}/fd")).context("gotap's files")?.count()))
+}
+
+/// A small disk.
+struct Disk(TempDir);
+
+impl Disk {
+    fn mount() -> Result<Self> {
+        let folder = TempDir::new().context("create a folder")?;
+        let arguments = ["-t", "tmpfs", "-o", "size=512k", "tmpfs"];
+        let mounted = Command::new("mount").args(arguments).arg(folder.path()).status();
+        ensure!(mounted.context("run mount")?.success(), "mount a tmpfs");
+        Ok(Self(folder))
+    }
+
+    /// Starts a gotap that writes to it.
+    fn fill(&self, pid: u32) -> Result<Child> {
+        let file = File::create(self.0.path().join("spans.json")).context("create a file")?;
+        let arguments = ["trace", "http", "--format", "json", "--pid", &pid.to_string()];
+        let mut gotap = Command::new(binary());
+        gotap.args(arguments).stdin(Stdio::null()).stdout(file).stderr(Stdio::piped());
+        gotap.spawn().context("start gotap")
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // There is nobody to tell.
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+/// One sentence says that the disk is full, and the exit code is 1.
+fn disk_is_full(gotap: Child) -> Result<()> {
+    let output = gotap.wait_with_output().context("wait for gotap")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(1), "{}: {said}", output.status);
+    ensure!(said.contains("No space left on device"), "{said}");
+    Ok(())
+}
+
+/// A program that runs for a moment; how many requests it answered.
+fn visitor(program: &Path) -> Result<u64> {
+    let app = App::start(program)?;
+    for _ in 0..5 {
+        app.get("/hello", &[])?;
+        std::thread::sleep(Duration::from_millis(60));
+    }
+    Ok(5)
+}
+
+/// The mean of some values.
+fn mean(values: &[u64]) -> u64 {
+    values.iter().sum::<u64>() / (values.len() as u64).max(1)
+}
+
+#[test]
+fn memory_stays_flat_and_everything_is_counted() -> Result<()> {
+    if !can_trace("memory_stays_flat_and_everything_is_counted") {
+        return Ok(());
+    }
+    let seconds = std::env::var("SOAK_SECONDS").unwrap_or_default().parse().unwrap_or(600);
+    eprintln!("soak: {seconds} s; steps of the clock are not part of it");
+    let (_folder, program) = own_program()?;
+    let app = App::start(&program)?;
+    let mut outages = Outages::start()?;
+    let endpoint = outages.proxy.endpoint();
+    let executable = program.to_str().context("a path in UTF-8")?;
+    let arguments = ["run", "--executable", executable, "--otlp-endpoint", &endpoint];
+    let more = ["--prometheus-listen", "127.0.0.1:0", "--metrics-interval", "1s"];
+    let settings = [("GOTAP_OTLP_QUEUE_BYTES", QUEUE)];
+    let gotap = Gotap::start(&[&arguments[..], &more].concat(), &settings)?;
+    gotap.wait_ready()?;
+    let pid = gotap.process.pid();
+    let disk = Disk::mount()?;
+    let full = disk.fill(app.pid())?;
+    let steady = Steady::start(&app.address)?;
+    let (mut used, mut objects, mut visits) = (Vec::new(), Objects::default(), 0);
+    let end = Instant::now() + Duration::from_secs(seconds);
+    while Instant::now() < end {
+        outages.turn()?;
+        visits += visitor(&program)?;
+        used.push(usage(pid)?);
+        objects.add(pid)?;
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    if outages.collector.is_none() {
+        outages.up()?;
+    }
+    let answered = steady.stop()?;
+    disk_is_full(full)?;
+    let gone = || usage(pid).is_ok_and(|(_, files)| files <= used[used.len() / 4].1 + 2);
+    ensure!(eventually(SOON, gone), "gotap's files: {used:?}, and at last {:?}", usage(pid)?);
+    let summary = gotap.stop()?.summary;
+    outages.down()?;
+    eprintln!("soak: {answered} and {visits} requests, {} outages, {summary:?}", outages.outages);
+    check_memory(&used)?;
+    let (dropped, lost) = (summary.dropped.values().sum::<u64>(), summary.lost_spans());
+    let seen = summary.spans + dropped;
+    ensure!(answered <= seen && seen <= answered + visits, "{seen} of {answered} and {visits}");
+    let delivered = summary.delivered.context("what was delivered")?;
+    ensure!(summary.spans == delivered + lost, "{summary:?}");
+    ensure!(summary.lost.get("export_queue_full").is_some_and(|n| *n > 0), "{summary:?}");
+    let received = outages.received.len() as u64;
+    // What a collector took when it was cut off is counted as lost, or was sent again.
+    ensure!(delivered <= received && received <= summary.spans, "{received}: {summary:?}");
+    ensure!(eventually(SOON, || sites_in(app.pid()).ok() == Some(0)), "probes are left");
+    ensure!(
+        eventually(SOON, || objects.left().is_ok_and(|left| left.is_empty())),
+        "left: {:?}",
+        objects.left()?
+    );
+    Ok(())
+}
+
+/// Of the second quarter and the last one, so that the start does not count.
+fn check_memory(used: &[(u64, usize)]) -> Result<()> {
+    let memory: Vec<_> = used.iter().map(|(memory, _)| *memory).collect();
+    let quarter = memory.len() / 4;
+    ensure!(quarter > 2, "too short: {} rounds", memory.len());
+    let (early, late) = (mean(&memory[quarter..2 * quarter]), mean(&memory[3 * quarter..]));
+    eprintln!("soak: {early} kB of memory early, {late} kB late");
+    ensure!(late <= early + GROWTH + early / 10, "{early} kB became {late} kB: {memory:?}");
+    Ok(())
+}
