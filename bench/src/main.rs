@@ -10,6 +10,8 @@ mod attach;
 mod backend;
 mod goroutines;
 mod governor;
+mod host;
+mod kernel_time;
 mod load;
 mod measure;
 mod report;
@@ -47,7 +49,7 @@ struct Cli {
     /// Write the tables into the README and docs/benchmarks.md between their markers
     #[arg(long)]
     readme: bool,
-    /// Only scenarios whose name contains one of these; "attach" is what attaching takes, "goroutines" what reading those does, "governor" what traps under a budget leave
+    /// Only scenarios whose name contains one of these; "attach" is what attaching takes, "goroutines" what reading those does, "governor" what traps under a budget leave, "host" what looking at all programs takes
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }
@@ -99,6 +101,12 @@ fn main() -> Result<()> {
         let table = governor::run(&gotap, cli.rounds, &cli.out)?;
         if cli.readme {
             report::update(BENCHMARKS, "governor", &table)?;
+        }
+    }
+    if cli.wants("host") {
+        let table = host::run(&gotap, &cli.out)?;
+        if cli.readme {
+            report::update(BENCHMARKS, "host", &table)?;
         }
     }
     overhead(&cli, gotap)
