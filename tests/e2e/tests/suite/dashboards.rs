@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use gotap_e2e::{App, SOON, Shop, can_trace, eventually};
@@ -11,7 +13,7 @@ use gotap_testkit::prometheus::{Prometheus, promtool};
 use gotap_testkit::repo_root;
 use serde_json::Value;
 
-use crate::metrics::run_with;
+use crate::metrics::run_in;
 
 /// Words of PromQL that are no names of metrics.
 const WORDS: [&str; 16] = [
@@ -41,6 +43,9 @@ const QUIET: [&str; 6] = [
     "GotapMissing",
     "GotapAttachFails",
 ];
+
+/// What the dashboards show, and is off unless it is asked for.
+const HOST: [(&str, &str); 2] = [("GOTAP_HOST_TCP", "true"), ("GOTAP_HOST_PROGRAMS", "true")];
 
 fn file(path: &str) -> Result<String> {
     fs::read_to_string(repo_root().join("deploy").join(path))
@@ -271,7 +276,7 @@ fn every_query_has_an_answer_where_a_shop_runs() -> Result<()> {
     let mut selection = shop.selection();
     selection.push(format!("--pid={}", limited.pid()));
     let selection: Vec<_> = selection.iter().map(String::as_str).collect();
-    let (gotap, address) = run_with(&selection, &collector)?;
+    let (gotap, address) = run_in(&selection, &HOST, &collector)?;
     let prometheus = start_prometheus(&address)?;
     let mut asked: Vec<_> =
         rules("record: ")?.into_iter().map(|name| ("rules".to_owned(), name)).collect();
@@ -285,6 +290,10 @@ fn every_query_has_an_answer_where_a_shop_runs() -> Result<()> {
     ensure!(asked.len() > 100, "{} queries", asked.len());
     let served = shop.open(20, 6)?;
     ensure!(served.get("order 402").is_some_and(|n| *n > 0), "{served:?}");
+    // A connection that nobody takes, and a program that ends.
+    let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+    ensure!(TcpStream::connect(closed).is_err(), "somebody listens at {closed}");
+    Command::new("true").status().context("run a program")?;
     // Only what has no answer yet is asked again.
     let mut left = asked;
     let answered = eventually(SOON, || {
