@@ -25,6 +25,7 @@ mod grpc_client;
 mod guided;
 mod host_exec;
 mod host_flows;
+mod host_open;
 mod host_run;
 mod host_tcp;
 mod http2;
