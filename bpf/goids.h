@@ -125,24 +125,4 @@ static __noinline int note_goids(const struct gt_process *proc, struct server_st
 	return publish_marks(marks, state, now);
 }
 
-/* Whether goroutine `goid`, which the state's goroutine has started, belongs to its request. */
-static __always_inline bool is_younger(const struct server_state *state, u64 goid)
-{
-	if (!state->ended_ns)
-		return true;
-	if (!state->goidgen)
-		return false;
-	if (goid > state->goidgen)
-		return true;
-	for (u32 i = 0; i < GT_MAX_P; i++) {
-		u64 next = state->caches[i] >> 8;
-
-		if (i >= state->processors)
-			break;
-		if (goid >= next && goid < next + (state->caches[i] & 0xff))
-			return true;
-	}
-	return false;
-}
-
 #endif

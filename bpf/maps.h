@@ -3,55 +3,11 @@
 #ifndef GOTAP_MAPS_H
 #define GOTAP_MAPS_H
 
-/* Bytes of an http.Request that are read at once; every known version is smaller. */
-#define REQUEST_BYTES 320
-/* The same for url.URL and, up to where ContentLength ends, http.Response. */
+#include "served.h"
+
+/* Bytes of a url.URL that are read at once and, up to where ContentLength ends, of an http.Response. */
 #define URL_BYTES 128
 #define RESPONSE_BYTES 96
-
-/* What a goroutine serves, written anew for each of its requests: see goroutines.h. */
-struct server_state {
-	u64 g; /* the goroutine's structure */
-	u64 goid; /* 0: nobody's */
-	u64 active; /* whether a request is being handled */
-	u64 start_ns;
-	u64 req;
-	u64 resp;
-	u64 rws; /* HTTP/2: the responseWriterState */
-	u64 method; /* gRPC: what is called, still in the target */
-	u64 method_len;
-	u64 server; /* net/http: the http.Server, 0 unknown */
-	u64 conn; /* HTTP/1: the key of the connection, see join.h; 0 not known yet */
-	u64 user_agent;
-	u32 user_agent_len;
-	u16 flags; /* GT_HTTP_* */
-	u8 parent; /* enum gt_parent */
-	u8 trace_flags;
-	u32 unread; /* bits of enum gt_unread, of what the start reads */
-	u32 pad;
-	u8 trace_id[16] GT_WORDS;
-	u64 span_id;
-	u64 parent_span_id;
-	u64 headers; /* the map of what came along */
-	u64 context; /* made for this request, 0 unknown */
-	u64 context_mark; /* with net/http of the connection, the same for all its requests */
-	u16 peer_len;
-	u8 request_kind; /* enum gt_request_kind */
-	u8 http2; /* enum gt_http2_kind plus one, 0 for HTTP/1 */
-	u8 processors; /* how many of `caches` are set */
-	u8 alone; /* the goroutine serves nothing else */
-	u8 rpc; /* enum rpc_kind */
-	u8 fast; /* fasthttp's: `req` is the RequestCtx, and the strings are in fast_requests */
-	u64 ended_ns; /* when the goroutine's last request ended, 0: it serves one only */
-	/* Goroutine ids that were not yet given out when the request started: with `caches`. */
-	u64 goidgen;
-	/* HTTP: the request as it was at the start, to be read field by field without a fault each. */
-	u64 request[REQUEST_BYTES / 8];
-	char peer[48] GT_WORDS;
-	/* While the start looks for them. In a map, so that the verifier takes no value for a known one. */
-	struct found_headers found;
-	u64 caches[GT_MAX_P];
-};
 
 /* What fasthttp's request said at its start: it uses the memory again, also for what it sends on. */
 struct fast_request {
@@ -241,24 +197,12 @@ struct context_walk {
 	u32 pad;
 };
 
-/* Where a goroutine's structure is that has served. */
-struct goroutine {
-	u64 goid;
-	u64 g;
-};
-
 /* Structures of goroutines that were used lately, in processes with many of them: see allgs.h. */
 #define YOUNG_GS_BITS 8
 #define YOUNG_GS (1 << YOUNG_GS_BITS)
 struct young_gs {
 	u64 gs[YOUNG_GS];
 	u64 next; /* the index in the list of all at which a search goes on */
-};
-
-/* What is known of a goroutine's descent; root 0 means that no request began it. */
-struct lineage {
-	u64 root; /* the structure of the goroutine that serves the request */
-	u64 span_id;
 };
 
 struct {
@@ -294,14 +238,6 @@ struct {
 	__type(value, struct goid_marks);
 } marks SEC(".maps");
 
-/* By the address of the goroutine's structure. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct gt_key);
-	__type(value, struct server_state);
-} servers SEC(".maps");
-
 /* How many of those there are: the ones that were made, less the ones that user space removed. */
 enum server_entries { GT_ENTRIES_MADE = 0, GT_ENTRIES_SWEPT = 1 };
 struct {
@@ -311,16 +247,7 @@ struct {
 	__type(value, s64);
 } server_entries SEC(".maps");
 
-/* By goroutine ids, which are given out in order: one takes the place of another one far behind. */
-#define GOROUTINES 65536
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, GOROUTINES);
-	__type(key, u32);
-	__type(value, struct goroutine);
-} goroutines SEC(".maps");
-
-/* As `servers`. */
+/* As `servers`, by the address of the goroutine's structure. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
@@ -404,13 +331,6 @@ struct {
 	__type(key, u64);
 	__type(value, struct context_walk);
 } context_walks SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct gt_key);
-	__type(value, struct lineage);
-} lineages SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

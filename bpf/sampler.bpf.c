@@ -9,6 +9,8 @@
 #include <bpf/bpf_core_read.h>
 #include "wire.h"
 #include "go_abi.h"
+#include "found_headers.h"
+#include "served.h"
 #include "sampler.h"
 #include "unwind.h"
 
@@ -25,6 +27,12 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4 << 20);
 } new_stacks SEC(".maps");
+
+/* Samples, where each is told; user space sets the size. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} told_samples SEC(".maps");
 
 /* By thread. */
 struct {
@@ -193,6 +201,74 @@ static __always_inline bool add_stack(struct gt_stack *stack, u64 samples)
 	return true;
 }
 
+/* Whether the goroutine of `g` works for a client's connection, and so for all who use it. */
+static __always_inline bool is_connection(const struct gt_sampled *proc, u64 g)
+{
+	return read_field(g, proc->g_gopc) - proc->dial_conn < proc->dial_conn_size;
+}
+
+/* The request that a remembered descent leads to, while it is being served; 0 none. */
+static __always_inline u64 span_of_lineage(struct gt_key *key)
+{
+	struct lineage *known = bpf_map_lookup_elem(&lineages, key);
+	struct server_state *state;
+
+	if (!known || !known->root)
+		return 0;
+	key->id = known->root;
+	state = bpf_map_lookup_elem(&servers, key);
+	return state && state->active && state->span_id == known->span_id ? state->span_id : 0;
+}
+
+/*
+ * The request that the goroutine of `g` serves, or that one serves which started it: what the tracing
+ * object knows, and one step further. Further away it is not searched for: such samples have no request.
+ */
+static __always_inline u64 span_of(const struct gt_sampled *proc, u64 g, u64 goid)
+{
+	struct gt_key key = { .id = g, .instance = proc->instance };
+	struct server_state *state = bpf_map_lookup_elem(&servers, &key);
+	struct goroutine *noted;
+	u64 span, parent;
+	u32 slot;
+
+	if (state && state->goid == goid)
+		return state->active ? state->span_id : 0;
+	key.id = goid;
+	span = span_of_lineage(&key);
+	if (span || is_connection(proc, g))
+		return span;
+	parent = read_field(g, proc->g_parent_goid);
+	if (!parent)
+		return 0;
+	key.id = parent;
+	span = span_of_lineage(&key);
+	if (span)
+		return span;
+	slot = (parent + proc->instance * 0x9e3779b1U) & (GOROUTINES - 1);
+	noted = bpf_map_lookup_elem(&goroutines, &slot);
+	if (!noted || noted->goid != parent)
+		return 0;
+	key.id = noted->g;
+	state = bpf_map_lookup_elem(&servers, &key);
+	if (!state || state->goid != parent || !state->active || !is_younger(state, goid))
+		return 0;
+	return state->span_id;
+}
+
+/* Tells of a sample whose stack is counted. */
+static __always_inline void tell_sample(const struct gt_sampled *proc, struct gt_stack *stack, u64 g)
+{
+	struct gt_told told = { .hash = stack->hash, .time_ns = bpf_ktime_get_ns() };
+
+	if (g) {
+		told.goid = read_field(g, proc->g_goid);
+		told.span_id = span_of(proc, g, told.goid);
+	}
+	if (bpf_ringbuf_output(&told_samples, &told, sizeof(told), BPF_RB_NO_WAKEUP))
+		count_sampled(GT_SAMPLED_UNTOLD);
+}
+
 /* By the clock of a processor. */
 SEC("perf_event")
 int sample_cpu(struct bpf_perf_event_data *ctx)
@@ -223,7 +299,8 @@ int sample_cpu(struct bpf_perf_event_data *ctx)
 	}
 #endif
 	program_stack(proc, stack, &walk);
-	add_stack(stack, 1);
+	if (add_stack(stack, 1) && proc->with_spans)
+		tell_sample(proc, stack, walk.curg);
 	return 0;
 }
 

@@ -39,9 +39,14 @@ struct gt_row {
 struct gt_sampled {
 	u32 tgid;
 	u32 with_goids; /* samples of different goroutines are kept apart */
+	u32 with_spans; /* each sample is told, with the request that it belongs to */
+	u32 instance; /* of the process in the maps of served.h */
 	u64 text;
 	u64 etext;
 	u64 tls_g; /* of the current g, from the thread pointer; 0 if it is not known */
+	/* Where net/http starts what works for all users of a connection; size 0 if it does not. */
+	u64 dial_conn;
+	u64 dial_conn_size;
 	u16 g_m;
 	u16 g_goid;
 	u16 g_stack_lo;
@@ -53,7 +58,10 @@ struct gt_sampled {
 	u16 m_curg;
 	u16 m_vdso_sp;
 	u16 m_vdso_pc;
+	u16 g_parent_goid;
+	u16 g_gopc;
 	u16 pad;
+	u32 pad2;
 };
 
 enum gt_sampled_counter {
@@ -68,7 +76,9 @@ enum gt_sampled_counter {
 	GT_SAMPLED_OTHER_PROGRAM = 4,
 	/* More than GT_THREADS threads were off their processors. */
 	GT_SAMPLED_THREADS_FULL = 5,
-	GT_SAMPLED_COUNTERS = 6,
+	/* No room in the ring buffer for which request a sample belongs to. */
+	GT_SAMPLED_UNTOLD = 6,
+	GT_SAMPLED_COUNTERS = 7,
 };
 
 /* Bits of gt_stack.flags. */
@@ -107,6 +117,14 @@ struct gt_stack_count {
 	u32 pad;
 };
 
+/* A sample, where each is told. */
+struct gt_told {
+	u64 hash; /* of its stack */
+	u64 span_id; /* of the request that it belongs to, 0 none */
+	u64 goid; /* 0 for none */
+	u64 time_ns; /* by the monotonic clock */
+};
+
 /* A thread that is off its processor. */
 struct gt_off {
 	u64 since;
@@ -116,7 +134,8 @@ struct gt_off {
 };
 
 _Static_assert(sizeof(struct gt_row) == 8, "gt_row");
-_Static_assert(sizeof(struct gt_sampled) == 56, "gt_sampled");
+_Static_assert(sizeof(struct gt_sampled) == 88, "gt_sampled");
+_Static_assert(sizeof(struct gt_told) == 32, "gt_told");
 _Static_assert(sizeof(struct gt_stack) == 32 + 8 * GT_STACK_WORDS, "gt_stack");
 _Static_assert(sizeof(struct gt_stack_count) == 24, "gt_stack_count");
 _Static_assert(sizeof(struct gt_off) == 24, "gt_off");

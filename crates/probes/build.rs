@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     println!("cargo:rerun-if-changed={}", bpf.display());
     for name in
-        ["gotap", "sampler", "tracker", "gc", "meter", "host/exec", "host/tcp", "host/flows"]
+        ["gotap", "sampler", "serving", "tracker", "gc", "meter", "host/exec", "host/tcp", "host/flows"]
     {
         SkeletonBuilder::new()
             .source(bpf.join(format!("{name}.bpf.c")))

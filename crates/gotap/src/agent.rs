@@ -11,9 +11,11 @@ mod runtimes;
 mod silence;
 mod sinks;
 mod summary;
+mod targets;
 mod tree;
 mod verbs;
 mod view;
+mod xrayed;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,8 +39,10 @@ use crate::select::{self, Selection};
 use figures::Figures;
 use summary::{Delivery, Summary};
 
+pub(crate) use targets::Targets;
 pub(crate) use verbs::{run, trace};
 pub(crate) use view::top;
+pub(crate) use xrayed::xray;
 
 /// How long sinks may take at the end.
 const PATIENCE: Duration = Duration::from_millis(700);
@@ -107,6 +111,8 @@ struct Agent {
     /// Lets others end it.
     stop: Sender<AgentEvent>,
     observed: HashMap<u32, Observed>,
+    /// The same, for other threads.
+    targets: Arc<Targets>,
     /// Go processes that may yet listen on a wanted port.
     waiting: HashMap<u32, Instant>,
     /// Starts and ends that the kernel could not tell of, as far as they are made up for.
@@ -152,6 +158,7 @@ impl Agent {
             events,
             stop,
             observed: HashMap::new(),
+            targets: Arc::default(),
             waiting: HashMap::new(),
             lost_events: 0,
             idle,
@@ -269,6 +276,7 @@ impl Agent {
 
     fn ended(&self, pid: u32, observed: &Observed, how: &str) {
         self.figures.ended(pid);
+        self.targets.remove(pid);
         self.command(ReaderCommand::Remove(observed.instance));
         say(&format!("{}[{pid}] {how}", observed.name));
     }

@@ -2,6 +2,7 @@
 
 mod host;
 mod top;
+mod xray;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use crate::governor::Budget;
 
 pub(crate) use host::{ExecArgs, FlowsArgs, TcpArgs, XdpChoice};
 pub(crate) use top::TopArgs;
+pub(crate) use xray::XrayArgs;
 
 mod profile;
 
@@ -65,6 +67,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: ProfileCommand,
     },
+    /// Show where the time of slow requests goes: running, waiting for locks, channels, IO, and where
+    Xray(XrayArgs),
     /// Copy the window of a flight recorder that a Go process runs itself (Go 1.25 and newer)
     Flight(FlightArgs),
     /// Show what goes through the interfaces of the host: packets and bytes by flow, with the processes

@@ -37,6 +37,7 @@ mod test_spans;
 mod timeline;
 mod top;
 mod tracked;
+mod xray;
 
 use std::process::ExitCode;
 
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         Command::Sched(args) => gc::sched(&args),
         Command::Alloc(args) => alloc::run(&args),
         Command::Profile { what } => profile::run(&what),
+        Command::Xray(args) => agent::xray(&args),
         Command::Flight(args) => flight::run(&args),
         Command::Flows(args) => flows::run(&args),
         Command::Doctor(args) => doctor::run(&args),

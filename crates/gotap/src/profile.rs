@@ -24,6 +24,7 @@ use crate::opened::{Opened, Target};
 use buckets::Kind;
 use output::Output;
 
+pub(crate) use naming::Namer;
 pub(crate) use output::OutputFile;
 
 /// What was collected.
@@ -73,7 +74,7 @@ pub(crate) fn run(command: &ProfileCommand) -> Result<()> {
 }
 
 /// The files that a process has mapped now.
-fn mappings(target: &Target<'_, '_>) -> Mappings {
+pub(crate) fn mappings(target: &Target<'_, '_>) -> Mappings {
     let mut out = Mappings::default();
     out.read(target.process);
     out

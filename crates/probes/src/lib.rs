@@ -1,7 +1,9 @@
 //! From a Go binary to live probes: what the kernel can do ([`Features`]), what will be attached
 //! where and at what cost ([`Plan`], pure), loading and attaching ([`Session`]), reading events
 //! ([`Events`]) and the counters of hits and losses ([`Counters`]). The goroutine tracker
-//! ([`TrackerPlan`], [`Tracker`]), the observer of collections ([`GcPlan`], [`GcObserver`]), the meter ([`Meter`]) and the sampler ([`SamplerPlan`], [`Sampler`]) are apart from these.
+//! ([`TrackerPlan`], [`Tracker`]), the observer of collections ([`GcPlan`], [`GcObserver`]), the meter ([`Meter`])
+//! and the sampler ([`SamplerPlan`], [`Sampler`]) are apart from these; [`Requests`] tells which requests are being
+//! served.
 //!
 //! The only crate that knows libbpf. Not here: what events mean (`trace`).
 
@@ -19,6 +21,7 @@ mod plan;
 mod privileges;
 mod reaper;
 mod sampler;
+mod serving;
 mod session;
 mod singles;
 #[cfg(test)]
@@ -37,7 +40,8 @@ pub use plan::{
     Rewriter, RouteLayout, Router, Wrapper,
 };
 pub use privileges::{missing_capabilities, needed_capabilities};
-pub use sampler::{Kind as SamplerKind, Sampler, SamplerPlan};
+pub use sampler::{Kind as SamplerKind, Sampler, SamplerPlan, Served};
+pub use serving::{Requests, ServedMaps};
 pub use session::{Attached, Options, Session};
 pub use tracker::{Tracker, TrackerCounts};
 pub use tracker_plan::TrackerPlan;

@@ -20,6 +20,8 @@ pub(crate) const EMPTY: &str = "go_site_empty";
 
 /// Connections with a request that can be open at once, over all processes.
 const MAX_CONNECTIONS: u32 = 131_072;
+/// The same of one process.
+const CONNECTIONS_OF_ONE: u32 = 16_384;
 /// Types that are known over all processes, some hundreds in each.
 const MAX_TYPES: u32 = 524_288;
 
@@ -119,6 +121,15 @@ fn size_maps(open: &mut OpenObject, features: Features) -> libbpf_rs::Result<()>
         };
         map.set_map_flags(BPF_F_NO_PREALLOC)?;
         map.set_max_entries(entries)?;
+    }
+    Ok(())
+}
+
+/// Gives the map of requests no more room than it has on all kernels.
+pub(crate) fn narrow(open: &mut OpenObject) -> Result<(), Error> {
+    for mut map in open.maps_mut().filter(|map| map.name() == "servers") {
+        let entries = map.max_entries().min(CONNECTIONS_OF_ONE);
+        map.set_max_entries(entries).map_err(Error::bpf("size maps"))?;
     }
     Ok(())
 }

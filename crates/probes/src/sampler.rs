@@ -15,11 +15,12 @@ use std::rc::Rc;
 use libbpf_rs::{
     Link, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, RingBuffer, RingBufferBuilder,
 };
-use wire::{DecodeError, OffThread, SampledCounter, SampledStack, StackCount};
+use wire::{DecodeError, OffThread, SampledCounter, SampledStack, StackCount, ToldSample};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 pub use plan::SamplerPlan;
 
+use crate::serving::{self, ServedMaps};
 use crate::session::{missing, program};
 use crate::{Error, Features};
 
@@ -64,19 +65,34 @@ pub(crate) fn open(kind: Option<Kind>) -> Result<OpenObject, Error> {
     Ok(open)
 }
 
-type Batch = Rc<RefCell<Vec<Result<SampledStack, DecodeError>>>>;
+type Batch<T> = Rc<RefCell<Vec<Result<T, DecodeError>>>>;
+
+/// Bytes of the ring buffer in which each sample is told: half a minute of 64 processors at 99 Hz would not
+/// fit, but a second of them does ten times.
+const TOLD_BYTES: u32 = 2 << 20;
+
+/// Where it stands which requests the process's goroutines serve.
+#[derive(Debug, Clone, Copy)]
+pub struct Served<'a> {
+    /// The tracing programs' maps.
+    pub maps: &'a ServedMaps,
+    /// The process's number in them.
+    pub instance: u32,
+}
 
 /// The programs, attached. The kernel detaches them when this is dropped.
 pub struct Sampler {
     // The buffer before the object whose map it reads.
     ring: RingBuffer<'static>,
-    stacks: Batch,
+    stacks: Batch<SampledStack>,
+    told: Batch<ToldSample>,
     links: Vec<Link>,
     object: Object,
 }
 
 impl Sampler {
-    /// Loads the program and starts to sample process `pid`.
+    /// Loads the program and starts to sample process `pid`. With `served` each sample is told, with the request
+    /// that it belongs to: see [`Sampler::told`].
     ///
     /// # Errors
     /// [`Error::OldKernel`], [`Error::NoBtf`], [`Error::Denied`], [`Error::Clock`] or what libbpf says.
@@ -85,15 +101,21 @@ impl Sampler {
         plan: &SamplerPlan,
         pid: u32,
         kind: Kind,
+        served: Option<Served<'_>>,
     ) -> Result<Self, Error> {
         features.check()?;
         crate::session::quiet_libbpf();
         let mut open = open(Some(kind))?;
+        match served {
+            Some(served) => served.maps.share(&mut open)?,
+            None => serving::share_none(&mut open)?,
+        }
         for mut map in open.maps_mut() {
             let entries = match map.name().to_str() {
                 Some("stack_rows") => plan.rows.len(),
                 Some("stack_index") => plan.index.len(),
                 Some("off_threads") if kind != Kind::OffCpu => 1,
+                Some("told_samples") if served.is_some() => TOLD_BYTES as usize,
                 _ => continue,
             };
             let entries = u32::try_from(entries).unwrap_or(u32::MAX).max(1);
@@ -103,10 +125,15 @@ impl Sampler {
         fill(&object, "stack_rows", &plan.rows)?;
         fill(&object, "stack_index", &plan.index)?;
         map(&object, "sampled")?
-            .update(&0u32.to_ne_bytes(), plan.constants(pid).as_bytes(), MapFlags::ANY)
+            .update(
+                &0u32.to_ne_bytes(),
+                plan.constants(pid, served.map(|s| s.instance)).as_bytes(),
+                MapFlags::ANY,
+            )
             .map_err(Error::bpf("write process constants"))?;
         let stacks = Rc::new(RefCell::new(Vec::new()));
-        let ring = ring(&object, stacks.clone())?;
+        let told = Rc::new(RefCell::new(Vec::new()));
+        let ring = ring(&object, stacks.clone(), told.clone())?;
         let program = program(&mut object, kind.program())?;
         let mut links = Vec::new();
         match kind {
@@ -123,7 +150,7 @@ impl Sampler {
                 }
             }
         }
-        Ok(Self { ring, stacks, links, object })
+        Ok(Self { ring, stacks, told, links, object })
     }
 
     /// Gives the stacks that are new since the last call; some may come twice.
@@ -137,6 +164,11 @@ impl Sampler {
             return Err(Error::bpf("read stacks")(said));
         }
         Ok(self.stacks.take())
+    }
+
+    /// The samples that were told up to the last [`Sampler::read`].
+    pub fn told(&self) -> Vec<Result<ToldSample, DecodeError>> {
+        self.told.take()
     }
 
     /// Stops; what was sampled can still be read.
@@ -209,12 +241,22 @@ fn entries<K: Eq + std::hash::Hash, V: FromBytes, const N: usize>(
     Ok(out)
 }
 
-fn ring(object: &Object, stacks: Batch) -> Result<RingBuffer<'static>, Error> {
-    let map = map(object, "new_stacks")?;
+fn ring(
+    object: &Object,
+    stacks: Batch<SampledStack>,
+    told: Batch<ToldSample>,
+) -> Result<RingBuffer<'static>, Error> {
+    let (new, samples) = (map(object, "new_stacks")?, map(object, "told_samples")?);
     let mut builder = RingBufferBuilder::new();
     builder
-        .add(&map, move |bytes| {
+        .add(&new, move |bytes| {
             stacks.borrow_mut().push(wire::decode_sampled(bytes));
+            0
+        })
+        .map_err(Error::bpf("open ring buffer"))?;
+    builder
+        .add(&samples, move |bytes| {
+            told.borrow_mut().push(ToldSample::decode(bytes));
             0
         })
         .map_err(Error::bpf("open ring buffer"))?;

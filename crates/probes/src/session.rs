@@ -16,6 +16,7 @@ use crate::hits::Hits;
 use crate::known::{Known, Maps};
 use crate::object::{self, Programs};
 use crate::reaper::{Entries, Reaper, Remains, Sweep};
+use crate::serving::{SHARED, ServedMaps};
 use crate::singles::Singles;
 use crate::{Error, EventSource, Features, Plan};
 
@@ -37,6 +38,8 @@ pub struct Options {
     /// Attach a program that does nothing instead: what is left is what the traps themselves cost.
     /// Needs uprobe_multi.
     pub empty_probes: bool,
+    /// Have room for the requests of one process, not of a host: [`crate::Requests`] looks through it quicker.
+    pub one_process: bool,
 }
 
 /// One observed process.
@@ -74,7 +77,10 @@ impl Session {
         features.check()?;
         quiet_libbpf();
         let multi = object::multi_program(options);
-        let open = object::open(features, &Programs::at_start(features, options))?;
+        let mut open = object::open(features, &Programs::at_start(features, options))?;
+        if options.one_process {
+            object::narrow(&mut open)?;
+        }
         let mut object = open.load().map_err(Error::bpf("load BPF programs"))?;
         let mut tracepoints = Vec::new();
         for (name, point) in
@@ -305,7 +311,16 @@ impl Session {
         self.hits.clone()
     }
 
-    /// A handle of its own to a ring buffer.
+    /// The maps in which the programs note which requests goroutines serve.
+    ///
+    /// # Errors
+    /// What libbpf says.
+    pub fn served(&self) -> Result<ServedMaps, Error> {
+        let [servers, goroutines, lineages] = SHARED.map(|name| self.ring(name));
+        Ok(ServedMaps { maps: [servers?, goroutines?, lineages?] })
+    }
+
+    /// A handle of its own to a map.
     pub(crate) fn ring(&self, name: &str) -> Result<MapHandle, Error> {
         MapHandle::try_from(&self.map(name)?).map_err(Error::bpf(format!("open map {name}")))
     }

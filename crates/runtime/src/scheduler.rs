@@ -126,6 +126,22 @@ impl Scheduler {
         Ok(out)
     }
 
+    /// Whether the world is stopped, as far as the first processor tells: all are stopped then.
+    ///
+    /// # Errors
+    /// When the process is gone, or may not be read.
+    pub fn is_stopped(memory: &impl Memory, layout: &Layout, bias: u64) -> Result<bool, Error> {
+        /// `_Pgcstop`
+        const STOPPED: u32 = 3;
+        let (Some(at), Some(allp)) = (&layout.workers, layout.global(Global::Allp)) else {
+            return Ok(false);
+        };
+        let Some(first) = memory.word(allp.wrapping_add(bias))? else { return Ok(false) };
+        let Some(processor) = memory.word(first)? else { return Ok(false) };
+        let status = memory.half(processor.wrapping_add(at.p_status as u64))?;
+        Ok(status == Some(STOPPED))
+    }
+
     fn processors(&mut self, memory: &impl Memory, at: &Workers, allp: u64) -> Result<(), Error> {
         let Some(slice) = memory.bytes(allp, 16)? else { return Ok(()) };
         let (Some(first), Some(len)) = (u64_at(&slice, 0), u64_at(&slice, 8)) else {

@@ -50,21 +50,30 @@ impl Snapshot {
         bias: u64,
     ) -> Result<Self, Error> {
         let list = list(memory, layout, bias)?;
-        let mut taking = Taking {
-            memory,
-            layout,
-            bias,
-            binary,
-            stacks: Stacks::new(binary.lines(), bias),
-            channels: Channels::default(),
-            kinds: HashMap::new(),
-            plausible: 0,
-            out: Snapshot::default(),
-        };
+        let mut taking = Taking::new(memory, layout, binary, bias);
         for batch in list.chunks(BATCH) {
             taking.batch(batch)?;
         }
         taking.finish(list.len())
+    }
+
+    /// Reads only the goroutines whose structures are at these addresses, and not what locks they wait for.
+    ///
+    /// # Errors
+    /// As [`Snapshot::take`].
+    pub fn of(
+        memory: &impl Memory,
+        layout: &Layout,
+        binary: &Binary<'_>,
+        bias: u64,
+        addresses: &[u64],
+    ) -> Result<Self, Error> {
+        let mut taking = Taking::new(memory, layout, binary, bias);
+        for batch in addresses.chunks(BATCH) {
+            taking.batch(batch)?;
+        }
+        taking.out.stacks = taking.stacks.into_list();
+        Ok(taking.out)
     }
 
     /// A goroutine's stack: addresses in the calls, innermost first.
@@ -142,7 +151,21 @@ struct Taking<'a, 'd, M> {
     out: Snapshot,
 }
 
-impl<M: Memory> Taking<'_, '_, M> {
+impl<'a, 'd, M: Memory> Taking<'a, 'd, M> {
+    fn new(memory: &'a M, layout: &'a Layout, binary: &'a Binary<'d>, bias: u64) -> Self {
+        Self {
+            memory,
+            layout,
+            bias,
+            binary,
+            stacks: Stacks::new(binary.lines(), bias),
+            channels: Channels::default(),
+            kinds: HashMap::new(),
+            plausible: 0,
+            out: Snapshot::default(),
+        }
+    }
+
     fn batch(&mut self, addresses: &[u64]) -> Result<(), Error> {
         let read = self.read(addresses)?;
         self.out.unreadable += read.iter().filter(|raw| raw.is_none()).count();

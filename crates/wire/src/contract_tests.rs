@@ -8,9 +8,10 @@ use regex_lite::Regex;
 
 use crate::{CollectedCounter, Drop, MeterCounter, Probe, SqlOperation, Unread, raw, tracked};
 
-const HEADERS: [&str; 11] = [
+const HEADERS: [&str; 12] = [
     include_str!("../../../bpf/meter.h"),
     include_str!("../../../bpf/gc.h"),
+    include_str!("../../../bpf/serving.h"),
     include_str!("../../../bpf/tracker.h"),
     include_str!("../../../bpf/wire.h"),
     include_str!("../../../bpf/outcome.h"),
@@ -21,9 +22,10 @@ const HEADERS: [&str; 11] = [
     include_str!("../../../bpf/paths.h"),
     include_str!("../../../bpf/sampling.h"),
 ];
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     include_str!("metered.rs"),
     include_str!("collection.rs"),
+    include_str!("serving.rs"),
     include_str!("tracked.rs"),
     include_str!("event.rs"),
     include_str!("raw.rs"),
@@ -64,6 +66,8 @@ const STRUCTURES: &[(&str, &str)] = &[
     ("gt_redigo", "Redigo"),
     ("gt_fasthttp", "FastHttp"),
     ("gt_type", "Type"),
+    ("gt_serving_asked", "ServingAsked"),
+    ("gt_serving", "Serving"),
     ("gt_tracked", "Tracked"),
     ("gt_tracked_event", "Raw"),
     ("gt_gc", "Collected"),

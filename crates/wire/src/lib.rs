@@ -1,5 +1,5 @@
-//! The contract with the BPF programs: the twin of `bpf/wire.h`, `bpf/tracker.h`, `bpf/gc.h`, `bpf/meter.h` and
-//! `bpf/sampler.h`.
+//! The contract with the BPF programs: the twin of `bpf/wire.h`, `bpf/tracker.h`, `bpf/gc.h`, `bpf/meter.h`,
+//! `bpf/sampler.h` and `bpf/serving.h`.
 //!
 //! [`decode`] turns the bytes of a ring-buffer record into an owned [`Event`]; [`raw`] holds the
 //! structures that are written into maps. Nothing inward of this crate knows a byte layout.
@@ -13,6 +13,7 @@ mod metered;
 mod names;
 pub mod raw;
 mod sampled;
+mod serving;
 /// For benchmarks and for tests that replay records; nobody else needs it.
 #[doc(hidden)]
 pub mod synthetic;
@@ -31,6 +32,7 @@ pub use metered::{
 pub use names::{CallSite, Content, Drop, Outcome, Parent, Probe, RedisSite, SqlOperation, Unread};
 pub use sampled::{
     INDEX_SHIFT, OFF_THREADS, OffThread, STACKS, Sampled, SampledCounter, SampledStack, StackCount,
-    StackRow, StepKind, USER_FRAMES, decode_sampled,
+    StackRow, StepKind, ToldSample, USER_FRAMES, decode_sampled,
 };
+pub use serving::{Serving, ServingAsked, decode_serving};
 pub use tracked::{Lifecycle, Tracked, TrackedCounter, TrackedEvent, decode_tracked};

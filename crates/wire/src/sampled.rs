@@ -61,12 +61,20 @@ pub struct Sampled {
     pub tgid: u32,
     /// Whether samples of different goroutines are kept apart.
     pub with_goids: u32,
+    /// Whether each sample is told, with the request that it belongs to.
+    pub with_spans: u32,
+    /// Number of the process in the maps of the requests.
+    pub instance: u32,
     /// Where the code starts in the process.
     pub text: u64,
     /// Where it ends.
     pub etext: u64,
     /// Where the current g is, from the thread pointer; 0 if that is not known.
     pub tls_g: i64,
+    /// Where net/http starts what works for all users of a connection.
+    pub dial_conn: u64,
+    /// Bytes of that code; 0 if there is none.
+    pub dial_conn_size: u64,
     /// Offset of `runtime.g.m`.
     pub g_m: u16,
     /// Offset of `runtime.g.goid`.
@@ -89,8 +97,14 @@ pub struct Sampled {
     pub m_vdso_sp: u16,
     /// Offset of `runtime.m.vdsoPC`.
     pub m_vdso_pc: u16,
+    /// Offset of `runtime.g.parentGoid`.
+    pub g_parent_goid: u16,
+    /// Offset of `runtime.g.gopc`.
+    pub g_gopc: u16,
     /// Fills the structure.
     pub pad: u16,
+    /// The same.
+    pub pad2: u32,
 }
 
 /// What the programs count (`enum gt_sampled_counter`).
@@ -109,17 +123,20 @@ pub enum SampledCounter {
     OtherProgram = 4,
     /// Threads that were off their processors when there were [`OFF_THREADS`] already.
     ThreadsFull = 5,
+    /// Samples of which it could not be told to which request they belong.
+    Untold = 6,
 }
 
 impl SampledCounter {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Seen,
         Self::RingFull,
         Self::StacksFull,
         Self::Collided,
         Self::OtherProgram,
         Self::ThreadsFull,
+        Self::Untold,
     ];
 }
 
@@ -145,6 +162,36 @@ pub struct OffThread {
     pub hash: u64,
     check: u32,
     pad: u32,
+}
+
+/// A sample, where each is told (`struct gt_told`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ToldSample {
+    /// Of its stack.
+    pub hash: u64,
+    /// Of the request that it belongs to; 0 for none. See [`ToldSample::span`].
+    pub span_id: u64,
+    /// The goroutine's number; 0 for none.
+    pub goid: u64,
+    /// When, by the monotonic clock.
+    pub time_ns: u64,
+}
+
+impl ToldSample {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// [`DecodeError`], if it is none.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let read = Self::read_from_prefix(bytes).map_err(|_| DecodeError::Short(bytes.len()))?;
+        Ok(read.0)
+    }
+
+    /// The request that it belongs to.
+    pub fn span(&self) -> Option<[u8; 8]> {
+        (self.span_id != 0).then(|| self.span_id.to_ne_bytes())
+    }
 }
 
 /// A stack that was sampled. Addresses are those of the process, and of the kernel.
@@ -180,7 +227,7 @@ const KERNEL_CUT: u32 = 16;
 const PREEMPTED: u32 = 32;
 
 const _: () = assert!(size_of::<StackRow>() == 8);
-const _: () = assert!(size_of::<Sampled>() == 56);
+const _: () = assert!(size_of::<Sampled>() == 88);
 const _: () = assert!(size_of::<StackCount>() == 24);
 const _: () = assert!(size_of::<OffThread>() == 24);
 const _: () = assert!(size_of::<Raw>() == 32);

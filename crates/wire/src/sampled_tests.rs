@@ -29,7 +29,8 @@ fn numbers_are_those_of_the_header() {
     ] {
         assert_eq!(number(&format!("GT_STEP_{name}")), kind as u32, "{name}");
     }
-    let names = ["SEEN", "RING_FULL", "STACKS_FULL", "COLLIDED", "OTHER_PROGRAM", "THREADS_FULL"];
+    let names =
+        ["SEEN", "RING_FULL", "STACKS_FULL", "COLLIDED", "OTHER_PROGRAM", "THREADS_FULL", "UNTOLD"];
     for (name, counter) in names.iter().zip(SampledCounter::ALL) {
         assert_eq!(number(&format!("GT_SAMPLED_{name}")), counter as u32, "{name}");
     }
@@ -51,6 +52,7 @@ fn fields_are_those_of_the_header() {
         ("gt_stack_count", "StackCount"),
         ("gt_off", "OffThread"),
         ("gt_stack", "Raw"),
+        ("gt_told", "ToldSample"),
     ] {
         let body = |text: &'static str, start: String| {
             text.split(&start).nth(1).and_then(|rest| rest.split("\n}").next()).unwrap()

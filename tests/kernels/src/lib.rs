@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use gotap_testkit::go::{Mode, Version};
 
 /// Go programs on the disk: folder below `apps/`, version and mode. They must be static.
-pub const PROGRAMS: [(&str, Version, Mode); 9] = [
+pub const PROGRAMS: [(&str, Version, Mode); 10] = [
     ("httpapp", Version::NEWEST, Mode::Plain),
     ("httpapp", Version::OLDEST, Mode::Plain),
     ("grpcapp", Version::NEWEST, Mode::Plain),
@@ -25,6 +25,7 @@ pub const PROGRAMS: [(&str, Version, Mode); 9] = [
     ("poolapp", Version::NEWEST, Mode::Plain),
     ("profileapp", Version::NEWEST, Mode::Plain),
     ("runtimeapp", Version::NEWEST, Mode::Plain),
+    ("xrayapp", Version::NEWEST, Mode::Plain),
 ];
 
 /// Where the disk has servers: Redis, and PostgreSQL with a database. PostgreSQL itself lies where it

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use goproc::FileId;
 
 use super::silence::Silent;
+use super::targets::Observable;
 use super::{Agent, Observed, say};
 use crate::inspect::Target;
 use crate::reader::ReaderCommand;
@@ -104,6 +105,7 @@ impl Agent {
         }
         let silent = Silent::of(&plan.abilities);
         let (instance, name) = (attached.instance, name.clone());
+        self.targets.add(pid, Observable { instance });
         let observed = Observed { instance, name, since, silent };
         self.observed.insert(pid, observed);
         // The kernel may have told of the end before this process was looked at.

@@ -32,6 +32,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         no_connection_join: !config.probes.connection_join,
         query_strings: config.http.query_strings,
         empty_probes: args.probes.empty_probes,
+        one_process: false,
     };
     let export = config.otlp.to_export()?;
     let exporter = export::Exporter::start(&export, |sentence| say(&sentence))

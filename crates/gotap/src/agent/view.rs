@@ -87,7 +87,7 @@ impl top::Source for Watched {
 }
 
 /// Ends observing when it is dropped, also by a panic.
-struct StopAtEnd(Sender<AgentEvent>);
+pub(super) struct StopAtEnd(pub(super) Sender<AgentEvent>);
 
 impl Drop for StopAtEnd {
     fn drop(&mut self) {

@@ -29,7 +29,7 @@ pub(super) fn collect(
     let stop = Stop::new()?;
     let mut mapped = mappings(target);
     let kind = SamplerKind::Cpu { frequency: args.frequency };
-    let mut sampler = Sampler::attach(Features::probe(), &plan, pid, kind)?;
+    let mut sampler = Sampler::attach(Features::probe(), &plan, pid, kind, None)?;
     let (started, began) = (Instant::now(), unix_nanoseconds());
     // The sampler holds on to the program that it sees first.
     target.check()?;

@@ -25,7 +25,7 @@ const SWITCH: [&str; 6] =
     ["bpf_prog_", "bpf_trace_run", "__bpf_trace_", "__traceiter_", "__schedule [", "schedule ["];
 
 /// Names addresses of one process.
-pub(super) struct Namer<'c, 'a, 'd> {
+pub(crate) struct Namer<'c, 'a, 'd> {
     symbols: &'c Symbols<'a, 'd>,
     lines: Lines<'a, 'd>,
     bias: u64,
@@ -37,7 +37,7 @@ pub(super) struct Namer<'c, 'a, 'd> {
 }
 
 impl<'c, 'a, 'd> Namer<'c, 'a, 'd> {
-    pub(super) fn new(
+    pub(crate) fn new(
         target: &Target<'a, 'd>,
         symbols: &'c Symbols<'a, 'd>,
         mappings: Mappings,
@@ -56,7 +56,7 @@ impl<'c, 'a, 'd> Namer<'c, 'a, 'd> {
     }
 
     /// Adds the locations of a sampled stack to a profile; gives their numbers, the innermost first.
-    pub(super) fn stack(&self, profile: &mut Profile, stack: &SampledStack) -> Vec<usize> {
+    pub(crate) fn stack(&self, profile: &mut Profile, stack: &SampledStack) -> Vec<usize> {
         let mut out = Vec::with_capacity(stack.kernel.len() + stack.user.len() + 1);
         if stack.is_in_kernel() && stack.kernel.is_empty() {
             out.push(profile.location(plain(KERNEL)));

@@ -24,7 +24,7 @@ pub(super) fn collect(context: &Context<'_, '_, '_>, types: &Types<'_, '_>) -> R
     };
     let stop = Stop::new()?;
     let mut mapped = mappings(target);
-    let mut sampler = Sampler::attach(Features::probe(), &plan, pid, SamplerKind::OffCpu)?;
+    let mut sampler = Sampler::attach(Features::probe(), &plan, pid, SamplerKind::OffCpu, None)?;
     let (started, began) = (Instant::now(), unix_nanoseconds());
     target.check()?;
     let mut stacks = Stacks::default();

@@ -5,6 +5,8 @@ use gobin::{Arch, Binary, Row, Step, Types};
 use wire::raw::NONE;
 use wire::{INDEX_SHIFT, Sampled, StackRow, StepKind};
 
+/// Where net/http starts what works for all users of a client's connection.
+const DIAL: &str = "net/http.(*Transport).dialConn";
 /// Rows that are taken: each is 8 bytes of the kernel's memory.
 const MAX_ROWS: usize = 4 << 20;
 
@@ -42,12 +44,18 @@ impl SamplerPlan {
             at.filter(|at| *at != NONE).unwrap_or(NONE)
         };
         let g = |path: &[&str]| offset("runtime.g", path);
+        let dial = binary.function(DIAL);
+        let dial = dial.map_or(0..0, |f| f.entry.wrapping_add(bias)..f.end.wrapping_add(bias));
         let constants = Sampled {
             tgid: 0,
             with_goids: with_goroutines.into(),
+            with_spans: 0,
+            instance: 0,
             text: module.text.wrapping_add(bias),
             etext: module.etext.wrapping_add(bias),
             tls_g: binary.tls_g_offset().unwrap_or(0),
+            dial_conn: dial.start,
+            dial_conn_size: dial.end.saturating_sub(dial.start),
             g_m: g(&["m"]),
             g_goid: g(&["goid"]),
             g_stack_lo: g(&["stack", "lo"]),
@@ -59,7 +67,10 @@ impl SamplerPlan {
             m_curg: offset("runtime.m", &["curg"]),
             m_vdso_sp: offset("runtime.m", &["vdsoSP"]),
             m_vdso_pc: offset("runtime.m", &["vdsoPC"]),
+            g_parent_goid: g(&["parentGoid"]),
+            g_gopc: g(&["gopc"]),
             pad: 0,
+            pad2: 0,
         };
         Ok(Self { rows, index, constants })
     }
@@ -77,8 +88,10 @@ impl SamplerPlan {
         }
     }
 
-    pub(super) fn constants(&self, tgid: u32) -> Sampled {
-        Sampled { tgid, ..self.constants }
+    /// With an instance, the requests are told that samples belong to.
+    pub(super) fn constants(&self, tgid: u32, instance: Option<u32>) -> Sampled {
+        let with_spans = instance.is_some().into();
+        Sampled { tgid, with_spans, instance: instance.unwrap_or(0), ..self.constants }
     }
 }
 

@@ -86,3 +86,4 @@ mod unoptimised;
 mod unread;
 mod versions;
 mod words;
+mod xray;

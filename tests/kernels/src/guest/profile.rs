@@ -33,6 +33,31 @@ pub(crate) fn off_cpu() -> Result<()> {
     Ok(())
 }
 
+/// What requests do: the iterator over the map of those that are being served, and samples with their requests.
+pub(crate) fn xray() -> Result<()> {
+    let program = program("xrayapp", Version::NEWEST);
+    let mut app = Running::start(&program, &["-clients", "1"], &[])?;
+    app.wait_for("ready", SOON)?;
+    let mut command = Command::new(binary());
+    command.args(["xray", &app.pid().to_string(), "-d", "8s", "--format", "json"]);
+    let mut gotap = Running::spawn(command)?;
+    gotap.wait_for_error("ready, observing", SOON)?;
+    app.signal(libc::SIGUSR1)?;
+    let status = gotap.wait(SOON)?;
+    let said = gotap.stderr().join("\n");
+    ensure!(status.success(), "{status}: {said}");
+    let lines = gotap.stdout();
+    let mix = lines.iter().find(|line| line.contains("\"/mix/\"")).context(said)?;
+    let mix: Value = serde_json::from_str(mix).context("gotap prints JSON")?;
+    for state in ["cpu", "channel", "mutex", "sleep"] {
+        let time = mix["seconds"][state].as_f64().unwrap_or(0.0);
+        ensure!(time > 0.0, "no {state}: {mix}");
+    }
+    let spins = lines.iter().any(|line| line.contains("main.spin"));
+    ensure!(spins, "no sample has a request: {lines:?}");
+    Ok(())
+}
+
 /// Runs a profile of a program with these arguments, and gives the functions' cumulative shares.
 fn profile(kind: &str, work: &[&str], arguments: &[&str]) -> Result<BTreeMap<String, f64>> {
     let program = program("profileapp", Version::NEWEST);

@@ -1,0 +1,3 @@
+module gotap/apps/xrayapp
+
+go 1.18

@@ -1,0 +1,113 @@
+//! What `gotap xray` asks of the agent: to trace one process while it is looked into. Not here: the looks.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use pipeline::{Sampling, Sink};
+use probes::Options;
+use trace::Span;
+
+use super::view::StopAtEnd;
+use super::{Agent, Setup, own, say, verbs};
+use crate::cli::{Format, HttpArgs, ProbeArgs, XrayArgs};
+use crate::config;
+use crate::select::Selection;
+use crate::xray::{self, Table, Tally, Wanted};
+
+/// Requests that have ended, joined with what was seen of them.
+struct Ended {
+    tally: Arc<Tally>,
+    table: Arc<Table>,
+}
+
+impl Sink for Ended {
+    fn name(&self) -> &'static str {
+        "output"
+    }
+
+    fn span(&mut self, span: &Span) -> Result<()> {
+        self.tally.span(span, &self.table);
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, _patience: Duration) {}
+}
+
+/// `gotap xray`.
+pub(crate) fn xray(args: &XrayArgs) -> Result<()> {
+    if args.duration.is_zero() {
+        return Err(config::Invalid("--duration: want more than nothing".into()).into());
+    }
+    goproc::check_pids()?;
+    let wanted = Wanted { slower_than: args.slower_than.into(), route: args.route.clone() };
+    let (tally, table) = (Arc::new(Tally::new(wanted)), Arc::<Table>::default());
+    let ended = Ended { tally: tally.clone(), table: table.clone() };
+    let agent = Agent::start(setup(args, Box::new(ended))?)?;
+    let over = Arc::<AtomicBool>::default();
+    let watched = xray::Watched {
+        maps: agent.session.served()?,
+        targets: agent.targets.clone(),
+        figures_ready: {
+            let figures = agent.figures.clone();
+            Box::new(move || figures.is_ready())
+        },
+        over: over.clone(),
+        tally,
+        table,
+    };
+    let (stop, args) = (StopAtEnd(agent.stop.clone()), args.clone());
+    // All spans are there when nobody sends on this any more.
+    let (all, wait) = channel::<()>();
+    let viewer = std::thread::Builder::new().name("gotap-xray".into()).spawn(move || {
+        xray::look(&watched, &args, move || {
+            drop(stop);
+            // Nothing is ever sent.
+            let _ = wait.recv();
+        })
+    });
+    let viewer = viewer.context("start a thread")?;
+    let observed = agent.observe_until(&over);
+    drop(all);
+    let shown = viewer.join();
+    let summary = observed?;
+    // A panic has been printed.
+    shown.unwrap_or_else(|_| anyhow::bail!("looking at requests failed"))?;
+    summary.lines(Format::Text).iter().for_each(|line| say(line));
+    Ok(())
+}
+
+fn setup(args: &XrayArgs, sink: Box<dyn Sink>) -> Result<Setup> {
+    let select = config::Select { pids: vec![args.pid], ..config::Select::default() };
+    let ProbeArgs { exact_lineage, no_uprobe_multi, empty_probes, no_connection_join } =
+        args.probes;
+    let HttpArgs { cluster_paths, query_strings } = args.http;
+    let http = config::Http { cluster_paths, query_strings };
+    Ok(Setup {
+        selection: Selection::new(&select)?,
+        options: Options {
+            exact_lineage,
+            no_connection_join,
+            query_strings,
+            empty_probes,
+            one_process: true,
+            ..Options::default()
+        },
+        features: verbs::features(no_uprobe_multi),
+        service_name: None,
+        assembler: verbs::assembler(&http, false),
+        sinks: vec![sink],
+        meter: None,
+        sampling: Sampling::default(),
+        resource: own::resource(),
+        export: None,
+        metrics_interval: None,
+        aloud: false,
+    })
+}

@@ -1,0 +1,36 @@
+//! Arguments of `gotap xray`.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{Format, HttpArgs, ProbeArgs};
+
+/// Requests are traced; the goroutines of those that take long are looked at in memory again and again, without
+/// stopping them, and processors are sampled. Of each route it says how long its requests ran, could have run and
+/// waited, for what, and where.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct XrayArgs {
+    /// Process id
+    #[arg(value_name = "PID")]
+    pub(crate) pid: u32,
+    /// Only requests of this route, as /orders/{id} or "GET /orders/{id}", or of this procedure of gRPC
+    #[arg(long, value_name = "ROUTE")]
+    pub(crate) route: Option<String>,
+    /// Only requests that took longer. They are looked at when they have taken a tenth of it, at most 20ms
+    #[arg(long, value_name = "DURATION", default_value = "10ms")]
+    pub(crate) slower_than: humantime::Duration,
+    /// For how long; SIGINT ends it early
+    #[arg(short, long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub(crate) duration: Duration,
+    /// How many stacks to show of each route
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) top: usize,
+    /// How to print: text, or one JSON object a route
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) http: HttpArgs,
+    #[command(flatten)]
+    pub(crate) probes: ProbeArgs,
+}

@@ -1,0 +1,117 @@
+//! The requests that were looked at and have not ended, by the ids of their spans: who looks writes, who gets the
+//! spans takes. Not here: what becomes of a request that has ended (`tally`).
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use wire::Serving;
+
+use super::state::Doing;
+use super::times::{Seen, Stack, Sums, Times};
+
+/// Requests that are known at once.
+const MAX_REQUESTS: usize = 16_384;
+/// A request that was not seen for so long has ended without a span, in nanoseconds.
+const FORGOTTEN: u64 = 60_000_000_000;
+/// Different stacks that are kept of the goroutines that one request started.
+const MAX_STACKS: usize = 64;
+
+/// What was seen of one request.
+#[derive(Debug)]
+pub(crate) struct Looked {
+    /// Of the goroutine that serves it.
+    pub(crate) times: Times,
+    /// Of the goroutines that it started.
+    pub(crate) started: Sums,
+    /// The most of those that were seen at once.
+    pub(crate) most_started: u32,
+    start_ns: u64,
+}
+
+/// What is counted beside.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Looks at requests.
+    pub(crate) looks: u64,
+    /// Requests that could not be noted, as there were too many.
+    pub(crate) full: u64,
+    /// Requests that were seen and of which no span came.
+    pub(crate) forgotten: u64,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    requests: HashMap<[u8; 8], Looked>,
+    counts: Counts,
+}
+
+/// The table, for any thread.
+#[derive(Debug, Default)]
+pub(crate) struct Table(Mutex<Inner>);
+
+impl Table {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what was seen of a request, and what the goroutines did that it started.
+    pub(crate) fn look(&self, request: &Serving, seen: Seen, started: &[(Doing, Option<Stack>)]) {
+        let mut inner = self.lock();
+        inner.counts.looks += 1;
+        let key = request.span();
+        if inner.requests.len() >= MAX_REQUESTS && !inner.requests.contains_key(&key) {
+            inner.counts.full += 1;
+            return;
+        }
+        let looked = inner.requests.entry(key).or_insert_with(|| Looked {
+            times: Times::new(request.start_ns),
+            started: Sums::default(),
+            most_started: 0,
+            start_ns: request.start_ns,
+        });
+        let weight = seen.moment.weight;
+        looked.times.look(seen);
+        for (doing, stack) in started {
+            looked.started.add(*doing, stack.as_ref(), weight, MAX_STACKS);
+        }
+        let count = u32::try_from(started.len()).unwrap_or(u32::MAX);
+        looked.most_started = looked.most_started.max(count);
+    }
+
+    /// Takes what was seen of a request that has ended.
+    pub(crate) fn take(&self, span_id: [u8; 8]) -> Option<Looked> {
+        self.lock().requests.remove(&span_id)
+    }
+
+    /// Forgets requests that ended long ago without a span.
+    pub(crate) fn forget(&self, now: u64) {
+        let mut inner = self.lock();
+        let before = inner.requests.len();
+        inner.requests.retain(|_, looked| {
+            let seen = looked.times.seen_at().unwrap_or(looked.start_ns);
+            now.saturating_sub(seen) < FORGOTTEN
+        });
+        inner.counts.forgotten += (before - inner.requests.len()) as u64;
+    }
+
+    /// What is left: requests that were being served at `now`, with their lengths by then, and how many were
+    /// not seen any more and have no span.
+    pub(crate) fn drain(&self, now: u64) -> (Vec<(Looked, u64)>, u64) {
+        let mut inner = self.lock();
+        let all = std::mem::take(&mut inner.requests).into_values();
+        let (mut running, mut gone) = (Vec::new(), 0);
+        for looked in all {
+            let took = now.saturating_sub(looked.start_ns);
+            match looked.times.is_recent(now) {
+                true => running.push((looked, took)),
+                false => gone += 1,
+            }
+        }
+        (running, gone)
+    }
+
+    /// What was counted.
+    pub(crate) fn counts(&self) -> Counts {
+        self.lock().counts
+    }
+}
