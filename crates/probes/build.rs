@@ -13,9 +13,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         other => return Err(format!("gotap does not support {other}").into()),
     };
     println!("cargo:rerun-if-changed={}", bpf.display());
-    for name in
-        ["gotap", "sampler", "serving", "tracker", "gc", "meter", "host/exec", "host/tcp", "host/flows"]
-    {
+    for name in [
+        "gotap",
+        "sampler",
+        "serving",
+        "tracker",
+        "gc",
+        "meter",
+        "host/exec",
+        "host/tcp",
+        "host/flows",
+    ] {
         SkeletonBuilder::new()
             .source(bpf.join(format!("{name}.bpf.c")))
             .obj(

@@ -3,6 +3,7 @@
 
 mod admin;
 mod attach;
+mod debug;
 mod figures;
 mod host;
 mod hush;
@@ -42,7 +43,7 @@ use summary::{Delivery, Summary};
 pub(crate) use targets::Targets;
 pub(crate) use verbs::{run, trace};
 pub(crate) use view::top;
-pub(crate) use xrayed::xray;
+pub(crate) use xrayed::{with_requests, xray};
 
 /// How long sinks may take at the end.
 const PATIENCE: Duration = Duration::from_millis(700);

@@ -4,6 +4,7 @@
 mod host;
 mod layers;
 mod measures;
+mod profiles;
 #[cfg(test)]
 mod reference_tests;
 mod sampling;
@@ -24,6 +25,7 @@ use crate::output::line;
 pub(crate) use host::Host;
 pub(crate) use layers::load;
 pub(crate) use measures::{Histograms, Metrics, Temporality};
+pub(crate) use profiles::{Profiles, Serve};
 pub(crate) use sampling::Sampling;
 
 /// The user wrote something that can't be used.
@@ -71,6 +73,8 @@ pub(crate) struct Config {
     pub(crate) metrics: Metrics,
     /// What is measured of all programs of the host
     pub(crate) host: Host,
+    /// Profiles of what is observed
+    pub(crate) profiles: Profiles,
 }
 
 /// A format of trace contexts, by OpenTelemetry's name.
@@ -237,6 +241,7 @@ impl Default for Config {
             metrics_interval: "10s".into(),
             metrics: Metrics::default(),
             host: Host::default(),
+            profiles: Profiles::default(),
         }
     }
 }
@@ -360,6 +365,7 @@ pub(crate) fn validate(config: &Config) -> Result<()> {
     config.sampling.validate()?;
     config.metrics.validate()?;
     config.host.validate()?;
+    config.profiles.validate(config)?;
     crate::select::Selection::new(&config.select).map(|_| ())
 }
 

@@ -73,6 +73,31 @@ pub(crate) fn run(args: &GoroutinesArgs) -> Result<()> {
     }
 }
 
+/// All goroutines of a process as a profile.
+///
+/// # Errors
+/// When they can't be read.
+pub(crate) fn profile(pid: u32) -> Result<Vec<u8>> {
+    let opened = Opened::new(pid)?;
+    let binary = opened.binary()?;
+    let types = binary.types();
+    let target = opened.target(&binary, &types)?;
+    let symbols = Symbols::new(&binary, &types);
+    let snapshot = take(&target)?;
+    target.check()?;
+    pprof::encode(&View {
+        target: &target,
+        symbols: &symbols,
+        snapshot: &snapshot,
+        now: monotonic(),
+        unix_nanoseconds: unix_nanoseconds(),
+        groups: group(&snapshot, |g| !g.system),
+        all: None,
+        suspects: None,
+        missing: Vec::new(),
+    })
+}
+
 fn take(target: &Target<'_, '_>) -> Result<Snapshot> {
     Snapshot::take(&target.memory, &target.layout, target.binary, target.bias).map_err(plain)
 }

@@ -8,7 +8,9 @@ mod cpu;
 mod naming;
 mod offcpu;
 mod output;
+mod requests;
 mod sampled;
+mod taken;
 mod text;
 mod ticks;
 mod wait;
@@ -19,13 +21,18 @@ use goruntime::Symbols;
 use native::Mappings;
 use profile::Profile;
 
+use crate::agent;
 use crate::cli::{ProfileArgs, ProfileCommand};
 use crate::opened::{Opened, Target};
+use crate::xray;
 use buckets::Kind;
 use output::Output;
+use requests::Traced;
+use wait::Stop;
 
 pub(crate) use naming::Namer;
 pub(crate) use output::OutputFile;
+pub(crate) use taken::{Taken, take};
 
 /// What was collected.
 struct Collected {
@@ -43,6 +50,9 @@ struct Context<'c, 'a, 'd> {
     args: &'c ProfileArgs,
     target: &'c Target<'a, 'd>,
     symbols: &'c Symbols<'a, 'd>,
+    stop: &'c Stop,
+    /// Where requests are traced, too.
+    traced: Option<&'c Traced<'c>>,
 }
 
 /// Runs the command.
@@ -50,17 +60,43 @@ pub(crate) fn run(command: &ProfileCommand) -> Result<()> {
     let args = command.args();
     goproc::check_pids()?;
     goproc::Process { pid: args.pid }.check_is_no_thread()?;
+    let Some(route) = command.route() else { return profile(command, &Stop::new()?, None) };
+    // What would fail at the end fails at the start.
+    Output::new(args)?;
+    let (command, pid) = (command.clone(), args.pid);
+    let wanted = xray::Wanted { route: Some(route.to_owned()), ..xray::Wanted::default() };
+    agent::with_requests(pid, wanted, move |watched, end| {
+        let Some(traced) = Traced::new(watched, pid, end)? else { return Ok(()) };
+        profile(&command, &Stop::by(watched.over.clone()), Some(&traced))
+    })
+}
+
+fn profile(command: &ProfileCommand, stop: &Stop, traced: Option<&Traced<'_>>) -> Result<()> {
+    // What would fail at the end fails at the start.
+    let output = Output::new(command.args())?;
+    collect(command, stop, traced, |context, collected| output.finish(context, collected))
+}
+
+/// Collects a profile, and hands it on.
+fn collect<T>(
+    command: &ProfileCommand,
+    stop: &Stop,
+    traced: Option<&Traced<'_>>,
+    hand_on: impl FnOnce(&Context<'_, '_, '_>, &Collected) -> Result<T>,
+) -> Result<T> {
+    let args = command.args();
     let opened = Opened::new(args.pid)?;
     let binary = opened.binary()?;
     let types = binary.types();
     let target = opened.target(&binary, &types)?;
     let symbols = Symbols::new(&binary, &types);
-    // What would fail at the end fails at the start.
-    let output = Output::new(args)?;
-    let context = Context { args, target: &target, symbols: &symbols };
+    let context = Context { args, target: &target, symbols: &symbols, stop, traced };
     let collected = match command {
         ProfileCommand::Cpu(cpu) => cpu::collect(&context, &types, cpu)?,
-        ProfileCommand::Wall(wall) => wall::collect(&context, wall)?,
+        ProfileCommand::Wall(wall) => match (traced, &wall.route) {
+            (Some(traced), Some(route)) => requests::wall(&context, traced, route)?,
+            _ => wall::collect(&context, wall)?,
+        },
         ProfileCommand::Offcpu(_) => offcpu::collect(&context, &types)?,
         ProfileCommand::Alloc(_) => buckets::collect(&context, Kind::Alloc)?,
         ProfileCommand::Heap(_) => buckets::collect(&context, Kind::Heap)?,
@@ -70,7 +106,7 @@ pub(crate) fn run(command: &ProfileCommand) -> Result<()> {
     if collected.profile.samples.is_empty() {
         bail!("process {}: nothing was sampled", args.pid);
     }
-    output.finish(&context, &collected)
+    hand_on(&context, &collected)
 }
 
 /// The files that a process has mapped now.

@@ -19,14 +19,16 @@ use probes::{Requests, Served, ServedMaps};
 
 use crate::agent::Targets;
 use crate::cli::{Format, XrayArgs};
-use crate::opened::{Opened, monotonic};
+use crate::opened::{Opened, Target, monotonic};
 use crate::output::line;
 use look::{INTERVAL, Looker, Pace};
 use on_cpu::OnCpu;
 use print::Shown;
 
+pub(crate) use state::Doing;
 pub(crate) use table::Table;
-pub(crate) use tally::{Tally, Wanted};
+pub(crate) use tally::{Found, Tally, Wanted};
+pub(crate) use times::{Stack, Sums};
 
 /// Requests that are looked at at once.
 const MAX_REQUESTS: usize = 1024;
@@ -37,10 +39,41 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(crate) struct Watched {
     pub(crate) maps: ServedMaps,
     pub(crate) targets: Arc<Targets>,
-    pub(crate) figures_ready: Box<dyn Fn() -> bool + Send>,
+    pub(crate) is_ready: Box<dyn Fn() -> bool + Send>,
     pub(crate) over: Arc<AtomicBool>,
     pub(crate) tally: Arc<Tally>,
     pub(crate) table: Arc<Table>,
+}
+
+impl Watched {
+    /// Waits until a process is traced; gives its number in the maps. `None` if tracing has ended.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub(crate) fn wait(&self, pid: u32) -> Result<Option<u32>> {
+        while !(self.is_ready)() {
+            if self.over.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            std::thread::sleep(PAUSE);
+        }
+        let instance = self.targets.get(pid).map(|target| target.instance);
+        instance.map(Some).with_context(|| format!("process {pid} ended"))
+    }
+}
+
+/// Looks at the requests of a process for so long, and notes what is seen in the table; gives for how long.
+pub(crate) fn look_only<'a, 'd>(
+    watched: &Watched,
+    instance: u32,
+    target: &Target<'a, 'd>,
+    symbols: &Symbols<'a, 'd>,
+    duration: Duration,
+) -> Result<Duration> {
+    let requests = Requests::load(&watched.maps, watched.tally.early())?;
+    let mut looker = Looker::new(target, symbols, &watched.table);
+    let looks = follow(watched, duration, instance, &requests, &mut looker, || Ok(()))?;
+    Ok(looks.elapsed)
 }
 
 /// Processor time that this thread has used.
@@ -66,15 +99,8 @@ struct Looks {
 /// Looks at the requests of a process for as long as it was asked for, and prints what was found. `end` ends the
 /// tracing and waits for its last spans.
 pub(crate) fn look(watched: &Watched, args: &XrayArgs, end: impl FnOnce()) -> Result<()> {
-    while !(watched.figures_ready)() {
-        if watched.over.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        std::thread::sleep(PAUSE);
-    }
     let pid = args.pid;
-    let instance = watched.targets.get(pid).map(|target| target.instance);
-    let instance = instance.with_context(|| format!("process {pid} ended"))?;
+    let Some(instance) = watched.wait(pid)? else { return Ok(()) };
     let opened = Opened::new(pid)?;
     let binary = opened.binary()?;
     let types = binary.types();
@@ -84,7 +110,8 @@ pub(crate) fn look(watched: &Watched, args: &XrayArgs, end: impl FnOnce()) -> Re
     let served = Served { maps: &watched.maps, instance };
     let mut on_cpu = OnCpu::start(&target, &types, served);
     let mut looker = Looker::new(&target, &symbols, &watched.table);
-    let looks = follow(watched, args, instance, &requests, &mut looker, &mut on_cpu)?;
+    let read = || on_cpu.read();
+    let looks = follow(watched, args.duration, instance, &requests, &mut looker, read)?;
     on_cpu.stop();
     let now = monotonic();
     end();
@@ -105,17 +132,17 @@ pub(crate) fn look(watched: &Watched, args: &XrayArgs, end: impl FnOnce()) -> Re
 /// Looks until the time is over, the process ends or the user stops it.
 fn follow(
     watched: &Watched,
-    args: &XrayArgs,
+    duration: Duration,
     instance: u32,
     requests: &Requests,
     looker: &mut Looker<'_, '_, '_>,
-    on_cpu: &mut OnCpu<'_>,
+    mut now_and_then: impl FnMut() -> Result<()>,
 ) -> Result<Looks> {
     let started = Instant::now();
     let (pace, mut drained) = (Pace::new(), Instant::now());
     let (count, many_requests, failed, elapsed) = (0, 0, 0, Duration::ZERO);
     let mut out = Looks { count, pace, many_requests, failed, elapsed };
-    while started.elapsed() < args.duration && !watched.over.load(Ordering::Relaxed) {
+    while started.elapsed() < duration && !watched.over.load(Ordering::Relaxed) {
         let (before, at) = (processor_time(), Instant::now());
         let (mut all, more) = requests.read(MAX_REQUESTS)?;
         all.retain(|request| request.instance == instance);
@@ -127,7 +154,7 @@ fn follow(
         out.pace.took(processor_time().saturating_sub(before));
         if drained.elapsed() > PAUSE * 5 {
             drained = Instant::now();
-            on_cpu.read()?;
+            now_and_then()?;
             watched.table.forget(monotonic());
         }
         std::thread::sleep(out.pace.pause().saturating_sub(at.elapsed()));
@@ -178,11 +205,9 @@ impl Printed<'_, '_, '_, '_> {
         let mut out = Vec::new();
         let slow = humantime::format_duration(args.slower_than.into());
         if found.operations.is_empty() && found.others > 0 {
-            let mut seen: Vec<_> = found.other_routes.iter().collect();
-            seen.sort_by_key(|(_, count)| u64::MAX - **count);
-            let names: Vec<_> = seen.iter().take(10).map(|(o, _)| o.to_string()).collect();
             let route = args.route.as_deref().unwrap_or_default();
-            out.push(format!("no request took {route}; there were: {}", names.join(", ")));
+            let routes = found.routes().unwrap_or_default();
+            out.push(format!("no request took {route}; there were: {routes}"));
         } else if found.operations.is_empty() && found.quick > 0 {
             let quick = found.quick;
             out.push(format!("none of {quick} requests took longer than {slow}: --slower-than"));

@@ -1,5 +1,5 @@
 //! The HTTP server for whoever watches gotap itself: `/metrics` for Prometheus, `/healthz` and `/readyz`
-//! for orchestrators. It has a thread and a runtime of its own. Not here: what is measured.
+//! for orchestrators, and what `debug` adds. It has a thread and a runtime of its own. Not here: what is measured.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,11 +22,16 @@ struct Shown {
 }
 
 /// Starts to listen, and answers until the program ends. Gives where it listens. With `native`, Prometheus gets
-/// native histograms if it takes them.
+/// native histograms if it takes them. `profiles` are paths of another part of gotap.
 ///
 /// # Errors
 /// When the address can't be listened on.
-pub(super) fn start(listen: SocketAddr, figures: Arc<Figures>, native: bool) -> Result<SocketAddr> {
+pub(super) fn start(
+    listen: SocketAddr,
+    figures: Arc<Figures>,
+    native: bool,
+    profiles: Option<Router>,
+) -> Result<SocketAddr> {
     let listener = std::net::TcpListener::bind(listen)
         .with_context(|| format!("listen on {listen} for Prometheus"))?;
     listener.set_nonblocking(true).context("prepare to listen for Prometheus")?;
@@ -39,7 +44,9 @@ pub(super) fn start(listen: SocketAddr, figures: Arc<Figures>, native: bool) -> 
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .with_state(Shown { figures, native });
+        .with_state(Shown { figures, native })
+        .merge(profiles.unwrap_or_default())
+        .into_make_service_with_connect_info::<SocketAddr>();
     std::thread::Builder::new()
         .name("gotap-admin".into())
         .spawn(move || {

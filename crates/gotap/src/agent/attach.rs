@@ -105,7 +105,8 @@ impl Agent {
         }
         let silent = Silent::of(&plan.abilities);
         let (instance, name) = (attached.instance, name.clone());
-        self.targets.add(pid, Observable { instance });
+        let service = name.clone();
+        self.targets.add(pid, Observable { instance, service });
         let observed = Observed { instance, name, since, silent };
         self.observed.insert(pid, observed);
         // The kernel may have told of the end before this process was looked at.

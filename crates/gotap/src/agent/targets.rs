@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) struct Observable {
     /// Its number in the maps of the tracing programs.
     pub(crate) instance: u32,
+    pub(crate) service: String,
 }
 
 /// All of them by their ids, for any thread.
@@ -30,5 +31,10 @@ impl Targets {
     /// One of them.
     pub(crate) fn get(&self, pid: u32) -> Option<Observable> {
         self.lock().get(&pid).cloned()
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<(u32, Observable)> {
+        self.lock().iter().map(|(pid, target)| (*pid, target.clone())).collect()
     }
 }

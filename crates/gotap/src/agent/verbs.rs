@@ -7,7 +7,7 @@ use pipeline::{Sampling, SharedMeter, Sink};
 use probes::{Features, Options};
 use trace::Assembler;
 
-use super::{Agent, Setup, admin, own, say, sinks, tree};
+use super::{Agent, Setup, admin, debug, own, say, sinks, tree};
 use crate::cli::{Format, HttpArgs, ProbeArgs, RunArgs, TraceArgs, TraceCommand};
 use crate::config;
 use crate::opened::unix_nanoseconds;
@@ -62,8 +62,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         aloud: args.verbose,
     })?;
     if let Some(listen) = config.prometheus_listen {
-        let address =
-            admin::start(listen, agent.figures.clone(), config.metrics.native_histograms)?;
+        let to = config.profiles.serve;
+        let profiles = (to != config::Serve::Off).then(|| debug::routes(agent.targets.clone(), to));
+        let address = admin::start(
+            listen,
+            agent.figures.clone(),
+            config.metrics.native_histograms,
+            profiles,
+        )?;
         say(&format!("metrics at http://{address}/metrics"));
     }
     agent.observe()?.lines(Format::Text).iter().for_each(|line| say(line));

@@ -15,7 +15,7 @@ use super::{Agent, Setup, own, say, verbs};
 use crate::cli::{Format, HttpArgs, ProbeArgs, XrayArgs};
 use crate::config;
 use crate::select::Selection;
-use crate::xray::{self, Table, Tally, Wanted};
+use crate::xray::{self, Table, Tally, Wanted, Watched};
 
 /// Requests that have ended, joined with what was seen of them.
 struct Ended {
@@ -47,14 +47,43 @@ pub(crate) fn xray(args: &XrayArgs) -> Result<()> {
     }
     goproc::check_pids()?;
     let wanted = Wanted { slower_than: args.slower_than.into(), route: args.route.clone() };
+    let given = args.clone();
+    traced(args.pid, wanted, args.http.clone(), args.probes.clone(), move |watched, end| {
+        xray::look(watched, &given, end)
+    })
+}
+
+/// Traces the requests of a process while `look` runs in a thread of its own. It is given what ends the tracing
+/// and waits for the last spans.
+///
+/// # Errors
+/// Its own, or when the process can't be traced.
+pub(crate) fn with_requests(
+    pid: u32,
+    wanted: Wanted,
+    look: impl FnOnce(&Watched, End) -> Result<()> + Send + 'static,
+) -> Result<()> {
+    traced(pid, wanted, HttpArgs::default(), ProbeArgs::default(), look)
+}
+
+/// Ends the tracing, and waits for its last spans.
+type End = Box<dyn FnOnce()>;
+
+fn traced(
+    pid: u32,
+    wanted: Wanted,
+    http: HttpArgs,
+    probes: ProbeArgs,
+    look: impl FnOnce(&Watched, End) -> Result<()> + Send + 'static,
+) -> Result<()> {
     let (tally, table) = (Arc::new(Tally::new(wanted)), Arc::<Table>::default());
     let ended = Ended { tally: tally.clone(), table: table.clone() };
-    let agent = Agent::start(setup(args, Box::new(ended))?)?;
+    let agent = Agent::start(setup(pid, http, probes, Box::new(ended))?)?;
     let over = Arc::<AtomicBool>::default();
-    let watched = xray::Watched {
+    let watched = Watched {
         maps: agent.session.served()?,
         targets: agent.targets.clone(),
-        figures_ready: {
+        is_ready: {
             let figures = agent.figures.clone();
             Box::new(move || figures.is_ready())
         },
@@ -62,15 +91,18 @@ pub(crate) fn xray(args: &XrayArgs) -> Result<()> {
         tally,
         table,
     };
-    let (stop, args) = (StopAtEnd(agent.stop.clone()), args.clone());
+    let stop = StopAtEnd(agent.stop.clone());
     // All spans are there when nobody sends on this any more.
     let (all, wait) = channel::<()>();
     let viewer = std::thread::Builder::new().name("gotap-xray".into()).spawn(move || {
-        xray::look(&watched, &args, move || {
-            drop(stop);
-            // Nothing is ever sent.
-            let _ = wait.recv();
-        })
+        look(
+            &watched,
+            Box::new(move || {
+                drop(stop);
+                // Nothing is ever sent.
+                let _ = wait.recv();
+            }),
+        )
     });
     let viewer = viewer.context("start a thread")?;
     let observed = agent.observe_until(&over);
@@ -83,11 +115,10 @@ pub(crate) fn xray(args: &XrayArgs) -> Result<()> {
     Ok(())
 }
 
-fn setup(args: &XrayArgs, sink: Box<dyn Sink>) -> Result<Setup> {
-    let select = config::Select { pids: vec![args.pid], ..config::Select::default() };
-    let ProbeArgs { exact_lineage, no_uprobe_multi, empty_probes, no_connection_join } =
-        args.probes;
-    let HttpArgs { cluster_paths, query_strings } = args.http;
+fn setup(pid: u32, http: HttpArgs, probes: ProbeArgs, sink: Box<dyn Sink>) -> Result<Setup> {
+    let select = config::Select { pids: vec![pid], ..config::Select::default() };
+    let ProbeArgs { exact_lineage, no_uprobe_multi, empty_probes, no_connection_join } = probes;
+    let HttpArgs { cluster_paths, query_strings } = http;
     let http = config::Http { cluster_paths, query_strings };
     Ok(Setup {
         selection: Selection::new(&select)?,
@@ -108,6 +139,7 @@ fn setup(args: &XrayArgs, sink: Box<dyn Sink>) -> Result<Setup> {
         resource: own::resource(),
         export: None,
         metrics_interval: None,
+        host: config::Host::default(),
         aloud: false,
     })
 }

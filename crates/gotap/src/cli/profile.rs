@@ -9,7 +9,7 @@ use super::Format;
 use crate::profile::OutputFile;
 
 /// What is profiled.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub(crate) enum ProfileCommand {
     /// Where the process uses its processors, sampled by a clock
     Cpu(CpuArgs),
@@ -38,6 +38,15 @@ impl ProfileCommand {
             | Self::Heap(args)
             | Self::Mutex(args)
             | Self::Block(args) => args,
+        }
+    }
+
+    /// Of which route's requests.
+    pub(crate) fn route(&self) -> Option<&str> {
+        match self {
+            Self::Cpu(args) => args.route.as_deref(),
+            Self::Wall(args) => args.route.as_deref(),
+            _ => None,
         }
     }
 }
@@ -83,8 +92,12 @@ pub(crate) struct WallArgs {
     #[arg(long, value_name = "DURATION", default_value = "20ms", value_parser = humantime::parse_duration)]
     pub(crate) interval: Duration,
     /// Show goroutines of Go's runtime, too
-    #[arg(long)]
+    #[arg(long, conflicts_with = "route")]
     pub(crate) system: bool,
+    /// Only what serves requests of this route, as /orders/{id} or "GET /orders/{id}"; all requests with *. The
+    /// process is traced meanwhile
+    #[arg(long, value_name = "ROUTE")]
+    pub(crate) route: Option<String>,
 }
 
 /// Each sample is the stack of a thread that runs, in the kernel, in C code and in Go. The program needs
@@ -99,4 +112,8 @@ pub(crate) struct CpuArgs {
     /// Keep samples of different goroutines apart: a file for pprof has their numbers as label goroutine
     #[arg(long)]
     pub(crate) goroutines: bool,
+    /// Only samples of requests of this route, as /orders/{id} or "GET /orders/{id}"; all requests with *. A file
+    /// for pprof has the labels route and span_id then. The process is traced meanwhile
+    #[arg(long, value_name = "ROUTE")]
+    pub(crate) route: Option<String>,
 }

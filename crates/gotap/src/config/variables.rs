@@ -113,6 +113,7 @@ pub(super) const VARIABLES: &[(&str, &str, As)] = &[
     ("GOTAP_METRICS_DATABASE", "metrics.database", As::Bool),
     ("GOTAP_METRICS_SERVICE_GRAPH", "metrics.service_graph", As::Bool),
     ("GOTAP_METRICS_NATIVE_HISTOGRAMS", "metrics.native_histograms", As::Bool),
+    ("GOTAP_PROFILES_SERVE", "profiles.serve", As::LowerCase),
     ("GOTAP_METRICS_CARDINALITY_LIMIT", "metrics.cardinality_limit", As::Number),
 ];
 

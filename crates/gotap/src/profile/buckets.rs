@@ -11,7 +11,7 @@ use goruntime::{AllocationProfile, Site, Symbols, WaitProfile, Waits, scaled};
 use profile::{Location, Profile, Sample, ValueType};
 
 use super::naming::{frame, main_mapping, plain as no_code};
-use super::wait::{End, Stop};
+use super::wait::End;
 use super::{Collected, Context, ticks};
 use crate::opened::{plain, unix_nanoseconds};
 
@@ -87,7 +87,7 @@ pub(super) fn collect(context: &Context<'_, '_, '_>, kind: Kind) -> Result<Colle
 
 /// Waits, and gives the last read that could be done.
 fn wait(context: &Context<'_, '_, '_>, kind: Kind, duration: Duration) -> Result<(Read, End)> {
-    let stop = Stop::new()?;
+    let stop = context.stop;
     let process = context.target.process;
     // A process that ends takes its buckets along: it is read now and then.
     let pause = Duration::from_millis(500).min(duration);

@@ -6,11 +6,12 @@ use anyhow::{Result, bail};
 use gobin::Types;
 use probes::{Features, Sampler, SamplerKind, SamplerPlan};
 use profile::{Profile, ValueType};
-use wire::SampledCounter;
+use wire::{SampledCounter, SampledStack, StackCount};
 
 use super::naming::{Namer, main_mapping};
+use super::requests::{self, OfRequests, Traced};
 use super::sampled::Stacks;
-use super::wait::{End, Stop};
+use super::wait::End;
 use super::{Collected, Context, mappings};
 use crate::cli::CpuArgs;
 use crate::opened::unix_nanoseconds;
@@ -26,21 +27,24 @@ pub(super) fn collect(
         Ok(plan) => plan,
         Err(why) => bail!("process {pid} can't be profiled: {why}"),
     };
-    let stop = Stop::new()?;
+    let stop = context.stop;
     let mut mapped = mappings(target);
+    let served = context.traced.map(Traced::served);
     let kind = SamplerKind::Cpu { frequency: args.frequency };
-    let mut sampler = Sampler::attach(Features::probe(), &plan, pid, kind, None)?;
+    let mut sampler = Sampler::attach(Features::probe(), &plan, pid, kind, served)?;
     let (started, began) = (Instant::now(), unix_nanoseconds());
     // The sampler holds on to the program that it sees first.
     target.check()?;
-    let mut stacks = Stacks::default();
+    let (mut stacks, mut of_requests) = (Stacks::default(), OfRequests::default());
     let end = stop.wait(target.process, context.args.duration(), None, || {
         stacks.read(&mut sampler)?;
+        of_requests.read(&sampler);
         Ok(format!("{} samples", sampler.count(SampledCounter::Seen)?))
     })?;
     sampler.detach();
     let elapsed = started.elapsed();
     stacks.read(&mut sampler)?;
+    of_requests.read(&sampler);
     mapped.read(target.process);
     let period = 1_000_000_000 / args.frequency;
     let nanoseconds =
@@ -52,22 +56,29 @@ pub(super) fn collect(
     profile.duration = i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX);
     profile.mappings.push(main_mapping(target));
     let namer = Namer::new(target, context.symbols, mapped);
-    let mut tally = stacks.add_to(
-        &mut profile,
-        &namer,
-        &sampler.stacks()?,
-        |count| vec![i64::try_from(count.samples).unwrap_or(i64::MAX), nanoseconds(count.samples)],
-        |stack| {
-            let goid = stack.goid.map(|goid| ("goroutine".to_owned(), goid.to_string()));
-            goid.into_iter().collect()
-        },
-    );
+    let values =
+        |samples: u64| vec![i64::try_from(samples).unwrap_or(i64::MAX), nanoseconds(samples)];
+    let (mut tally, others) = match context.traced {
+        Some(traced) => of_requests.add_to(traced, &mut profile, &namer, &stacks, values),
+        None => {
+            let goid = |stack: &SampledStack| {
+                let goid = stack.goid.map(|goid| ("goroutine".to_owned(), goid.to_string()));
+                goid.into_iter().collect()
+            };
+            let (counts, of) = (sampler.stacks()?, |count: &StackCount| values(count.samples));
+            (stacks.add_to(&mut profile, &namer, &counts, of, goid), Vec::new())
+        }
+    };
     tally.add_losses(&sampler, &stacks)?;
     let seconds = elapsed.as_secs_f64();
+    if let (0, Some(traced), Some(route)) = (tally.samples, context.traced, &args.route) {
+        bail!("process {pid}: {}", requests::nothing(traced, route));
+    }
     if tally.samples == 0 {
         nothing(pid, seconds, tally.lost(), end)?;
     }
     let mut notes = tally.notes();
+    notes.extend(others);
     notes.extend(plan.missing().map(|why| format!("stacks end where Go changes them: {why}")));
     notes.extend(end.note(seconds));
     let used = nanoseconds(tally.samples) as f64 / 1e9;

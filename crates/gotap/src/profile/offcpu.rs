@@ -11,7 +11,6 @@ use wire::SampledCounter;
 
 use super::naming::{Namer, main_mapping};
 use super::sampled::Stacks;
-use super::wait::Stop;
 use super::{Collected, Context, mappings};
 use crate::opened::{monotonic, unix_nanoseconds};
 
@@ -22,7 +21,7 @@ pub(super) fn collect(context: &Context<'_, '_, '_>, types: &Types<'_, '_>) -> R
         Ok(plan) => plan,
         Err(why) => bail!("process {pid} can't be profiled: {why}"),
     };
-    let stop = Stop::new()?;
+    let stop = context.stop;
     let mut mapped = mappings(target);
     let mut sampler = Sampler::attach(Features::probe(), &plan, pid, SamplerKind::OffCpu, None)?;
     let (started, began) = (Instant::now(), unix_nanoseconds());

@@ -46,6 +46,11 @@ impl Stacks {
         }
     }
 
+    /// A stack by its hash.
+    pub(super) fn get(&self, hash: u64) -> Option<&SampledStack> {
+        self.known.get(&hash)
+    }
+
     /// Adds a sample for each stack that was counted. `values` makes its values of the counts.
     pub(super) fn add_to(
         &self,
@@ -64,10 +69,7 @@ impl Stacks {
                 tally.without_stack += count.samples;
                 continue;
             };
-            tally.samples += count.samples;
-            tally.deep += if stack.is_deep() { count.samples } else { 0 };
-            tally.broken += if stack.is_broken() { count.samples } else { 0 };
-            tally.from_c += if stack.is_from_c() { count.samples } else { 0 };
+            tally.add(stack, count.samples);
             let sample = namer.stack(profile, stack);
             let (values, labels) = (values(count), label(stack));
             profile.samples.push(Sample { stack: sample, values, labels });
@@ -77,6 +79,19 @@ impl Stacks {
 }
 
 impl Tally {
+    /// So many samples have this stack.
+    pub(super) fn add(&mut self, stack: &SampledStack, samples: u64) {
+        self.samples += samples;
+        self.deep += if stack.is_deep() { samples } else { 0 };
+        self.broken += if stack.is_broken() { samples } else { 0 };
+        self.from_c += if stack.is_from_c() { samples } else { 0 };
+    }
+
+    /// So many have one that was not received.
+    pub(super) fn without_stack(&mut self, samples: u64) {
+        self.without_stack += samples;
+    }
+
     /// Adds what the programs have lost.
     pub(super) fn add_losses(&mut self, sampler: &Sampler, stacks: &Stacks) -> Result<()> {
         use SampledCounter as C;
@@ -86,6 +101,7 @@ impl Tally {
             (C::Collided, "two stacks have the same hash"),
             (C::OtherProgram, "the process ended its program meanwhile"),
             (C::ThreadsFull, "there were more than 16384 threads"),
+            (C::Untold, "they came faster than gotap read to which requests they belong"),
         ] {
             self.lost.push((sampler.count(counter)?, why));
         }

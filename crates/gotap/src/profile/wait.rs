@@ -16,7 +16,11 @@ const LOOK: Duration = Duration::from_millis(200);
 const BAR: usize = 30;
 
 /// Signals that stop the collecting and nothing else.
-pub(super) struct Stop(Arc<AtomicBool>);
+pub(super) struct Stop {
+    stopped: Arc<AtomicBool>,
+    /// Whether somebody looks at a bar.
+    shown: bool,
+}
 
 /// How the collecting ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +40,12 @@ impl Stop {
         let stopping = stop.clone();
         ctrlc::set_handler(move || stopping.store(true, Ordering::Relaxed))
             .context("set up signal handling")?;
-        Ok(Self(stop))
+        Ok(Self { stopped: stop, shown: stderr().is_terminal() })
+    }
+
+    /// Somebody else says when to stop.
+    pub(super) fn by(stopped: Arc<AtomicBool>) -> Self {
+        Self { stopped, shown: false }
     }
 
     /// Waits, and calls `each` all the while; it gives what has been collected, for the bar.
@@ -49,10 +58,10 @@ impl Stop {
     ) -> Result<End> {
         let started = Instant::now();
         let mut looked = None::<Instant>;
-        let shown = stderr().is_terminal();
+        let shown = self.shown;
         let end = loop {
             let collected = each()?;
-            if self.0.load(Ordering::Relaxed) {
+            if self.stopped.load(Ordering::Relaxed) {
                 break End::Stopped;
             }
             let elapsed = started.elapsed();

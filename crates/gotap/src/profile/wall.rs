@@ -9,7 +9,7 @@ use goruntime::{Goroutine, Snapshot, StackState};
 use profile::{Location, Profile, Sample, ValueType};
 
 use super::naming::{frame, main_mapping, plain as no_code};
-use super::wait::{End, Stop};
+use super::wait::End;
 use super::{Collected, Context};
 use crate::cli::WallArgs;
 use crate::opened::{plain, unix_nanoseconds};
@@ -41,7 +41,7 @@ struct Seen {
 
 pub(super) fn collect(context: &Context<'_, '_, '_>, args: &WallArgs) -> Result<Collected> {
     let target = context.target;
-    let stop = Stop::new()?;
+    let stop = context.stop;
     let (began, started) = (unix_nanoseconds(), Instant::now());
     let mut seen = Seen::default();
     let mut next = started;

@@ -60,6 +60,7 @@ impl Shown<'_> {
             "method": self.operation.and_then(|o| o.method.as_ref()),
             "running": self.operation.is_none(),
             "count": requests.count,
+            "looks": requests.looks,
             "unseen": requests.unseen,
             "requestSeconds": seconds(requests.took),
             "seconds": sums(&requests.sums),
@@ -85,9 +86,10 @@ impl Shown<'_> {
         let name = self.operation.map_or_else(|| "still running".to_owned(), Operation::to_string);
         let plural = if requests.count == 1 { "" } else { "s" };
         line(format_args!(
-            "{name}  {} request{plural}, {} on average",
+            "{name}  {} request{plural}, {} on average, {} looks",
             requests.count,
-            short(took)
+            short(took),
+            requests.looks
         ))?;
         bars(&requests.sums, requests.took)?;
         stacks("spent longest in", &self.top(), requests.took)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use trace::{Kind, Span, Value};
 
 use super::table::{Looked, Table};
-use super::times::{Sums, Times};
+use super::times::Sums;
 
 /// Routes that are told apart.
 const MAX_ROUTES: usize = 1000;
@@ -37,9 +37,9 @@ impl Operation {
         Self { method: text("http.request.method"), route: text("http.route").or_else(procedure) }
     }
 
-    /// Whether the user asked for it: by its route, or its method and its route.
+    /// Whether the user asked for it: by its route, or its method and its route; or for all.
     pub(crate) fn is(&self, wanted: &str) -> bool {
-        self.route.as_deref() == Some(wanted) || self.to_string() == wanted
+        wanted == "*" || self.route.as_deref() == Some(wanted) || self.to_string() == wanted
     }
 }
 
@@ -68,19 +68,27 @@ pub(crate) struct Requests {
     /// Requests that were never seen, so that nothing is known of them.
     pub(crate) unseen: u64,
     pub(crate) looks: u64,
+    /// What nobody looks at.
+    pub(crate) early: u64,
 }
 
 impl Requests {
+    /// Lets the looks share the time that the requests took.
+    fn settled(self) -> Self {
+        let sums = self.sums.settled(self.took, self.early);
+        Self { sums, ..self }
+    }
+
     fn add(&mut self, looked: Option<Looked>, took: u64, early: u64) {
         self.count += 1;
         self.took += took;
+        self.early += took.min(early);
         let Some(looked) = looked else {
             self.unseen += 1;
-            self.sums.merge(&Times::new(0).end(took, early), MAX_STACKS);
             return;
         };
         self.looks += u64::from(looked.times.looks);
-        self.sums.merge(&looked.times.end(took, early), MAX_STACKS);
+        self.sums.merge(&looked.times.sums(), MAX_STACKS);
         self.started.merge(&looked.started, MAX_STACKS);
         self.most_started = self.most_started.max(looked.most_started);
     }
@@ -117,6 +125,16 @@ pub(crate) struct Found {
     pub(crate) other_routes: BTreeMap<Operation, u64>,
     /// Requests beyond so many routes.
     pub(crate) full: u64,
+}
+
+impl Found {
+    /// The routes of requests that were not asked for, the most frequent first.
+    pub(crate) fn routes(&self) -> Option<String> {
+        let mut seen: Vec<_> = self.other_routes.iter().collect();
+        seen.sort_by_key(|(_, count)| u64::MAX - **count);
+        let names: Vec<_> = seen.iter().take(10).map(|(o, _)| o.to_string()).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    }
 }
 
 /// The same, in the making.
@@ -175,7 +193,11 @@ impl Tally {
 
     /// What was found.
     pub(crate) fn found(&self) -> Found {
-        self.lock().clone()
+        let mut found = self.lock().clone();
+        for requests in found.operations.values_mut() {
+            *requests = std::mem::take(requests).settled();
+        }
+        found
     }
 }
 
@@ -185,7 +207,7 @@ pub(crate) fn running(left: Vec<(Looked, u64)>, early: Duration) -> Requests {
     for (looked, took) in left {
         out.add(Some(looked), took, nanoseconds(early));
     }
-    out
+    out.settled()
 }
 
 #[cfg(test)]

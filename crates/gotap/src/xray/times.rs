@@ -61,7 +61,16 @@ impl Sums {
         }
     }
 
-    /// All that is known as if it had taken so long.
+    /// Of requests that took so long, of which `early` is what nobody looks at: the looks share the rest. One look
+    /// stands for the same time in all of them, so that no part of a request counts more than another one.
+    pub(crate) fn settled(self, took: u64, early: u64) -> Self {
+        if self.known() == 0 {
+            return Self { unknown: took, ..self };
+        }
+        let unknown = self.unknown.saturating_add(early).min(took);
+        Self { unknown, ..self.scaled(took - unknown) }
+    }
+
     fn scaled(mut self, to: u64) -> Self {
         let from = self.known().max(1);
         let scale = |time: u64| {
@@ -144,13 +153,9 @@ impl Times {
         self.looks += 1;
     }
 
-    /// All of it, of a request that took so long, and that nobody looks at when it has taken less than `early`.
-    pub(crate) fn end(self, took: u64, early: u64) -> Sums {
-        if self.sums.known() == 0 {
-            return Sums { unknown: took, ..self.sums };
-        }
-        let unknown = self.sums.unknown.saturating_add(early).min(took);
-        Sums { unknown, ..self.sums.scaled(took - unknown) }
+    /// What the looks stand for, and what no look stands for, to be added to that of other requests.
+    pub(crate) fn sums(self) -> Sums {
+        self.sums
     }
 }
 
@@ -169,7 +174,7 @@ mod tests {
             times.look(seen(at, doing));
         }
         assert!(times.is_recent(165) && !times.is_recent(166));
-        let sums = times.end(33, 3);
+        let sums = times.sums().settled(33, 3);
         assert_eq!((sums.of(Doing::Cpu), sums.of(Doing::Channel), sums.unknown), (20, 10, 3));
     }
 
@@ -191,7 +196,7 @@ mod tests {
                     let moment = Moment { at, weight, late: 0, reach: weight };
                     times.look(Seen { moment, doing, stack: None });
                 }
-                all.merge(&times.end(150, 0), 9);
+                all.merge(&times.sums(), 9);
             }
             for (length, doing) in parts {
                 let share = 150.0 * all.of(doing) as f64 / all.known() as f64;
@@ -206,9 +211,9 @@ mod tests {
         let moment = Moment { at: 1100, weight: 20, late: 200, reach: 20 };
         times.look(Seen { moment, doing: Doing::Sleep, stack: None });
         // Of what is late only the time since the request's start counts.
-        let sums = times.end(150, 0);
+        let sums = times.sums().settled(150, 0);
         assert_eq!((sums.of(Doing::Sleep), sums.unknown), (50, 100));
-        assert_eq!(Times::new(7).end(30, 5).unknown, 30);
+        assert_eq!(Times::new(7).sums().settled(30, 5).unknown, 30);
     }
 
     #[test]

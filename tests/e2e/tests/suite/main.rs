@@ -59,6 +59,7 @@ mod pgx;
 mod privileges;
 mod profile_buckets;
 mod profile_cpu;
+mod profile_requests;
 mod profile_waits;
 mod profile_words;
 mod red;
