@@ -44,6 +44,18 @@ install -m 644 "$repo/deploy/systemd/gotap.service" "$root/usr/lib/systemd/syste
 # It may get the password of a collector. The service reads it by CAP_DAC_READ_SEARCH.
 install -m 640 "$repo/deploy/systemd/gotap.yaml" "$root/etc/gotap/"
 install -m 644 "$repo/README.md" "$repo/CHANGELOG.md" "$root/usr/share/doc/gotap/"
+for shell in bash zsh fish; do
+    case $shell in
+    bash) file=bash-completion/completions/gotap ;;
+    zsh) file=zsh/vendor-completions/_gotap ;;
+    fish) file=fish/vendor_completions.d/gotap.fish ;;
+    esac
+    mkdir -p "$(dirname "$root/usr/share/$file")"
+    "$binary" completions "$shell" >"$root/usr/share/$file"
+done
+mkdir -p "$root/usr/share/man/man1"
+"$binary" man "$root/usr/share/man/man1"
+gzip --best --no-name "$root"/usr/share/man/man1/*
 install -m 644 "$repo/LICENSE" "$root/usr/share/doc/gotap/copyright"
 
 version=$("$binary" --version | sed -n 's/^gotap \([0-9][^ ]*\).*/\1/p')

@@ -80,6 +80,17 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: ConfigCommand,
     },
+    /// Print completions for a shell, such as into /usr/share/bash-completion/completions/gotap
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write manual pages into a folder
+    #[command(hide = true)]
+    Man {
+        /// The folder
+        folder: std::path::PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -16,6 +16,7 @@ mod flows;
 mod gc;
 mod goroutines;
 mod governor;
+mod help;
 mod inspect;
 mod instance;
 mod libraries;
@@ -67,6 +68,8 @@ fn main() -> ExitCode {
             ConfigCommand::Schema => config::print_schema(),
             ConfigCommand::Print(args) => config::print(&args),
         },
+        Command::Completions { shell } => help::completions(shell),
+        Command::Man { folder } => help::manual(&folder),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

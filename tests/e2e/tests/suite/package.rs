@@ -74,6 +74,14 @@ fn the_package_installs_runs_and_leaves_nothing() -> Result<()> {
         of_unit(&unit, "ExecStart")? == "/usr/bin/gotap run --config /etc/gotap/gotap.yaml",
         "{unit}"
     );
+    let share = root.join("usr/share");
+    for page in ["gotap.1.gz", "gotap-run.1.gz", "gotap-trace-http.1.gz"] {
+        ensure!(share.join("man/man1").join(page).exists(), "there is no {page}");
+    }
+    let completions =
+        share.join("bash-completion/completions/gotap").to_string_lossy().into_owned();
+    let loaded = run("bash", &["-c", &format!(". {completions} && complete -p gotap")])?;
+    ensure!(loaded.contains("-F _gotap"), "{loaded}");
     verify_unit(&unit, &program, folder.path())?;
     run(&program.to_string_lossy(), &["config", "check", &config.to_string_lossy()])?;
     runs_as_unit_says(&unit, &program, &config)?;
