@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
+use probes::Features;
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
     clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
@@ -20,9 +21,9 @@ const MOST: u32 = 63;
 ///
 /// # Errors
 /// When other threads run already, or the kernel refuses.
-pub(crate) fn keep_needed(listen: Option<SocketAddr>) -> Result<()> {
+pub(crate) fn keep_needed(features: &Features, listen: Option<SocketAddr>) -> Result<()> {
     let held = capabilities(None).context("read this process's capabilities")?;
-    let kept = held.permitted & needed(held.effective, listen);
+    let kept = held.permitted & needed(held.effective, features, listen);
     // Harmless without the right to do so: no program that is run can gain anything.
     set_no_new_privs(true).context("forbid new privileges")?;
     if held.effective.contains(CapabilitySet::SETPCAP) {
@@ -38,8 +39,9 @@ pub(crate) fn keep_needed(listen: Option<SocketAddr>) -> Result<()> {
 }
 
 /// What is kept of what the process may do.
-fn needed(held: CapabilitySet, listen: Option<SocketAddr>) -> CapabilitySet {
-    let mut needed = CapabilitySet::from_bits_retain(probes::needed_capabilities(held.bits()));
+fn needed(held: CapabilitySet, features: &Features, listen: Option<SocketAddr>) -> CapabilitySet {
+    let needed = probes::needed_capabilities(held.bits(), features);
+    let mut needed = CapabilitySet::from_bits_retain(needed);
     if listen.is_some_and(|address| address.port() != 0 && address.port() < FIRST_FREE_PORT) {
         needed |= CapabilitySet::NET_BIND_SERVICE;
     }
@@ -65,10 +67,13 @@ mod tests {
     #[test]
     fn a_low_port_needs_a_right_of_its_own() {
         let all = CapabilitySet::all();
-        let with = |address: &str| needed(all, Some(address.parse().unwrap()));
+        let multi = Features { uprobe_multi: true, ..Features::probe() };
+        let with = |address: &str| needed(all, &multi, Some(address.parse().unwrap()));
         assert!(with("127.0.0.1:80").contains(CapabilitySet::NET_BIND_SERVICE));
         assert!(!with("127.0.0.1:9464").contains(CapabilitySet::NET_BIND_SERVICE));
         assert!(!with("127.0.0.1:0").contains(CapabilitySet::NET_BIND_SERVICE));
-        assert!(!needed(all, None).contains(CapabilitySet::SYS_ADMIN));
+        assert!(!needed(all, &multi, None).contains(CapabilitySet::SYS_ADMIN));
+        let single = multi.without_uprobe_multi();
+        assert!(needed(all, &single, None).contains(CapabilitySet::SYS_ADMIN));
     }
 }

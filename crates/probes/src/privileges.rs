@@ -3,12 +3,13 @@
 
 use std::fs;
 
-use crate::KernelVersion;
+use crate::{Features, KernelVersion};
 
 /// Capabilities that are needed, with their numbers in `linux/capability.h`.
 const NEEDED: [(u32, &str); 4] =
     [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (19, "CAP_SYS_PTRACE"), (2, "CAP_DAC_READ_SEARCH")];
-/// Contains the two that came later than it.
+/// Contains the two that came later than it. To place uprobes one by one takes it in any case
+/// (`perf_uprobe_event_init` in Linux's kernel/events/core.c).
 const CAP_SYS_ADMIN: u32 = 21;
 /// Raises the limit of locked memory.
 const CAP_SYS_RESOURCE: u32 = 24;
@@ -18,23 +19,23 @@ pub(crate) const NET_RAW: (u32, &str) = (13, "CAP_NET_RAW");
 /// From this kernel on maps do not count as locked memory.
 const NO_LOCKED_MEMORY: KernelVersion = KernelVersion(5, 11, 0);
 
-/// The capabilities that gotap needs and this process lacks.
+/// The capabilities that gotap needs on this kernel and this process lacks.
 pub fn missing_capabilities() -> Vec<&'static str> {
-    missing(effective())
+    missing(effective(), Features::probe().uprobe_multi)
 }
 
 /// What attaching to programs needs of these capabilities, a bit a capability.
-pub fn needed_capabilities(held: u64) -> u64 {
-    needed(held, KernelVersion::current())
+pub fn needed_capabilities(held: u64, features: &Features) -> u64 {
+    needed(held, KernelVersion::current(), features.uprobe_multi)
 }
 
-fn needed(held: u64, kernel: KernelVersion) -> u64 {
+fn needed(held: u64, kernel: KernelVersion, uprobe_multi: bool) -> u64 {
     let mut needed: u64 = NEEDED.iter().map(|(bit, _)| 1 << bit).sum();
     if kernel < NO_LOCKED_MEMORY {
         needed |= 1 << CAP_SYS_RESOURCE;
     }
     // Where the two are not known that came later, this one stands for them.
-    if !(held & (1 << 38) != 0 && held & (1 << 39) != 0) {
+    if !uprobe_multi || held & (1 << 38) == 0 || held & (1 << 39) == 0 {
         needed |= 1 << CAP_SYS_ADMIN;
     }
     held & needed
@@ -54,10 +55,12 @@ fn effective() -> u64 {
     set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
 }
 
-fn missing(effective: u64) -> Vec<&'static str> {
+fn missing(effective: u64, uprobe_multi: bool) -> Vec<&'static str> {
     let has = |bit: u32| effective & (1 << bit) != 0;
     let held = |bit: u32| has(bit) || (bit >= 38 && has(CAP_SYS_ADMIN));
-    NEEDED.iter().filter(|(bit, _)| !held(*bit)).map(|(_, name)| *name).collect()
+    let single = (!uprobe_multi).then_some((CAP_SYS_ADMIN, "CAP_SYS_ADMIN"));
+    let needed = NEEDED.into_iter().chain(single);
+    needed.filter(|(bit, _)| !held(*bit)).map(|(_, name)| name).collect()
 }
 
 /// Why the kernel refused, and what to do; `None` if it is no matter of rights.
@@ -113,22 +116,24 @@ mod tests {
     #[test]
     fn each_capability_that_is_missing_is_named() {
         let all = 1 << 39 | 1 << 38 | 1 << 19 | 1 << 2;
-        assert!(missing(all).is_empty());
-        assert_eq!(missing(all & !(1 << 38)), ["CAP_PERFMON"]);
-        assert_eq!(missing(1 << CAP_SYS_ADMIN | 1 << 19), ["CAP_DAC_READ_SEARCH"]);
-        assert_eq!(missing(0).len(), 4);
+        assert!(missing(all, true).is_empty());
+        assert_eq!(missing(all, false), ["CAP_SYS_ADMIN"]);
+        assert_eq!(missing(all & !(1 << 38), true), ["CAP_PERFMON"]);
+        assert_eq!(missing(1 << CAP_SYS_ADMIN | 1 << 19, false), ["CAP_DAC_READ_SEARCH"]);
+        assert_eq!(missing(0, true).len(), 4);
     }
 
     #[test]
     fn what_is_kept_is_what_attaching_needs() {
         let (new, old) = (KernelVersion(6, 18, 0), KernelVersion(5, 10, 0));
         let four = 1 << 39 | 1 << 38 | 1 << 19 | 1 << 2;
-        assert_eq!(needed(u64::MAX, new), four);
-        assert_eq!(needed(u64::MAX, old), four | 1 << CAP_SYS_RESOURCE);
-        assert_eq!(needed(1 << 19, new), 1 << 19);
+        assert_eq!(needed(u64::MAX, new, true), four);
+        assert_eq!(needed(u64::MAX, new, false), four | 1 << CAP_SYS_ADMIN);
+        assert_eq!(needed(u64::MAX, old, true), four | 1 << CAP_SYS_RESOURCE);
+        assert_eq!(needed(1 << 19, new, true), 1 << 19);
         // As where whoever starts gotap knows of no CAP_BPF.
         let older = 1 << CAP_SYS_ADMIN | 1 << 19 | 1 << 12;
-        assert_eq!(needed(older, new), 1 << CAP_SYS_ADMIN | 1 << 19);
+        assert_eq!(needed(older, new, true), 1 << CAP_SYS_ADMIN | 1 << 19);
     }
 
     #[test]

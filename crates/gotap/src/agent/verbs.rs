@@ -19,7 +19,8 @@ use crate::select::{self, Selection};
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let config = config::load(args)?;
     goproc::check_pids()?;
-    rights::keep_needed(config.prometheus_listen)?;
+    let features = features(!config.probes.uprobe_multi);
+    rights::keep_needed(&features, config.prometheus_listen)?;
     let selection = Selection::new(&config.select)?
         .with_sdk_programs(config.sdk_programs)
         .measuring(config.meter().is_some());
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let agent = Agent::start(Setup {
         selection,
         options,
-        features: features(!config.probes.uprobe_multi),
+        features,
         assembler: assembler(&config.http, config.errors.messages),
         resource,
         export: Some(sink.stats()),
@@ -94,9 +95,10 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
     }
     let selection = select::from_args(&args.select)?.with_sdk_programs(sdk_programs);
     goproc::check_pids()?;
-    rights::keep_needed(None)?;
     let ProbeArgs { exact_lineage, no_connection_join, no_uprobe_multi, empty_probes } =
         args.probes;
+    let features = features(no_uprobe_multi);
+    rights::keep_needed(&features, None)?;
     let HttpArgs { cluster_paths, query_strings } = args.http;
     let http = config::Http { cluster_paths, query_strings };
     let agent = Agent::start(Setup {
@@ -108,7 +110,7 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
             empty_probes,
             ..Options::default()
         },
-        features: features(no_uprobe_multi),
+        features,
         service_name: None,
         assembler: assembler(&http, args.texts.error_messages),
         sinks: vec![printer(args, wanted)],
