@@ -1,6 +1,7 @@
-//! Reading a process's memory through `/proc/PID/mem`, which neither stops nor changes it.
+//! Reading a process's memory through `/proc/PID/mem`, which neither stops nor changes it, and changing a byte of
+//! it where a user allowed that.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 
 use crate::{Error, Process};
@@ -28,6 +29,16 @@ impl Memory {
     /// As [`Memory::open`]; [`Error::Io`] also when not all of it is mapped.
     pub fn read(&self, address: u64, to: &mut [u8]) -> Result<(), Error> {
         self.file.read_exact_at(to, address).map_err(|e| self.process.error(e))
+    }
+
+    /// Changes one byte of a process.
+    ///
+    /// # Errors
+    /// As [`Memory::read`].
+    pub fn write_byte(process: Process, address: u64, byte: u8) -> Result<(), Error> {
+        let file = OpenOptions::new().write(true).open(process.path("mem"));
+        let file = file.map_err(|e| process.error(e))?;
+        file.write_all_at(&[byte], address).map_err(|e| process.error(e))
     }
 
     /// The word at `address`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::Error;
 use crate::memory::Memory;
@@ -68,6 +68,23 @@ impl Process {
             (path == link && u64::from_str_radix(offset, 16).ok()? == 0)
                 .then(|| u64::from_str_radix(start, 16).ok())?
         })
+    }
+
+    /// The files whose code is mapped into it beside its executable, as they can be opened from here.
+    pub fn libraries(self) -> Vec<PathBuf> {
+        let maps = fs::read_to_string(self.path("maps")).unwrap_or_default();
+        let executable = fs::read_link(self.path("exe")).unwrap_or_default();
+        let code = maps.lines().filter(|line| {
+            line.split_ascii_whitespace().nth(1).is_some_and(|access| access.contains('x'))
+        });
+        let paths = code.filter_map(|line| line.split_once(" /").map(|(_, path)| path));
+        let mut out: Vec<PathBuf> = paths
+            .filter(|path| Path::new("/").join(path) != executable)
+            .map(|path| self.path("root").join(path))
+            .collect();
+        out.sort_unstable();
+        out.dedup();
+        out
     }
 
     /// The word at an address of its memory.

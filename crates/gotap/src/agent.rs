@@ -272,6 +272,8 @@ impl Agent {
         if let Some(observed) = self.observed.remove(&pid) {
             self.session.reap(pid);
             self.ended(pid, &observed, "ended");
+        } else {
+            self.figures.ended(pid);
         }
     }
 

@@ -21,7 +21,7 @@ mod profile;
 
 mod runtime;
 
-pub(crate) use runtime::{AllocArgs, ChanArgs, GcArgs};
+pub(crate) use runtime::{AllocArgs, ChanArgs, GcArgs, TargetWrite};
 
 pub(crate) use profile::{CpuArgs, ProfileArgs, ProfileCommand, WallArgs};
 
@@ -368,6 +368,13 @@ pub(crate) struct GoroutinesArgs {
     /// Look twice, so long apart, to see which grow in number
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, requires = "leaks")]
     pub(crate) watch: Option<Duration>,
+    /// Let Go's own search for leaked goroutines decide, with the next collection (Go 1.26 and newer); needs
+    /// --allow-target-writes goroutine-leak-search
+    #[arg(long, requires = "leaks")]
+    pub(crate) prove: bool,
+    /// What gotap may change in the process's memory; it is put back, also after gotap was killed and runs again
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub(crate) allow_target_writes: Option<TargetWrite>,
     #[command(flatten)]
     pub(crate) filter: GoroutineFilter,
 }

@@ -1,11 +1,12 @@
 //! `gotap goroutines`: what all goroutines of a process do, read from its memory while it runs.
 //!
-//! Nothing is attached and nothing is stopped. What is known of goroutines is in `goruntime`; here it
+//! Nothing is attached and nothing is stopped; where a user allows it, a byte is set (`prove`). What is known of goroutines is in `goruntime`; here it
 //! is chosen and printed.
 
 mod filter;
 mod json;
 mod pprof;
+mod prove;
 mod text;
 
 use std::time::Duration;
@@ -42,6 +43,10 @@ pub(crate) fn run(args: &GoroutinesArgs) -> Result<()> {
     let binary = opened.binary()?;
     let types = binary.types();
     let target = opened.target(&binary, &types)?;
+    crate::writes::restore_left();
+    if args.prove {
+        prove::run(args, &target)?;
+    }
     let symbols = Symbols::new(&binary, &types);
     let first = match args.watch {
         Some(watch) if args.leaks => Some(watched(&target, watch)?),

@@ -38,6 +38,7 @@ mod test_spans;
 mod timeline;
 mod top;
 mod tracked;
+mod writes;
 mod xray;
 
 use std::process::ExitCode;

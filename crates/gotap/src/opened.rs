@@ -33,6 +33,13 @@ impl Opened {
     pub(crate) fn binary(&self) -> Result<Binary<'_>> {
         Binary::parse(self.executable.data()).map_err(|why| {
             let (pid, name) = (self.process.pid, self.process.name().unwrap_or_default());
+            if let Some(library) = go_library(self.process) {
+                return anyhow::anyhow!(
+                    "process {pid} ({name}): {why}; it has loaded a Go library ({}), and gotap reads the Go \
+                     runtime of executables alone",
+                    library.display()
+                );
+            }
             NotATarget::Binary { pid, name, why }.into()
         })
     }
@@ -114,6 +121,20 @@ impl Target<'_, '_> {
         }
         Ok(executable.into_file())
     }
+}
+
+/// A library with Go's runtime in it that a process has loaded, as `-buildmode=c-shared` makes.
+fn go_library(process: Process) -> Option<PathBuf> {
+    /// More are not looked at.
+    const MOST: usize = 256;
+    const LARGEST: u64 = 256 << 20;
+    process.libraries().into_iter().take(MOST).find_map(|path| {
+        let is_small = std::fs::metadata(&path).is_ok_and(|file| file.len() < LARGEST);
+        let data = is_small.then(|| std::fs::read(&path).ok()).flatten()?;
+        let image = gobin::Image::parse(&data).ok()?;
+        let is_go = image.section(".go.buildinfo").is_some();
+        if is_go { path.file_name().map(PathBuf::from) } else { None }
+    })
 }
 
 /// How long ago something was that `/proc` gives in ticks since boot.

@@ -17,6 +17,7 @@
 //! missing. Not here: processes, printing.
 
 mod buckets;
+mod census;
 mod classes;
 mod counters;
 pub mod cycles;
@@ -29,22 +30,23 @@ pub mod leaks;
 mod offsets;
 pub mod runs;
 mod scheduler;
+mod search;
 mod snapshot;
 mod stacks;
-mod states;
 mod symbols;
 pub mod timeline;
 mod waiting;
 
 pub use buckets::{AllocationProfile, Allocations, Site, Wait, WaitProfile, Waits, scaled};
+pub use census::{Census, Origin};
 pub use classes::SizeClasses;
 pub use counters::{Counters, Histogram};
 pub use descent::Born;
 pub use goroutine::{Goroutine, StackState, State};
 pub use layout::{Layout, Missing};
 pub use scheduler::{Machine, Processor, Scheduler};
+pub use search::LeakSearch;
 pub use snapshot::Snapshot;
-pub use states::States;
 pub use symbols::{Position, Symbols, printed};
 pub use waiting::{Channel, Lock, LockKind, WaitingOn};
 

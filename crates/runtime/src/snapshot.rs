@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use gobin::{Binary, Global};
 use gomem::{Memory, u64_at};
 
+use crate::census::reason_text;
 use crate::goroutine::RawG;
 use crate::layout::Layout;
 use crate::stacks::{Stacks, Walk};
@@ -18,8 +19,6 @@ const MAX_GOROUTINES: u64 = 4 << 20;
 const BATCH: usize = 4096;
 /// How often the list is read anew when it grows meanwhile.
 const ATTEMPTS: usize = 16;
-/// A wait reason is no longer than this.
-const MAX_REASON: u64 = 64;
 
 /// What was read of a process.
 #[derive(Debug, Default)]
@@ -226,22 +225,11 @@ impl<'a, 'd, M: Memory> Taking<'a, 'd, M> {
         let out: Vec<Option<u8>> = live.iter().map(reason).collect();
         for reason in out.iter().flatten() {
             if !self.out.reasons.contains_key(reason) {
-                let text = self.reason_text(*reason)?;
+                let text = reason_text(self.memory, self.layout, self.bias, *reason)?;
                 self.out.reasons.insert(*reason, text);
             }
         }
         Ok(out)
-    }
-
-    fn reason_text(&self, reason: u8) -> Result<Option<String>, Error> {
-        let Some(strings) = self.layout.global(Global::WaitReasonStrings) else { return Ok(None) };
-        let address = strings.wrapping_add(self.bias).wrapping_add(16 * u64::from(reason));
-        let Some(header) = self.memory.bytes(address, 16)? else { return Ok(None) };
-        let (text, len) = (u64_at(&header, 0), u64_at(&header, 8));
-        let (Some(text), Some(len @ 1..=MAX_REASON)) = (text, len) else { return Ok(None) };
-        let bytes = self.memory.bytes(text, usize::try_from(len).unwrap_or(0))?;
-        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-        Ok(text.filter(|text| !text.contains(char::is_control)))
     }
 
     fn reason(&self, reason: Option<u8>) -> &str {

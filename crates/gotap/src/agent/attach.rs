@@ -57,6 +57,7 @@ impl Agent {
     pub(super) fn try_attach(&mut self, target: &Target, file: &File, since: u64) {
         if let Some(why) = nothing_to_trace(target) {
             self.idle.add(target, why);
+            self.figures.found_idle(target.process.pid, target.resource.clone());
         } else if let Err(error) = self.attach(target, file, since)
             && target.process.is_alive()
         {

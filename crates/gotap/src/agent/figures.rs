@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use export::LiveStats;
 use metrics::{
@@ -23,6 +23,9 @@ use crate::reader::Shared;
 
 /// Buckets of the time that attaching takes, in seconds.
 const ATTACH_BOUNDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Processes in which nothing can be traced whose Go runtimes are read, once they have run for so long.
+const MAX_IDLE: usize = 512;
+const LASTING: Duration = Duration::from_secs(5);
 /// After how long without a round the reader counts as stuck.
 const STUCK: Duration = Duration::from_secs(10);
 
@@ -31,6 +34,9 @@ const STUCK: Duration = Duration::from_secs(10);
 struct Processes {
     /// Those that are observed, by pid.
     observed: HashMap<u32, Arc<Resource>>,
+    /// Those in which nothing can be traced, by pid, and since when they are known: their Go runtimes are
+    /// read.
+    idle: HashMap<u32, (Instant, Arc<Resource>)>,
     attach: Histogram,
     failed: u64,
     /// Whether all that ran at the start were looked at.
@@ -63,7 +69,13 @@ impl Figures {
         meter: Option<Arc<SharedMeter>>,
     ) -> Self {
         let (observed, attach) = (HashMap::new(), Histogram::new(ATTACH_BOUNDS));
-        let processes = Mutex::new(Processes { observed, attach, failed: 0, ready: false });
+        let processes = Mutex::new(Processes {
+            observed,
+            idle: HashMap::new(),
+            attach,
+            failed: 0,
+            ready: false,
+        });
         let runtimes = Mutex::default();
         Self {
             resource,
@@ -89,6 +101,14 @@ impl Figures {
         processes.attach.record(took.as_secs_f64());
     }
 
+    /// In a process nothing can be traced.
+    pub(super) fn found_idle(&self, pid: u32, resource: Arc<Resource>) {
+        let idle = &mut self.processes().idle;
+        if idle.len() < MAX_IDLE {
+            idle.insert(pid, (Instant::now(), resource));
+        }
+    }
+
     /// A process could not be attached to.
     pub(super) fn attach_failed(&self) {
         self.processes().failed += 1;
@@ -96,7 +116,9 @@ impl Figures {
 
     /// A process is not observed any more.
     pub(super) fn ended(&self, pid: u32) {
-        self.processes().observed.remove(&pid);
+        let mut processes = self.processes();
+        processes.observed.remove(&pid);
+        processes.idle.remove(&pid);
     }
 
     /// All processes that ran at the start were looked at.
@@ -159,7 +181,11 @@ impl Figures {
 
     /// What Go's runtime counts in each observed process.
     fn runtimes(&self) -> Vec<(Arc<Resource>, Vec<Metric>)> {
-        let observed = self.processes().observed.clone();
+        let mut observed = self.processes().observed.clone();
+        // Many of the others are over at once, as compilers are.
+        let idle = self.processes().idle.clone().into_iter();
+        let lasting = idle.filter(|(_, (since, _))| since.elapsed() >= LASTING);
+        observed.extend(lasting.map(|(pid, (_, resource))| (pid, resource)));
         let mut runtimes = self.runtimes.lock().unwrap_or_else(PoisonError::into_inner);
         runtimes.retain(&observed.keys().copied().collect());
         let all = observed.into_iter().map(|(pid, resource)| (resource, runtimes.read(pid)));

@@ -1,5 +1,7 @@
 //! What the Go runtimes of the observed processes count, read from their memory without a trap: goroutines,
-//! heap, collections, scheduler. Not here: what of it is sent where.
+//! heap, collections, scheduler. Not here: what of it is sent where, and where goroutines come from (`origins`).
+
+mod origins;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -7,10 +9,11 @@ use std::sync::Arc;
 use anyhow::Result;
 use gomem::Remote;
 use goproc::{FileId, Process};
-use goruntime::{Counters, Layout, Scheduler, States};
+use goruntime::{Census, Counters, Layout, Scheduler, SizeClasses};
 use metrics::{Histogram, HistogramPoint, Metric, Point};
 
 use crate::opened::{Opened, plain, unix_nanoseconds};
+use origins::{Names, Origins};
 
 /// Layouts that are remembered: one a file.
 const MAX_LAYOUTS: usize = 256;
@@ -40,6 +43,8 @@ struct Readable {
     memory: Remote,
     layout: Arc<Layout>,
     bias: u64,
+    file: FileId,
+    origins: Origins,
 }
 
 /// The processes that are read.
@@ -48,6 +53,8 @@ pub(super) struct Runtimes {
     /// By pid; `None` where it can't be read, which does not change.
     known: HashMap<u32, Option<Readable>>,
     layouts: HashMap<FileId, Option<Arc<Layout>>>,
+    /// Names of places, of the same files.
+    names: HashMap<FileId, Names>,
 }
 
 impl Runtimes {
@@ -59,8 +66,9 @@ impl Runtimes {
             let readable = self.open(pid, started).ok();
             self.known.insert(pid, readable);
         }
-        let Some(Some(readable)) = self.known.get(&pid) else { return Vec::new() };
-        readable.metrics().unwrap_or_default()
+        let Some(Some(readable)) = self.known.get_mut(&pid) else { return Vec::new() };
+        let names = self.names.entry(readable.file).or_default();
+        readable.metrics(pid, names).unwrap_or_default()
     }
 
     /// Forgets all other processes.
@@ -73,6 +81,7 @@ impl Runtimes {
         let binary = opened.binary()?;
         if self.layouts.len() >= MAX_LAYOUTS {
             self.layouts.clear();
+            self.names.clear();
         }
         let layout = match self.layouts.get(&opened.file_id()) {
             Some(layout) => layout.clone(),
@@ -87,19 +96,26 @@ impl Runtimes {
         let (age, memory) = (opened.age(), Remote::new(Process { pid }));
         let age = age.and_then(|age| u64::try_from(age.as_nanos()).ok());
         let since = age.and_then(|age| unix_nanoseconds().checked_sub(age));
-        Ok(Readable { started, since, memory, layout, bias })
+        let (file, origins) = (opened.file_id(), Origins::default());
+        Ok(Readable { started, since, memory, layout, bias, file, origins })
     }
 }
 
 impl Readable {
-    fn metrics(&self) -> Result<Vec<Metric>> {
-        let (memory, layout, bias) = (&self.memory, &*self.layout, self.bias);
+    fn metrics(&mut self, pid: u32, names: &mut Names) -> Result<Vec<Metric>> {
+        let (memory, layout, bias) = (&self.memory, self.layout.clone(), self.bias);
+        let layout = &*layout;
         let scheduler = Scheduler::read(memory, layout, bias).map_err(plain)?;
         let counters = Counters::read(memory, layout, bias, &scheduler).map_err(plain)?;
         let mut out = memory_metrics(&counters);
         out.extend(scheduler_metrics(&scheduler, &counters));
-        if let Ok(states) = States::read(memory, layout, bias) {
-            out.extend(goroutine_metrics(&states, &counters));
+        if let Ok(Some(classes)) = SizeClasses::read(memory, layout, bias) {
+            out.push(allocations(&classes));
+        }
+        let place = (pid, memory, layout, bias);
+        if let Some((census, more)) = self.origins.metrics(place, names) {
+            out.extend(goroutine_metrics(&census, &counters));
+            out.extend(more);
         }
         out.retain(|metric| metric.points() > 0);
         out.iter_mut().for_each(|metric| metric.since = self.since);
@@ -140,6 +156,12 @@ fn memory_metrics(c: &Counters) -> Vec<Metric> {
             value(c.heap_live),
         ),
         Metric::gauge(
+            "gotap.go.heap.marked",
+            "By",
+            "Objects that the last collection found to be live",
+            value(c.heap_marked),
+        ),
+        Metric::gauge(
             "gotap.go.memory.mapped",
             "By",
             "Memory that the runtime has mapped",
@@ -160,8 +182,18 @@ fn memory_metrics(c: &Counters) -> Vec<Metric> {
     ]
 }
 
+fn allocations(classes: &SizeClasses) -> Metric {
+    Metric::counter(
+        "go.memory.allocations",
+        "{allocation}",
+        "Count of allocations to the heap by the application",
+        value(Some(classes.objects())),
+    )
+}
+
 fn scheduler_metrics(scheduler: &Scheduler, c: &Counters) -> Vec<Metric> {
     let threads = Some(scheduler.machines.len() as u64).filter(|n| *n > 0);
+    let stops = c.gc_stops.as_ref().map(latency);
     let latency = c.scheduling.as_ref().map(latency);
     let points = latency.map(|histogram| HistogramPoint::new(Vec::new(), histogram));
     vec![
@@ -184,18 +216,24 @@ fn scheduler_metrics(scheduler: &Scheduler, c: &Counters) -> Vec<Metric> {
             "How long goroutines waited in the scheduler before they ran; one in eight",
             points,
         ),
+        Metric::histogram(
+            "gotap.go.gc.pause.duration",
+            "s",
+            "How long collections stopped all goroutines each time",
+            stops.map(|histogram| HistogramPoint::new(Vec::new(), histogram)),
+        ),
     ]
 }
 
-fn goroutine_metrics(states: &States, c: &Counters) -> Vec<Metric> {
-    let by_state = states.counts.iter();
+fn goroutine_metrics(census: &Census, c: &Counters) -> Vec<Metric> {
+    let by_state = census.states.iter();
     let by_state = by_state.map(|(state, n)| Point::int(*n, vec![("state", state.name().into())]));
     vec![
         Metric::gauge(
             "go.goroutine.count",
             "{goroutine}",
             "Live goroutines, as runtime.NumGoroutine counts them",
-            value(states.count(c)),
+            value(census.count(c)),
         ),
         Metric::gauge(
             "gotap.go.goroutines",

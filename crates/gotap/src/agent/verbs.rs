@@ -17,6 +17,7 @@ use crate::select::{self, Selection};
 
 /// `gotap run`.
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
+    crate::writes::restore_left();
     let config = config::load(args)?;
     goproc::check_pids()?;
     let features = features(!config.probes.uprobe_multi);

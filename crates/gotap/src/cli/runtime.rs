@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::MemoryArgs;
 use crate::governor::Budget;
@@ -87,4 +87,11 @@ pub(crate) struct ChanArgs {
     /// Attach each probe by itself instead of through uprobe_multi
     #[arg(long, hide = true)]
     pub(crate) no_uprobe_multi: bool,
+}
+
+/// What gotap may change in a process's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TargetWrite {
+    /// The byte by which Go's runtime searches for leaked goroutines in the next collection
+    GoroutineLeakSearch,
 }

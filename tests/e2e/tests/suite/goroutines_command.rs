@@ -199,3 +199,80 @@ fn a_program_that_changes_all_the_time_is_read() -> Result<()> {
     }
     Ok(())
 }
+
+const PROVE: [&str; 5] =
+    ["--leaks", "--prove", "--allow-target-writes", "goroutine-leak-search", "--format=json"];
+
+/// Go's own search decides, with a byte that is set where the user allows it.
+#[test]
+fn the_runtime_proves_leaks_where_a_write_is_allowed() -> Result<()> {
+    if !can_trace("the_runtime_proves_leaks_where_a_write_is_allowed") {
+        return Ok(());
+    }
+    for (minor, mode) in [(26, Mode::Stripped), (27, Mode::Pie)] {
+        let program = go::build("runtimeapp", Version::of(minor), mode)?;
+        // It collects all the time.
+        let app = RuntimeApp::start(&program, &["-leak", "100", "-allocate", "64"], &[])?;
+        let pid = app.process.pid().to_string();
+        let forbidden = gotap(&["goroutines", &pid, "--leaks", "--prove"])?;
+        refuses(&forbidden, 1, &["--allow-target-writes goroutine-leak-search"])?;
+        let output = gotap(&[&["goroutines", &pid], &PROVE[..]].concat())?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success() && said.contains("set a byte"), "{said}");
+        let object: Value = serde_json::from_slice(&output.stdout)?;
+        let proven = |suspect: &&Value| {
+            suspect["why"].as_str().is_some_and(|why| why.contains("Go's own search for leaks"))
+        };
+        let suspects = object["suspects"].as_array().context("suspects")?;
+        let leaks = suspects.iter().filter(proven);
+        let mine = leaks.clone().find(|s| s["createdBy"]["function"] == "main.leakEvery");
+        let count = mine.with_context(|| object.to_string())?["count"].as_u64();
+        ensure!(count >= Some(1), "{object}");
+        // Main waits for a signal, and may go on.
+        let of_main = |s: &Value| s["stack"].to_string().contains("\"main.main\"");
+        ensure!(!leaks.clone().any(of_main), "{object}");
+        ensure!(!Path::new("/run/gotap/writes").join(&pid).exists(), "nothing is left to put back");
+    }
+    let program = go::build("runtimeapp", Version::of(25), Mode::Stripped)?;
+    let app = RuntimeApp::start(&program, &["-quiet"], &[])?;
+    let old = gotap(&[&["goroutines", &app.process.pid().to_string()], &PROVE[..]].concat())?;
+    refuses(&old, 1, &["go1.25", "since Go 1.26"])
+}
+
+/// What a run that was killed has changed is put back by the next one.
+#[test]
+fn a_byte_is_put_back_after_a_kill() -> Result<()> {
+    if !can_trace("a_byte_is_put_back_after_a_kill") {
+        return Ok(());
+    }
+    let program = go::build("poolapp", Version::NEWEST, Mode::Plain)?;
+    let pool = Running::start(&program, &[] as &[&str], &[])?;
+    pool.wait_for("ready", SOON)?;
+    let pid = pool.pid().to_string();
+    let arguments = [&["goroutines", &pid], &PROVE[..]].concat();
+    // It collects every two minutes alone.
+    let folder = TempDir::new()?;
+    let own = folder.path().to_str().context("a path")?;
+    let mut killed = Running::start(binary(), &arguments, &[("RUNTIME_DIRECTORY", own)])?;
+    killed.wait_for_error("set a byte", SOON)?;
+    killed.signal(libc::SIGKILL)?;
+    killed.wait(SOON)?;
+    let kept = folder.path().join("writes").join(&pid);
+    let text = std::fs::read_to_string(&kept)?;
+    let address = text.split(' ').nth(3).and_then(|address| address.strip_prefix("0x"));
+    let address = u64::from_str_radix(address.context("an address")?, 16)?;
+    let byte = || -> Result<u8> {
+        let mut byte = [0];
+        let memory = std::fs::File::open(format!("/proc/{pid}/mem"))?;
+        std::os::unix::fs::FileExt::read_exact_at(&memory, &mut byte, address)?;
+        Ok(byte[0])
+    };
+    ensure!(byte()? == 1, "it was set");
+    let mut next = Command::new(binary());
+    next.args(["goroutines", &pid]).env("RUNTIME_DIRECTORY", own);
+    let next = next.stdin(Stdio::null()).output().context("run gotap")?;
+    let said = String::from_utf8_lossy(&next.stderr);
+    ensure!(next.status.success() && said.contains("put back"), "{said}");
+    ensure!(byte()? == 0 && !kept.exists(), "it was put back");
+    Ok(())
+}

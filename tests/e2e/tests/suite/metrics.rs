@@ -14,6 +14,7 @@ use gotap_e2e::goroutines::RuntimeApp;
 use gotap_e2e::{App, Gotap, Load, SOON, Summary, binary, can_trace, eventually};
 use gotap_testkit::collector::Collector;
 use gotap_testkit::go::{self, Mode, Version};
+use gotap_testkit::process::Running;
 use gotap_testkit::prometheus::{self, Prometheus};
 use gotap_testkit::{http, repo_root};
 use serde_json::Value;
@@ -165,12 +166,54 @@ fn metrics_of_go_runtimes_are_as_the_programs_say() -> Result<()> {
         }
         ensure!(of("go_memory_allocated_bytes_total") > Some(1e5), "{text}");
         ensure!(of("go_schedule_duration_seconds_count") > Some(0.0), "{text}");
+        ensure!(of("go_memory_allocations_total") > Some(1000.0), "{text}");
+        ensure!(of("gotap_go_gc_pause_duration_seconds_count") >= Some(2.0), "{text}");
+        let labelled = |name: &str, label: &str| -> f64 {
+            let lines = text
+                .lines()
+                .filter(|line| line.starts_with(&format!("{name}{{")) && line.contains(label));
+            lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        };
+        let crowd =
+            labelled("gotap_go_goroutines_by_origin", "code_function_name=\"main.startCrowd\"");
+        ensure!((crowd - 700.0).abs() < 1.0, "{crowd} started by main.startCrowd: {text}");
+        let waiting = labelled("gotap_go_goroutines_waiting", "reason=\"chan receive\"");
+        ensure!(waiting > 100.0, "{waiting} wait to receive: {text}");
         ensure!(of("go_memory_limit_bytes").is_none(), "there is none");
         let pid = app.process.pid().to_string();
         let arrives = eventually(SOON, || of_process(&collector, &pid, "go.goroutine.count"));
         ensure!(arrives, "the collector gets none of the runtime");
         gotap.stop()?;
     }
+    Ok(())
+}
+
+/// So is it in a program in which nothing can be traced.
+#[test]
+fn runtimes_of_programs_with_nothing_to_trace_are_read() -> Result<()> {
+    if !can_trace("runtimes_of_programs_with_nothing_to_trace_are_read") {
+        return Ok(());
+    }
+    let program = go::build("poolapp", Version::NEWEST, Mode::Plain)?;
+    let pool = Running::start(&program, &["-old", "7"], &[] as &[(&str, &str)])?;
+    pool.wait_for("ready", SOON)?;
+    let collector = Collector::start()?;
+    let (gotap, address) = run_with(&["--name", "poolapp"], &collector)?;
+    let wanted = format!("pid=\"{}\"", pool.pid());
+    let count = || -> Option<f64> {
+        let text = http::get(&address, "/metrics", &[]).ok()?.text();
+        let mut lines = text.lines().filter(|line| line.starts_with("go_goroutine{"));
+        lines.find(|line| line.contains(&wanted))?.rsplit(' ').next()?.parse().ok()
+    };
+    // The veterans, main, and the one that hands out signals.
+    ensure!(
+        eventually(SOON, || count().is_some_and(|n| (8.0..12.0).contains(&n))),
+        "{:?}",
+        count()
+    );
+    drop(pool);
+    ensure!(eventually(SOON, || count().is_none()), "it has ended");
+    gotap.stop()?;
     Ok(())
 }
 

@@ -87,6 +87,7 @@ const FIELDS: [(&str, &[&str]); 11] = [
             "heap1",
             "heap2",
             "heapGoal",
+            "goroutineLeak",
         ],
     ),
     ("timeHistogram", &["counts", "underflow", "size"]),
