@@ -54,6 +54,14 @@ test-backends: setup ## Send traces to a real Jaeger, which is built first, and 
 soak: setup ## Let programs and a collector come and go while gotap runs (as root; SOAK_SECONDS=600)
 	SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --locked --package gotap-e2e --features soak --test soak -- --nocapture
 
+.PHONY: test-deploy
+test-deploy: setup ## Check the Helm chart and the manifests in deploy/ by Kubernetes' schemas
+	$(CARGO) test --locked --package gotap-e2e --features deploy --test deploy
+
+.PHONY: test-kube
+test-kube: setup ## Watch pods of a real Kubernetes API server, which is built first (as root; half an hour once)
+	$(CARGO) test --locked --package gotap-e2e --features kube --test kube
+
 .PHONY: test-kernels
 test-kernels: setup ## Boot old and new kernels in QEMU and trace on each (KERNELS="5.10 7": only these)
 	$(CARGO) build --locked --package gotap --package gotap-kernel-tests

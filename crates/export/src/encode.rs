@@ -60,6 +60,7 @@ fn attribute(field: u32, key: &str, value: &Value, out: &mut Vec<u8>) {
         Value::Static(value) => *value,
         Value::Text(value) => value.as_str(),
         Value::Int(value) => return integer_attribute(field, key, *value, out),
+        Value::Texts(values) => return texts_attribute(field, key, values, out),
     };
     if key.len() + value.len() > 127 - 6 {
         nested(field, out, |out| {
@@ -80,6 +81,19 @@ fn integer_attribute(field: u32, key: &str, value: i64, out: &mut Vec<u8>) {
     nested(field, out, |out| {
         bytes(1, key.as_bytes(), out);
         nested(2, out, |out| varint(3, value.cast_unsigned(), out));
+    });
+}
+
+fn texts_attribute(field: u32, key: &str, values: &[impl AsRef<str>], out: &mut Vec<u8>) {
+    nested(field, out, |out| {
+        bytes(1, key.as_bytes(), out);
+        // An ArrayValue (5) of values.
+        let array = |out: &mut Vec<u8>| {
+            for value in values {
+                nested(1, out, |out| bytes(1, value.as_ref().as_bytes(), out));
+            }
+        };
+        nested(2, out, |out| nested(5, out, array));
     });
 }
 
@@ -170,7 +184,13 @@ mod tests {
             parent: Parent::Context,
             unread: wire::UnreadSet::default(),
             resource: Arc::new(Resource {
-                attributes: vec![("service.name".into(), Value::Text("shop".into()))],
+                attributes: vec![
+                    ("service.name".into(), Value::Text("shop".into())),
+                    (
+                        "container.image.tags".into(),
+                        Value::Texts(["1.4".into(), "x".into()].into()),
+                    ),
+                ],
             }),
         }
     }
@@ -187,7 +207,13 @@ mod tests {
         let original = sample("http://h/");
         let request = decoded(&original);
         let resource = &request.resource_spans[0];
-        assert_eq!(resource.resource.as_ref().unwrap().attributes[0].key, "service.name");
+        let attributes = &resource.resource.as_ref().unwrap().attributes;
+        assert_eq!(attributes[0].key, "service.name");
+        let Some(Any::ArrayValue(tags)) = attributes[1].value.clone().unwrap().value else {
+            panic!("{attributes:?}")
+        };
+        let tags: Vec<_> = tags.values.into_iter().map(|tag| tag.value.unwrap()).collect();
+        assert_eq!(tags, ["1.4", "x"].map(|tag| Any::StringValue(tag.into())));
         let scope = &resource.scope_spans[0];
         assert_eq!(scope.scope.as_ref().unwrap().name, "gotap");
         let span = &scope.spans[0];

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use metrics::{Attributes, Data, HistogramPoint, Metric, Number, Point};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
+use opentelemetry_proto::tonic::common::v1::{
+    AnyValue, ArrayValue, InstrumentationScope, KeyValue, any_value,
+};
 use opentelemetry_proto::tonic::metrics::v1 as otlp;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
@@ -231,6 +233,11 @@ fn any(value: &metrics::Value) -> any_value::Value {
 fn typed(key: &str, value: &trace::Value) -> KeyValue {
     let value = match value {
         trace::Value::Int(n) => any_value::Value::IntValue(*n),
+        trace::Value::Texts(texts) => {
+            let text = |text: &str| any_value::Value::StringValue(text.into());
+            let values = texts.iter().map(|one| AnyValue { value: Some(text(one)) });
+            any_value::Value::ArrayValue(ArrayValue { values: values.collect() })
+        }
         other => any_value::Value::StringValue(other.as_str().unwrap_or_default().into()),
     };
     key_value(key, value)

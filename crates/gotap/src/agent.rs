@@ -8,6 +8,8 @@ mod figures;
 mod host;
 mod hush;
 mod own;
+mod placing;
+mod processes;
 mod runtimes;
 mod silence;
 mod sinks;
@@ -33,11 +35,12 @@ use red::Consumer;
 use trace::Assembler;
 
 use crate::config;
-use crate::inspect::{Inspector, NotATarget};
+use crate::inspect::{Inspector, NotATarget, Target};
 use crate::opened::monotonic;
 use crate::reader::{AgentEvent, Reader, ReaderCommand};
 use crate::select::{self, Selection};
 use figures::Figures;
+use placing::Placing;
 use summary::{Delivery, Summary};
 
 pub(crate) use targets::Targets;
@@ -68,6 +71,7 @@ fn say(sentence: &str) {
 struct Observed {
     instance: u32,
     name: String,
+    target: Target,
     /// When it was looked at, by the clock of the events: what happened before is known.
     since: u64,
     /// As long as no probe of it was hit.
@@ -94,6 +98,8 @@ struct Setup {
     metrics_interval: Option<Duration>,
     /// What is measured of all programs of the host.
     host: config::Host,
+    /// Where pods are asked for.
+    kubernetes: Option<placing::Asked>,
     /// Whether programs with nothing to trace are named.
     aloud: bool,
 }
@@ -116,6 +122,8 @@ struct Agent {
     targets: Arc<Targets>,
     /// Go processes that may yet listen on a wanted port.
     waiting: HashMap<u32, Instant>,
+    /// Where pods are watched.
+    placing: Option<Placing>,
     /// Starts and ends that the kernel could not tell of, as far as they are made up for.
     lost_events: u64,
     idle: attach::Idle,
@@ -126,6 +134,8 @@ impl Agent {
         let (sender, events) = std::sync::mpsc::channel();
         let stop = sender.clone();
         stop_on_signal(sender.clone())?;
+        let placing = Placing::start(setup.kubernetes, sender.clone())?;
+        let cluster = placing.as_ref().map(|placing| placing.cluster.clone());
         let session = Session::load(setup.features, setup.options)?;
         let failed = sender.clone();
         let pipeline = Pipeline::start(setup.sinks, move |error| {
@@ -140,6 +150,7 @@ impl Agent {
         let (hits, pipes) = (session.hits(), pipeline.clone());
         let mut figures = Figures::new(setup.resource, hits, shared, pipes, export.clone(), meter);
         figures.host = host::Host::start(setup.host, &pipeline)?;
+        figures.pods = cluster.as_ref().map(|cluster| cluster.pods.clone());
         let figures = Arc::new(figures);
         let metrics_thread = setup
             .metrics_interval
@@ -148,7 +159,7 @@ impl Agent {
         let mut idle = attach::Idle::new(!setup.selection.is_everything());
         idle.aloud |= setup.aloud;
         Ok(Self {
-            inspector: Inspector::new(setup.options, setup.service_name),
+            inspector: Inspector::new(setup.options, setup.service_name, cluster),
             selection: setup.selection,
             session,
             reader,
@@ -161,6 +172,7 @@ impl Agent {
             observed: HashMap::new(),
             targets: Arc::default(),
             waiting: HashMap::new(),
+            placing,
             lost_events: 0,
             idle,
         })
@@ -197,7 +209,7 @@ impl Agent {
                     "{}[{}] has OpenTelemetry's SDK, and sdk_programs is off",
                     target.service_name, target.process.pid
                 ))),
-                Ok((target, _)) => self.wait_for_port(target.process.pid),
+                Ok((target, _)) => self.wait_for_match(&target),
                 Err(NotATarget::Process(e)) if named => return Err(e.into()),
                 Err(why) if named => bail!(why),
                 Err(NotATarget::Process(e)) if e.is_denied() => denied = Some(e),
@@ -243,6 +255,7 @@ impl Agent {
                 Ok(AgentEvent::Exit(pid, time)) if self.is_new(pid, time) => self.on_exit(pid),
                 Ok(AgentEvent::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 Ok(AgentEvent::Failed(error)) => return Err(error),
+                Ok(AgentEvent::Pods(notice)) => self.on_notice(notice),
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
             }
             if self.observed.is_empty() && !self.selection.is_open() {
@@ -264,11 +277,13 @@ impl Agent {
             self.ended(pid, &observed, "replaced its program");
         }
         self.waiting.remove(&pid);
+        self.forget_unchosen(pid);
         self.look_at(pid);
     }
 
     fn on_exit(&mut self, pid: u32) {
         self.waiting.remove(&pid);
+        self.forget_unchosen(pid);
         if let Some(observed) = self.observed.remove(&pid) {
             self.session.reap(pid);
             self.ended(pid, &observed, "ended");
@@ -294,7 +309,7 @@ impl Agent {
         if self.selection.matches(&target) {
             self.try_attach(&target, &file, since);
         } else {
-            self.wait_for_port(pid);
+            self.wait_for_match(&target);
         }
     }
 
@@ -313,12 +328,6 @@ impl Agent {
             }
         }
         Ok(())
-    }
-
-    fn wait_for_port(&mut self, pid: u32) {
-        if self.selection.waits_for_port() && self.waiting.len() < 1024 {
-            self.waiting.insert(pid, Instant::now() + PORT_PATIENCE);
-        }
     }
 
     fn retry_ports(&mut self) {

@@ -1,6 +1,7 @@
 //! The command line. Help texts are written for somebody who sees gotap for the first time.
 
 mod host;
+mod kubernetes;
 mod top;
 mod xray;
 
@@ -14,6 +15,7 @@ use crate::config::{SdkPrograms, Temporality};
 use crate::governor::Budget;
 
 pub(crate) use host::{ExecArgs, FlowsArgs, TcpArgs, XdpChoice};
+pub(crate) use kubernetes::KubernetesArgs;
 pub(crate) use top::TopArgs;
 pub(crate) use xray::XrayArgs;
 
@@ -233,6 +235,8 @@ pub(crate) struct RunArgs {
     pub(crate) texts: ErrorArgs,
     #[command(flatten)]
     pub(crate) sdk: SdkArgs,
+    #[command(flatten)]
+    pub(crate) kubernetes: KubernetesArgs,
     #[command(flatten)]
     pub(crate) metrics: MetricsArgs,
     #[command(flatten)]

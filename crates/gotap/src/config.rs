@@ -2,6 +2,7 @@
 //! and from which the JSON schema is made.
 
 mod host;
+mod kubernetes;
 mod layers;
 mod measures;
 mod profiles;
@@ -23,6 +24,7 @@ use crate::cli::{ConfigArgs, RunArgs};
 use crate::output::line;
 
 pub(crate) use host::Host;
+pub(crate) use kubernetes::{Kubernetes, PodChoice, Use};
 pub(crate) use layers::load;
 pub(crate) use measures::{Histograms, Metrics, Temporality};
 pub(crate) use profiles::{Profiles, Serve};
@@ -49,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) service_name: Option<String>,
     /// Which processes to observe; all Go processes when empty
     pub(crate) select: Select,
+    /// What Kubernetes says of the processes
+    pub(crate) kubernetes: Kubernetes,
     /// Where and how traces are sent
     pub(crate) otlp: Otlp,
     /// What spans say of errors
@@ -116,6 +120,8 @@ pub(crate) struct Select {
     pub(crate) ports: Vec<u16>,
     /// Names of processes or services, with * and ?
     pub(crate) names: Vec<String>,
+    /// Pods by namespace, pod, container and labels: those of which all that is given holds, with * and ?
+    pub(crate) kubernetes: Vec<PodChoice>,
 }
 
 /// OTLP export.
@@ -232,6 +238,7 @@ impl Default for Config {
             sampling: Sampling::default(),
             service_name: None,
             select: Select::default(),
+            kubernetes: Kubernetes::default(),
             otlp: Otlp::default(),
             errors: Errors::default(),
             http: Http::default(),

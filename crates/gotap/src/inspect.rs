@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use crate::databases::DatabaseReader;
 use crate::libraries::{self, Library};
+use crate::resource::{Cluster, Identity};
 use crate::routes::RouteReader;
 use crate::sdk::{self, Sdk};
 use gobin::Binary;
 use goproc::{Executable, FileId, Process};
+use podwatch::Placed;
 use probes::{Options, Plan};
-use trace::{ProcessInfo, Resource, Value};
+use trace::{ProcessInfo, Resource};
 
 /// Binaries whose plans are kept; those of the same file share one.
 const MAX_BINARIES: usize = 256;
@@ -57,6 +59,9 @@ pub(crate) struct Target {
     pub(crate) service_name: String,
     pub(crate) program: Arc<Program>,
     pub(crate) resource: Arc<Resource>,
+    pub(crate) identity: Arc<Identity>,
+    /// The pod that it is in, as far as that is known.
+    pub(crate) placed: Option<Placed>,
 }
 
 /// Reads binaries, each file once.
@@ -64,14 +69,20 @@ pub(crate) struct Target {
 pub(crate) struct Inspector {
     options: Options,
     service_name: Option<String>,
+    /// Where pods are watched.
+    cluster: Option<Cluster>,
     programs: HashMap<FileId, Arc<Program>>,
     order: VecDeque<FileId>,
     others: HashMap<FileId, gobin::Error>,
 }
 
 impl Inspector {
-    pub(crate) fn new(options: Options, service_name: Option<String>) -> Self {
-        Self { options, service_name, ..Self::default() }
+    pub(crate) fn new(
+        options: Options,
+        service_name: Option<String>,
+        cluster: Option<Cluster>,
+    ) -> Self {
+        Self { options, service_name, cluster, ..Self::default() }
     }
 
     /// Looks at one process.
@@ -88,17 +99,22 @@ impl Inspector {
             let name = process.name().unwrap_or_default();
             NotATarget::Binary { pid: process.pid, name, why }
         })?;
-        let environment =
-            process.environment_of(&["OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"]);
-        let declared = declared_attributes(&environment);
-        let service_name = self
-            .service_name
-            .clone()
-            .unwrap_or_else(|| service_of(process, &program.module, &executable));
-        let resource = resource(process, &executable, &service_name, &program, declared);
-        let resource = Arc::new(resource);
+        let identity = Identity::new(process, &executable, &program, self.service_name.clone());
+        let cluster = self.cluster.as_ref();
+        let placed = cluster.and_then(|cluster| cluster.find(&identity.home));
+        let resource = Arc::new(identity.resource(placed.as_ref(), cluster));
+        let (identity, service_name) = (Arc::new(identity), resource.service_name().to_owned());
         let id = file.id();
-        let target = Target { process, executable, file: id, service_name, program, resource };
+        let target = Target {
+            process,
+            executable,
+            file: id,
+            service_name,
+            program,
+            resource,
+            identity,
+            placed,
+        };
         Ok((target, file.into_file()))
     }
 
@@ -169,90 +185,6 @@ fn read(data: &[u8], options: &Options) -> Result<Program, gobin::Error> {
     })
 }
 
-/// What a process declares its service to be, or else what its module is called.
-pub(crate) fn service_of(process: Process, module: &str, executable: &std::path::Path) -> String {
-    let environment = process.environment_of(&["OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"]);
-    let named = environment.get("OTEL_SERVICE_NAME").filter(|name| !name.is_empty()).cloned();
-    let declared = || declared_attributes(&environment).into_iter();
-    named
-        .or_else(|| declared().find(|(key, _)| key == "service.name").map(|(_, value)| value))
-        .unwrap_or_else(|| default_name(module, executable))
-}
-
-/// Names that many programs and modules share, which tell nobody which one it is.
-const GENERIC: [&str; 16] = [
-    "agent", "api", "app", "backend", "cli", "client", "cmd", "daemon", "exe", "go", "main",
-    "server", "service", "src", "test", "tool",
-];
-
-/// The last element of the module's path that is no major version. Where that is generic, the
-/// executable's name; where that is generic, too, the last two elements.
-fn default_name(module: &str, executable: &std::path::Path) -> String {
-    let is_major = |e: &&str| e.strip_prefix('v').is_some_and(|n| n.parse::<u32>().is_ok());
-    let mut elements = module.split('/').filter(|e| !e.is_empty()).collect::<Vec<_>>();
-    if elements.len() > 1 && elements.last().is_some_and(is_major) {
-        elements.pop();
-    }
-    let file = executable.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    // Debuggers and `go run` name files of their own accord.
-    let is_telling = |name: &str| !GENERIC.contains(&name) && !name.starts_with("__debug_bin");
-    match elements.as_slice() {
-        [] | ["command-line-arguments"] => file,
-        [.., last] if is_telling(last) => (*last).to_owned(),
-        _ if is_telling(&file) => file,
-        [.., before, last] => format!("{before}/{last}"),
-        [last] => (*last).to_owned(),
-    }
-}
-
-/// `OTEL_RESOURCE_ATTRIBUTES` of the target.
-fn declared_attributes(
-    environment: &std::collections::BTreeMap<String, String>,
-) -> Vec<(String, String)> {
-    let text = environment.get("OTEL_RESOURCE_ATTRIBUTES").map(String::as_str).unwrap_or_default();
-    let decode = |value: &str| {
-        percent_encoding::percent_decode_str(value.trim()).decode_utf8_lossy().into_owned()
-    };
-    text.split(',')
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(key, value)| (key.trim().to_owned(), decode(value)))
-        .collect()
-}
-
-fn resource(
-    process: Process,
-    executable: &std::path::Path,
-    service_name: &str,
-    program: &Program,
-    declared: Vec<(String, String)>,
-) -> Resource {
-    let text = |value: &str| Value::Text(value.into());
-    let mut attributes = vec![("service.name".to_owned(), text(service_name))];
-    let mut add = |key: &str, value: Value| attributes.push((key.to_owned(), value));
-    if !matches!(program.module_version.as_str(), "" | "(devel)") {
-        add("service.version", text(&program.module_version));
-    }
-    if let Some(id) = crate::instance::id(process) {
-        add("service.instance.id", text(&id));
-    }
-    add("process.pid", Value::Int(process.pid.into()));
-    add("process.executable.path", text(&executable.to_string_lossy()));
-    add("process.runtime.name", Value::Static("go"));
-    add("process.runtime.version", text(&program.go_version));
-    add("host.name", text(&rustix::system::uname().nodename().to_string_lossy()));
-    add("telemetry.sdk.language", Value::Static("go"));
-    add("telemetry.distro.name", Value::Static("gotap"));
-    add("telemetry.distro.version", Value::Static(env!("CARGO_PKG_VERSION")));
-    for (key, value) in declared {
-        match attributes.iter_mut().find(|(k, _)| *k == key) {
-            Some(_) if key == "service.name" => {}
-            Some((_, slot)) => *slot = Value::Text(value.into()),
-            None => attributes.push((key, Value::Text(value.into()))),
-        }
-    }
-    Resource { attributes }
-}
-
 impl Target {
     /// The load bias of the process; `None` if its mappings don't tell.
     pub(crate) fn bias(&self) -> Option<u64> {
@@ -278,30 +210,5 @@ impl Target {
         let procedures = self.program.plan.procedures.clone();
         let call_ends = self.program.plan.call_ends;
         ProcessInfo { resource, type_names, routes, databases, procedures, call_ends }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    #[test]
-    fn services_have_telling_names() {
-        for (module, executable, name) in [
-            ("example.com/shop", "/srv/main", "shop"),
-            ("example.com/shop/v2", "/srv/x", "shop"),
-            ("github.com/temporalio/cli", "/usr/bin/temporal", "temporal"),
-            ("go.etcd.io/etcd/server/v3", "/usr/bin/etcd", "etcd"),
-            ("example.com/shop/cmd", "/srv/server", "shop/cmd"),
-            ("example.com/shop/server", "/srv/__debug_bin123", "shop/server"),
-            ("server", "/srv/app", "server"),
-            ("v2", "/srv/app", "v2"),
-            ("", "/usr/bin/tool", "tool"),
-            ("command-line-arguments", "/tmp/go-build1/b001/exe/hello", "hello"),
-        ] {
-            assert_eq!(default_name(module, Path::new(executable)), name, "{module} {executable}");
-        }
     }
 }

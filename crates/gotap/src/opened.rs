@@ -11,7 +11,8 @@ use gomem::Remote;
 use goproc::{Executable, FileId, Process};
 use goruntime::Layout;
 
-use crate::inspect::{self, NotATarget};
+use crate::inspect::NotATarget;
+use crate::resource;
 
 /// The file that a process runs.
 pub(crate) struct Opened {
@@ -79,7 +80,7 @@ impl Opened {
             memory: Remote::new(self.process),
             file: self.executable.id(),
             started: self.started,
-            service: inspect::service_of(self.process, module, &path),
+            service: resource::service_of(self.process, module, &path),
             path,
             binary,
             layout,

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use pipeline::{Counts, Stages};
+use pipeline::{Counts, Place, Stages};
 use probes::{EventSource, Fill};
 use rustix::time::{ClockId, clock_gettime};
-use trace::ProcessInfo;
+use trace::{ProcessInfo, Resource};
 use wire::Event;
 
 use crate::opened::unix_nanoseconds;
@@ -22,7 +22,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// What the agent asks of the reader.
 pub(crate) enum ReaderCommand {
     /// Spans of this instance will come; they are sent nowhere if they are `only_measured`.
-    Add { instance: u32, info: ProcessInfo, only_measured: bool },
+    Add { instance: u32, info: ProcessInfo, only_measured: bool, place: Place },
+    /// Its resource is another one than before; `whole` if its pod and container are known by now.
+    Rename { instance: u32, before: Arc<Resource>, resource: Arc<Resource>, whole: bool },
     /// No more spans of this instance will come, but those in the buffer.
     Remove(u32),
     /// Read what is left, hand it over and stop.
@@ -35,6 +37,8 @@ pub(crate) enum AgentEvent {
     Exec(u32, u64),
     /// A process ended.
     Exit(u32, u64),
+    /// There is news of pods.
+    Pods(podwatch::Notice),
     /// The user asked to stop.
     Stop,
     /// Reading or writing failed for good.
@@ -123,8 +127,13 @@ impl<'a> State<'a> {
     fn apply_commands(&mut self) {
         while let Ok(command) = self.commands.try_recv() {
             match command {
-                ReaderCommand::Add { instance, info, only_measured } => {
-                    self.stages.add_process(instance, info, only_measured, unix_nanoseconds());
+                ReaderCommand::Add { instance, info, only_measured, place } => {
+                    let now = unix_nanoseconds();
+                    self.stages.add_process(instance, info, only_measured, place, now);
+                }
+                ReaderCommand::Rename { instance, before, resource, whole } => {
+                    let now = unix_nanoseconds();
+                    self.stages.rename_process(instance, &before, &resource, whole, now);
                 }
                 ReaderCommand::Remove(instance) => {
                     self.leaving.push((Instant::now() + GRACE, instance))
@@ -172,7 +181,7 @@ fn read(source: EventSource, state: State<'_>, shared: &Shared) -> anyhow::Resul
         // The real-time clock may be set while we run.
         state.clock_offset = clock_offset();
         let now_ns = u64::try_from(nanos(ClockId::Monotonic)).unwrap_or_default();
-        state.stages.round(now_ns, last);
+        state.stages.round(now_ns, unix_nanoseconds(), last);
         state.forget();
         let counts = state.stages.counts();
         *shared.read() = Shown { counts, fill, beat: Instant::now() };

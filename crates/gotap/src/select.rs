@@ -3,9 +3,10 @@
 use anyhow::Result;
 use glob::Pattern;
 use goproc::Process;
+use podwatch::Placed;
 
 use crate::cli::SelectArgs;
-use crate::config::{Invalid, SdkPrograms, Select};
+use crate::config::{Invalid, PodChoice, SdkPrograms, Select};
 use crate::inspect::Target;
 
 /// A compiled selection.
@@ -15,25 +16,61 @@ pub(crate) struct Selection {
     executables: Vec<Pattern>,
     ports: Vec<u16>,
     names: Vec<Pattern>,
+    pods: Vec<PodPattern>,
     sdk_programs: SdkPrograms,
     /// Whether operations are measured, too.
     measures: bool,
+}
+
+/// Pods of which all of this holds.
+#[derive(Debug, Clone, Default)]
+struct PodPattern {
+    namespace: Option<Pattern>,
+    pod: Option<Pattern>,
+    container: Option<Pattern>,
+    labels: Vec<(String, Pattern)>,
+}
+
+impl PodPattern {
+    fn new(choice: &PodChoice) -> Result<Self> {
+        let one = |glob: &Option<String>| glob.as_deref().map(pattern).transpose();
+        let label = |(key, glob): (&String, &String)| Ok((key.clone(), pattern(glob)?));
+        Ok(Self {
+            namespace: one(&choice.namespace)?,
+            pod: one(&choice.pod)?,
+            container: one(&choice.container)?,
+            labels: choice.labels.iter().map(label).collect::<Result<_>>()?,
+        })
+    }
+
+    fn matches(&self, placed: &Placed) -> bool {
+        let is = |wanted: &Option<Pattern>, name: Option<&str>| {
+            wanted.as_ref().is_none_or(|wanted| name.is_some_and(|name| wanted.matches(name)))
+        };
+        let label = |key: &str| placed.pod.labels.get(key);
+        is(&self.namespace, Some(&placed.pod.namespace))
+            && is(&self.pod, Some(&placed.pod.name))
+            && is(&self.container, placed.container().map(|one| one.name.as_str()))
+            && self.labels.iter().all(|(key, value)| label(key).is_some_and(|v| value.matches(v)))
+    }
+}
+
+fn pattern(glob: &str) -> Result<Pattern> {
+    Pattern::new(glob).map_err(|e| Invalid(format!("pattern {glob:?}: {e}")).into())
 }
 
 impl Selection {
     /// Compiles the patterns.
     pub(crate) fn new(select: &Select) -> Result<Self> {
         let compile = |globs: &[String]| -> Result<Vec<Pattern>> {
-            let one = |g: &String| {
-                Pattern::new(g).map_err(|e| Invalid(format!("pattern {g:?}: {e}")).into())
-            };
-            globs.iter().map(one).collect()
+            globs.iter().map(|glob| pattern(glob)).collect()
         };
         Ok(Self {
             pids: select.pids.clone(),
             executables: compile(&select.executables)?,
             ports: select.ports.clone(),
             names: compile(&select.names)?,
+            pods: select.kubernetes.iter().map(PodPattern::new).collect::<Result<_>>()?,
             sdk_programs: SdkPrograms::default(),
             measures: false,
         })
@@ -60,6 +97,7 @@ impl Selection {
             && self.executables.is_empty()
             && self.ports.is_empty()
             && self.names.is_empty()
+            && self.pods.is_empty()
     }
 
     /// Whether a process that starts later can match.
@@ -68,6 +106,12 @@ impl Selection {
             || !self.executables.is_empty()
             || !self.ports.is_empty()
             || !self.names.is_empty()
+            || !self.pods.is_empty()
+    }
+
+    /// Whether processes are chosen by their pods.
+    pub(crate) fn chooses_pods(&self) -> bool {
+        !self.pods.is_empty()
     }
 
     /// Whether a process may match later that does not now, as it does not listen yet.
@@ -94,6 +138,10 @@ impl Selection {
         if self.pids.contains(&target.process.pid) {
             return true;
         }
+        if target.placed.as_ref().is_some_and(|placed| self.pods.iter().any(|p| p.matches(placed)))
+        {
+            return true;
+        }
         let path = target.executable.to_string_lossy();
         if self.executables.iter().any(|p| p.matches(&path)) {
             return true;
@@ -117,6 +165,7 @@ pub(crate) fn from_args(args: &SelectArgs) -> Result<Selection> {
         executables: args.executables.clone(),
         ports: args.ports.clone(),
         names: args.names.clone(),
+        kubernetes: Vec::new(),
     })
 }
 

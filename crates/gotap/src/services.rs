@@ -1,12 +1,12 @@
 //! What processes of any language are called: what they declare their service to be, or else their
-//! executable's name. For Go programs `inspect` knows more.
+//! executable's name. For Go programs `resource` knows more.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use goproc::Process;
 
-use crate::inspect;
+use crate::resource;
 
 /// Names that are kept. When it is full all are forgotten: those of processes that run are found again.
 const MAX: usize = 8192;
@@ -57,7 +57,7 @@ impl Services {
             return comm.map(str::to_owned);
         }
         let path = process.executable_path().ok();
-        let name = path.map(|path| inspect::service_of(process, "", &path));
+        let name = path.map(|path| resource::service_of(process, "", &path));
         if self.names.len() >= MAX {
             self.names.clear();
         }

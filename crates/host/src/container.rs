@@ -1,4 +1,5 @@
-//! Which container a process is in, by its cgroup's name: Docker's, containerd's, CRI-O's, podman's.
+//! Which container and which pod of Kubernetes a process is in, by its cgroup's name: Docker's, containerd's,
+//! CRI-O's, podman's.
 //!
 //! Runtimes name a container's cgroup by its id of 64 hexadecimal digits, with the runtime's name around
 //! it where systemd manages cgroups. Not here: the container's name, which the runtime alone knows.
@@ -83,6 +84,36 @@ pub fn cgroup_of_proc(text: &str) -> Option<String> {
     not_root.or_else(|| lines.first().map(|_| "/")).map(str::to_owned)
 }
 
+/// The container and the pod's id that `/proc/PID/cgroup` tells, in either version of cgroups. Where versions or
+/// controllers differ, the first that names a container counts.
+pub fn of_proc(text: &str) -> (Option<Container>, Option<String>) {
+    let main = cgroup_of_proc(text);
+    let others = text.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
+    let paths = main.as_deref().into_iter().chain(others.map(|(_, path)| path));
+    let named = paths.map(|path| (of_cgroup(path), pod_of_cgroup(path)));
+    let mut only_pod = None;
+    for (container, pod) in named {
+        if container.is_some() {
+            return (container, pod.or(only_pod));
+        }
+        only_pod = only_pod.or(pod);
+    }
+    (None, only_pod)
+}
+
+/// The id of a pod of Kubernetes, which kubelets write into names of cgroups: `pod<id>`, or under systemd
+/// `kubepods-…-pod<id>.slice` with underscores for dashes. Of a static pod it is a hash.
+pub fn pod_of_cgroup(path: &str) -> Option<String> {
+    path.split('/').rev().flat_map(|part| part.split(':').rev()).find_map(|part| {
+        let bare = part.strip_suffix(".slice").unwrap_or(part);
+        let id = bare.strip_prefix("pod").or_else(|| Some(bare.rsplit_once("-pod")?.1))?;
+        let id = id.replace('_', "-");
+        let lengths: Vec<_> = id.split('-').map(str::len).collect();
+        let digits = id.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f' | b'-'));
+        (digits && matches!(lengths[..], [8, 4, 4, 4, 12] | [32])).then_some(id)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,5 +181,53 @@ mod tests {
         assert_eq!(cgroup_of_proc("8:pids:/p\n4:memory:/\n").as_deref(), Some("/p"));
         assert_eq!(cgroup_of_proc("0::/\n").as_deref(), Some("/"));
         assert_eq!(cgroup_of_proc(""), None);
+    }
+    const POD: &str = "1b2c3d4e-0000-4000-8000-00000000000a";
+
+    #[test]
+    fn pods_are_found_under_both_managers_of_cgroups() {
+        let underscores = POD.replace('-', "_");
+        let of_static = "0123456789abcdef0123456789abcdef";
+        for (path, pod) in [
+            (format!("/kubepods/burstable/pod{POD}/{ID}"), Some(POD)),
+            (format!("/kubepods/pod{POD}/{ID}"), Some(POD)),
+            (
+                format!(
+                    "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{underscores}.slice/crio-{ID}.scope"
+                ),
+                Some(POD),
+            ),
+            (format!("/kubelet.slice/kubelet-kubepods-pod{underscores}.slice/x.scope"), Some(POD)),
+            (
+                format!("/system.slice/kubepods-pod{underscores}.slice:cri-containerd:{ID}"),
+                Some(POD),
+            ),
+            // As seen from a cgroup namespace of a sibling.
+            (format!("/../../pod{POD}/{ID}"), Some(POD)),
+            (format!("/kubepods/burstable/pod{of_static}/{ID}"), Some(of_static)),
+            (format!("/docker/{ID}"), None),
+            ("/podman.slice/x-podcast.slice".to_owned(), None),
+            ("/pod".to_owned(), None),
+        ] {
+            assert_eq!(pod_of_cgroup(&path).as_deref(), pod, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_line_that_names_a_container_counts() {
+        let kubepods = format!("/kubepods/burstable/pod{POD}/{ID}");
+        for text in [
+            format!("0::{kubepods}\n"),
+            format!("9:name=systemd:/\n8:pids:/\n4:memory:{kubepods}\n0::/\n"),
+            // Only one controller has it.
+            format!("3:cpuset:{kubepods}\n4:memory:/elsewhere\n0::/init.scope\n"),
+        ] {
+            let (container, pod) = of_proc(&text);
+            assert_eq!((container.map(|c| c.id).as_deref(), pod.as_deref()), (Some(ID), Some(POD)));
+        }
+        let bare = format!("0::/kubepods/pod{POD}\n");
+        assert_eq!(of_proc(&bare), (None, Some(POD.to_owned())));
+        assert_eq!(of_proc("0::/user.slice\n"), (None, None));
+        assert_eq!(of_proc(""), (None, None));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use export::Encoder;
-use pipeline::{MAX_QUEUED, Pipeline, Sampling, SharedMeter, Sink, Stages};
+use pipeline::{MAX_QUEUED, Pipeline, Place, Sampling, SharedMeter, Sink, Stages};
 use red::{Consumer, Groups, Settings};
 use rustix::time::{ClockId, clock_gettime};
 use trace::{Assembler, ProcessInfo, Resource, Span, Value};
@@ -124,8 +124,8 @@ fn measure(metered: bool, sinks: Vec<Box<dyn Sink>>) -> anyhow::Result<f64> {
     let meter = metered.then(meter);
     let sampling = Sampling::default();
     let mut stages = Stages::new(Assembler::new(), meter, sampling, sinks.clone());
-    stages.add_process(1, process("gateway"), false, 0);
-    stages.add_process(2, process("users"), false, 0);
+    stages.add_process(1, process("gateway"), false, Place::Known, 0);
+    stages.add_process(2, process("users"), false, Place::Known, 0);
     let mut replay = Replay::new();
     let started = cpu_time();
     for number in 0..TRACES {
@@ -133,13 +133,13 @@ fn measure(metered: bool, sinks: Vec<Box<dyn Sink>>) -> anyhow::Result<f64> {
             stages.event(wire::decode(black_box(record)), 1 << 60);
         }
         if number % (ROUND / 2) == 0 {
-            stages.round(number * 20_000, false);
+            stages.round(number * 20_000, 0, false);
             while sinks.outlets().any(|outlet| outlet.queued() > MAX_QUEUED / 2) {
                 std::thread::sleep(Duration::from_micros(200));
             }
         }
     }
-    stages.round(u64::MAX, true);
+    stages.round(u64::MAX, 0, true);
     sinks.finish(Duration::from_secs(20));
     let took = cpu_time() - started;
     anyhow::ensure!(stages.counts().spans == TRACES * 2, "{:?}", stages.counts());

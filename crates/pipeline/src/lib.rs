@@ -3,6 +3,7 @@
 //!
 //! Not here: reading ring buffers (`probes`), what events mean (`trace`), what sinks do.
 
+mod held;
 mod lanes;
 mod meter;
 mod peers;
@@ -11,6 +12,7 @@ mod tail;
 #[cfg(test)]
 mod test_spans;
 
+pub use held::Place;
 pub use lanes::{MAX_QUEUED, Measured, Outlet, Pipeline, Sink};
 pub use meter::SharedMeter;
 pub use stages::{Counts, Sampling, Stages};

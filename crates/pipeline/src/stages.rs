@@ -6,6 +6,7 @@ use std::sync::Arc;
 use trace::{Assembler, ProcessInfo, Resource, Span, Status, Value};
 use wire::{DecodeError, Event, Unread, raw};
 
+use crate::held::{Held, Place, Released};
 use crate::lanes::Pipeline;
 use crate::meter::SharedMeter;
 use crate::peers::Peers;
@@ -44,6 +45,8 @@ pub struct Counts {
     pub unread: [u64; Unread::ALL.len()],
     /// Deliveries of telemetry, and what was done for them.
     pub telemetry: u64,
+    /// Spans that were sent before the pod of their process was known.
+    pub no_pod: u64,
 }
 
 /// Which traces are sent.
@@ -64,6 +67,7 @@ pub struct Stages {
     /// Processes whose own SDK sends their traces.
     only_measured: Vec<(u32, Arc<Resource>)>,
     peers: Peers,
+    held: Held,
     sinks: Pipeline,
     /// Spans that are handed on soon.
     batch: Vec<Span>,
@@ -85,33 +89,80 @@ impl Stages {
             tail: sampling.tail.map(Tail::new),
             only_measured: Vec::new(),
             peers: Peers::default(),
+            held: Held::default(),
             sinks,
             batch: Vec::with_capacity(BATCH),
             counts: Counts::default(),
         }
     }
 
-    /// Spans of this instance will come; they are sent nowhere if they are `only_measured`.
+    /// Spans of this instance will come; they are sent nowhere if they are `only_measured`. `place` says whether
+    /// they wait for a pod.
     pub fn add_process(
         &mut self,
         instance: u32,
         info: ProcessInfo,
         only_measured: bool,
+        place: Place,
         now_unix_nano: u64,
     ) {
         if only_measured {
             self.only_measured.push((instance, info.resource.clone()));
         }
-        if let Some(meter) = &self.meter {
-            meter.lock().add_process(instance, &info.resource, now_unix_nano);
+        // Else it is measured when it is known, or nobody waits any longer.
+        if !self.held.add(instance, &info.resource, place) {
+            self.measure(instance, &info.resource, now_unix_nano);
         }
         self.assembler.add_process(instance, info);
+    }
+
+    /// From now on the resource of a process is another one than `before`. `whole` is whether all of its pod is
+    /// known.
+    pub fn rename_process(
+        &mut self,
+        instance: u32,
+        before: &Arc<Resource>,
+        resource: &Arc<Resource>,
+        whole: bool,
+        now_unix_nano: u64,
+    ) {
+        self.assembler.set_resource(instance, resource);
+        for (_, of) in self.only_measured.iter_mut().filter(|(of, _)| *of == instance) {
+            *of = resource.clone();
+        }
+        let waits = self.held.waits(instance);
+        let released = self.held.rename(instance, before, resource, whole);
+        // What was counted so far stays with the resource that it was counted for.
+        if !waits && !Arc::ptr_eq(before, resource) {
+            if let Some(meter) = &self.meter {
+                meter.lock().remove_process(instance, now_unix_nano);
+            }
+            self.measure(instance, resource, now_unix_nano);
+        }
+        self.release(released, now_unix_nano);
+    }
+
+    /// From now on a process is measured as what this says.
+    fn measure(&self, instance: u32, resource: &Arc<Resource>, now_unix_nano: u64) {
+        if let Some(meter) = &self.meter {
+            meter.lock().add_process(instance, resource, now_unix_nano);
+        }
+    }
+
+    /// Hands on spans that need not wait for a pod any more.
+    fn release(&mut self, released: impl IntoIterator<Item = Released>, now_unix_nano: u64) {
+        for Released { instance, resource, spans } in released {
+            self.measure(instance, &resource, now_unix_nano);
+            spans.into_iter().for_each(|span| self.keep_or_leave(span));
+        }
     }
 
     /// No more spans of this instance will come.
     pub fn remove_process(&mut self, instance: u32, now_unix_nano: u64) {
         let open = self.assembler.remove_process(instance);
         self.hand_over_all(open);
+        let released = self.held.remove(instance);
+        self.release(released, now_unix_nano);
         self.only_measured.retain(|(of, _)| *of != instance);
         if let Some(meter) = &self.meter {
             meter.lock().remove_process(instance, now_unix_nano);
@@ -132,9 +183,11 @@ impl Stages {
 
     /// Hands on what waits, after each look at the ring buffers. `now_ns` is by the kernel's clock. `last` says
     /// that nothing more comes: whatever waits for something is handed on, too.
-    pub fn round(&mut self, now_ns: u64, last: bool) {
+    pub fn round(&mut self, now_ns: u64, now_unix_nano: u64, last: bool) {
         let open = if last { self.assembler.finish() } else { self.assembler.tick(now_ns) };
         self.hand_over_all(open);
+        let due = self.held.due(last);
+        self.release(due, now_unix_nano);
         if let Some(tail) = &mut self.tail {
             tail.tick(if last { u64::MAX } else { now_ns });
         }
@@ -150,6 +203,7 @@ impl Stages {
         let tail = self.tail.as_ref().map(Tail::gone).unwrap_or_default();
         Counts {
             sampled_out: self.counts.sampled_out + tail.dropped,
+            no_pod: self.held.without,
             tail_evicted: tail.evicted,
             tail_partial: tail.partial,
             tail_bytes: self.tail.as_ref().map_or(0, Tail::bytes),
@@ -164,11 +218,16 @@ impl Stages {
         spans.into_iter().for_each(|span| self.hand_over(span));
     }
 
-    fn hand_over(&mut self, mut span: Span) {
+    fn hand_over(&mut self, span: Span) {
         if span.telemetry {
             self.counts.telemetry += 1;
-            return;
+        } else if let Some(span) = self.held.take(span) {
+            self.keep_or_leave(span);
         }
+    }
+
+    /// Measures a span, and sends it if it is to be.
+    fn keep_or_leave(&mut self, mut span: Span) {
         self.peers.name(&mut span);
         // Also those that go nowhere: metrics are of all operations.
         if let Some(meter) = &self.meter {
@@ -193,7 +252,9 @@ impl Stages {
         }
     }
 
-    fn send(&mut self, span: Span) {
+    fn send(&mut self, mut span: Span) {
+        // It may have waited for a decision.
+        self.held.renew(&mut span);
         self.counts.spans += 1;
         if !span.unread.is_empty() {
             for (count, what) in self.counts.unread.iter_mut().zip(Unread::ALL) {

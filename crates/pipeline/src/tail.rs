@@ -275,6 +275,7 @@ fn size(span: &Span) -> usize {
     let value = |value: &Value| match value {
         Value::Text(value) => text(value.len()),
         Value::Static(_) | Value::Int(_) => 0,
+        Value::Texts(texts) => texts.iter().map(|text| 24 + text.len()).sum(),
     };
     let status = match &span.status {
         Status::Error(message) => message.len(),

@@ -172,6 +172,13 @@ impl Assembler {
         self.processes.insert(instance, info);
     }
 
+    /// What is known of process `instance` is this from now on; of the spans that it has open, too.
+    pub fn set_resource(&mut self, instance: u32, resource: &Arc<Resource>) {
+        if let Some(info) = self.processes.get_mut(&instance) {
+            info.resource = resource.clone();
+        }
+    }
+
     /// Forgets process `instance`, after its last event; gives the spans of calls that it left open.
     pub fn remove_process(&mut self, instance: u32) -> Vec<Span> {
         self.processes.remove(&instance);

@@ -16,6 +16,8 @@ pub enum Value {
     Text(CompactString),
     /// Integer.
     Int(i64),
+    /// Several texts, of resources alone.
+    Texts(Box<[CompactString]>),
 }
 
 impl Value {
@@ -24,7 +26,7 @@ impl Value {
         match self {
             Value::Static(text) => Some(text),
             Value::Text(text) => Some(text),
-            Value::Int(_) => None,
+            Value::Int(_) | Value::Texts(_) => None,
         }
     }
 }

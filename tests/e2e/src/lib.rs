@@ -6,6 +6,7 @@
 //! - [`goroutines`] compares what gotap says of goroutines with what their program says.
 //! - [`Live`] runs what prints events of the whole host.
 //! - [`Tracked`] is a program whose goroutines come and go, and gotap that tracks them.
+//! - [`Cgroup`] is named as those of containers are.
 //! - [`Chain`] puts one between two others, and has them speak HTTP/2.
 //! - [`Unprivileged`] is gotap as somebody without rights runs it.
 //! - [`Load`] sends requests over many connections and counts exactly.
@@ -22,6 +23,7 @@
 mod app;
 mod binary;
 mod chain;
+mod contained;
 pub mod goroutines;
 mod gotap;
 pub mod live;
@@ -42,6 +44,7 @@ mod unprivileged;
 pub use app::App;
 pub use binary::binary;
 pub use chain::Chain;
+pub use contained::Cgroup;
 pub use gotap::{Ended, Gotap};
 pub use live::Live;
 pub use load::{Load, Outcome};

@@ -5,6 +5,7 @@
 //! - [`collector`] runs a real OpenTelemetry Collector and reads the spans it received.
 //! - [`http`] is a client with control over each byte on the wire.
 //! - [`jaeger`] is a real Jaeger.
+//! - [`kubernetes`] is Kubernetes' API server.
 //! - [`postgres`], [`mysql`] and [`redis`] run a database server of the test's own.
 //!
 //! Everything slow is built on first need into a cache that all clones share, see [`cache_dir`].
@@ -15,6 +16,7 @@ pub mod envoy;
 pub mod go;
 pub mod http;
 pub mod jaeger;
+pub mod kubernetes;
 pub mod mysql;
 pub mod postgres;
 pub mod process;

@@ -81,11 +81,12 @@ impl Agent {
         let bias =
             bias.with_context(|| format!("can't tell where process {pid} has its program"))?;
         // Announced first, so that no span comes before its process is known.
-        let instance = self.session.next_instance();
+        let (instance, place) = (self.session.next_instance(), self.place(target));
         self.command(ReaderCommand::Add {
             instance,
             info: target.info(bias),
             only_measured: self.selection.leaves_traces(target),
+            place,
         });
         let started = Instant::now();
         let attached = match self.session.attach(pid, plan, file, bias) {
@@ -95,7 +96,7 @@ impl Agent {
                 return Err(error.into());
             }
         };
-        self.figures.attached(pid, target.resource.clone(), started.elapsed());
+        self.figures.attached(pid, target.resource.clone(), started.elapsed(), place);
         let sees: Vec<_> = plan.abilities.iter().map(|a| a.label()).collect();
         let version = &target.program.go_version;
         let unknown = if target.program.unknown_version { ", unknown" } else { "" };
@@ -108,7 +109,7 @@ impl Agent {
         let (instance, name) = (attached.instance, name.clone());
         let service = name.clone();
         self.targets.add(pid, Observable { instance, service });
-        let observed = Observed { instance, name, since, silent };
+        let observed = Observed { instance, name, target: target.clone(), since, silent };
         self.observed.insert(pid, observed);
         // The kernel may have told of the end before this process was looked at.
         if !target.process.is_alive() {

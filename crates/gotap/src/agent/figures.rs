@@ -3,45 +3,29 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use export::LiveStats;
-use metrics::{
-    Attributes, Histogram, HistogramPoint, Labels, Metric, Point, Target, target_labels,
-};
-use pipeline::{MAX_QUEUED, Measured, Outlet, Pipeline, SharedMeter};
+use metrics::{Attributes, HistogramPoint, Labels, Metric, Point, Target, target_labels};
+use pipeline::{MAX_QUEUED, Measured, Outlet, Pipeline, Place, SharedMeter};
+use podwatch::Pods;
 use probes::{Hits, RINGS};
 use red::Consumer;
 use trace::{Resource, Value};
 
 use super::host::Host;
 use super::own;
+use super::placing;
+use super::processes::Processes;
 use super::runtimes::Runtimes;
 use super::summary::{self, Group};
 use crate::opened::unix_nanoseconds;
 use crate::reader::Shared;
 
-/// Buckets of the time that attaching takes, in seconds.
-const ATTACH_BOUNDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// Processes in which nothing can be traced whose Go runtimes are read, once they have run for so long.
-const MAX_IDLE: usize = 512;
+/// For how long a process in which nothing can be traced has run before its Go runtime is read.
 const LASTING: Duration = Duration::from_secs(5);
 /// After how long without a round the reader counts as stuck.
 const STUCK: Duration = Duration::from_secs(10);
-
-/// What the agent knows of processes.
-#[derive(Debug)]
-struct Processes {
-    /// Those that are observed, by pid.
-    observed: HashMap<u32, Arc<Resource>>,
-    /// Those in which nothing can be traced, by pid, and since when they are known: their Go runtimes are
-    /// read.
-    idle: HashMap<u32, (Instant, Arc<Resource>)>,
-    attach: Histogram,
-    failed: u64,
-    /// Whether all that ran at the start were looked at.
-    ready: bool,
-}
 
 /// Everything that is measured.
 pub(super) struct Figures {
@@ -57,6 +41,8 @@ pub(super) struct Figures {
     meter: Option<Arc<SharedMeter>>,
     /// What is measured of all programs of the host.
     pub(super) host: Host,
+    /// Where pods are watched.
+    pub(super) pods: Option<Arc<Pods>>,
 }
 
 impl Figures {
@@ -68,14 +54,7 @@ impl Figures {
         export: Option<LiveStats>,
         meter: Option<Arc<SharedMeter>>,
     ) -> Self {
-        let (observed, attach) = (HashMap::new(), Histogram::new(ATTACH_BOUNDS));
-        let processes = Mutex::new(Processes {
-            observed,
-            idle: HashMap::new(),
-            attach,
-            failed: 0,
-            ready: false,
-        });
+        let processes = Mutex::new(Processes::default());
         let runtimes = Mutex::default();
         Self {
             resource,
@@ -87,6 +66,7 @@ impl Figures {
             runtimes,
             meter,
             host: Host::default(),
+            pods: None,
         }
     }
 
@@ -95,18 +75,18 @@ impl Figures {
     }
 
     /// A process was attached to, which took so long.
-    pub(super) fn attached(&self, pid: u32, resource: Arc<Resource>, took: Duration) {
-        let mut processes = self.processes();
-        processes.observed.insert(pid, resource);
-        processes.attach.record(took.as_secs_f64());
+    pub(super) fn attached(&self, pid: u32, resource: Arc<Resource>, took: Duration, place: Place) {
+        self.processes().attached(pid, resource, took, place);
+    }
+
+    /// More is known of a process than when it was attached to.
+    pub(super) fn renamed(&self, pid: u32, resource: Arc<Resource>) {
+        self.processes().renamed(pid, resource);
     }
 
     /// In a process nothing can be traced.
     pub(super) fn found_idle(&self, pid: u32, resource: Arc<Resource>) {
-        let idle = &mut self.processes().idle;
-        if idle.len() < MAX_IDLE {
-            idle.insert(pid, (Instant::now(), resource));
-        }
+        self.processes().found_idle(pid, resource);
     }
 
     /// A process could not be attached to.
@@ -116,9 +96,7 @@ impl Figures {
 
     /// A process is not observed any more.
     pub(super) fn ended(&self, pid: u32) {
-        let mut processes = self.processes();
-        processes.observed.remove(&pid);
-        processes.idle.remove(&pid);
+        self.processes().ended(pid);
     }
 
     /// All processes that ran at the start were looked at.
@@ -146,6 +124,7 @@ impl Figures {
         metrics.extend(self.targets());
         metrics.extend(own::metrics());
         metrics.extend(self.host.metrics());
+        metrics.extend(self.pods.iter().flat_map(|pods| placing::metrics(pods)));
         if let Some(meter) = &self.meter {
             let meter = meter.lock();
             metrics.push(overflowed(&meter));
@@ -181,7 +160,7 @@ impl Figures {
 
     /// What Go's runtime counts in each observed process.
     fn runtimes(&self) -> Vec<(Arc<Resource>, Vec<Metric>)> {
-        let mut observed = self.processes().observed.clone();
+        let mut observed = self.processes().placed();
         // Many of the others are over at once, as compilers are.
         let idle = self.processes().idle.clone().into_iter();
         let lasting = idle.filter(|(_, (since, _))| since.elapsed() >= LASTING);
@@ -398,6 +377,7 @@ fn as_target(resource: &Resource) -> Target {
     Target::new(resource.attributes.iter().map(|(key, value)| {
         let text = match value {
             Value::Int(n) => n.to_string(),
+            Value::Texts(texts) => texts.join(","),
             text => text.as_str().unwrap_or_default().to_owned(),
         };
         (key.as_str(), text)

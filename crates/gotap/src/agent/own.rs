@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use metrics::{Metric, Point};
 
+use crate::resource::host_name;
+
 /// The agent's CPU time and memory.
 pub(super) fn metrics() -> Vec<Metric> {
     let usage = goproc::own_usage();
@@ -19,14 +21,15 @@ pub(super) fn metrics() -> Vec<Metric> {
     ]
 }
 
-/// The agent's own attributes.
-pub(super) fn resource() -> Arc<[(String, String)]> {
+/// The agent's own attributes; `node` is that of Kubernetes.
+pub(super) fn resource(node: Option<&str>) -> Arc<[(String, String)]> {
     let mut out = vec![
         ("service.name", "gotap".to_owned()),
         ("service.version", env!("CARGO_PKG_VERSION").to_owned()),
-        ("host.name", rustix::system::uname().nodename().to_string_lossy().into_owned()),
+        ("host.name", host_name(node)),
         ("process.pid", std::process::id().to_string()),
     ];
+    out.extend(node.map(|node| ("k8s.node.name", node.to_owned())));
     // Random, so that an agent that is started again is another one.
     if let Ok(id) = std::fs::read_to_string("/proc/sys/kernel/random/uuid") {
         out.push(("service.instance.id", id.trim().to_owned()));

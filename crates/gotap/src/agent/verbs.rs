@@ -7,7 +7,7 @@ use pipeline::{Sampling, SharedMeter, Sink};
 use probes::{Features, Options};
 use trace::Assembler;
 
-use super::{Agent, Setup, admin, debug, own, say, sinks, tree};
+use super::{Agent, Setup, admin, debug, own, placing, say, sinks, tree};
 use crate::cli::{Format, HttpArgs, ProbeArgs, RunArgs, TraceArgs, TraceCommand};
 use crate::config;
 use crate::opened::unix_nanoseconds;
@@ -19,6 +19,7 @@ use crate::select::{self, Selection};
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
     crate::writes::restore_left();
     let config = config::load(args)?;
+    let kubernetes = placing::Asked::new(&config)?;
     goproc::check_pids()?;
     let features = features(!config.probes.uprobe_multi);
     rights::keep_needed(&features, config.prometheus_listen)?;
@@ -40,7 +41,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let exporter = export::Exporter::start(&export, |sentence| say(&sentence))
         .map_err(|e| config::Invalid(e.to_string()))?;
     say(&format!("sending traces to {}", export::masked(&export.endpoint)));
-    let resource = own::resource();
+    let node = kubernetes.as_ref().map(|asked| asked.node.as_str());
+    let resource = own::resource(node);
     let meter =
         config.meter().map(|settings| Arc::new(SharedMeter::new(&settings, unix_nanoseconds())));
     let sink = sinks::Otlp::new(exporter, resource.clone());
@@ -61,6 +63,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
             .transpose()?,
         service_name: config.service_name,
         host: config.host,
+        kubernetes,
         aloud: args.verbose,
     })?;
     if let Some(listen) = config.prometheus_listen {
@@ -115,12 +118,13 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         service_name: None,
         assembler: assembler(&http, args.texts.error_messages),
         sinks: vec![printer(args, wanted)],
-        resource: own::resource(),
+        resource: own::resource(None),
         export: None,
         meter: None,
         sampling: Sampling::default(),
         metrics_interval: None,
         host: config::Host::default(),
+        kubernetes: None,
         aloud: args.verbose,
     })?;
     agent.observe()?.lines(args.format).iter().for_each(|line| say(line));

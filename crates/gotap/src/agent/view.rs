@@ -163,10 +163,11 @@ fn setup(args: &TopArgs, waiting: &Waiting) -> Result<Setup> {
         sinks: vec![Box::new(Newest(waiting.clone()))],
         meter: Some(Arc::new(SharedMeter::new(&settings, unix_nanoseconds()))),
         sampling: Sampling::default(),
-        resource: own::resource(),
+        resource: own::resource(None),
         export: None,
         metrics_interval: None,
         host: config::Host::default(),
+        kubernetes: None,
         aloud: false,
     })
 }

@@ -136,10 +136,11 @@ fn setup(pid: u32, http: HttpArgs, probes: ProbeArgs, sink: Box<dyn Sink>) -> Re
         sinks: vec![sink],
         meter: None,
         sampling: Sampling::default(),
-        resource: own::resource(),
+        resource: own::resource(None),
         export: None,
         metrics_interval: None,
         host: config::Host::default(),
+        kubernetes: None,
         aloud: false,
     })
 }

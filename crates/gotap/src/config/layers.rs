@@ -84,6 +84,12 @@ pub(super) fn flags(args: &RunArgs) -> Result<Vec<Flag>> {
         ("select.executables", "--executable", list(&select.executables)),
         ("select.ports", "--port", list(&select.ports)),
         ("select.names", "--name", list(&select.names)),
+        (
+            "kubernetes.enabled",
+            "--kubernetes",
+            args.kubernetes.kubernetes.map(|enabled| json!(enabled)),
+        ),
+        ("kubernetes.node", "--node", text(&args.kubernetes.node)),
         ("errors.messages", "--error-messages", on(args.texts.error_messages)),
         ("http.cluster_paths", "--cluster-paths", on(args.http.cluster_paths)),
         ("http.query_strings", "--query-strings", on(args.http.query_strings)),
@@ -157,6 +163,8 @@ mod tests {
         full.otlp.metrics_endpoint = Some("x".into());
         full.prometheus_listen = "127.0.0.1:1".parse().ok();
         full.otlp.ca_certificate = Some("x".into());
+        full.kubernetes.node = Some("x".into());
+        full.kubernetes.kubeconfig = Some("x".into());
         full.otlp.client_certificate = Some("x".into());
         full.otlp.client_key = Some("x".into());
         paths(&serde_json::to_value(full).unwrap(), "", &mut all);

@@ -30,6 +30,8 @@ pub(super) enum As {
     /// `k=v,k=v`, values percent-encoded as OpenTelemetry says.
     Headers,
     Milliseconds,
+    /// Lists and maps, as the file has them.
+    Json,
 }
 
 /// `(variable, path in the configuration, type)`; later ones win. Every setting has a `GOTAP_`
@@ -70,6 +72,12 @@ pub(super) const VARIABLES: &[(&str, &str, As)] = &[
     ("GOTAP_SELECT_EXECUTABLES", "select.executables", As::Texts),
     ("GOTAP_SELECT_PORTS", "select.ports", As::Numbers),
     ("GOTAP_SELECT_NAMES", "select.names", As::Texts),
+    ("GOTAP_SELECT_KUBERNETES", "select.kubernetes", As::Json),
+    ("GOTAP_KUBERNETES_ENABLED", "kubernetes.enabled", As::LowerCase),
+    ("NODE_NAME", "kubernetes.node", As::Text),
+    ("GOTAP_KUBERNETES_NODE", "kubernetes.node", As::Text),
+    ("GOTAP_KUBERNETES_KUBECONFIG", "kubernetes.kubeconfig", As::Text),
+    ("GOTAP_KUBERNETES_SERVICE_LABELS", "kubernetes.service_labels", As::Bool),
     ("GOTAP_OTLP_ENDPOINT", "otlp.endpoint", As::Url),
     ("GOTAP_OTLP_TRACES_ENDPOINT", "otlp.traces_endpoint", As::Url),
     ("GOTAP_OTLP_METRICS", "otlp.metrics", As::Bool),
@@ -142,6 +150,7 @@ impl As {
             As::Bool => json!(text.parse::<bool>().ok()?),
             As::Texts => json!(list().collect::<Vec<_>>()),
             As::Numbers => json!(list().map(|t| t.parse().ok()).collect::<Option<Vec<u32>>>()?),
+            As::Json => serde_json::from_str(text).ok()?,
             As::Milliseconds => json!(format!("{}ms", text.parse::<u64>().ok()?)),
             As::Headers => {
                 let pairs = list().map(|pair| {
@@ -228,6 +237,8 @@ mod tests {
         assert_eq!(As::Headers.read("nonsense"), None);
         assert_eq!(As::Numbers.read("1,2"), Some(json!([1, 2])));
         assert_eq!(As::Numbers.read("1,x"), None);
+        assert_eq!(As::Json.read(r#"[{"pod": "x"}]"#), Some(json!([{"pod": "x"}])));
+        assert_eq!(As::Json.read("pod"), None);
         assert_eq!(As::Milliseconds.read("250"), Some(json!("250ms")));
     }
 

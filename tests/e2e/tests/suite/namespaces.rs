@@ -1,5 +1,7 @@
 //! Containers, without any: gotap in a pid namespace of its own, and programs in theirs.
 
+mod kubernetes;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};

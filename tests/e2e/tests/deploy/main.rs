@@ -1,0 +1,165 @@
+//! What is in `deploy/`, as far as it can be checked without a cluster: the Helm chart with several values, what helm
+//! makes of it by Kubernetes' schemas, the plain manifests, which are made of the chart, and gotap's configuration in
+//! them. `make test-deploy` runs this. `GOTAP_WRITE_DEPLOY=1` writes the manifests anew.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use gotap_e2e::binary;
+use gotap_testkit::kubernetes::{helm, output};
+use gotap_testkit::{repo_root, setup};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// What stands above the objects that the chart makes.
+const HEAD: &str = "# gotap on each node, without Helm: kubectl apply -f gotap.yaml, after the image and the collector's
+# address are set. This file is made of the chart in deploy/helm/gotap; a test compares them.
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: gotap
+  labels:
+    # hostPID and capabilities are allowed in no other.
+    pod-security.kubernetes.io/enforce: privileged
+";
+
+fn chart() -> PathBuf {
+    repo_root().join("deploy/helm/gotap")
+}
+
+/// What helm makes of the chart.
+fn template(folder: &Path, kubernetes: &str, values: &Value) -> Result<String> {
+    let file = folder.join("values.yaml");
+    std::fs::write(&file, values.to_string()).context("write values")?;
+    let mut command = helm(folder)?;
+    command.args(["template", "gotap", "--namespace", "gotap", "--kube-version", kubernetes]);
+    command.arg("-f").arg(&file).arg(chart());
+    output(command, "")
+}
+
+/// By Kubernetes' own schemas, of which it says which object breaks them.
+fn validate(folder: &Path, version: &str, manifests: &str) -> Result<String> {
+    let file = folder.join("manifests.yaml");
+    std::fs::write(&file, manifests).context("write manifests")?;
+    let mut command = Command::new(setup(&["kubernetes-validate"])?);
+    command.args(["-k", version, "--strict"]).arg(&file);
+    output(command, "")
+}
+
+fn objects(manifests: &str) -> Result<Vec<Value>> {
+    let objects: Vec<Value> = serde_saphyr::from_multiple(manifests).context("read manifests")?;
+    Ok(objects.into_iter().filter(|object| !object.is_null()).collect())
+}
+
+fn of_kind(objects: &[Value], kind: &str) -> Result<Value> {
+    objects.iter().find(|object| object["kind"] == kind).cloned().context(kind.to_owned())
+}
+
+/// gotap takes the configuration that is in the ConfigMap.
+fn is_configuration(folder: &Path, objects: &[Value]) -> Result<Value> {
+    let map = of_kind(objects, "ConfigMap")?;
+    let text = map["data"]["gotap.yaml"].as_str().context("gotap.yaml in the ConfigMap")?;
+    let file = folder.join("gotap.yaml");
+    std::fs::write(&file, text).context("write the configuration")?;
+    let mut command = Command::new(binary());
+    command.args(["config", "check"]).arg(&file);
+    output(command, "")?;
+    serde_saphyr::from_str(text).context("read the configuration")
+}
+
+#[test]
+fn the_chart_makes_valid_manifests_of_valid_values() -> Result<()> {
+    let folder = TempDir::new()?;
+    let mut lint = helm(folder.path())?;
+    lint.args(["lint", "--strict"]).arg(chart());
+    output(lint, "")?;
+    let many = json!({
+        "fullnameOverride": "agent",
+        "image": {"repository": "registry.example/gotap", "tag": "x"},
+        "imagePullSecrets": [{"name": "pull"}],
+        "env": [{"name": "GOTAP_OTLP_HEADERS",
+            "valueFrom": {"secretKeyRef": {"name": "collector", "key": "headers"}}}],
+        "metricsPort": 9999,
+        "config": {"kubernetes": {"service_labels": true},
+            "select": {"kubernetes": [{"namespace": "shop", "labels": {"tier": "backend"}}]}},
+        "serviceAccount": {"create": false, "name": "mine"},
+        "rbac": {"create": false},
+        "capabilities": ["BPF", "PERFMON"],
+        "seLinuxOptions": {"type": "spc_t"},
+        "podAnnotations": {"a": "b"}, "podLabels": {"c": "d"}, "priorityClassName": "system-node-critical",
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [{"matchExpressions": [{"key": "gpu", "operator": "DoesNotExist"}]}]}}}
+    });
+    for (version, kinds, values) in
+        [("1.37.0", 5, json!({})), ("1.28.0", 5, json!({"privileged": true})), ("1.37.0", 2, many)]
+    {
+        let manifests = template(folder.path(), version, &values)?;
+        let found = objects(&manifests)?;
+        ensure!(found.len() == kinds, "{} objects of {values}: {manifests}", found.len());
+        let minor = version.rsplit_once('.').context("a version")?.0;
+        validate(folder.path(), minor, &manifests)?;
+        let config = is_configuration(folder.path(), &found)?;
+        let port = values.get("metricsPort").and_then(Value::as_u64).unwrap_or(9464);
+        ensure!(config["prometheus_listen"] == format!("0.0.0.0:{port}"), "{config}");
+        let pod = &of_kind(&found, "DaemonSet")?["spec"]["template"]["spec"];
+        let container = &pod["containers"][0];
+        ensure!(container["ports"][0]["containerPort"] == port, "{container}");
+        let security = &container["securityContext"];
+        let privileged = values.get("privileged").is_some();
+        ensure!(security.get("privileged").is_some() == privileged, "{security}");
+        ensure!(security.get("capabilities").is_some() != privileged, "{security}");
+        let app_armor = security["appArmorProfile"]["type"] == "Unconfined";
+        ensure!(app_armor == (version != "1.28.0"), "{version}: {security}");
+        ensure!(security["readOnlyRootFilesystem"] == true && pod["hostPID"] == true, "{pod}");
+    }
+    Ok(())
+}
+
+#[test]
+fn wrong_values_are_refused() -> Result<()> {
+    let folder = TempDir::new()?;
+    for (values, part) in [
+        (json!({"capabilities": ["CAP_BPF"]}), "/capabilities/0"),
+        (json!({"metricsPort": 0}), "metricsPort"),
+        (json!({"configuration": {}}), "configuration"),
+        (json!({"config": {"prometheus_listen": "0.0.0.0:1"}}), "/config"),
+        (json!({"image": {"repository": "x", "pullPolicy": "sometimes"}}), "pullPolicy"),
+    ] {
+        match template(folder.path(), "1.37.0", &values) {
+            Ok(_) => bail!("helm takes {values}"),
+            Err(error) => {
+                let said = format!("{error:#}");
+                ensure!(said.contains(part), "{values}: {said}");
+            }
+        }
+    }
+    // And what checks manifests sees a wrong field.
+    let wrong = template(folder.path(), "1.37.0", &json!({}))?.replace("hostPID", "hostPid");
+    ensure!(validate(folder.path(), "1.37", &wrong).is_err(), "hostPid is taken");
+    // gotap sees a wrong setting.
+    let unknown = template(folder.path(), "1.37.0", &json!({"config": {"otpl": {}}}))?;
+    ensure!(is_configuration(folder.path(), &objects(&unknown)?).is_err(), "otpl is taken");
+    Ok(())
+}
+
+#[test]
+fn the_plain_manifests_are_the_charts() -> Result<()> {
+    let folder = TempDir::new()?;
+    let made = template(folder.path(), "1.37.0", &json!({}))?;
+    let of_helm = |line: &&str| {
+        !["# Source:", "app.kubernetes.io/managed-by: Helm", "helm.sh/chart:"]
+            .iter()
+            .any(|part| line.trim_start().starts_with(part))
+    };
+    let lines = made.lines().filter(of_helm).filter(|line| !line.trim().is_empty());
+    let text = lines.fold(HEAD.to_owned(), |text, line| text + line + "\n");
+    let path = repo_root().join("deploy/kubernetes/gotap.yaml");
+    if std::env::var_os("GOTAP_WRITE_DEPLOY").is_some() {
+        std::fs::write(&path, &text).context("write the manifests")?;
+    }
+    let written = std::fs::read_to_string(&path).context("read the manifests")?;
+    ensure!(written == text, "run this with GOTAP_WRITE_DEPLOY=1");
+    validate(folder.path(), "1.37", &written)?;
+    is_configuration(folder.path(), &objects(&written)?).map(drop)
+}
