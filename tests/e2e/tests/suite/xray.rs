@@ -81,7 +81,7 @@ fn requests_spend_their_time_where_they_say() {
 }
 
 fn compare(version: Version, mode: Mode) -> Result<()> {
-    let mut app = App::start(version, mode, &["-hang"])?;
+    let mut app = App::start(version, mode, &["-hang", "-clients", "4"])?;
     let (printed, said) = app.xray(&["-d", LOOKED, "--format", "json", "--top", "20"])?;
     let all = objects(&printed)?;
     let truth = app.truth()?;

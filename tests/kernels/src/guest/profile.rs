@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use gotap_e2e::{SOON, binary};
+use gotap_e2e::{Gotap, SOON, binary};
 use gotap_kernel_tests::program;
 use gotap_testkit::go::Version;
 use gotap_testkit::process::Running;
@@ -38,12 +38,13 @@ pub(crate) fn xray() -> Result<()> {
     let program = program("xrayapp", Version::NEWEST);
     let mut app = Running::start(&program, &["-clients", "1"], &[])?;
     app.wait_for("ready", SOON)?;
-    let mut command = Command::new(binary());
-    command.args(["xray", &app.pid().to_string(), "-d", "8s", "--format", "json"]);
-    let mut gotap = Running::spawn(command)?;
-    gotap.wait_for_error("ready, observing", SOON)?;
+    let pid = app.pid().to_string();
+    // The kernel takes its time to verify the programs.
+    let gotap = Gotap::start(&["xray", &pid, "-d", "10s", "--format", "json"], &[])?;
+    gotap.wait_ready()?;
     app.signal(libc::SIGUSR1)?;
-    let status = gotap.wait(SOON)?;
+    let mut gotap = gotap.process;
+    let status = gotap.wait(4 * SOON)?;
     let said = gotap.stderr().join("\n");
     ensure!(status.success(), "{status}: {said}");
     let lines = gotap.stdout();
