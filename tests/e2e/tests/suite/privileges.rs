@@ -41,8 +41,8 @@ fn with(names: &[&str]) -> Vec<String> {
 fn of_threads(pid: u32, field: &str) -> Result<Vec<String>> {
     let mut out = Vec::new();
     for thread in fs::read_dir(format!("/proc/{pid}/task")).context("the threads")? {
-        let status =
-            fs::read_to_string(thread?.path().join("status")).context("a thread's status")?;
+        // Threads end, too, and then have none.
+        let Ok(status) = fs::read_to_string(thread?.path().join("status")) else { continue };
         let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
         out.push(line.with_context(|| format!("no {field}"))?.trim().to_owned());
     }
