@@ -1,4 +1,4 @@
-//! Records of the ring buffer, at any alignment.
+//! Records of the ring buffers, also the tracker's and the sampler's, at any alignment.
 
 #![no_main]
 
@@ -13,6 +13,12 @@ fuzz_target!(|input: &[u8]| {
         copy.copy_from_slice(input);
         if let Ok(event) = wire::decode(copy) {
             assert!(!format!("{event:?}").is_empty());
+        }
+        if let Ok(event) = wire::decode_tracked(copy) {
+            assert!(!format!("{event:?}").is_empty());
+        }
+        if let Ok(stack) = wire::decode_sampled(copy) {
+            assert!(!format!("{stack:?}").is_empty());
         }
     }
 });

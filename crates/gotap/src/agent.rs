@@ -94,6 +94,8 @@ struct Setup {
     meter: Option<Arc<SharedMeter>>,
     /// Which traces are sent.
     sampling: Sampling,
+    /// Spans that may wait for a sink.
+    max_queued: usize,
     /// How often metrics go to the sinks; never if not given.
     metrics_interval: Option<Duration>,
     /// What is measured of all programs of the host.
@@ -138,7 +140,7 @@ impl Agent {
         let cluster = placing.as_ref().map(|placing| placing.cluster.clone());
         let session = Session::load(setup.features, setup.options)?;
         let failed = sender.clone();
-        let pipeline = Pipeline::start(setup.sinks, move |error| {
+        let pipeline = Pipeline::start(setup.sinks, setup.max_queued, move |error| {
             // Nobody listens any more only when the program ends anyway.
             let _ = failed.send(AgentEvent::Failed(error));
         })?;

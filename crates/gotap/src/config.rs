@@ -5,6 +5,7 @@ mod host;
 mod kubernetes;
 mod layers;
 mod measures;
+mod memory;
 mod profiles;
 #[cfg(test)]
 mod reference_tests;
@@ -27,6 +28,7 @@ pub(crate) use host::Host;
 pub(crate) use kubernetes::{Kubernetes, PodChoice, Use};
 pub(crate) use layers::load;
 pub(crate) use measures::{Histograms, Metrics, Temporality};
+pub(crate) use memory::Bounds;
 pub(crate) use profiles::{Profiles, Serve};
 pub(crate) use sampling::Sampling;
 
@@ -79,6 +81,10 @@ pub(crate) struct Config {
     pub(crate) host: Host,
     /// Profiles of what is observed
     pub(crate) profiles: Profiles,
+    /// Memory that gotap may take, such as 128MiB, at least 64MiB: queues and caches get smaller, and what finds
+    /// no room in them is counted by each
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) memory_limit: Option<String>,
 }
 
 /// A format of trace contexts, by OpenTelemetry's name.
@@ -249,6 +255,7 @@ impl Default for Config {
             metrics: Metrics::default(),
             host: Host::default(),
             profiles: Profiles::default(),
+            memory_limit: None,
         }
     }
 }
@@ -307,11 +314,11 @@ impl Default for Probes {
 }
 
 impl Otlp {
-    /// As the exporter wants it.
+    /// As the exporter wants it, with so much room for what waits.
     ///
     /// # Errors
     /// [`Invalid`] for a time that can't be read.
-    pub(crate) fn to_export(&self) -> Result<export::Config> {
+    pub(crate) fn to_export(&self, queue_bytes: usize) -> Result<export::Config> {
         let exact_url = self.traces_endpoint.is_some();
         let endpoint = self.traces_endpoint.as_deref().or(self.endpoint.as_deref());
         let endpoint = endpoint.unwrap_or_else(|| self.protocol.default_endpoint());
@@ -332,7 +339,7 @@ impl Otlp {
             ca_certificate: self.ca_certificate.clone(),
             client_certificate: self.client_certificate.clone(),
             client_key: self.client_key.clone(),
-            queue_bytes: self.queue_bytes,
+            queue_bytes,
             ..export::Config::default()
         })
     }
@@ -367,7 +374,7 @@ pub(crate) fn check(args: &ConfigArgs) -> Result<()> {
 
 /// Finds what the types can't: patterns and times.
 pub(crate) fn validate(config: &Config) -> Result<()> {
-    config.otlp.to_export()?;
+    config.otlp.to_export(config.bounds()?.export_bytes)?;
     config.metrics_interval()?;
     config.sampling.validate()?;
     config.metrics.validate()?;

@@ -113,6 +113,8 @@ fn meter() -> Arc<SharedMeter> {
         exponential: false,
         service_graph: true,
         each_once: false,
+        max_series: red::MAX_SERIES,
+        max_graph_calls: red::MAX_GRAPH_CALLS,
         consumers: vec![Consumer::Push],
     };
     Arc::new(SharedMeter::new(&settings, 0))
@@ -120,7 +122,7 @@ fn meter() -> Arc<SharedMeter> {
 
 /// Nanoseconds of CPU time for each span, through as many stages as are asked for.
 fn measure(metered: bool, sinks: Vec<Box<dyn Sink>>) -> anyhow::Result<f64> {
-    let sinks = Pipeline::start(sinks, |error| panic!("{error}"))?;
+    let sinks = Pipeline::start(sinks, MAX_QUEUED, |error| panic!("{error}"))?;
     let meter = metered.then(meter);
     let sampling = Sampling::default();
     let mut stages = Stages::new(Assembler::new(), meter, sampling, sinks.clone());

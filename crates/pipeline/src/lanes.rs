@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use metrics::Metric;
 use trace::{Resource, Span};
 
-/// Spans and collections of metrics that may wait for one sink: twice what the ring buffer holds.
+/// Spans and collections of metrics that may wait for one sink, unless fewer are wanted: twice what the ring
+/// buffer holds.
 pub const MAX_QUEUED: usize = 1 << 15;
 /// How often a sink is called that gets nothing.
 const TICK: Duration = Duration::from_millis(250);
@@ -54,6 +55,8 @@ enum Item {
 /// What is known of a sink from outside.
 #[derive(Debug)]
 pub struct Outlet {
+    /// Spans and collections of metrics that may wait.
+    pub limit: usize,
     /// The sink's name.
     pub name: &'static str,
     queued: AtomicUsize,
@@ -73,7 +76,7 @@ impl Outlet {
 
     /// Takes room for `n`; false, and counted, if there is none.
     fn enter(&self, n: usize) -> bool {
-        let room = |queued: usize| (queued < MAX_QUEUED).then_some(queued + n);
+        let room = |queued: usize| (queued < self.limit).then_some(queued + n);
         self.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_ok()
     }
 }
@@ -91,12 +94,13 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts a thread for each sink. `failed` is called with the error of a sink whose output is gone.
+    /// Starts a thread for each sink, for which so many spans may wait. `failed` is called with the error of a sink whose output is gone.
     pub fn start(
         sinks: Vec<Box<dyn Sink>>,
+        limit: usize,
         failed: impl Fn(anyhow::Error) + Clone + Send + 'static,
     ) -> std::io::Result<Self> {
-        let lanes = sinks.into_iter().map(|sink| Lane::start(sink, failed.clone()));
+        let lanes = sinks.into_iter().map(|sink| Lane::start(sink, limit, failed.clone()));
         Ok(Self { lanes: lanes.collect::<std::io::Result<_>>()? })
     }
 
@@ -152,11 +156,12 @@ impl Pipeline {
 impl Lane {
     fn start(
         sink: Box<dyn Sink>,
+        limit: usize,
         failed: impl Fn(anyhow::Error) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (items, receiver) = channel();
         let (queued, dropped) = (AtomicUsize::new(0), AtomicU64::new(0));
-        let outlet = Arc::new(Outlet { name: sink.name(), queued, dropped });
+        let outlet = Arc::new(Outlet { limit, name: sink.name(), queued, dropped });
         let shared = outlet.clone();
         let thread = std::thread::Builder::new().name(format!("gotap-{}", sink.name())).spawn(
             move || {

@@ -70,7 +70,7 @@ fn a_sink_that_hangs_costs_only_itself() {
         Box::new(Gated { gate: gate.clone(), seen: slow.clone() }),
         Box::new(Counting { seen: fast.clone(), fails_after: u64::MAX }),
     ];
-    let pipeline = Pipeline::start(sinks, |_| {}).unwrap();
+    let pipeline = Pipeline::start(sinks, MAX_QUEUED, |_| {}).unwrap();
     let batches = MAX_QUEUED / 256 + 3;
     for _ in 0..batches {
         pipeline.spans(spans(256));
@@ -94,7 +94,8 @@ fn a_sink_that_hangs_costs_only_itself() {
 fn a_sink_that_never_ends_is_left_behind() {
     let gate = Arc::new((Mutex::new(false), Condvar::new()));
     let seen = Arc::new(AtomicU64::new(0));
-    let pipeline = Pipeline::start(vec![Box::new(Gated { gate, seen })], |_| {}).unwrap();
+    let pipeline =
+        Pipeline::start(vec![Box::new(Gated { gate, seen })], MAX_QUEUED, |_| {}).unwrap();
     pipeline.spans(spans(7));
     pipeline.finish(Duration::ZERO);
     assert_eq!(outlet(&pipeline, "gated").dropped(), 7);
@@ -106,7 +107,7 @@ fn a_sink_whose_output_is_gone_says_so() {
     let seen = Arc::new(AtomicU64::new(0));
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Counting { seen: seen.clone(), fails_after: 2 })];
     let failed = move |error: anyhow::Error| failed.send(error.to_string()).unwrap();
-    let pipeline = Pipeline::start(sinks, failed).unwrap();
+    let pipeline = Pipeline::start(sinks, MAX_QUEUED, failed).unwrap();
     pipeline.spans(spans(3));
     let said = failure.recv_timeout(Duration::from_secs(20)).unwrap();
     assert_eq!((said.as_str(), seen.load(Ordering::Relaxed)), ("the output is gone", 3));

@@ -27,6 +27,8 @@ fn main() {
         exponential: false,
         service_graph: true,
         each_once: false,
+        max_series: red::MAX_SERIES,
+        max_graph_calls: red::MAX_GRAPH_CALLS,
         consumers: vec![Consumer::Push],
     };
     let mut meter = Meter::new(&settings, 0);

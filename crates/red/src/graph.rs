@@ -17,8 +17,8 @@ use crate::keys::{Key, Seen};
 
 /// How long one end of a call waits for the other, in nanoseconds. Both are on this host.
 const PATIENCE: u64 = 2_000_000_000;
-/// Ends of calls that may wait.
-const MAX_WAITING: usize = 32_768;
+/// Ends of calls that may wait, unless fewer are wanted.
+pub const MAX_GRAPH_CALLS: usize = 32_768;
 /// Edges that there may be, with the one of those that find no room.
 const MAX_EDGES: usize = 2000;
 
@@ -38,6 +38,7 @@ struct Half {
 /// The edges, and ends of calls that wait for the other one.
 #[derive(Debug)]
 pub(crate) struct Graph {
+    max_waiting: usize,
     edges: Edges,
     /// By the id of the call's span.
     waiting: HashMap<[u8; 8], Half, RandomState>,
@@ -52,8 +53,9 @@ pub(crate) struct Graph {
 
 impl Graph {
     /// `since` is now, in nanoseconds since 1970.
-    pub(crate) fn new(since: u64) -> Self {
+    pub(crate) fn new(since: u64, max_waiting: usize) -> Self {
         Self {
+            max_waiting: max_waiting.max(1),
             edges: Edges::new(MAX_EDGES),
             waiting: HashMap::default(),
             order: VecDeque::new(),
@@ -140,7 +142,7 @@ impl Graph {
     }
 
     fn wait(&mut self, id: [u8; 8], half: Half) {
-        while self.order.len() >= MAX_WAITING
+        while self.order.len() >= self.max_waiting
             && let Some(oldest) = self.order.pop_front()
         {
             // It may yet have found its other end: no edge is better than a wrong one.

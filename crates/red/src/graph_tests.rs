@@ -73,7 +73,7 @@ fn edges(graph: &Graph) -> Vec<(String, u64, u64)> {
 #[test]
 fn a_call_and_its_request_are_one_edge_in_any_order() {
     let (front, back) = (service("front"), service("back"));
-    let mut graph = Graph::new(5);
+    let mut graph = Graph::new(5, MAX_GRAPH_CALLS);
     for (id, server_first) in [(1, true), (2, false)] {
         let call = span(&front, Kind::Client, id, None);
         let mut request = span(&back, Kind::Server, id + 10, Some(id));
@@ -104,7 +104,7 @@ fn a_call_and_its_request_are_one_edge_in_any_order() {
 #[test]
 fn what_is_not_observed_is_a_virtual_node_after_a_while() {
     let front = service("front");
-    let mut graph = Graph::new(0);
+    let mut graph = Graph::new(0, MAX_GRAPH_CALLS);
     graph.tick(SECOND);
     record(&mut graph, &span(&front, Kind::Client, 1, None), 0.1);
     graph.tick(SECOND + PATIENCE - 1);
@@ -122,7 +122,7 @@ fn what_is_not_observed_is_a_virtual_node_after_a_while() {
 #[test]
 fn databases_need_no_other_end() {
     let front = service("front");
-    let mut graph = Graph::new(0);
+    let mut graph = Graph::new(0, MAX_GRAPH_CALLS);
     let mut query = span(&front, Kind::Client, 1, None);
     query.attributes.push(("db.system.name", Value::Static("postgresql")));
     record(&mut graph, &query, 0.1);
@@ -132,7 +132,7 @@ fn databases_need_no_other_end() {
 #[test]
 fn a_request_whose_call_is_not_seen_has_no_edge_and_is_counted() {
     let (front, back) = (service("front"), service("back"));
-    let mut graph = Graph::new(0);
+    let mut graph = Graph::new(0, MAX_GRAPH_CALLS);
     record(&mut graph, &span(&back, Kind::Server, 1, None), 0.1);
     record(&mut graph, &span(&back, Kind::Server, 2, Some(9)), 0.1);
     // Served twice: the second one is not the call's any more.
@@ -147,22 +147,22 @@ fn a_request_whose_call_is_not_seen_has_no_edge_and_is_counted() {
 #[test]
 fn what_waits_is_bounded_and_counted() {
     let front = service("front");
-    let mut graph = Graph::new(0);
+    let mut graph = Graph::new(0, MAX_GRAPH_CALLS);
     let mut call = span(&front, Kind::Client, 0, None);
-    for i in 0..MAX_WAITING + 5 {
+    for i in 0..MAX_GRAPH_CALLS + 5 {
         call.span_id = (i as u64).to_ne_bytes();
         record(&mut graph, &call, 0.1);
     }
-    assert_eq!((graph.waiting.len(), graph.dropped), (MAX_WAITING, 5));
+    assert_eq!((graph.waiting.len(), graph.dropped), (MAX_GRAPH_CALLS, 5));
     graph.tick(PATIENCE);
     assert_eq!((graph.waiting.len(), graph.order.len()), (0, 0));
-    assert_eq!(edges(&graph)[0].1, MAX_WAITING as u64);
+    assert_eq!(edges(&graph)[0].1, MAX_GRAPH_CALLS as u64);
 }
 
 #[test]
 fn edges_that_find_no_room_are_one() {
     let front = service("front");
-    let mut graph = Graph::new(0);
+    let mut graph = Graph::new(0, MAX_GRAPH_CALLS);
     let mut query = span(&front, Kind::Client, 1, None);
     query.attributes[0] = ("db.system.name", Value::Static("redis"));
     for port in 0..2 * MAX_EDGES as i64 {

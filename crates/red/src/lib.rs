@@ -12,4 +12,5 @@ mod process;
 mod series;
 
 pub use class::{Class, Groups};
-pub use meter::{Consumer, Meter, Settings};
+pub use graph::MAX_GRAPH_CALLS;
+pub use meter::{Consumer, MAX_SERIES, Meter, Settings};

@@ -13,8 +13,8 @@ use crate::keys::{Roles, Seen};
 use crate::process::{Process, Room};
 use crate::series::Measured;
 
-/// Series of all processes together.
-const MAX_SERIES: usize = 50_000;
+/// Series of all processes together, unless fewer are wanted.
+pub const MAX_SERIES: usize = 50_000;
 /// How long the series of a process that has ended stay, in nanoseconds, so that its last operations are
 /// collected; and how long if somebody has not collected them yet.
 const KEPT: u64 = 60_000_000_000;
@@ -35,6 +35,10 @@ pub struct Settings {
     pub service_graph: bool,
     /// Whether a call that is an HTTP request counts only as a call.
     pub each_once: bool,
+    /// Series of all processes together.
+    pub max_series: usize,
+    /// Calls that may wait for their other end, for the edges.
+    pub max_graph_calls: usize,
     /// Who collects.
     pub consumers: Vec<Consumer>,
 }
@@ -70,14 +74,15 @@ impl Meter {
         let room = Room {
             hasher: RandomState::default(),
             per_metric: settings.cardinality_limit.max(1),
-            total: MAX_SERIES,
+            total: settings.max_series,
             used: 0,
             exponential: settings.exponential,
             overflowed: [0; Class::ALL.len()],
         };
         let consumers = settings.consumers.iter().fold(0, |all, one| all | 1 << *one as u8);
         let (processes, instances) = (HashMap::default(), HashMap::default());
-        let graph = settings.service_graph.then(|| Graph::new(now_unix_nano));
+        let graph =
+            settings.service_graph.then(|| Graph::new(now_unix_nano, settings.max_graph_calls));
         let (groups, roles) = (settings.groups, Roles::default());
         let each_once = settings.each_once;
         Self { groups, each_once, room, processes, instances, consumers, graph, roles }

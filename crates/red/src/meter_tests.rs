@@ -38,6 +38,8 @@ fn meter(limit: usize) -> (Meter, Arc<Resource>) {
         exponential: true,
         service_graph: false,
         each_once: false,
+        max_series: MAX_SERIES,
+        max_graph_calls: crate::MAX_GRAPH_CALLS,
         consumers,
     };
     let mut meter = Meter::new(&settings, 0);
@@ -179,6 +181,8 @@ fn groups_that_are_off_are_not_measured() {
         exponential: false,
         service_graph: false,
         each_once: false,
+        max_series: MAX_SERIES,
+        max_graph_calls: crate::MAX_GRAPH_CALLS,
         consumers: Vec::new(),
     };
     let mut meter = Meter::new(&settings, 0);

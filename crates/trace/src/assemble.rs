@@ -20,8 +20,8 @@ use crate::span::{Kind, Resource, Span, Value};
 use crate::sql::{self, Database};
 use crate::tracestate::Fields;
 
-/// What waits for its span, of each sort; the request may still run for long.
-const MAX_WAITING: usize = 8192;
+/// What may wait for its span, or for its end, of each sort; the request may still run for long.
+pub const MAX_PENDING: usize = 8192;
 
 /// The same of paths, which are long; a request's own event comes right behind.
 const MAX_PATHS: usize = 256;
@@ -83,7 +83,7 @@ pub struct ProcessInfo {
 pub struct Assembler {
     processes: HashMap<u32, ProcessInfo>,
     tracestates: Waiting<Fields>,
-    paths: Waiting<Paths, MAX_PATHS>,
+    paths: Waiting<Paths>,
     rpc: Waiting<rpc::Addition>,
     /// Spans of calls that were answered and go on.
     pending: PendingCalls,
@@ -103,18 +103,19 @@ pub struct Assembler {
 
 /// What came ahead of a span, by the span's id. The oldest make room.
 #[derive(Debug)]
-struct Waiting<T, const MAX: usize = MAX_WAITING> {
+struct Waiting<T> {
+    max: usize,
     values: HashMap<[u8; 8], T>,
     order: VecDeque<[u8; 8]>,
 }
 
-impl<T, const MAX: usize> Default for Waiting<T, MAX> {
+impl<T> Default for Waiting<T> {
     fn default() -> Self {
-        Self { values: HashMap::new(), order: VecDeque::new() }
+        Self { max: MAX_PENDING, values: HashMap::new(), order: VecDeque::new() }
     }
 }
 
-impl<T, const MAX: usize> Waiting<T, MAX> {
+impl<T> Waiting<T> {
     fn insert(&mut self, span_id: [u8; 8], value: T) {
         self.make_room(span_id);
         self.values.insert(span_id, value);
@@ -132,7 +133,7 @@ impl<T, const MAX: usize> Waiting<T, MAX> {
     }
 
     fn make_room(&mut self, span_id: [u8; 8]) {
-        if self.order.len() >= MAX
+        if self.order.len() >= self.max
             && let Some(oldest) = self.order.pop_front()
         {
             self.values.remove(&oldest);
@@ -149,7 +150,18 @@ impl<T, const MAX: usize> Waiting<T, MAX> {
 impl Assembler {
     /// One that knows no process.
     pub fn new() -> Self {
-        Self::default()
+        let mut new = Self::default();
+        new.hold_at_most(MAX_PENDING);
+        new
+    }
+
+    /// Lets so many parts of spans and spans wait, of each sort, from now on.
+    pub fn hold_at_most(&mut self, pending: usize) {
+        let pending = pending.max(1);
+        (self.tracestates.max, self.rpc.max) = (pending, pending);
+        self.paths.max = pending.min(MAX_PATHS);
+        self.pending.hold_at_most(pending);
+        self.moved.hold_at_most(pending);
     }
 
     /// Guesses routes of requests that have none from their paths, from now on.

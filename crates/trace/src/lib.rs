@@ -26,6 +26,6 @@ mod text;
 mod tracestate;
 mod url;
 
-pub use assemble::{Assembler, Databases, ProcessInfo, Routed, Routes};
+pub use assemble::{Assembler, Databases, MAX_PENDING, ProcessInfo, Routed, Routes};
 pub use span::{Kind, Resource, Span, Status, Value};
 pub use sql::Database;

@@ -5,10 +5,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::assemble::MAX_PENDING;
 use crate::span::{Kind, Span};
 
-/// Spans that may wait, and traces of which it is remembered where they went. The oldest make room.
-const MAX_WAITING: usize = 8192;
+/// Traces of which it is remembered where they went. The oldest make room.
 const MAX_KNOWN: usize = 16_384;
 /// How long spans wait, in nanoseconds.
 const PATIENCE: u64 = 10_000_000_000;
@@ -24,8 +24,10 @@ enum Fate {
     Moves(TraceId, u8),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Moved {
+    /// Spans that may wait. The oldest make room.
+    max: usize,
     fates: HashMap<TraceId, Fate>,
     known: VecDeque<TraceId>,
     waiting: HashMap<TraceId, Vec<Span>>,
@@ -37,7 +39,27 @@ pub(crate) struct Moved {
     split: u64,
 }
 
+impl Default for Moved {
+    fn default() -> Self {
+        Self {
+            max: MAX_PENDING,
+            fates: HashMap::new(),
+            known: VecDeque::new(),
+            waiting: HashMap::new(),
+            since: VecDeque::new(),
+            spans: 0,
+            ready: Vec::new(),
+            split: 0,
+        }
+    }
+}
+
 impl Moved {
+    /// Lets so many spans wait.
+    pub(crate) fn hold_at_most(&mut self, max: usize) {
+        self.max = max;
+    }
+
     /// Trace `from` is trace `to`.
     pub(crate) fn note(&mut self, from: TraceId, to: TraceId, flags: u8) {
         match self.fates.get(&from) {
@@ -53,7 +75,7 @@ impl Moved {
         if !span.own_trace {
             return Some(span);
         }
-        if self.spans >= MAX_WAITING {
+        if self.spans >= self.max {
             self.expire_first();
         }
         let id = span.trace_id;

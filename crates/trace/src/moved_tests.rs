@@ -90,14 +90,14 @@ fn nothing_waits_for_ever_nor_without_bounds() {
     assert_eq!(moved.pass(span(1, 2, Some(9), true), 5), None);
     assert_eq!(moved.pass_all(Vec::new(), PATIENCE + 4), []);
     assert_eq!(told(&moved.pass_all(Vec::new(), PATIENCE + 5)), [(1, 2, 1)]);
-    for n in 0..3 * MAX_WAITING as u64 {
+    for n in 0..3 * MAX_PENDING as u64 {
         let mut one = span(0, 2, Some(9), true);
         one.trace_id[..8].copy_from_slice(&n.to_le_bytes());
         one.trace_id[15] = 1;
         assert_eq!(moved.pass(one, n), None);
-        assert!(moved.spans <= MAX_WAITING && moved.since.len() <= MAX_WAITING);
+        assert!(moved.spans <= MAX_PENDING && moved.since.len() <= MAX_PENDING);
     }
-    assert_eq!(moved.pass_all(Vec::new(), 0).len(), 2 * MAX_WAITING);
-    assert_eq!(moved.pass_all(Vec::new(), u64::MAX).len(), MAX_WAITING);
+    assert_eq!(moved.pass_all(Vec::new(), 0).len(), 2 * MAX_PENDING);
+    assert_eq!(moved.pass_all(Vec::new(), u64::MAX).len(), MAX_PENDING);
     assert!(moved.waiting.is_empty() && moved.since.is_empty() && moved.known.len() <= MAX_KNOWN);
 }

@@ -4,10 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::assemble::MAX_PENDING;
 use crate::span::Span;
 
-/// As many calls may be open at once; the oldest make room, and are told as they are known.
-const MAX_PENDING: usize = 8192;
 /// After so many ends in a row that belong to no span of a process, its spans are not waited for but for
 /// every other one, until one of those ends: something has then replaced what its responses are known by.
 const MAX_UNMATCHED: u32 = 1024;
@@ -53,8 +52,10 @@ struct Ends {
     unmatched: u32,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct PendingCalls {
+    /// As many calls may be open at once; the oldest make room, and are told as they are known.
+    max: usize,
     calls: HashMap<Key, Waiting>,
     /// By when they came.
     order: BTreeMap<u64, Key>,
@@ -64,7 +65,25 @@ pub(crate) struct PendingCalls {
     ends: HashMap<u32, Ends>,
 }
 
+impl Default for PendingCalls {
+    fn default() -> Self {
+        Self {
+            max: MAX_PENDING,
+            calls: HashMap::new(),
+            order: BTreeMap::new(),
+            until: BTreeSet::new(),
+            next: 0,
+            ends: HashMap::new(),
+        }
+    }
+}
+
 impl PendingCalls {
+    /// Lets so many calls be open at once.
+    pub(crate) fn hold_at_most(&mut self, max: usize) {
+        self.max = max;
+    }
+
     /// Keeps a call, the first with its key, until it ends, or for a while; gives the one that must be
     /// told now instead.
     pub(crate) fn insert(&mut self, key: Key, call: Call, how: GoesOn) -> Option<Call> {
@@ -79,7 +98,7 @@ impl PendingCalls {
             ends.unmatched -= 2;
             return Some(call);
         }
-        let full = self.calls.len() >= MAX_PENDING;
+        let full = self.calls.len() >= self.max;
         let oldest = self.order.first_key_value().map(|(_, key)| *key).filter(|_| full);
         let evicted = oldest.and_then(|key| self.remove(key));
         let (place, until) = (self.next, call.answered_ns.saturating_add(patience));

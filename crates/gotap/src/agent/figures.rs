@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use export::LiveStats;
 use metrics::{Attributes, HistogramPoint, Labels, Metric, Point, Target, target_labels};
-use pipeline::{MAX_QUEUED, Measured, Outlet, Pipeline, Place, SharedMeter};
+use pipeline::{Measured, Outlet, Pipeline, Place, SharedMeter};
 use podwatch::Pods;
 use probes::{Hits, RINGS};
 use red::Consumer;
@@ -293,7 +293,7 @@ impl Figures {
                 "gotap.sink.queue.limit",
                 "{item}",
                 "Spans that may wait for a sink",
-                sink(|_| MAX_QUEUED as u64),
+                sink(|outlet| outlet.limit as u64),
             ),
             Metric::counter(
                 "gotap.sink.drops",

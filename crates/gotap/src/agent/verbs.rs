@@ -23,10 +23,48 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     goproc::check_pids()?;
     let features = features(!config.probes.uprobe_multi);
     rights::keep_needed(&features, config.prometheus_listen)?;
+    let bounds = config.bounds()?;
+    let export = config.otlp.to_export(bounds.export_bytes)?;
+    let exporter = export::Exporter::start(&export, |sentence| say(&sentence))
+        .map_err(|e| config::Invalid(e.to_string()))?;
+    say(&format!("sending traces to {}", export::masked(&export.endpoint)));
+    let node = kubernetes.as_ref().map(|asked| asked.node.as_str());
+    let resource = own::resource(node);
+    let (listen, native) = (config.prometheus_listen, config.metrics.native_histograms);
+    let to = config.profiles.serve;
+    let metrics_interval =
+        export.metrics.is_some().then(|| config.metrics_interval()).transpose()?;
+    let sink = sinks::Otlp::new(exporter, resource.clone());
+    let setup = Setup {
+        resource,
+        export: Some(sink.stats()),
+        sinks: vec![Box::new(sink)],
+        metrics_interval,
+        kubernetes,
+        ..observing(args, config, features, &bounds)?
+    };
+    let agent = Agent::start(setup)?;
+    if let Some(listen) = listen {
+        let profiles = (to != config::Serve::Off).then(|| debug::routes(agent.targets.clone(), to));
+        let address = admin::start(listen, agent.figures.clone(), native, profiles)?;
+        say(&format!("metrics at http://{address}/metrics"));
+    }
+    agent.observe()?.lines(Format::Text).iter().for_each(|line| say(line));
+    Ok(())
+}
+
+/// What the configuration says of observing, and sends nothing.
+fn observing(
+    args: &RunArgs,
+    config: config::Config,
+    features: Features,
+    bounds: &config::Bounds,
+) -> Result<Setup> {
+    let measured = config.meter(bounds);
     let selection = Selection::new(&config.select)?
         .with_sdk_programs(config.sdk_programs)
-        .measuring(config.meter().is_some());
-    let sampling = config.sampling(config.meter().is_some())?;
+        .measuring(measured.is_some());
+    let sampling = config.sampling(measured.is_some(), bounds.tail_bytes)?;
     let options = Options {
         exact_lineage: config.probes.exact_lineage,
         leaves_sdk_traces: config.sdk_programs == config::SdkPrograms::Off,
@@ -37,48 +75,26 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         empty_probes: args.probes.empty_probes,
         one_process: false,
     };
-    let export = config.otlp.to_export()?;
-    let exporter = export::Exporter::start(&export, |sentence| say(&sentence))
-        .map_err(|e| config::Invalid(e.to_string()))?;
-    say(&format!("sending traces to {}", export::masked(&export.endpoint)));
-    let node = kubernetes.as_ref().map(|asked| asked.node.as_str());
-    let resource = own::resource(node);
-    let meter =
-        config.meter().map(|settings| Arc::new(SharedMeter::new(&settings, unix_nanoseconds())));
-    let sink = sinks::Otlp::new(exporter, resource.clone());
-    let agent = Agent::start(Setup {
+    let mut assembler = assembler(&config.http, config.errors.messages);
+    assembler.hold_at_most(bounds.pending_spans);
+    let now = unix_nanoseconds();
+    Ok(Setup {
         selection,
         options,
         features,
-        assembler: assembler(&config.http, config.errors.messages),
-        resource,
-        export: Some(sink.stats()),
-        sinks: vec![Box::new(sink)],
-        meter,
+        assembler,
+        max_queued: bounds.queued_spans,
+        resource: Arc::default(),
+        export: None,
+        sinks: Vec::new(),
+        meter: measured.map(|settings| Arc::new(SharedMeter::new(&settings, now))),
         sampling,
-        metrics_interval: export
-            .metrics
-            .is_some()
-            .then(|| config.metrics_interval())
-            .transpose()?,
+        metrics_interval: None,
         service_name: config.service_name,
         host: config.host,
-        kubernetes,
+        kubernetes: None,
         aloud: args.verbose,
-    })?;
-    if let Some(listen) = config.prometheus_listen {
-        let to = config.profiles.serve;
-        let profiles = (to != config::Serve::Off).then(|| debug::routes(agent.targets.clone(), to));
-        let address = admin::start(
-            listen,
-            agent.figures.clone(),
-            config.metrics.native_histograms,
-            profiles,
-        )?;
-        say(&format!("metrics at http://{address}/metrics"));
-    }
-    agent.observe()?.lines(Format::Text).iter().for_each(|line| say(line));
-    Ok(())
+    })
 }
 
 /// `gotap trace`. All is observed, as parents may be of another sort; what is asked for is printed.
@@ -121,6 +137,7 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         resource: own::resource(None),
         export: None,
         meter: None,
+        max_queued: pipeline::MAX_QUEUED,
         sampling: Sampling::default(),
         metrics_interval: None,
         host: config::Host::default(),

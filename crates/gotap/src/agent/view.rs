@@ -146,6 +146,8 @@ fn setup(args: &TopArgs, waiting: &Waiting) -> Result<Setup> {
         exponential: true,
         service_graph: false,
         each_once: true,
+        max_series: red::MAX_SERIES,
+        max_graph_calls: red::MAX_GRAPH_CALLS,
         consumers: vec![red::Consumer::View],
     };
     Ok(Setup {
@@ -163,6 +165,7 @@ fn setup(args: &TopArgs, waiting: &Waiting) -> Result<Setup> {
         sinks: vec![Box::new(Newest(waiting.clone()))],
         meter: Some(Arc::new(SharedMeter::new(&settings, unix_nanoseconds()))),
         sampling: Sampling::default(),
+        max_queued: pipeline::MAX_QUEUED,
         resource: own::resource(None),
         export: None,
         metrics_interval: None,

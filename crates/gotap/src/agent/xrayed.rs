@@ -135,6 +135,7 @@ fn setup(pid: u32, http: HttpArgs, probes: ProbeArgs, sink: Box<dyn Sink>) -> Re
         assembler: verbs::assembler(&http, false),
         sinks: vec![sink],
         meter: None,
+        max_queued: pipeline::MAX_QUEUED,
         sampling: Sampling::default(),
         resource: own::resource(None),
         export: None,

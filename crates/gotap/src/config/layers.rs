@@ -181,7 +181,7 @@ mod tests {
         set(&mut tree, "otlp.traces_endpoint", json!("http://old"), "a").unwrap();
         set(&mut tree, "otlp.endpoint", json!("http://new"), "b").unwrap();
         let config: Config = serde_json::from_value(tree).unwrap();
-        assert_eq!(config.otlp.to_export().unwrap().endpoint, "http://new");
+        assert_eq!(config.otlp.to_export(1 << 20).unwrap().endpoint, "http://new");
     }
 
     #[test]

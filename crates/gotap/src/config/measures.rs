@@ -4,6 +4,7 @@ use anyhow::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::memory::Bounds;
 use super::{Config, Invalid};
 
 /// What is measured of operations.
@@ -89,8 +90,9 @@ impl From<Temporality> for export::Temporality {
 }
 
 impl Config {
-    /// What is to be measured of operations; `None` where nobody gets it, or nothing is wanted.
-    pub(crate) fn meter(&self) -> Option<red::Settings> {
+    /// What is to be measured of operations, within these bounds; `None` where nobody gets it, or nothing is
+    /// wanted.
+    pub(crate) fn meter(&self, bounds: &Bounds) -> Option<red::Settings> {
         let pushed = self.otlp.metrics_to().map(|_| red::Consumer::Push);
         let pulled = self.prometheus_listen.map(|_| red::Consumer::Pull);
         let consumers: Vec<_> = pushed.into_iter().chain(pulled).collect();
@@ -106,6 +108,8 @@ impl Config {
             exponential,
             service_graph,
             each_once: false,
+            max_series: bounds.series,
+            max_graph_calls: bounds.graph_calls,
             consumers,
         })
     }

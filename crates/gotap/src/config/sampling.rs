@@ -149,12 +149,15 @@ impl Sampling {
 }
 
 impl super::Config {
-    /// Which traces are sent, where operations are `measured` or not.
+    /// Which traces are sent, where operations are `measured` or not. So many bytes may wait for that.
     ///
     /// # Errors
     /// [`Invalid`] for a time that can't be read.
-    pub(crate) fn sampling(&self, measured: bool) -> Result<pipeline::Sampling> {
-        let (head, tail) = (self.sampling.choice(measured)?, self.sampling.tail.settings()?);
+    pub(crate) fn sampling(&self, measured: bool, tail_bytes: usize) -> Result<pipeline::Sampling> {
+        let (head, mut tail) = (self.sampling.choice(measured)?, self.sampling.tail.settings()?);
+        if let Some(tail) = &mut tail {
+            tail.bytes = tail_bytes;
+        }
         Ok(pipeline::Sampling { head, tail })
     }
 }

@@ -115,6 +115,7 @@ pub(super) const VARIABLES: &[(&str, &str, As)] = &[
     ("GOTAP_HOST_TCP_SPANS", "host.tcp_spans", As::Bool),
     ("GOTAP_HOST_TCP_SYSTEM_CALLS", "host.tcp_system_calls", As::Bool),
     ("GOTAP_HOST_PROGRAMS", "host.programs", As::Bool),
+    ("GOTAP_MEMORY_LIMIT", "memory_limit", As::Text),
     ("GOTAP_METRICS_HTTP", "metrics.http", As::Bool),
     ("GOTAP_METRICS_BODY_SIZES", "metrics.body_sizes", As::Bool),
     ("GOTAP_METRICS_RPC", "metrics.rpc", As::Bool),

@@ -28,18 +28,24 @@ fn check_pairs(ended: &Ended, name: impl Fn(&Span) -> Option<String>) -> Result<
         ensure!(calls.insert(name, span).is_none(), "two calls: {span:#?}");
     }
     ensure!(calls.len() as u64 == CALLS, "{} calls", calls.len());
-    let (mut joined, mut alone) = (0, Vec::new());
+    let (mut joined, mut named, mut alone) = (0, 0, Vec::new());
     for span in ended.spans.iter().filter(|span| span.is_server()) {
         let Some(call) = name(span).and_then(|name| calls.get(&name)) else { continue };
         if span.parent == "connection" {
             ensure!(span.is_child_of(call), "a wrong parent: {span:#?}, {call:#?}");
             joined += 1;
+            let service = span.resource.get("service.name").and_then(|name| name.as_str());
+            let peer = call.text("service.peer.name");
+            ensure!(peer.is_none() || peer == service, "a wrong peer: {span:#?}, {call:#?}");
+            named += u64::from(peer.is_some());
         } else {
             ensure!(span.parent == "none", "{span:#?}");
             alone.push(span);
         }
     }
     ensure!(joined + alone.len() as u64 == CALLS, "{joined} joined, {} not", alone.len());
+    // Of a call that ends before its request it is not known who served it.
+    ensure!(named * 10 >= joined * 9, "of {joined} calls {named} name their peer");
     let enough = joined * 1_000 >= CALLS * 999;
     ensure!(enough, "{joined} joined: {:?}, such as {:#?}", ended.summary, alone.first());
     Ok(())

@@ -45,6 +45,7 @@ mod http_urls;
 mod joined;
 mod large;
 mod lifecycle;
+mod memory_limit;
 mod metrics;
 mod namespaces;
 mod nested;
