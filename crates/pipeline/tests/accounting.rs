@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use export::{Config, Exporter, LiveStats, Protocol};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use pipeline::{Counts, MAX_QUEUED, Pipeline, Sampling, Sink, Stages, TailSettings};
+use pipeline::{Counts, MAX_QUEUED, Pipeline, Place, Sampling, Sink, Stages, TailSettings};
 use prost::Message;
 use trace::{Assembler, ProcessInfo, Resource, Span, Value};
 use wire::synthetic::{Request, http};
@@ -157,7 +157,13 @@ fn replay(url: &str, sampling: Sampling) -> Outcome {
     let mut stages = Stages::new(Assembler::new(), None, sampling, sinks.clone());
     let attributes = vec![("service.name".to_owned(), Value::Text("shop".into()))];
     let resource = Arc::new(Resource { attributes });
-    stages.add_process(1, ProcessInfo { resource, ..ProcessInfo::default() }, false, 0);
+    stages.add_process(
+        1,
+        ProcessInfo { resource, ..ProcessInfo::default() },
+        false,
+        Place::Known,
+        0,
+    );
     for number in 0..RECORDS {
         let id = (number + 1).to_le_bytes();
         let mut trace_id = [7; 16];
@@ -186,10 +192,10 @@ fn replay(url: &str, sampling: Sampling) -> Outcome {
         }
         stages.event(wire::decode(&record), 0);
         if number % 2_000 == 0 {
-            stages.round(number * 10_000, false);
+            stages.round(number * 10_000, 0, false);
         }
     }
-    stages.round(RECORDS * 10_000, true);
+    stages.round(RECORDS * 10_000, 0, true);
     sinks.finish(Duration::from_millis(700));
     let dropped = sinks.outlets().map(pipeline::Outlet::dropped).sum();
     Outcome { counts: stages.counts(), dropped, stats }
