@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use gotap_testkit::process::Running;
+use probes::{LoadedProgram, RunTimes, loaded_programs};
 use serde::Serialize;
 
-use crate::kernel_time::{Counting, Program, programs};
 use crate::scenario;
 
 const CONNECTIONS: u32 = 5_000;
@@ -90,7 +90,7 @@ struct Measured {
 
 /// Measures, prints the table, which it gives, and writes host.json.
 pub(crate) fn run(gotap: &Path, out: &Path) -> Result<String> {
-    let _counting = Counting::start()?;
+    let _times = RunTimes::count().context("let the kernel count the time of BPF programs")?;
     let measured: Vec<_> = CASES.iter().map(|case| measure(gotap, case)).collect::<Result<_>>()?;
     let mut table = String::from("| what | runs | time of BPF programs |\n|---|---:|---:|\n");
     for Measured { name, runs, nanoseconds } in &measured {
@@ -104,16 +104,16 @@ pub(crate) fn run(gotap: &Path, out: &Path) -> Result<String> {
 }
 
 fn measure(gotap: &Path, case: &Case) -> Result<Measured> {
-    let known: Vec<u32> = programs()?.iter().map(|program| program.id).collect();
+    let known: Vec<u32> = loaded_programs()?.iter().map(|program| program.id).collect();
     let mut process = Running::start(gotap, case.arguments, &[])?;
     process.wait_for_error("gotap: ready", scenario::READY)?;
-    let loaded = || -> Result<Vec<Program>> {
-        let mut all = programs()?;
+    let loaded = || -> Result<Vec<LoadedProgram>> {
+        let mut all = loaded_programs()?;
         all.retain(|program| !known.contains(&program.id));
         all.retain(|p| case.only.is_empty() || case.only.contains(&p.name.as_str()));
         Ok(all)
     };
-    let before: HashMap<u32, Program> = loaded()?.into_iter().map(|p| (p.id, p)).collect();
+    let before: HashMap<u32, LoadedProgram> = loaded()?.into_iter().map(|p| (p.id, p)).collect();
     (case.work)().with_context(|| case.name)?;
     // What the kernel does behind the last one.
     std::thread::sleep(Duration::from_millis(200));

@@ -11,7 +11,6 @@ mod backend;
 mod goroutines;
 mod governor;
 mod host;
-mod kernel_time;
 mod load;
 mod measure;
 mod report;

@@ -20,6 +20,7 @@ mod object;
 mod plan;
 mod privileges;
 mod reaper;
+mod run_times;
 mod sampler;
 mod serving;
 mod session;
@@ -40,6 +41,7 @@ pub use plan::{
     Rewriter, RouteLayout, Router, Wrapper,
 };
 pub use privileges::{missing_capabilities, needed_capabilities};
+pub use run_times::{LoadedProgram, RunTimes, loaded_programs};
 pub use sampler::{Kind as SamplerKind, Sampler, SamplerPlan, Served};
 pub use serving::{Requests, ServedMaps};
 pub use session::{Attached, Options, Session};
