@@ -100,6 +100,7 @@ fn the_package_installs_runs_and_leaves_nothing() -> Result<()> {
 /// systemd understands each line of the unit.
 fn verify_unit(unit: &str, program: &Path, folder: &Path) -> Result<()> {
     if Command::new("systemd-analyze").arg("--version").output().is_err() {
+        skip("verify_unit", "there is no systemd-analyze");
         return Ok(());
     }
     let path = folder.join("gotap.service");
