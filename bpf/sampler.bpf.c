@@ -28,7 +28,7 @@ struct {
 	__uint(max_entries, 4 << 20);
 } new_stacks SEC(".maps");
 
-/* Samples, where each is told; user space sets the size. */
+/* Samples that are sent one by one. User space sets the size. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);

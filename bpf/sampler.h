@@ -39,7 +39,7 @@ struct gt_row {
 struct gt_sampled {
 	u32 tgid;
 	u32 with_goids; /* samples of different goroutines are kept apart */
-	u32 with_spans; /* each sample is told, with the request that it belongs to */
+	u32 with_spans; /* send each sample by itself, with its request */
 	u32 instance; /* of the process in the maps of served.h */
 	u64 text;
 	u64 etext;
@@ -117,7 +117,7 @@ struct gt_stack_count {
 	u32 pad;
 };
 
-/* A sample, where each is told. */
+/* A sample that is sent by itself. */
 struct gt_told {
 	u64 hash; /* of its stack */
 	u64 span_id; /* of the request that it belongs to, 0 none */

@@ -21,7 +21,7 @@ const ATTACH: Duration = Duration::from_secs(3);
 /// The commands end by themselves, should this program be killed.
 const AT_MOST: &str = "60s";
 
-/// The features, all of which trap what the program does all the time.
+/// The features. Each one traps what the program does all the time.
 const FEATURES: [&[&str]; 3] =
     [&["trace", "goroutines", "--summary", "--pid"], &["chan", "--rates"], &["alloc", "--exact"]];
 

@@ -126,7 +126,7 @@ pub(crate) struct Select {
     pub(crate) ports: Vec<u16>,
     /// Names of processes or services, with * and ?
     pub(crate) names: Vec<String>,
-    /// Pods by namespace, pod, container and labels: those of which all that is given holds, with * and ?
+    /// Pods by namespace, pod, container and labels, with * and ?. A pod must match all that is given
     pub(crate) kubernetes: Vec<PodChoice>,
 }
 

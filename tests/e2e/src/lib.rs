@@ -40,6 +40,7 @@ mod span;
 mod summary;
 mod tracked;
 mod unprivileged;
+mod usage;
 
 pub use app::App;
 pub use binary::binary;
@@ -52,13 +53,14 @@ pub use machine::{can_trace, skip};
 pub use namespace::Namespace;
 pub use numbered::Numbered;
 pub use proxy::Proxy;
-pub use resetter::Resetter;
+pub use resetter::{Resetter, reset_when_closed};
 pub use shop::Shop;
 pub use sites::sites_in;
 pub use span::Span;
 pub use summary::Summary;
 pub use tracked::Tracked;
 pub use unprivileged::{NOBODY, Unprivileged};
+pub use usage::{memory, usage};
 
 use std::time::Duration;
 

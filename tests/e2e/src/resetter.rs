@@ -121,7 +121,7 @@ fn copy_until(
 }
 
 /// Makes the last close of the socket a reset.
-fn reset_when_closed(stream: &TcpStream) -> std::io::Result<()> {
+pub fn reset_when_closed(stream: &TcpStream) -> std::io::Result<()> {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };
     let size = libc::socklen_t::try_from(size_of::<libc::linger>()).unwrap_or_default();
     // SAFETY: the descriptor is open, and the option is a structure of this size that outlives the call.

@@ -233,7 +233,7 @@ impl Seen {
         let rest = 1.0 - attributed / sums.bytes.max(1.0);
         if !self.exact && rest > 0.02 {
             out.push(format!(
-                "{:.0} % of the bytes are in size classes of which no sample was seen: look for longer",
+                "{:.0} % of the bytes are in size classes without a sample: look for longer",
                 100.0 * rest
             ));
         }

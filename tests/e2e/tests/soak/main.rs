@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use gotap_e2e::{App, Gotap, Proxy, SOON, binary, can_trace, eventually, sites_in};
+use gotap_e2e::{App, Gotap, Proxy, SOON, binary, can_trace, eventually, sites_in, usage};
 use gotap_testkit::collector::Collector;
 use tempfile::TempDir;
 
@@ -83,14 +83,6 @@ impl Outages {
             None => self.up(),
         }
     }
-}
-
-/// What a process uses: resident memory in kB, and open files.
-fn usage(pid: u32) -> Result<(u64, usize)> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("gotap's status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
-    let memory = line.trim().trim_end_matches(" kB").parse().context("a number")?;
-    Ok((memory, fs::read_dir(format!("/proc/{pid}/fd")).context("gotap's files")?.count()))
 }
 
 /// A small disk.

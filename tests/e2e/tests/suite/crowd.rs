@@ -5,22 +5,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use gotap_e2e::{App, Gotap, Load, SOON, can_trace, eventually};
+use gotap_e2e::{App, Gotap, Load, SOON, can_trace, eventually, usage};
 use gotap_testkit::process::Running;
 use tempfile::TempDir;
 
 /// Short-lived processes; at a thousand a minute.
 const CROWD: usize = 300;
 const PAUSE: Duration = Duration::from_millis(60);
-
-/// Resident memory in KiB, and open files.
-fn size(pid: u32) -> Result<(u64, usize)> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("read its status")?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("VmRSS")?;
-    let kib = line.split_ascii_whitespace().next().context("VmRSS")?.parse()?;
-    let files = fs::read_dir(format!("/proc/{pid}/fd")).context("list its files")?.count();
-    Ok((kib, files))
-}
 
 /// Starts the crowd, of which each sends one request to `url`, at a bounded pace.
 fn crowd(program: &Path, url: &str, n: usize) -> Result<()> {
@@ -48,9 +39,9 @@ fn short_lived_processes_do_not_disturb_a_selected_one() -> Result<()> {
     let gotap = Gotap::trace(&["--name", &name])?;
     let url = format!("http://{}", server.address);
     crowd(&program, &url, 20)?;
-    let before = size(gotap.process.pid())?;
+    let before = usage(gotap.process.pid())?;
     crowd(&program, &url, CROWD)?;
-    let after = size(gotap.process.pid())?;
+    let after = usage(gotap.process.pid())?;
     println!("before {before:?}, after {after:?}");
     ensure!(after.1 <= before.1 + 2, "files: {} and then {}", before.1, after.1);
     ensure!(after.0 < before.0 + 8 * 1024, "KiB: {} and then {}", before.0, after.0);
@@ -69,14 +60,14 @@ fn each_short_lived_process_is_seen_or_accounted_for() -> Result<()> {
     let gotap = Gotap::trace(&["--executable", &format!("{}/*", folder.path().display())])?;
     let url = format!("http://{}", server.address);
     crowd(&program, &url, 30)?;
-    let before = size(gotap.process.pid())?;
+    let before = usage(gotap.process.pid())?;
     crowd(&program, &url, CROWD)?;
     let said = |what: &str| gotap.process.stderr().iter().filter(|l| l.contains(what)).count();
     let all = || said("] ended") == said("attached to");
     ensure!(eventually(SOON, all), "{} of {} ended", said("] ended"), said("attached to"));
-    let closed = || size(gotap.process.pid()).is_ok_and(|(_, files)| files <= before.1 + 15);
-    ensure!(eventually(SOON, closed), "files: {before:?}, {:?}", size(gotap.process.pid()));
-    let after = size(gotap.process.pid())?;
+    let closed = || usage(gotap.process.pid()).is_ok_and(|(_, files)| files <= before.1 + 15);
+    ensure!(eventually(SOON, closed), "files: {before:?}, {:?}", usage(gotap.process.pid()));
+    let after = usage(gotap.process.pid())?;
     let attached = said("attached to");
     let ended = gotap.stop()?;
     println!("{attached} attached, {:?}, before {before:?}, after {after:?}", ended.summary);

@@ -1,11 +1,10 @@
 //! Connections and programs of the whole host in `gotap run`: as metrics, and connections as spans.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use gotap_e2e::{App, SOON, can_trace, eventually};
+use gotap_e2e::{App, SOON, can_trace, eventually, memory, reset_when_closed};
 use gotap_testkit::collector::{Collector, FlatSpan, Kind};
 use gotap_testkit::{http, prometheus};
 
@@ -90,10 +89,11 @@ fn a_flood_of_connections_is_counted() -> Result<()> {
     let (app, collector) =
         (App::start_with(&program, &[], &[("OTEL_SERVICE_NAME", &name)])?, Collector::start()?);
     let (gotap, address) = run_in(&["--executable", "/nothing"], &ALL[..1], &collector)?;
-    let before = memory(gotap.process.pid())?;
+    let before = memory(gotap.process.pid(), "VmRSS")?;
     let to = SocketAddr::from((Ipv4Addr::LOCALHOST, app.port()?));
     for _ in 0..FLOOD {
-        end_at_once(TcpStream::connect(to)?)?;
+        // Without the wait that keeps a port: there are fewer ports than connections.
+        reset_when_closed(&TcpStream::connect(to)?)?;
     }
     let served = format!("gotap_tcp_connections_total{{service=\"{name}\",role=\"server\"}} ");
     let mut counts = (0, 0);
@@ -109,34 +109,9 @@ fn a_flood_of_connections_is_counted() -> Result<()> {
         counts.0 + counts.1 >= FLOOD
     });
     ensure!(are_there && counts.0 <= FLOOD, "{} counted, {} lost", counts.0, counts.1);
-    let grown = memory(gotap.process.pid())?.saturating_sub(before);
+    let grown = memory(gotap.process.pid(), "VmRSS")?.saturating_sub(before);
     ensure!(grown < 32 << 10, "{grown} KiB more than before");
     gotap.stop().map(drop)
-}
-
-/// Resident memory of a process, in KiB.
-fn memory(pid: u32) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("memory")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
-}
-
-/// Closes without the wait that keeps a port, of which there are fewer than connections.
-fn end_at_once(stream: TcpStream) -> Result<()> {
-    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
-    let size = u32::try_from(size_of_val(&linger))?;
-    // SAFETY: the descriptor is open, and the kernel reads `size` bytes of `linger`.
-    let failed = unsafe {
-        libc::setsockopt(
-            stream.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_LINGER,
-            (&raw const linger).cast(),
-            size,
-        )
-    };
-    ensure!(failed == 0, "setsockopt: {}", std::io::Error::last_os_error());
-    Ok(())
 }
 
 /// The spans of connections to this port.

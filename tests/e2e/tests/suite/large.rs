@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use anyhow::{Context, Result, ensure};
-use gotap_e2e::{App, Gotap, can_trace};
+use anyhow::{Result, ensure};
+use gotap_e2e::{App, Gotap, can_trace, memory};
 use gotap_testkit::prometheus::Prometheus;
 
 /// What is read of a file leaves memory again while the rest is read: the peak stays far below its size.
@@ -26,8 +26,7 @@ fn a_large_file_is_read_in_little_memory() -> Result<()> {
 /// The most memory that gotap has had, in KiB, when it is attached to this process.
 fn peak(pid: u32) -> Result<u64> {
     let gotap = Gotap::trace_pid(pid)?;
-    let status = fs::read_to_string(format!("/proc/{}/status", gotap.process.pid()))?;
+    let peak = memory(gotap.process.pid(), "VmHWM")?;
     gotap.stop()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("a peak")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
+    Ok(peak)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use gotap_e2e::{App, Gotap, Load, SOON, can_trace};
+use gotap_e2e::{App, Gotap, Load, SOON, can_trace, memory};
 use gotap_testkit::http;
 
 /// `gotap run` for one program; gives it and where its metrics are. Nobody takes what it sends.
@@ -63,9 +63,7 @@ fn memory_stays_within_its_limit() -> Result<()> {
     let text = scrape(&address)?;
     let limit = sum(&text, "gotap_sink_queue_limit", &["sink=\"otlp\""]);
     ensure!(limit > 1000.0 && limit < 10_000.0, "{text}");
-    let status = std::fs::read_to_string(format!("/proc/{}/status", gotap.process.pid()))?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM")?;
-    let peak: u64 = peak.trim().trim_end_matches("kB").trim().parse()?;
+    let peak = memory(gotap.process.pid(), "VmHWM")?;
     ensure!(peak << 10 <= LIMIT, "{peak} kB");
     let summary = gotap.stop()?.summary;
     ensure!(summary.lost.contains_key("export_queue_full"), "{summary:?}");

@@ -173,7 +173,7 @@ impl Origins {
             Metric::gauge(
                 "gotap.go.goroutines.suspected",
                 "{goroutine}",
-                "Goroutines of go statements of which there are ever more and hardly any ends: they may leak",
+                "Goroutines that may leak: their go statement starts ever more, and hardly any of them ends",
                 suspects,
             ),
             Metric::gauge(
@@ -192,7 +192,7 @@ impl Origins {
     }
 }
 
-/// Those of `go` statements that started more since, of which hardly any has ended.
+/// The goroutines of each `go` statement that started more since, if hardly any of them has ended.
 fn suspected(census: &Census, before: &Before) -> HashMap<u64, u64> {
     let mut out = HashMap::new();
     for (at, origin) in &census.origins {
