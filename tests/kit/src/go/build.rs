@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -104,7 +106,7 @@ fn run(package: &Path, version: Version, arguments: &Arguments, binary: &Path) -
     for name in ["GOROOT", "GOOS", "GOARCH", "GOAMD64", "GOEXPERIMENT", "GODEBUG", "GO111MODULE"] {
         command.env_remove(name);
     }
-    let output = command
+    command
         .envs([("GOTOOLCHAIN", "local"), ("GOWORK", "off"), ("GOFLAGS", "-buildvcs=false")])
         .env("GOMODCACHE", cache.join("go-mod"))
         .env("GOCACHE", cache.join("go-build"))
@@ -114,9 +116,15 @@ fn run(package: &Path, version: Version, arguments: &Arguments, binary: &Path) -
         .arg("-o")
         .arg(binary)
         .arg(".")
-        .current_dir(package)
-        .output()
-        .context("start go")?;
+        .current_dir(package);
+    let mut output = command.output().context("start go")?;
+    for pause in [5, 20] {
+        if output.status.success() || !is_of_network(&output.stderr) {
+            break;
+        }
+        thread::sleep(Duration::from_secs(pause));
+        output = command.output().context("start go")?;
+    }
     ensure!(
         output.status.success(),
         "go build failed ({}): {}",
@@ -124,6 +132,21 @@ fn run(package: &Path, version: Version, arguments: &Arguments, binary: &Path) -
         String::from_utf8_lossy(&output.stderr).trim_end()
     );
     Ok(())
+}
+
+/// Whether modules could not be fetched, which may succeed later.
+fn is_of_network(said: &[u8]) -> bool {
+    let said = String::from_utf8_lossy(said);
+    [
+        "dial tcp",
+        "timeout",
+        "reading https://",
+        "Get \"https://",
+        "unexpected EOF",
+        "connection reset",
+    ]
+    .iter()
+    .any(|sign| said.contains(sign))
 }
 
 /// A hash of everything that the result depends on besides the toolchain.
