@@ -73,8 +73,12 @@ impl Pair {
         let joined = spans.iter().filter(|span| span.parent == "connection");
         let is_called =
             |served: &&Span| spans.iter().any(|s| s.is_client() && served.is_child_of(s));
-        let wanted = if self.joins { REQUESTS } else { 0 };
-        ensure!(joined.filter(is_called).count() == wanted, "{}", Span::list(&spans));
+        let (joined, called) = (joined.clone().count(), joined.filter(is_called).count());
+        ensure!(joined == called, "{}", Span::list(&spans));
+        // Emulated processors can stop for long between two numbers that the kernel changes together. Then
+        // one request is not joined; it is never joined with another call.
+        let wanted = if self.joins { REQUESTS - 1..=REQUESTS } else { 0..=0 };
+        ensure!(wanted.contains(&joined), "{}", Span::list(&spans));
         let own = Some(&self.app.pid().into());
         let servers = spans.iter().filter(|span| span.is_server());
         for server in servers.filter(|span| span.resource.get("process.pid") == own) {
