@@ -11,6 +11,7 @@
 #include "go_abi.h"
 #include "found_headers.h"
 #include "served.h"
+#include "span_of.h"
 #include "sampler.h"
 #include "unwind.h"
 
@@ -201,69 +202,24 @@ static __always_inline bool add_stack(struct gt_stack *stack, u64 samples)
 	return true;
 }
 
-/* Whether the goroutine of `g` works for a client's connection, and so for all who use it. */
-static __always_inline bool is_connection(const struct gt_sampled *proc, u64 g)
-{
-	return read_field(g, proc->g_gopc) - proc->dial_conn < proc->dial_conn_size;
-}
-
-/* The request that a remembered descent leads to, while it is being served; 0 none. */
-static __always_inline u64 span_of_lineage(struct gt_key *key)
-{
-	struct lineage *known = bpf_map_lookup_elem(&lineages, key);
-	struct server_state *state;
-
-	if (!known || !known->root)
-		return 0;
-	key->id = known->root;
-	state = bpf_map_lookup_elem(&servers, key);
-	return state && state->active && state->span_id == known->span_id ? state->span_id : 0;
-}
-
-/*
- * The request that the goroutine of `g` serves, or that one serves which started it: what the tracing
- * object knows, and one step further. Further away it is not searched for: such samples have no request.
- */
-static __always_inline u64 span_of(const struct gt_sampled *proc, u64 g, u64 goid)
-{
-	struct gt_key key = { .id = g, .instance = proc->instance };
-	struct server_state *state = bpf_map_lookup_elem(&servers, &key);
-	struct goroutine *noted;
-	u64 span, parent;
-	u32 slot;
-
-	if (state && state->goid == goid)
-		return state->active ? state->span_id : 0;
-	key.id = goid;
-	span = span_of_lineage(&key);
-	if (span || is_connection(proc, g))
-		return span;
-	parent = read_field(g, proc->g_parent_goid);
-	if (!parent)
-		return 0;
-	key.id = parent;
-	span = span_of_lineage(&key);
-	if (span)
-		return span;
-	slot = (parent + proc->instance * 0x9e3779b1U) & (GOROUTINES - 1);
-	noted = bpf_map_lookup_elem(&goroutines, &slot);
-	if (!noted || noted->goid != parent)
-		return 0;
-	key.id = noted->g;
-	state = bpf_map_lookup_elem(&servers, &key);
-	if (!state || state->goid != parent || !state->active || !is_younger(state, goid))
-		return 0;
-	return state->span_id;
-}
-
 /* Tells of a sample whose stack is counted. */
 static __always_inline void tell_sample(const struct gt_sampled *proc, struct gt_stack *stack, u64 g)
 {
 	struct gt_told told = { .hash = stack->hash, .time_ns = bpf_ktime_get_ns() };
 
 	if (g) {
+		const struct gt_descent of = {
+			.dial_conn = proc->dial_conn,
+			.dial_conn_size = proc->dial_conn_size,
+			.instance = proc->instance,
+			.g_parent_goid = proc->g_parent_goid,
+			.g_gopc = proc->g_gopc,
+		};
+		struct server_state *state;
+
 		told.goid = read_field(g, proc->g_goid);
-		told.span_id = span_of(proc, g, told.goid);
+		state = served_by(&of, g, told.goid);
+		told.span_id = state ? state->span_id : 0;
 	}
 	if (bpf_ringbuf_output(&told_samples, &told, sizeof(told), BPF_RB_NO_WAKEUP))
 		count_sampled(GT_SAMPLED_UNTOLD);

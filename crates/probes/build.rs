@@ -19,6 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "serving",
         "tracker",
         "gc",
+        "logs",
         "meter",
         "host/exec",
         "host/tcp",

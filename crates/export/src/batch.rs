@@ -1,10 +1,10 @@
-//! Batches: spans are encoded when they come and wait in one buffer a resource.
+//! Batches: spans and log records are encoded when they come and wait in one buffer a resource.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use prost::bytes::Bytes;
-use trace::{Resource, Span};
+use trace::{LogRecord, Resource, Span};
 
 use crate::encode;
 use crate::signal::Signal;
@@ -17,45 +17,59 @@ const MAX_BYTES: usize = 1 << 20;
 pub(crate) struct Batch {
     pub(crate) signal: Signal,
     pub(crate) request: Bytes,
-    /// Spans, or points of metrics.
+    /// Spans, log records, or points of metrics.
     pub(crate) items: u64,
     /// Of metrics: the number by which the exporter reports that the back end has taken the batch.
     pub(crate) number: u64,
 }
 
-/// Collects spans into a batch.
-#[derive(Debug, Default)]
+/// Collects spans or log records into a batch.
+#[derive(Debug)]
 pub(crate) struct Batcher {
+    signal: Signal,
     /// By address: the `Arc` in the value keeps it from being used again.
     by_resource: HashMap<usize, (Arc<Resource>, Vec<u8>)>,
-    spans: u64,
+    items: u64,
     bytes: usize,
 }
 
 impl Batcher {
+    pub(crate) fn new(signal: Signal) -> Self {
+        Self { signal, by_resource: HashMap::new(), items: 0, bytes: 0 }
+    }
+
     /// Adds a span; gives the batch when it is full.
-    pub(crate) fn push(&mut self, span: &Span) -> Option<Batch> {
+    pub(crate) fn span(&mut self, span: &Span) -> Option<Batch> {
+        self.push(&span.resource, |buffer| encode::span(span, buffer))
+    }
+
+    /// Adds a log record; gives the batch when it is full.
+    pub(crate) fn log(&mut self, record: &LogRecord) -> Option<Batch> {
+        self.push(&record.resource, |buffer| encode::log(record, buffer))
+    }
+
+    fn push(&mut self, of: &Arc<Resource>, write: impl FnOnce(&mut Vec<u8>)) -> Option<Batch> {
         let (_, buffer) = self
             .by_resource
-            .entry(Arc::as_ptr(&span.resource) as usize)
-            .or_insert_with(|| (span.resource.clone(), Vec::new()));
+            .entry(Arc::as_ptr(of) as usize)
+            .or_insert_with(|| (of.clone(), Vec::new()));
         let before = buffer.len();
-        encode::span(span, buffer);
+        write(buffer);
         self.bytes += buffer.len() - before;
-        self.spans += 1;
+        self.items += 1;
         (self.bytes >= MAX_BYTES).then(|| self.take())?
     }
 
     /// What was collected, if anything.
     pub(crate) fn take(&mut self) -> Option<Batch> {
-        if self.spans == 0 {
+        if self.items == 0 {
             return None;
         }
         let mut request = Vec::with_capacity(self.bytes + 1024);
-        for (resource, spans) in self.by_resource.values_mut() {
-            if !spans.is_empty() {
-                encode::resource_spans(resource, spans, &mut request);
-                spans.clear();
+        for (resource, items) in self.by_resource.values_mut() {
+            if !items.is_empty() {
+                encode::of_resource(resource, items, &mut request);
+                items.clear();
             }
         }
         // Buffers of processes that are gone must not stay.
@@ -63,18 +77,24 @@ impl Batcher {
             self.by_resource.clear();
         }
         self.bytes = 0;
-        let items = std::mem::take(&mut self.spans);
-        Some(Batch { signal: Signal::Traces, request: request.into(), items, number: 0 })
+        let items = std::mem::take(&mut self.items);
+        Some(Batch { signal: self.signal, request: request.into(), items, number: 0 })
     }
 }
 
 /// Encodes spans as an exporter does and sends nothing: for benchmarks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Encoder(Batcher);
+
+impl Default for Encoder {
+    fn default() -> Self {
+        Self(Batcher::new(Signal::Traces))
+    }
+}
 
 impl Encoder {
     /// Adds a span; gives the bytes of a request that is full.
     pub fn push(&mut self, span: &Span) -> Option<Bytes> {
-        self.0.push(span).map(|batch| batch.request)
+        self.0.span(span).map(|batch| batch.request)
     }
 }

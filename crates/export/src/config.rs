@@ -48,6 +48,15 @@ pub enum Temporality {
     LowMemory,
 }
 
+/// Where log records go. All else is as for spans.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogsEndpoint {
+    /// Base URL; for HTTP the full URL of the logs path when [`LogsEndpoint::exact_url`] is set.
+    pub endpoint: String,
+    /// Whether `endpoint` is used as it is instead of getting `/v1/logs` appended (HTTP).
+    pub exact_url: bool,
+}
+
 /// Where spans go and within which bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -57,6 +66,8 @@ pub struct Config {
     pub exact_url: bool,
     /// Where metrics go; `None` where none are sent.
     pub metrics: Option<MetricsEndpoint>,
+    /// Where log records go; `None` where none are sent.
+    pub logs: Option<LogsEndpoint>,
     /// Wire protocol.
     pub protocol: Protocol,
     /// Headers (HTTP) or metadata (gRPC) of each request.
@@ -83,6 +94,7 @@ impl Default for Config {
             endpoint: "http://localhost:4317".into(),
             exact_url: false,
             metrics: None,
+            logs: None,
             protocol: Protocol::Grpc,
             headers: Vec::new(),
             timeout: Duration::from_secs(10),

@@ -2,10 +2,10 @@
 //!
 //! Written by hand because it is the hot path: the generated message types need some thirty
 //! allocations a span, this needs none. The tests decode it with the generated types and compare.
-//! Field numbers are those of opentelemetry-proto's `trace.proto`, `common.proto`, `resource.proto`.
+//! Field numbers are those of opentelemetry-proto's `trace.proto`, `logs.proto`, `common.proto`, `resource.proto`.
 
 use prost::encoding::{WireType, encode_key, encode_varint};
-use trace::{Kind, Resource, Span, Status, Value};
+use trace::{Kind, LogRecord, Resource, Span, Status, Value};
 
 /// Appends one `Span` as field `spans` (2) of `ScopeSpans`.
 pub(crate) fn span(span: &Span, out: &mut Vec<u8>) {
@@ -35,8 +35,34 @@ pub(crate) fn span(span: &Span, out: &mut Vec<u8>) {
     });
 }
 
-/// Appends one `ResourceSpans` (field 1 of the request) around spans that [`span`] wrote.
-pub(crate) fn resource_spans(resource: &Resource, spans: &[u8], out: &mut Vec<u8>) {
+/// Appends one `LogRecord` as field `log_records` (2) of `ScopeLogs`.
+pub(crate) fn log(record: &LogRecord, out: &mut Vec<u8>) {
+    nested(2, out, |out| {
+        fixed64(1, record.time_unix_nano, out);
+        if let Some(severity) = record.severity {
+            varint(2, severity.number().into(), out);
+            text(3, severity.label(), out);
+        }
+        if let Some(body) = &record.body {
+            nested(5, out, |out| bytes(1, body.as_bytes(), out));
+        }
+        for (key, value) in &record.attributes {
+            attribute(6, key, value, out);
+        }
+        if let Some(span) = &record.span {
+            encode_key(8, WireType::ThirtyTwoBit, out);
+            out.extend_from_slice(&u32::from(span.trace_flags).to_le_bytes());
+            bytes(9, &span.trace_id, out);
+            bytes(10, &span.span_id, out);
+        }
+        fixed64(11, record.observed_unix_nano, out);
+        text(12, record.event_name, out);
+    });
+}
+
+/// Appends one `ResourceSpans` or `ResourceLogs` (field 1 of the request) around what [`span`] or [`log`] wrote:
+/// both are alike.
+pub(crate) fn of_resource(resource: &Resource, items: &[u8], out: &mut Vec<u8>) {
     nested(1, out, |out| {
         nested(1, out, |out| {
             for (key, value) in &resource.attributes {
@@ -48,7 +74,7 @@ pub(crate) fn resource_spans(resource: &Resource, spans: &[u8], out: &mut Vec<u8
                 bytes(1, b"gotap", out);
                 bytes(2, env!("CARGO_PKG_VERSION").as_bytes(), out);
             });
-            out.extend_from_slice(spans);
+            out.extend_from_slice(items);
         });
     });
 }
@@ -154,6 +180,7 @@ fn fixed64(field: u32, value: u64, out: &mut Vec<u8>) {
 mod tests {
     use std::sync::Arc;
 
+    use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
     use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
     use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
     use prost::Message;
@@ -198,7 +225,7 @@ mod tests {
     fn decoded(span_: &Span) -> ExportTraceServiceRequest {
         let (mut spans, mut request) = (Vec::new(), Vec::new());
         span(span_, &mut spans);
-        resource_spans(&span_.resource, &spans, &mut request);
+        of_resource(&span_.resource, &spans, &mut request);
         ExportTraceServiceRequest::decode(&request[..]).unwrap()
     }
 
@@ -228,6 +255,38 @@ mod tests {
         assert_eq!(value(0), Any::StringValue("http://h/".into()));
         assert_eq!(value(1), Any::IntValue(-1));
         assert_eq!(value(3), Any::StringValue("context".into()));
+    }
+
+    #[test]
+    fn the_generated_types_read_log_records_back() {
+        let resource = sample("x").resource;
+        let span = trace::SpanContext { trace_id: [1; 16], span_id: [2; 8], trace_flags: 1 };
+        let record = LogRecord {
+            time_unix_nano: 5,
+            observed_unix_nano: 6,
+            severity: Some(trace::Severity::Warn),
+            event_name: "e",
+            body: Some(String::new()),
+            attributes: vec![("log.iostream", Value::Static("stdout"))],
+            span: Some(span),
+            resource: resource.clone(),
+        };
+        let (mut records, mut request) = (Vec::new(), Vec::new());
+        log(&record, &mut records);
+        log(&LogRecord { body: None, span: None, ..record }, &mut records);
+        of_resource(&resource, &records, &mut request);
+        let request = ExportLogsServiceRequest::decode(&request[..]).unwrap();
+        let scope = &request.resource_logs[0].scope_logs[0];
+        let [first, second] = &scope.log_records[..] else { panic!("{scope:?}") };
+        assert_eq!((first.time_unix_nano, first.observed_time_unix_nano), (5, 6));
+        assert_eq!((first.severity_number, first.severity_text.as_str()), (13, "WARN"));
+        assert_eq!((first.event_name.as_str(), first.flags), ("e", 1));
+        // An empty text is one; none is none.
+        let body = first.body.as_ref().unwrap().value.as_ref().unwrap();
+        assert_eq!((body, &second.body), (&Any::StringValue(String::new()), &None));
+        assert_eq!((&first.trace_id[..], &first.span_id[..]), (&[1; 16][..], &[2; 8][..]));
+        assert!(second.trace_id.is_empty() && second.flags == 0);
+        assert_eq!(first.attributes[0].key, "log.iostream");
     }
 
     #[test]

@@ -9,14 +9,14 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use trace::Span;
+use trace::{LogRecord, Span};
 
 use crate::batch::{Batch, Batcher};
 use crate::config::Temporality;
 use crate::delta::Deltas;
 use crate::endpoint::masked;
 use crate::signal::Signal;
-use crate::stats::Stats;
+use crate::stats::{Delivered, Stats};
 use crate::transport::{Failure, Rejected, Transport};
 use crate::{Config, Error};
 use measured::Metrics;
@@ -82,15 +82,26 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What became of spans or log records; of metrics only the newest count.
+    fn counts(&self, signal: Signal) -> Option<&Delivered> {
+        match signal {
+            Signal::Traces => Some(&self.stats.spans),
+            Signal::Logs => Some(&self.stats.logs),
+            Signal::Metrics => None,
+        }
+    }
+
     /// Time until the shutdown's deadline; `None` before a shutdown.
     fn left(&self) -> Option<Duration> {
         self.lock().deadline.map(|d| d.saturating_duration_since(Instant::now()))
     }
 }
 
-/// Takes spans and sees to it that they arrive.
+/// Takes spans and log records and sees to it that they arrive.
 pub struct Exporter {
-    batcher: Batcher,
+    spans: Batcher,
+    logs: Batcher,
+    sends_logs: bool,
     /// `None` where none are sent.
     metrics: Option<Metrics>,
     shared: Arc<Shared>,
@@ -118,8 +129,13 @@ impl Exporter {
                 .metrics
                 .as_ref()
                 .map(|to| Transport::new(config, Signal::Metrics, &to.endpoint, to.exact_url));
-            (traces, metrics.transpose()?)
+            let logs = config
+                .logs
+                .as_ref()
+                .map(|to| Transport::new(config, Signal::Logs, &to.endpoint, to.exact_url));
+            (traces, metrics.transpose()?, logs.transpose()?)
         };
+        let sends_logs = transport.2.is_some();
         let sent = config.metrics.clone();
         let sent = sent.map(|to| Metrics { to, deltas: Deltas::default(), number: 0, last: 0 });
         let counts_taken =
@@ -135,9 +151,11 @@ impl Exporter {
             shared: shared.clone(),
             traces: transport.0,
             metrics: transport.1,
+            logs: transport.2,
             counts_taken,
             endpoint: masked(&config.endpoint),
             metrics_endpoint: masked(config.metrics.as_ref().map_or("", |to| &to.endpoint)),
+            logs_endpoint: masked(config.logs.as_ref().map_or("", |to| &to.endpoint)),
             said: Said::default(),
         };
         let thread = std::thread::Builder::new().name("gotap-export".into()).spawn(move || {
@@ -146,7 +164,9 @@ impl Exporter {
             runtime.shutdown_background();
         })?;
         Ok(Self {
-            batcher: Batcher::default(),
+            spans: Batcher::new(Signal::Traces),
+            logs: Batcher::new(Signal::Logs),
+            sends_logs,
             metrics: sent,
             shared,
             thread: Some(thread),
@@ -157,7 +177,15 @@ impl Exporter {
 
     /// Adds a span. Never blocks.
     pub fn push(&mut self, span: &Span) {
-        if let Some(batch) = self.batcher.push(span) {
+        if let Some(batch) = self.spans.span(span) {
+            self.enqueue(batch);
+        }
+    }
+
+    /// Adds a log record, if they are sent at all. Never blocks.
+    pub fn push_log(&mut self, record: &LogRecord) {
+        let batch = self.sends_logs.then(|| self.logs.log(record)).flatten();
+        if let Some(batch) = batch {
             self.enqueue(batch);
         }
     }
@@ -188,7 +216,7 @@ impl Exporter {
 
     fn flush(&mut self) {
         self.flushed = Instant::now();
-        if let Some(batch) = self.batcher.take() {
+        for batch in [self.spans.take(), self.logs.take()].into_iter().flatten() {
             self.enqueue(batch);
         }
     }
@@ -196,8 +224,8 @@ impl Exporter {
     fn enqueue(&self, batch: Batch) {
         let mut queue = self.shared.lock();
         if queue.bytes + batch.request.len() > self.shared.max_bytes {
-            if batch.signal == Signal::Traces {
-                self.shared.stats.queue_full.fetch_add(batch.items, Ordering::Relaxed);
+            if let Some(counts) = self.shared.counts(batch.signal) {
+                counts.queue_full.fetch_add(batch.items, Ordering::Relaxed);
             }
             return;
         }
@@ -212,11 +240,13 @@ struct Worker {
     shared: Arc<Shared>,
     traces: Transport,
     metrics: Option<Transport>,
+    logs: Option<Transport>,
     /// Whether it must be known which metrics were taken.
     counts_taken: bool,
     /// As they may be shown.
     endpoint: String,
     metrics_endpoint: String,
+    logs_endpoint: String,
     said: Said,
 }
 
@@ -227,6 +257,8 @@ struct Said {
     refusing: bool,
     /// Of metrics.
     refusing_metrics: bool,
+    /// Of log records.
+    refusing_logs: bool,
 }
 
 impl Worker {
@@ -239,8 +271,8 @@ impl Worker {
                 queue.sending_metrics = false;
                 self.shared.changed.notify_all();
             }
-            if !delivered && batch.signal == Signal::Traces {
-                self.shared.stats.shutdown.fetch_add(batch.items, Ordering::Relaxed);
+            if let Some(counts) = self.shared.counts(batch.signal).filter(|_| !delivered) {
+                counts.shutdown.fetch_add(batch.items, Ordering::Relaxed);
             }
         }
     }
@@ -303,10 +335,13 @@ impl Worker {
         if shared.left() == Some(Duration::ZERO) {
             return None;
         }
-        let transport = match (batch.signal, &mut self.metrics) {
-            (Signal::Metrics, Some(metrics)) => metrics,
-            _ => &mut self.traces,
+        let transport = match batch.signal {
+            Signal::Traces => Some(&mut self.traces),
+            Signal::Metrics => self.metrics.as_mut(),
+            Signal::Logs => self.logs.as_mut(),
         };
+        // Only what has a transport is encoded.
+        let transport = transport?;
         let mut send = std::pin::pin!(transport.send(batch.request.clone()));
         loop {
             let time = shared.left().unwrap_or(LOOK_UP).min(LOOK_UP);
@@ -325,6 +360,9 @@ impl Worker {
             Signal::Metrics => {
                 (&mut self.said.refusing_metrics, "took no metrics", &self.metrics_endpoint)
             }
+            Signal::Logs => {
+                (&mut self.said.refusing_logs, "refused log records", &self.logs_endpoint)
+            }
         };
         if !std::mem::replace(said, true) {
             self.say(format!("the collector at {endpoint} {what}: {why}"));
@@ -334,7 +372,8 @@ impl Worker {
     fn count_rejected(&self, signal: Signal, items: u64) {
         let stats = &self.shared.stats;
         let counter = match signal {
-            Signal::Traces => &stats.rejected,
+            Signal::Traces => &stats.spans.rejected,
+            Signal::Logs => &stats.logs.rejected,
             Signal::Metrics => &stats.points_rejected,
         };
         counter.fetch_add(items, Ordering::Relaxed);
@@ -344,7 +383,8 @@ impl Worker {
         let stats = &self.shared.stats;
         let rejected = rejected.min(batch.items);
         let exported = match batch.signal {
-            Signal::Traces => &stats.exported,
+            Signal::Traces => &stats.spans.exported,
+            Signal::Logs => &stats.logs.exported,
             Signal::Metrics => &stats.points_exported,
         };
         exported.fetch_add(batch.items - rejected, Ordering::Relaxed);
@@ -352,7 +392,7 @@ impl Worker {
             self.shared.lock().taken.insert(batch.number);
         }
         self.count_rejected(batch.signal, rejected);
-        if batch.signal == Signal::Traces && std::mem::take(&mut self.said.failing) {
+        if batch.signal != Signal::Metrics && std::mem::take(&mut self.said.failing) {
             self.say(format!("delivering to {} again", self.endpoint));
         }
         if rejected > 0 {
@@ -361,6 +401,7 @@ impl Worker {
             match batch.signal {
                 Signal::Traces => self.said.refusing = false,
                 Signal::Metrics => self.said.refusing_metrics = false,
+                Signal::Logs => self.said.refusing_logs = false,
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Spans and metrics leave for the back ends that people already run: OTLP over gRPC and HTTP.
+//! Spans, metrics and log records leave for the back ends that people already run: OTLP over gRPC and HTTP.
 //!
 //! The only crate that knows OTLP. Spans are encoded as they come, kept in a bounded queue and sent
 //! by a thread of its own that retries; whatever is not delivered is counted by reason. Of metrics only the
@@ -18,11 +18,11 @@ mod transport;
 
 #[doc(hidden)]
 pub use batch::Encoder;
-pub use config::{Compression, Config, MetricsEndpoint, Protocol, Temporality};
+pub use config::{Compression, Config, LogsEndpoint, MetricsEndpoint, Protocol, Temporality};
 pub use endpoint::masked;
 pub use exporter::{Exporter, LiveStats};
 pub use metric::Collected;
-pub use stats::Stats;
+pub use stats::{Delivered, Stats};
 
 /// Why an exporter can't be started.
 #[derive(Debug, thiserror::Error)]

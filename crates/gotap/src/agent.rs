@@ -30,7 +30,7 @@ use anyhow::{Context, Result, bail};
 use export::LiveStats;
 use goproc::Process;
 use pipeline::{Pipeline, Sampling, SharedMeter, Sink, Stages};
-use probes::{Features, Options, Session};
+use probes::{Features, LogProcesses, Options, Session};
 use red::Consumer;
 use trace::Assembler;
 
@@ -100,6 +100,8 @@ struct Setup {
     metrics_interval: Option<Duration>,
     /// What is measured of all programs of the host.
     host: config::Host,
+    /// Which lines of logs are looked at.
+    logs: config::Logs,
     /// Where pods are asked for.
     kubernetes: Option<placing::Asked>,
     /// Whether programs with nothing to trace are named.
@@ -124,6 +126,8 @@ struct Agent {
     targets: Arc<Targets>,
     /// Go processes that may yet listen on a wanted port.
     waiting: HashMap<u32, Instant>,
+    /// The processes whose lines of logs are looked at, if any are.
+    logged: Option<LogProcesses>,
     /// Where pods are watched.
     placing: Option<Placing>,
     /// Starts and ends that the kernel could not tell of, as far as they are made up for.
@@ -146,12 +150,23 @@ impl Agent {
         })?;
         let source = session.event_source()?;
         let (assembler, meter) = (setup.assembler, setup.meter);
-        let stages = Stages::new(assembler, meter.clone(), setup.sampling, pipeline.clone());
+        let mut stages = Stages::new(assembler, meter.clone(), setup.sampling, pipeline.clone());
+        if setup.logs.is_on() {
+            stages.expect_logs(setup.logs.text);
+        }
         let reader = Reader::start(source, stages, sender)?;
         let (shared, export) = (reader.shared.clone(), setup.export);
         let (hits, pipes) = (session.hits(), pipeline.clone());
-        let mut figures = Figures::new(setup.resource, hits, shared, pipes, export.clone(), meter);
-        figures.host = host::Host::start(setup.host, &pipeline)?;
+        let own = setup.resource.clone();
+        let mut figures = Figures::new(own, hits, shared, pipes, export.clone(), meter);
+        let mut host = host::Host::start(setup.host, &pipeline, &setup.resource)?;
+        let logged = if setup.logs.is_on() {
+            let lines = reader.commands.clone();
+            Some(host.look_at_logs(setup.logs, session.served()?, lines)?)
+        } else {
+            None
+        };
+        figures.host = host;
         figures.pods = cluster.as_ref().map(|cluster| cluster.pods.clone());
         let figures = Arc::new(figures);
         let metrics_thread = setup
@@ -174,6 +189,7 @@ impl Agent {
             observed: HashMap::new(),
             targets: Arc::default(),
             waiting: HashMap::new(),
+            logged,
             placing,
             lost_events: 0,
             idle,
@@ -295,6 +311,9 @@ impl Agent {
     }
 
     fn ended(&self, pid: u32, observed: &Observed, how: &str) {
+        if let Some(logged) = &self.logged {
+            logged.remove(pid);
+        }
         self.figures.ended(pid);
         self.targets.remove(pid);
         self.command(ReaderCommand::Remove(observed.instance));

@@ -251,6 +251,9 @@ pub(crate) struct TraceArgs {
     /// Print each trace as a tree when its root has ended; with a filter, traces with a span that passes
     #[arg(long)]
     pub(crate) tree: bool,
+    /// Print what programs write to standard output and standard error while they serve a request, too
+    #[arg(long, conflicts_with = "tree")]
+    pub(crate) logs: bool,
     /// Print only what ended in an error
     #[arg(long)]
     pub(crate) errors: bool,

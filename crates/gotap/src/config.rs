@@ -4,6 +4,7 @@
 mod host;
 mod kubernetes;
 mod layers;
+mod logs;
 mod measures;
 mod memory;
 mod profiles;
@@ -27,6 +28,7 @@ use crate::output::line;
 pub(crate) use host::Host;
 pub(crate) use kubernetes::{Kubernetes, PodChoice, Use};
 pub(crate) use layers::load;
+pub(crate) use logs::Logs;
 pub(crate) use measures::{Histograms, Metrics, Temporality};
 pub(crate) use memory::Bounds;
 pub(crate) use profiles::{Profiles, Serve};
@@ -77,6 +79,8 @@ pub(crate) struct Config {
     pub(crate) metrics_interval: String,
     /// What is measured of operations
     pub(crate) metrics: Metrics,
+    /// What programs write to their logs while they serve requests
+    pub(crate) logs: Logs,
     /// What is measured of all programs of the host
     pub(crate) host: Host,
     /// Profiles of what is observed
@@ -146,6 +150,9 @@ pub(crate) struct Otlp {
     /// URL for metrics, used as it is instead of the base URL
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) metrics_endpoint: Option<String>,
+    /// URL for log records, used as it is instead of the base URL
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) logs_endpoint: Option<String>,
     /// Since when sums and histograms count that are sent: since the start (cumulative), since the last time
     /// (delta), or the latter for histograms alone (lowmemory)
     pub(crate) metrics_temporality: Temporality,
@@ -253,6 +260,7 @@ impl Default for Config {
             prometheus_listen: None,
             metrics_interval: "10s".into(),
             metrics: Metrics::default(),
+            logs: Logs::default(),
             host: Host::default(),
             profiles: Profiles::default(),
             memory_limit: None,
@@ -293,6 +301,7 @@ impl Default for Otlp {
             traces_endpoint: None,
             metrics: true,
             metrics_endpoint: None,
+            logs_endpoint: None,
             metrics_temporality: Temporality::Cumulative,
             metrics_histograms: Histograms::Explicit,
             protocol: Protocol::Grpc,
@@ -376,6 +385,7 @@ pub(crate) fn check(args: &ConfigArgs) -> Result<()> {
 pub(crate) fn validate(config: &Config) -> Result<()> {
     config.otlp.to_export(config.bounds()?.export_bytes)?;
     config.metrics_interval()?;
+    config.logs_to()?;
     config.sampling.validate()?;
     config.metrics.validate()?;
     config.host.validate()?;
@@ -395,7 +405,8 @@ pub(crate) fn print(args: &RunArgs) -> Result<()> {
     let protocol = config.otlp.protocol;
     let endpoint = config.otlp.endpoint.get_or_insert_with(|| protocol.default_endpoint().into());
     *endpoint = export::masked(endpoint);
-    for url in [&mut config.otlp.traces_endpoint, &mut config.otlp.metrics_endpoint] {
+    let otlp = &mut config.otlp;
+    for url in [&mut otlp.traces_endpoint, &mut otlp.metrics_endpoint, &mut otlp.logs_endpoint] {
         *url = url.as_deref().map(export::masked);
     }
     for value in config.otlp.headers.values_mut() {

@@ -4,7 +4,7 @@ mod json;
 pub(crate) mod losses;
 pub(crate) mod text;
 
-pub(crate) use json::json_line;
+pub(crate) use json::{json_line, log_line};
 
 /// Prints a line on standard output. Unlike `println!` it gives an error, not a panic, when the
 /// reader of our output went away.

@@ -10,7 +10,7 @@ use pipeline::{Counts, Place, Stages};
 use probes::{EventSource, Fill};
 use rustix::time::{ClockId, clock_gettime};
 use trace::{ProcessInfo, Resource};
-use wire::Event;
+use wire::{Event, LogLine};
 
 use crate::opened::unix_nanoseconds;
 
@@ -25,6 +25,8 @@ pub(crate) enum ReaderCommand {
     Add { instance: u32, info: ProcessInfo, only_measured: bool, place: Place },
     /// Its resource is another one than before; `whole` if its pod and container are known by now.
     Rename { instance: u32, before: Arc<Resource>, resource: Arc<Resource>, whole: bool },
+    /// Lines of logs.
+    Logs(Vec<LogLine>),
     /// No more spans of this instance will come, but those in the buffer.
     Remove(u32),
     /// Read what is left, hand it over and stop.
@@ -135,6 +137,12 @@ impl<'a> State<'a> {
                     let now = unix_nanoseconds();
                     self.stages.rename_process(instance, &before, &resource, whole, now);
                 }
+                ReaderCommand::Logs(lines) => {
+                    let (now_ns, now) = (monotonic_ns(), unix_nanoseconds());
+                    for line in lines {
+                        self.stages.log(line, self.clock_offset, now_ns, now);
+                    }
+                }
                 ReaderCommand::Remove(instance) => {
                     self.leaving.push((Instant::now() + GRACE, instance))
                 }
@@ -180,8 +188,7 @@ fn read(source: EventSource, state: State<'_>, shared: &Shared) -> anyhow::Resul
         let mut state = state.borrow_mut();
         // The real-time clock may be set while we run.
         state.clock_offset = clock_offset();
-        let now_ns = u64::try_from(nanos(ClockId::Monotonic)).unwrap_or_default();
-        state.stages.round(now_ns, unix_nanoseconds(), last);
+        state.stages.round(monotonic_ns(), unix_nanoseconds(), last);
         state.forget();
         let counts = state.stages.counts();
         *shared.read() = Shown { counts, fill, beat: Instant::now() };
@@ -199,6 +206,10 @@ fn clock_offset() -> i64 {
         (after - before, real - (before + (after - before) / 2))
     };
     (0..3).map(attempt).min_by_key(|(width, _)| *width).map_or(0, |(_, offset)| offset)
+}
+
+fn monotonic_ns() -> u64 {
+    u64::try_from(nanos(ClockId::Monotonic)).unwrap_or_default()
 }
 
 fn nanos(clock: ClockId) -> i64 {

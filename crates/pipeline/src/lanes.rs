@@ -9,9 +9,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use metrics::Metric;
-use trace::{Resource, Span};
+use trace::{LogRecord, Resource, Span};
 
-/// Spans and collections of metrics that may wait for one sink, unless fewer are wanted: twice what the ring
+/// Spans, log records and collections of metrics that may wait for one sink, unless fewer are wanted: twice what the ring
 /// buffer holds.
 pub const MAX_QUEUED: usize = 1 << 15;
 /// How often a sink is called that gets nothing.
@@ -27,6 +27,10 @@ pub trait Sink: Send {
     fn name(&self) -> &'static str;
     /// Takes a span. An error ends the program: the output is gone.
     fn span(&mut self, span: &Span) -> anyhow::Result<()>;
+    /// Takes a log record. An error ends the program: the output is gone.
+    fn log(&mut self, _record: &LogRecord) -> anyhow::Result<()> {
+        Ok(())
+    }
     /// Takes all metrics of one time.
     fn metrics(&mut self, _measured: &Measured) {}
     /// Called after each batch, and when there is none for a while.
@@ -48,6 +52,7 @@ pub struct Measured {
 
 enum Item {
     Spans(Arc<Vec<Span>>),
+    Logs(Arc<Vec<LogRecord>>),
     Metrics(Arc<Measured>),
     Finish(Duration),
 }
@@ -55,16 +60,17 @@ enum Item {
 /// What is known of a sink from outside.
 #[derive(Debug)]
 pub struct Outlet {
-    /// Spans and collections of metrics that may wait.
+    /// Spans, log records and collections of metrics that may wait.
     pub limit: usize,
     /// The sink's name.
     pub name: &'static str,
     queued: AtomicUsize,
     dropped: AtomicU64,
+    logs_dropped: AtomicU64,
 }
 
 impl Outlet {
-    /// Spans and collections of metrics that wait.
+    /// Spans, log records and collections of metrics that wait.
     pub fn queued(&self) -> usize {
         self.queued.load(Ordering::Relaxed)
     }
@@ -72,6 +78,11 @@ impl Outlet {
     /// Spans that found the queue full, or that were left when the sink was given up at the end.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Log records that found the queue full.
+    pub fn logs_dropped(&self) -> u64 {
+        self.logs_dropped.load(Ordering::Relaxed)
     }
 
     /// Takes room for `n`; false, and counted, if there is none.
@@ -112,6 +123,17 @@ impl Pipeline {
         let spans = Arc::new(spans);
         for lane in self.lanes.iter() {
             lane.send(Item::Spans(spans.clone()), spans.len());
+        }
+    }
+
+    /// Hands log records to all sinks. Never blocks.
+    pub fn logs(&self, records: Vec<LogRecord>) {
+        if records.is_empty() {
+            return;
+        }
+        let records = Arc::new(records);
+        for lane in self.lanes.iter() {
+            lane.send(Item::Logs(records.clone()), records.len());
         }
     }
 
@@ -161,7 +183,8 @@ impl Lane {
     ) -> std::io::Result<Self> {
         let (items, receiver) = channel();
         let (queued, dropped) = (AtomicUsize::new(0), AtomicU64::new(0));
-        let outlet = Arc::new(Outlet { limit, name: sink.name(), queued, dropped });
+        let (name, logs_dropped) = (sink.name(), AtomicU64::new(0));
+        let outlet = Arc::new(Outlet { limit, name, queued, dropped, logs_dropped });
         let shared = outlet.clone();
         let thread = std::thread::Builder::new().name(format!("gotap-{}", sink.name())).spawn(
             move || {
@@ -174,9 +197,13 @@ impl Lane {
     }
 
     fn send(&self, item: Item, n: usize) {
-        let is_spans = matches!(item, Item::Spans(_));
+        let counter = match item {
+            Item::Spans(_) => Some(&self.outlet.dropped),
+            Item::Logs(_) => Some(&self.outlet.logs_dropped),
+            _ => None,
+        };
         if !self.outlet.enter(n) || self.items.send(item).is_err() {
-            self.outlet.dropped.fetch_add(if is_spans { n as u64 } else { 0 }, Ordering::Relaxed);
+            counter.map(|counter| counter.fetch_add(n as u64, Ordering::Relaxed));
         }
     }
 }
@@ -188,6 +215,12 @@ fn write(mut sink: Box<dyn Sink>, items: &Receiver<Item>, outlet: &Outlet) -> an
             Ok(Item::Spans(spans)) => {
                 for span in spans.iter() {
                     sink.span(span)?;
+                    outlet.queued.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
+            Ok(Item::Logs(records)) => {
+                for record in records.iter() {
+                    sink.log(record)?;
                     outlet.queued.fetch_sub(1, Ordering::Relaxed);
                 }
             }

@@ -5,6 +5,7 @@
 
 mod held;
 mod lanes;
+mod logs;
 mod meter;
 mod peers;
 mod stages;

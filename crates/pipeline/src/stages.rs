@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use trace::{Assembler, ProcessInfo, Resource, Span, Status, Value};
-use wire::{DecodeError, Event, Unread, raw};
+use trace::{Assembler, LogRecord, ProcessInfo, Resource, Span, Status, Value};
+use wire::{DecodeError, Event, LogLine, Unread, raw};
 
 use crate::held::{Held, Place, Released};
 use crate::lanes::Pipeline;
+use crate::logs::Logs;
 use crate::meter::SharedMeter;
 use crate::peers::Peers;
 use crate::tail::{Tail, TailSettings, Verdict};
@@ -47,6 +48,10 @@ pub struct Counts {
     pub telemetry: u64,
     /// Spans that were sent before the pod of their process was known.
     pub no_pod: u64,
+    /// Log records that went to the sinks.
+    pub logs: u64,
+    /// Lines of logs of processes that are not known any more.
+    pub logs_unknown_process: u64,
 }
 
 /// Which traces are sent.
@@ -68,9 +73,13 @@ pub struct Stages {
     only_measured: Vec<(u32, Arc<Resource>)>,
     peers: Peers,
     held: Held,
+    /// Lines of logs, if they are looked at.
+    logs: Option<Logs>,
     sinks: Pipeline,
     /// Spans that are handed on soon.
     batch: Vec<Span>,
+    /// Log records, too.
+    records: Vec<LogRecord>,
     counts: Counts,
 }
 
@@ -90,10 +99,17 @@ impl Stages {
             only_measured: Vec::new(),
             peers: Peers::default(),
             held: Held::default(),
+            logs: None,
             sinks,
             batch: Vec::with_capacity(BATCH),
+            records: Vec::new(),
             counts: Counts::default(),
         }
+    }
+
+    /// Lines of logs will come; `texts` says whether what they say is sent.
+    pub fn expect_logs(&mut self, texts: bool) {
+        self.logs = Some(Logs::new(texts));
     }
 
     /// Spans of this instance will come; they are sent nowhere if they are `only_measured`. `place` says whether
@@ -108,6 +124,9 @@ impl Stages {
     ) {
         if only_measured {
             self.only_measured.push((instance, info.resource.clone()));
+        }
+        if let Some(logs) = &mut self.logs {
+            logs.set_process(instance, &info.resource);
         }
         // Else it is measured when it is known, or nobody waits any longer.
         if !self.held.add(instance, &info.resource, place) {
@@ -127,6 +146,9 @@ impl Stages {
         now_unix_nano: u64,
     ) {
         self.assembler.set_resource(instance, resource);
+        if let Some(logs) = &mut self.logs {
+            logs.set_process(instance, resource);
+        }
         for (_, of) in self.only_measured.iter_mut().filter(|(of, _)| *of == instance) {
             *of = resource.clone();
         }
@@ -164,6 +186,9 @@ impl Stages {
         let released = self.held.remove(instance);
         self.release(released, now_unix_nano);
         self.only_measured.retain(|(of, _)| *of != instance);
+        if let Some(logs) = &mut self.logs {
+            logs.remove_process(instance);
+        }
         if let Some(meter) = &self.meter {
             meter.lock().remove_process(instance, now_unix_nano);
         }
@@ -181,6 +206,13 @@ impl Stages {
         }
     }
 
+    /// Takes a line of a log. `now_ns` is by the kernel's clock.
+    pub fn log(&mut self, line: LogLine, clock_offset: i64, now_ns: u64, now_unix_nano: u64) {
+        if let Some(logs) = &mut self.logs {
+            self.records.extend(logs.take(line, clock_offset, now_ns, now_unix_nano));
+        }
+    }
+
     /// Hands on what waits, after each look at the ring buffers. `now_ns` is by the kernel's clock. `last` says
     /// that nothing more comes: whatever waits for something is handed on, too.
     pub fn round(&mut self, now_ns: u64, now_unix_nano: u64, last: bool) {
@@ -190,6 +222,9 @@ impl Stages {
         self.release(due, now_unix_nano);
         if let Some(tail) = &mut self.tail {
             tail.tick(if last { u64::MAX } else { now_ns });
+        }
+        if let Some(logs) = &mut self.logs {
+            self.records.extend(logs.tick(now_ns, last));
         }
         self.hand_on();
         if let Some(meter) = &self.meter {
@@ -204,6 +239,7 @@ impl Stages {
         Counts {
             sampled_out: self.counts.sampled_out + tail.dropped,
             no_pod: self.held.without,
+            logs_unknown_process: self.logs.as_ref().map_or(0, |logs| logs.unknown_process),
             tail_evicted: tail.evicted,
             tail_partial: tail.partial,
             tail_bytes: self.tail.as_ref().map_or(0, Tail::bytes),
@@ -221,6 +257,9 @@ impl Stages {
     fn hand_over(&mut self, span: Span) {
         if span.telemetry {
             self.counts.telemetry += 1;
+            if let Some(logs) = &mut self.logs {
+                logs.forget(&span);
+            }
         } else if let Some(span) = self.held.take(span) {
             self.keep_or_leave(span);
         }
@@ -229,6 +268,9 @@ impl Stages {
     /// Measures a span, and sends it if it is to be.
     fn keep_or_leave(&mut self, mut span: Span) {
         self.peers.name(&mut span);
+        if let Some(logs) = &mut self.logs {
+            self.records.extend(logs.of(&span));
+        }
         // Also those that go nowhere: metrics are of all operations.
         if let Some(meter) = &self.meter {
             meter.lock().record(&span, 1);
@@ -268,6 +310,10 @@ impl Stages {
     }
 
     fn hand_on(&mut self) {
+        if !self.records.is_empty() {
+            self.counts.logs += self.records.len() as u64;
+            self.sinks.logs(std::mem::take(&mut self.records));
+        }
         if self.batch.is_empty() {
             return;
         }

@@ -28,7 +28,7 @@ use crate::{Error, Features};
 const BATCH: usize = 16_384;
 
 /// What the callback of a ring buffer gathers.
-type Batch<T> = Rc<RefCell<Vec<Result<T, DecodeError>>>>;
+type Batch<T, E> = Rc<RefCell<Vec<Result<T, E>>>>;
 
 /// How an object is opened.
 type Open = fn() -> Result<OpenObject, Error>;
@@ -49,31 +49,31 @@ fn open(name: &str, bytes: &[u8]) -> Result<OpenObject, Error> {
 }
 
 /// Sets how many entries, or bytes, a map has room for.
-fn resize(open: &mut OpenObject, name: &str, size: u32) -> Result<(), Error> {
+pub(crate) fn resize(open: &mut OpenObject, name: &str, size: u32) -> Result<(), Error> {
     let mut map =
         open.maps_mut().find(|map| map.name() == name).ok_or_else(|| missing("map", name))?;
     map.set_max_entries(size).map_err(Error::bpf(format!("resize map {name}")))
 }
 
 /// Checks the kernel, and loads.
-fn load(open: OpenObject) -> Result<Object, Error> {
+pub(crate) fn load(open: OpenObject) -> Result<Object, Error> {
     Features::probe().check()?;
     crate::session::quiet_libbpf();
     open.load().map_err(Error::bpf("load BPF programs"))
 }
 
-fn map<'o>(object: &'o Object, name: &str) -> Result<Map<'o>, Error> {
+pub(crate) fn map<'o>(object: &'o Object, name: &str) -> Result<Map<'o>, Error> {
     object.maps().find(|map| map.name() == name).ok_or_else(|| missing("map", name))
 }
 
-fn attach(object: &mut Object, name: &str, point: &str) -> Result<Link, Error> {
+pub(crate) fn attach(object: &mut Object, name: &str, point: &str) -> Result<Link, Error> {
     program(object, name)?
         .attach_raw_tracepoint(point)
         .map_err(Error::bpf(format!("attach to tracepoint {point}")))
 }
 
 /// The sum of a counter over all processors.
-fn counter(object: &Object, name: &str, index: u32) -> Result<u64, Error> {
+pub(crate) fn counter(object: &Object, name: &str, index: u32) -> Result<u64, Error> {
     let values = map(object, name)?
         .lookup_percpu(&index.to_ne_bytes(), MapFlags::ANY)
         .map_err(Error::bpf("read counters"))?
@@ -83,18 +83,18 @@ fn counter(object: &Object, name: &str, index: u32) -> Result<u64, Error> {
 }
 
 /// The reading end of a ring buffer.
-struct Ring<T> {
+pub(crate) struct Ring<T, E = DecodeError> {
     buffer: RingBuffer<'static>,
-    events: Batch<T>,
+    events: Batch<T, E>,
 }
 
-impl<T: 'static> Ring<T> {
-    fn open(
+impl<T: 'static, E: 'static> Ring<T, E> {
+    pub(crate) fn open(
         object: &Object,
         name: &str,
-        decode: fn(&[u8]) -> Result<T, DecodeError>,
+        decode: fn(&[u8]) -> Result<T, E>,
     ) -> Result<Self, Error> {
-        let events: Batch<T> = Rc::default();
+        let events: Batch<T, E> = Rc::default();
         let (map, gathered) = (map(object, name)?, events.clone());
         let mut builder = RingBufferBuilder::new();
         builder
@@ -109,7 +109,7 @@ impl<T: 'static> Ring<T> {
 
     /// Gives the events that are there, in the order in which they happened, a bounded number. The
     /// kernel wakes nobody for them.
-    fn read(&mut self) -> Result<Vec<Result<T, DecodeError>>, Error> {
+    pub(crate) fn read(&mut self) -> Result<Vec<Result<T, E>>, Error> {
         let result = self.buffer.consume_raw_n(BATCH);
         if result < 0 {
             let said = libbpf_rs::Error::from_raw_os_error(-result);
@@ -121,7 +121,7 @@ impl<T: 'static> Ring<T> {
 
 /// How often the kernel left one of the object's programs out, as the processor ran it already. Kernels
 /// before 5.12 do not count it, and do not do it.
-fn missed(object: &Object) -> u64 {
+pub(crate) fn missed(object: &Object) -> u64 {
     object.progs().map(|program| recursion_misses(program.as_fd())).sum()
 }
 

@@ -3,7 +3,7 @@
 //! ([`Events`]) and the counters of hits and losses ([`Counters`]). The goroutine tracker
 //! ([`TrackerPlan`], [`Tracker`]), the observer of collections ([`GcPlan`], [`GcObserver`]), the meter ([`Meter`])
 //! and the sampler ([`SamplerPlan`], [`Sampler`]) are apart from these; [`Requests`] tells which requests are being
-//! served.
+//! served, and [`Logs`] what is written to logs for them.
 //!
 //! The only crate that knows libbpf. Not here: what events mean (`trace`).
 
@@ -15,6 +15,7 @@ mod hits;
 pub mod host;
 mod instrument;
 mod known;
+mod logs;
 mod meter;
 mod object;
 mod plan;
@@ -35,6 +36,7 @@ pub use events::{EventSource, Events, Fill, RINGS};
 pub use features::{Features, KernelVersion};
 pub use gc::{GcObserver, GcPlan};
 pub use hits::{Counters, Hits, ProcessHits};
+pub use logs::{LogCounts, LogOptions, LogProcesses, Logs};
 pub use meter::{Counted, Meter, Metered, trap_cost};
 pub use plan::{
     Ability, ConnectorLayout, DatabaseLayout, Held, Missing, PgxLayout, Plan, PlannedSite,

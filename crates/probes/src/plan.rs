@@ -27,8 +27,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gobin::{Binary, Site, SiteKind, Types};
-use wire::Probe;
 use wire::raw::{self, NONE};
+use wire::{Logging, Probe};
 
 use crate::Options;
 pub use databases::{ConnectorLayout, DatabaseLayout, Held, PgxLayout, Wrapper};
@@ -151,6 +151,8 @@ pub struct Plan {
     pub has_sdk: bool,
     /// Whether it is seen where calls by connect end that the program makes.
     pub call_ends: bool,
+    /// Where a thread keeps its goroutine, from the thread pointer.
+    tls_g: Option<i64>,
     types: Vec<(u64, raw::Type)>,
     described: Vec<(u64, raw::Site)>,
     constants: raw::Process,
@@ -173,6 +175,7 @@ impl Plan {
             call_ends: false,
             is_collector: false,
             has_sdk: false,
+            tls_g: None,
             types: Vec::new(),
             described: Vec::new(),
             constants: raw::Process::ABSENT,
@@ -234,6 +237,31 @@ impl Plan {
         out.instance = instance;
         out.addresses_mut().for_each(|address| *address = address.relocated(bias));
         out
+    }
+
+    /// What must be known of a process to tell which request writes a line of its log.
+    ///
+    /// # Errors
+    /// Why that can't be told, as a clause.
+    pub fn logging(&self, instance: u32, bias: u64) -> Result<Logging, &'static str> {
+        let found = self.constants(instance, bias);
+        let fields = [found.g_m, found.m_curg, found.g_goid];
+        let tls_g = self.tls_g.ok_or("where a thread keeps its goroutine was not found")?;
+        if fields.contains(&NONE) {
+            return Err("fields of Go's runtime were not found");
+        }
+        Ok(Logging {
+            tls_g,
+            dial_conn: found.dial_conn.into(),
+            dial_conn_size: found.dial_conn_size,
+            instance,
+            g_m: found.g_m,
+            m_curg: found.m_curg,
+            g_goid: found.g_goid,
+            g_parent_goid: found.g_parent_goid,
+            g_gopc: found.g_gopc,
+            pad: 0,
+        })
     }
 
     /// Types that the programs must know, with addresses for this load bias.

@@ -128,7 +128,8 @@ fn functions_that_call_each_other_fit_into_the_stack() {
     assert!(sampler["walk_stack"].calls.contains("step_at"), "{sampler:?}");
     let gc = self::frames(crate::gc::OBJECT);
     let meter = self::frames(crate::meter::OBJECT);
-    for frames in [frames, tracker, sampler, gc, meter].into_iter().chain(host) {
+    let logs = self::frames(crate::logs::OBJECT);
+    for frames in [frames, tracker, sampler, gc, meter, logs].into_iter().chain(host) {
         for name in frames.keys() {
             let (bytes, path) = deepest(&frames, name);
             assert!(bytes <= STACK, "{bytes} bytes: {}", path.join(" > "));

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use libbpf_rs::PrintLevel;
 
 use crate::object::{Programs, open};
-use crate::{Error, Features, gc, host, instrument, meter, sampler, serving, tracker};
+use crate::{Error, Features, gc, host, instrument, logs, meter, sampler, serving, tracker};
 
 /// One program that the kernel accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +73,9 @@ fn load(features: Features, log_level: u32) -> Result<(), Error> {
     let mut open = serving::open()?;
     open.progs_mut().for_each(|mut program| program.set_log_level(log_level));
     open.load().map(drop).map_err(Error::bpf("load the iterator over requests"))?;
+    let mut open = logs::open()?;
+    open.progs_mut().for_each(|mut program| program.set_log_level(log_level));
+    open.load().map(drop).map_err(Error::bpf("load the reader of logs"))?;
     for (name, open) in host::OBJECTS {
         let mut open = open()?;
         open.progs_mut().for_each(|mut program| program.set_log_level(log_level));

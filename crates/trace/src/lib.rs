@@ -8,6 +8,7 @@ mod assemble;
 mod connect;
 mod http;
 mod http2;
+mod log;
 mod messages;
 mod moved;
 pub mod paths;
@@ -27,5 +28,6 @@ mod tracestate;
 mod url;
 
 pub use assemble::{Assembler, Databases, MAX_PENDING, ProcessInfo, Routed, Routes};
+pub use log::{LogRecord, Severity, SpanContext};
 pub use span::{Kind, Resource, Span, Status, Value};
 pub use sql::Database;

@@ -8,7 +8,8 @@ use regex_lite::Regex;
 
 use crate::{CollectedCounter, Drop, MeterCounter, Probe, SqlOperation, Unread, raw, tracked};
 
-const HEADERS: [&str; 12] = [
+const HEADERS: [&str; 13] = [
+    include_str!("../../../bpf/logs.h"),
     include_str!("../../../bpf/meter.h"),
     include_str!("../../../bpf/gc.h"),
     include_str!("../../../bpf/serving.h"),
@@ -22,7 +23,8 @@ const HEADERS: [&str; 12] = [
     include_str!("../../../bpf/paths.h"),
     include_str!("../../../bpf/sampling.h"),
 ];
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
+    include_str!("logged.rs"),
     include_str!("metered.rs"),
     include_str!("collection.rs"),
     include_str!("serving.rs"),
@@ -75,6 +77,8 @@ const STRUCTURES: &[(&str, &str)] = &[
     ("gt_meter_key", "MeterKey"),
     ("gt_meter_value", "MeterValue"),
     ("gt_gc_event", "GcEvent"),
+    ("gt_logging", "Logging"),
+    ("gt_log", "Log"),
 ];
 
 /// Fields of variable length, which the Rust structure leaves out.
@@ -99,6 +103,8 @@ const ENUMERATIONS: &[(&str, &str, &str)] = &[
     ("gt_gc_counter", "GT_GC_", "CollectedCounter"),
     ("gt_meter_flag", "GT_METER_", "MeterFlag"),
     ("gt_meter_counter", "GT_METER_", "MeterCounter"),
+    ("gt_log_stream", "GT_LOG_", "LogStream"),
+    ("gt_log_counter", "GT_LOG_", "LogCounter"),
 ];
 
 /// Names that say how many there are.
@@ -110,6 +116,7 @@ const COUNTS: &[&str] = &[
     "GT_TRACKED_COUNTERS",
     "GT_GC_COUNTERS",
     "GT_METER_COUNTERS",
+    "GT_LOG_COUNTERS",
 ];
 
 /// What only the programs need, and indices and lengths of arrays, which structures compare.

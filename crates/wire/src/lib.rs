@@ -1,5 +1,5 @@
 //! The contract with the BPF programs: the twin of `bpf/wire.h`, `bpf/tracker.h`, `bpf/gc.h`, `bpf/meter.h`,
-//! `bpf/sampler.h` and `bpf/serving.h`.
+//! `bpf/sampler.h`, `bpf/serving.h` and `bpf/logs.h`.
 //!
 //! [`decode`] turns the bytes of a ring-buffer record into an owned [`Event`]; [`raw`] holds the
 //! structures that are written into maps. Nothing inward of this crate knows a byte layout.
@@ -9,6 +9,7 @@ mod collection;
 mod contract_tests;
 mod decode;
 mod event;
+mod logged;
 mod metered;
 mod names;
 pub mod raw;
@@ -24,6 +25,10 @@ pub use decode::{DecodeError, decode};
 pub use event::{
     CallEndEvent, Event, HttpEvent, PathEvent, PathPart, RedisEvent, Role, RpcEvent, SpanCore,
     SqlEvent, SqlLibrary, Text, UnreadSet,
+};
+pub use logged::{
+    LOG_PROCESSES, LOG_TEXT_LONG, LOG_TEXT_SHORT, LogCounter, LogLine, LogStream, Logging,
+    decode_log,
 };
 pub use metered::{
     METER_FRAMES, METER_KEYS, METER_SITES, METER_STACKS, MeterCounter, MeterFlag, MeterKey,

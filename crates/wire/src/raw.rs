@@ -38,6 +38,12 @@ impl Address {
     }
 }
 
+impl From<Address> for u64 {
+    fn from(address: Address) -> Self {
+        address.0
+    }
+}
+
 impl From<u64> for Address {
     fn from(in_file: u64) -> Self {
         Self(in_file)

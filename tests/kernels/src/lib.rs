@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use gotap_testkit::go::{Mode, Version};
 
 /// Go programs on the disk: folder below `apps/`, version and mode. They must be static.
-pub const PROGRAMS: [(&str, Version, Mode); 10] = [
+pub const PROGRAMS: [(&str, Version, Mode); 11] = [
     ("httpapp", Version::NEWEST, Mode::Plain),
     ("httpapp", Version::OLDEST, Mode::Plain),
     ("grpcapp", Version::NEWEST, Mode::Plain),
@@ -26,6 +26,7 @@ pub const PROGRAMS: [(&str, Version, Mode); 10] = [
     ("profileapp", Version::NEWEST, Mode::Plain),
     ("runtimeapp", Version::NEWEST, Mode::Plain),
     ("xrayapp", Version::NEWEST, Mode::Plain),
+    ("logapp", Version::NEWEST, Mode::Plain),
 ];
 
 /// Where the disk has servers: Redis, and PostgreSQL with a database. PostgreSQL itself lies where it

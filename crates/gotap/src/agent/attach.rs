@@ -97,6 +97,7 @@ impl Agent {
             }
         };
         self.figures.attached(pid, target.resource.clone(), started.elapsed(), place);
+        self.look_at_logs(target, attached.instance, bias);
         let sees: Vec<_> = plan.abilities.iter().map(|a| a.label()).collect();
         let version = &target.program.go_version;
         let unknown = if target.program.unknown_version { ", unknown" } else { "" };
@@ -116,6 +117,22 @@ impl Agent {
             self.on_exit(pid);
         }
         Ok(())
+    }
+
+    /// Looks at what a process writes to its logs, if that is wanted.
+    fn look_at_logs(&self, target: &Target, instance: u32, bias: u64) {
+        // Where an SDK makes the traces, gotap's span is sent nowhere.
+        let Some(logged) = self.logged.as_ref().filter(|_| !self.selection.leaves_traces(target))
+        else {
+            return;
+        };
+        let (name, pid) = (&target.service_name, target.process.pid);
+        let added = target.program.plan.logging(instance, bias).map_err(str::to_owned);
+        let added =
+            added.and_then(|found| logged.add(pid, &found).map_err(|error| error.to_string()));
+        if let Err(why) = added {
+            say(&format!("not seen in {name}[{pid}]: logs: {why}"));
+        }
     }
 
     /// Fails if nothing is observed because others' processes may not be looked into.

@@ -301,14 +301,34 @@ impl Figures {
                 "Spans that a sink did not get as its queue was full",
                 sink(Outlet::dropped),
             ),
+            Metric::counter(
+                "gotap.sink.logs.drops",
+                "{record}",
+                "Log records that a sink did not get as its queue was full",
+                sink(Outlet::logs_dropped),
+            ),
         ]
     }
 
     fn delivery(&self) -> Vec<Metric> {
         let Some(stats) = &self.export else { return Vec::new() };
         let lost = stats.lost().map(|(reason, n)| Point::int(n, vec![("reason", reason.into())]));
+        let lost_logs = stats.logs.lost();
+        let lost_logs = lost_logs.map(|(why, n)| Point::int(n, vec![("reason", why.into())]));
         let count = |n: u64| [Point::int(n, Vec::new())];
         vec![
+            Metric::counter(
+                "gotap.export.logs",
+                "{record}",
+                "Log records that the collector took",
+                count(stats.logs.exported()),
+            ),
+            Metric::counter(
+                "gotap.export.logs.drops",
+                "{record}",
+                "Log records that the collector did not get",
+                lost_logs,
+            ),
             Metric::counter(
                 "gotap.export.spans",
                 "{span}",

@@ -1,20 +1,26 @@
-//! What `gotap run` measures of all programs of the host: TCP connections, and programs that start and end. Each
-//! part has a thread of its own that reads its events. Not here: what is counted (`tcp`, `programs`), and how the
+//! What `gotap run` sees beside operations: TCP connections, and programs that start and end, of the whole host;
+//! and lines of observed programs' logs. Each part has a thread of its own that reads its events. Not here: what is counted (`tcp`, `programs`), and how the
 //! kernel is asked (`probes`).
 
+mod logs;
 mod programs;
 mod series;
 mod tcp;
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use metrics::Metric;
 use pipeline::Pipeline;
+use probes::{LogProcesses, ServedMaps};
+use trace::{Resource, Value};
 
 use super::say;
 use crate::config;
+use crate::config::Logs as LogsWanted;
+use crate::reader::ReaderCommand;
 
 /// Between looks at a ring buffer.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -43,7 +49,11 @@ impl Host {
     ///
     /// # Errors
     /// What keeps one of them from that.
-    pub(super) fn start(wanted: config::Host, pipeline: &Pipeline) -> Result<Self> {
+    pub(super) fn start(
+        wanted: config::Host,
+        pipeline: &Pipeline,
+        own: &[(String, String)],
+    ) -> Result<Self> {
         let mut host = Self::default();
         if wanted.tcp {
             let spans = wanted.tcp_spans.then(|| pipeline.clone());
@@ -51,10 +61,35 @@ impl Host {
             host.add("gotap-tcp", attach).context("measure TCP connections (host.tcp)")?;
         }
         if wanted.programs {
-            let attach = programs::Programs::attach;
+            let logs = wanted
+                .program_logs
+                .then(|| programs::Records::new(pipeline.clone(), resource(own)));
+            let logs = logs.transpose()?;
+            let attach = move || programs::Programs::attach(logs);
             host.add("gotap-programs", attach).context("measure programs (host.programs)")?;
         }
         Ok(host)
+    }
+
+    /// Looks at lines of logs; gives where to say of which processes.
+    ///
+    /// # Errors
+    /// What keeps it from that.
+    pub(super) fn look_at_logs(
+        &mut self,
+        wanted: LogsWanted,
+        served: ServedMaps,
+        reader: Sender<ReaderCommand>,
+    ) -> Result<LogProcesses> {
+        let (sender, processes) = channel();
+        let attach = move || {
+            let (lines, processes) = logs::Lines::attach(&wanted, &served, reader)?;
+            // Whoever asked waits for it.
+            let _ = sender.send(processes);
+            Ok(lines)
+        };
+        self.add("gotap-logs", attach).context("look at lines of logs (logs.streams)")?;
+        processes.recv().context("its thread ended")
     }
 
     fn add<P: Part>(
@@ -87,6 +122,12 @@ impl Host {
         };
         self.parts.iter().filter_map(ask).flatten().collect()
     }
+}
+
+/// The agent's own attributes, as those of what it sends.
+fn resource(own: &[(String, String)]) -> Arc<Resource> {
+    let text = |(key, text): &(String, String)| (key.clone(), Value::Text(text.as_str().into()));
+    Arc::new(Resource { attributes: own.iter().map(text).collect() })
 }
 
 /// Reads events and answers until nobody can ask any more.

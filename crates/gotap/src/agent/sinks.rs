@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::Result;
 use export::{Collected, Exporter, LiveStats};
 use pipeline::{Measured, Sink};
-use trace::{Span, Status, Value};
+use trace::{LogRecord, Span, Status, Value};
 
 use crate::opened::unix_nanoseconds;
-use crate::output::{json_line, text};
+use crate::output::{json_line, log_line, text};
 
 /// Aligned, coloured text.
 pub(super) struct TextLines {
@@ -31,6 +31,10 @@ impl Sink for TextLines {
 
     fn span(&mut self, span: &Span) -> Result<()> {
         Ok(writeln!(self.out, "{}", text::line(span, self.style, ""))?)
+    }
+
+    fn log(&mut self, record: &LogRecord) -> Result<()> {
+        Ok(writeln!(self.out, "{}", text::log_line(record, self.style))?)
     }
 
     fn tick(&mut self) -> Result<()> {
@@ -61,6 +65,10 @@ impl Sink for JsonLines {
 
     fn span(&mut self, span: &Span) -> Result<()> {
         Ok(writeln!(self.out, "{}", json_line(span))?)
+    }
+
+    fn log(&mut self, record: &LogRecord) -> Result<()> {
+        Ok(writeln!(self.out, "{}", log_line(record))?)
     }
 
     fn tick(&mut self) -> Result<()> {
@@ -133,6 +141,10 @@ impl Sink for Only {
         if self.filter.passes(span) { self.inner.span(span) } else { Ok(()) }
     }
 
+    fn log(&mut self, record: &LogRecord) -> Result<()> {
+        self.inner.log(record)
+    }
+
     fn tick(&mut self) -> Result<()> {
         self.inner.tick()
     }
@@ -168,6 +180,11 @@ impl Sink for Otlp {
 
     fn span(&mut self, span: &Span) -> Result<()> {
         self.exporter.push(span);
+        Ok(())
+    }
+
+    fn log(&mut self, record: &LogRecord) -> Result<()> {
+        self.exporter.push_log(record);
         Ok(())
     }
 

@@ -24,7 +24,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let features = features(!config.probes.uprobe_multi);
     rights::keep_needed(&features, config.prometheus_listen)?;
     let bounds = config.bounds()?;
-    let export = config.otlp.to_export(bounds.export_bytes)?;
+    let export =
+        export::Config { logs: config.logs_to()?, ..config.otlp.to_export(bounds.export_bytes)? };
     let exporter = export::Exporter::start(&export, |sentence| say(&sentence))
         .map_err(|e| config::Invalid(e.to_string()))?;
     say(&format!("sending traces to {}", export::masked(&export.endpoint)));
@@ -92,6 +93,7 @@ fn observing(
         metrics_interval: None,
         service_name: config.service_name,
         host: config.host,
+        logs: config.logs,
         kubernetes: None,
         aloud: args.verbose,
     })
@@ -141,6 +143,7 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         sampling: Sampling::default(),
         metrics_interval: None,
         host: config::Host::default(),
+        logs: if args.logs { config::Logs::shown() } else { config::Logs::default() },
         kubernetes: None,
         aloud: args.verbose,
     })?;

@@ -170,6 +170,7 @@ fn setup(args: &TopArgs, waiting: &Waiting) -> Result<Setup> {
         export: None,
         metrics_interval: None,
         host: config::Host::default(),
+        logs: config::Logs::default(),
         kubernetes: None,
         aloud: false,
     })

@@ -141,6 +141,7 @@ fn setup(pid: u32, http: HttpArgs, probes: ProbeArgs, sink: Box<dyn Sink>) -> Re
         export: None,
         metrics_interval: None,
         host: config::Host::default(),
+        logs: config::Logs::default(),
         kubernetes: None,
         aloud: false,
     })

@@ -19,11 +19,20 @@ pub(crate) struct Host {
     pub(crate) tcp_system_calls: bool,
     /// Metrics of programs that start and end
     pub(crate) programs: bool,
+    /// With programs, a log record for each start and end, too: event process.exec or process.exit, with arguments
+    /// in which what looks like a secret is masked
+    pub(crate) program_logs: bool,
 }
 
 impl Default for Host {
     fn default() -> Self {
-        Self { tcp: false, tcp_spans: false, tcp_system_calls: true, programs: false }
+        Self {
+            tcp: false,
+            tcp_spans: false,
+            tcp_system_calls: true,
+            programs: false,
+            program_logs: false,
+        }
     }
 }
 
@@ -35,6 +44,10 @@ impl Host {
                 "host.tcp: is false, and other settings of host.tcp are given".into(),
             )
             .into());
+        }
+        if self.program_logs && !self.programs {
+            let why = "host.program_logs: is true, and host.programs is false";
+            return Err(Invalid(why.into()).into());
         }
         Ok(())
     }

@@ -161,6 +161,7 @@ mod tests {
         full.otlp.traces_endpoint = Some("x".into());
         full.otlp.endpoint = Some("x".into());
         full.otlp.metrics_endpoint = Some("x".into());
+        full.otlp.logs_endpoint = Some("x".into());
         full.prometheus_listen = "127.0.0.1:1".parse().ok();
         full.otlp.ca_certificate = Some("x".into());
         full.kubernetes.node = Some("x".into());

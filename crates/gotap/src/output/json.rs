@@ -1,8 +1,8 @@
-//! Spans as JSON, one a line: ids in lower-case hex and times as decimal strings, as in OTLP/JSON,
+//! Spans and log records as JSON, one a line: ids in lower-case hex and times as decimal strings, as in OTLP/JSON,
 //! but attributes and resource as flat objects.
 
 use serde_json::{Map, Value, json};
-use trace::{Span, Status};
+use trace::{LogRecord, Span, Status};
 
 /// One span as a line without its end.
 pub(crate) fn json_line(span: &Span) -> String {
@@ -27,6 +27,22 @@ pub(crate) fn json_line(span: &Span) -> String {
         "attributes": attributes.collect::<Map<_, _>>(),
         "resource": resource.collect::<Map<_, _>>(),
         "parent": span.parent.label(),
+    });
+    line.to_string()
+}
+
+/// One log record as a line without its end; `body` tells it from a span.
+pub(crate) fn log_line(record: &LogRecord) -> String {
+    let attributes = record.attributes.iter().map(|(k, v)| ((*k).to_owned(), json_value(v)));
+    let resource = record.resource.attributes.iter().map(|(k, v)| (k.clone(), json_value(v)));
+    let line = json!({
+        "timeUnixNano": record.time_unix_nano.to_string(),
+        "severity": record.severity.map(trace::Severity::label),
+        "body": record.body,
+        "traceId": record.span.map(|span| hex(&span.trace_id)).unwrap_or_default(),
+        "spanId": record.span.map(|span| hex(&span.span_id)).unwrap_or_default(),
+        "attributes": attributes.collect::<Map<_, _>>(),
+        "resource": resource.collect::<Map<_, _>>(),
     });
     line.to_string()
 }

@@ -1,8 +1,8 @@
-//! Spans as aligned, coloured lines: time, service, direction, method, status, duration, what.
+//! Spans as aligned, coloured lines: time, service, direction, method, status, duration, what; and log records.
 
 use std::io::IsTerminal;
 
-use trace::{Kind, Span, Status, Value};
+use trace::{Kind, LogRecord, Severity, Span, Status, Value};
 use wire::Unread;
 
 const RED: &str = "\x1b[31m";
@@ -82,6 +82,39 @@ pub(crate) fn line(span: &Span, style: Style, branch: &str) -> String {
         duration(span.end_unix_nano.saturating_sub(span.start_unix_nano)),
         style.shown(what),
         paint(DIM, printable(&notes)),
+    )
+}
+
+/// One log record on one line: time, service, stream, severity, text, trace.
+pub(crate) fn log_line(record: &LogRecord, style: Style) -> String {
+    let paint = |colour: &str, text: String| {
+        if style.colours { format!("{colour}{text}{RESET}") } else { text }
+    };
+    let pid = match record.resource.get("process.pid") {
+        Some(Value::Int(pid)) => *pid,
+        _ => 0,
+    };
+    let who = format!("{}[{pid}]", record.resource.service_name());
+    let stream = record.attributes.iter().find(|(key, _)| *key == "log.iostream");
+    let stream = stream.and_then(|(_, value)| value.as_str()).unwrap_or("log");
+    let colour = match record.severity {
+        Some(Severity::Error | Severity::Fatal) => RED,
+        Some(Severity::Warn) => YELLOW,
+        _ => DIM,
+    };
+    let severity = record.severity.map_or("-", Severity::label);
+    let text = record.body.as_deref().unwrap_or("(text could not be read)");
+    let trace = record.span.map(|span| {
+        let short = span.trace_id.iter().take(4).map(|b| format!("{b:02x}")).collect::<String>();
+        format!("  trace={short}")
+    });
+    format!(
+        "{}  {}  {stream:<6}  {}  {}{}",
+        paint(DIM, clock(record.time_unix_nano)),
+        paint(CYAN, format!("{who:<20}")),
+        paint(colour, format!("{severity:<5}")),
+        style.shown(text),
+        paint(DIM, trace.unwrap_or_default()),
     )
 }
 

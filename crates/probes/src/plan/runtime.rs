@@ -22,6 +22,8 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan, options: &Options
     constants.panic_arg = context.offset("runtime._panic", &["arg"]);
     constants.g_m = context.offset("runtime.g", &["m"]);
     constants.m_curg = context.offset("runtime.m", &["curg"]);
+    plan.tls_g = context.binary.tls_g_offset();
+    let constants = &mut plan.constants;
     constants.p_goidcache = context.offset("runtime.p", &["goidcache"]);
     let global = |g| context.binary.global(g).unwrap_or(0).into();
     constants.allgptr = global(Global::Allgptr);

@@ -1,17 +1,24 @@
 //! Connections and programs of the whole host in `gotap run`: as metrics, and connections as spans.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use gotap_e2e::{App, SOON, can_trace, eventually, memory, reset_when_closed};
 use gotap_testkit::collector::{Collector, FlatSpan, Kind};
 use gotap_testkit::{http, prometheus};
+use serde_json::Value;
 
+use crate::logs::records;
 use crate::metrics::{are_documented, own_program, run_in};
 
-const ALL: [(&str, &str); 3] =
-    [("GOTAP_HOST_TCP", "true"), ("GOTAP_HOST_TCP_SPANS", "true"), ("GOTAP_HOST_PROGRAMS", "true")];
+const ALL: [(&str, &str); 4] = [
+    ("GOTAP_HOST_TCP", "true"),
+    ("GOTAP_HOST_TCP_SPANS", "true"),
+    ("GOTAP_HOST_PROGRAMS", "true"),
+    ("GOTAP_HOST_PROGRAM_LOGS", "true"),
+];
 
 #[test]
 fn connections_and_programs_are_measured() -> Result<()> {
@@ -39,6 +46,7 @@ fn connections_and_programs_are_measured() -> Result<()> {
     for script in ["exit 0", "exit 3", &dial] {
         Command::new(&shell).args(["-c", script]).output()?;
     }
+    told(&collector, &shell)?;
     let shell = shell.file_name().and_then(|name| name.to_str()).context("a name")?;
     let served = format!("{{service=\"{name}\",role=\"server\"");
     let expected = [
@@ -48,10 +56,10 @@ fn connections_and_programs_are_measured() -> Result<()> {
         format!(
             "gotap_tcp_failures_total{{service=\"{shell}\",role=\"client\",error_type=\"ECONNREFUSED\"}} 1"
         ),
-        format!("gotap_program_starts_total{{executable=\"{shell}\"}} 3"),
+        format!("gotap_program_starts_total{{executable=\"{shell}\"}} 4"),
         format!("gotap_program_ends_total{{executable=\"{shell}\",outcome=\"success\"}} 1"),
-        format!("gotap_program_ends_total{{executable=\"{shell}\",outcome=\"failure\"}} 2"),
-        format!("gotap_program_lifetime_seconds_count{{executable=\"{shell}\"}} 3"),
+        format!("gotap_program_ends_total{{executable=\"{shell}\",outcome=\"failure\"}} 3"),
+        format!("gotap_program_lifetime_seconds_count{{executable=\"{shell}\"}} 4"),
         "gotap_tcp_lost_total{reason=\"ring_full\"} 0".to_owned(),
     ];
     for line in expected {
@@ -75,6 +83,39 @@ fn connections_and_programs_are_measured() -> Result<()> {
         ensure!(span.int("gotap.tcp.sent") > Some(100), "{span:#?}");
     }
     gotap.stop().map(drop)
+}
+
+/// A log record for each program that was run, and for its end, with what looks like a secret masked.
+fn told(collector: &Collector, shell: &Path) -> Result<()> {
+    Command::new(shell).args(["-c", "exit 4", "--token=hidden"]).output()?;
+    let path = shell.to_str().context("a path")?;
+    let text = |record: &Value, key: &str| {
+        let found =
+            record["attributes"].as_array().into_iter().flatten().find(|of| of["key"] == key);
+        found.map(|found| found["value"].to_string())
+    };
+    let mut of_shell = Vec::new();
+    let are_there = eventually(SOON, || {
+        of_shell = records(collector).unwrap_or_default();
+        of_shell.retain(|record| {
+            text(record, "process.executable.path").is_some_and(|found| found.contains(path))
+        });
+        of_shell.len() >= 8
+    });
+    ensure!(are_there && of_shell.len() == 8, "{of_shell:#?}");
+    let named = |name| of_shell.iter().filter(move |record| record["eventName"] == name);
+    ensure!(named("process.exec").count() == 4 && named("process.exit").count() == 4);
+    let codes = named("process.exit").filter_map(|record| text(record, "process.exit.code"));
+    let codes: Vec<_> = codes.filter(|code| code.contains(['3', '4'])).collect();
+    ensure!(codes.len() == 2, "{codes:?}");
+    let arguments: Vec<_> =
+        named("process.exec").filter_map(|record| text(record, "process.command_args")).collect();
+    ensure!(
+        arguments.iter().any(|of| of.contains("exit 4") && of.contains("--token=")),
+        "{arguments:?}"
+    );
+    ensure!(!arguments.iter().any(|of| of.contains("hidden")), "{arguments:?}");
+    Ok(())
 }
 
 /// Short connections, as a scan or a client without a pool makes them: each is counted, or counted as lost.

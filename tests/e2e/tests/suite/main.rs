@@ -45,6 +45,7 @@ mod http_urls;
 mod joined;
 mod large;
 mod lifecycle;
+mod logs;
 mod memory_limit;
 mod metrics;
 mod namespaces;

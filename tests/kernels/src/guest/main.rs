@@ -10,6 +10,7 @@ mod goroutines;
 mod host;
 mod http1;
 mod init;
+mod logs;
 mod profile;
 mod scenarios;
 mod tls;

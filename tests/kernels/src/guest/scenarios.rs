@@ -9,13 +9,13 @@ use gotap_e2e::binary;
 use gotap_kernel_tests::report::Line;
 use probes::{Features, verify};
 
-use crate::{calls, clock, collections, databases, goroutines, host, http1, profile, tls};
+use crate::{calls, clock, collections, databases, goroutines, host, http1, logs, profile, tls};
 
 /// Name, whether it tests anything on a kernel with these features, and function.
 type Scenario = (&'static str, fn(&Features) -> bool, fn() -> Result<()>);
 
 /// All of them, the quick and telling ones first.
-const ALL: [Scenario; 19] = [
+const ALL: [Scenario; 20] = [
     ("load all programs", always, load_all),
     ("doctor", always, doctor),
     ("goroutine tracker", always, goroutines::tracked),
@@ -26,6 +26,7 @@ const ALL: [Scenario; 19] = [
     ("CPU profile", always, profile::cpu),
     ("off-CPU profile", always, profile::off_cpu),
     ("X-ray of requests", always, profile::xray),
+    ("lines of logs", always, logs::lines),
     ("HTTP/1", always, http1::newest_and_oldest_go),
     // The way of older kernels; on those, it is what all scenarios test.
     ("HTTP/1, no uprobe_multi", |features| features.uprobe_multi, http1::one_by_one),

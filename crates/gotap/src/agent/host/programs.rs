@@ -1,14 +1,22 @@
-//! How many programs start and end on the host, how, and after what time.
+//! How many programs start and end on the host, how, and after what time; where asked for, a log record for each.
+
+mod records;
+
+use std::sync::Arc;
 
 use anyhow::Result;
 use host::exec::{Event, Status, What};
+use host::mask::Masker;
 use host::processes::Processes;
 use metrics::{Attributes, Histogram, HistogramPoint, Metric, Point};
+use pipeline::Pipeline;
 use probes::host::Execs;
+use trace::{LogRecord, Resource};
 
 use super::series::Series;
 use super::{BUFFER, Part};
 use crate::exec::read_proc;
+use crate::live::clock_offset;
 
 /// Buckets of lifetimes, in seconds.
 const LIFETIMES: &[f64] =
@@ -22,6 +30,22 @@ pub(super) struct Programs {
     processes: Processes,
     by_name: Series<String, Program>,
     invalid: u64,
+    /// Where log records go, if they are wanted.
+    logs: Option<Records>,
+}
+
+/// What log records are made with.
+pub(super) struct Records {
+    pipeline: Pipeline,
+    masker: Masker,
+    /// Of the agent, as the programs are of the whole host.
+    resource: Arc<Resource>,
+}
+
+impl Records {
+    pub(super) fn new(pipeline: Pipeline, resource: Arc<Resource>) -> Result<Self> {
+        Ok(Self { pipeline, masker: Masker::new(&[], &[])?, resource })
+    }
 }
 
 /// One program.
@@ -39,14 +63,14 @@ impl Default for Program {
 }
 
 impl Programs {
-    pub(super) fn attach() -> Result<Self> {
+    pub(super) fn attach(logs: Option<Records>) -> Result<Self> {
         // First, so that what starts while /proc is read is seen.
         let execs = Execs::attach(BUFFER)?;
         let processes = read_proc(&[])?;
-        Ok(Self { execs, processes, by_name: Series::default(), invalid: 0 })
+        Ok(Self { execs, processes, by_name: Series::default(), invalid: 0, logs })
     }
 
-    fn add(&mut self, event: &Event) {
+    fn add(&mut self, event: &Event, offset: u64) -> Option<LogRecord> {
         let known = self.processes.add(event);
         let path = known.as_ref().and_then(|known| known.program.executable.as_deref());
         let file = path.and_then(|path| path.rsplit('/').next()).unwrap_or(&event.comm);
@@ -66,6 +90,9 @@ impl Programs {
                 program.lifetimes.record(lived as f64 / 1e9);
             }
         }
+        let Records { masker, resource, .. } = self.logs.as_ref()?;
+        let program = known.as_ref().map(|known| &*known.program);
+        records::record(event, program, masker, offset, resource)
     }
 
     fn lost(&self) -> Vec<(&'static str, u64)> {
@@ -83,11 +110,15 @@ impl Part for Programs {
     fn read(&mut self) -> Result<bool> {
         let events = self.execs.read()?;
         let more = !events.is_empty();
+        let (offset, mut records) = (clock_offset(), Vec::new());
         for event in events {
             match event {
-                Ok(event) => self.add(&event),
+                Ok(event) => records.extend(self.add(&event, offset)),
                 Err(_) => self.invalid += 1,
             }
+        }
+        if let Some(logs) = &self.logs {
+            logs.pipeline.logs(records);
         }
         Ok(more)
     }

@@ -1,0 +1,3 @@
+module gotap/apps/logapp
+
+go 1.18
