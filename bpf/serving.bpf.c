@@ -69,3 +69,28 @@ int tell_serving(struct bpf_iter__bpf_map_elem *ctx)
 	bpf_seq_write(ctx->meta->seq, state->caches, sizeof(state->caches));
 	return 0;
 }
+
+/* The same for counting: all of them, and what each was asked for. */
+SEC("iter/bpf_map_elem")
+int tell_active(struct bpf_iter__bpf_map_elem *ctx)
+{
+	const struct gt_key *key = ctx->key;
+	const struct server_state *state = ctx->value;
+	struct {
+		u64 req;
+		u32 instance;
+		u8 request_kind, rpc, fast, pad;
+	} out = {};
+
+	_Static_assert(sizeof(state->request) == 8 * GT_REQUEST_WORDS, "request");
+	if (!key || !state || !state->active || !state->goid)
+		return 0;
+	out.req = state->req;
+	out.instance = key->instance;
+	out.request_kind = state->request_kind;
+	out.rpc = state->rpc;
+	out.fast = state->fast;
+	bpf_seq_write(ctx->meta->seq, &out, sizeof(out));
+	bpf_seq_write(ctx->meta->seq, state->request, sizeof(state->request));
+	return 0;
+}

@@ -22,6 +22,21 @@ struct gt_serving {
 	u64 caches[GT_MAX_P];
 };
 
+/* Words of a request: REQUEST_BYTES of served.h. */
+#define GT_REQUEST_WORDS 40
+
+/* A request that is being served, to be counted. */
+struct gt_active {
+	u64 req; /* net/http's Request or fasthttp's RequestCtx */
+	u32 instance;
+	u8 request_kind; /* enum gt_request_kind */
+	u8 rpc; /* 0: no remote procedure */
+	u8 fast; /* fasthttp's */
+	u8 pad;
+	u64 request[GT_REQUEST_WORDS]; /* with fasthttp its header: as it was at the start */
+};
+
+_Static_assert(sizeof(struct gt_active) == 16 + 8 * GT_REQUEST_WORDS, "gt_active");
 _Static_assert(sizeof(struct gt_serving) == 56 + 8 * GT_MAX_P, "gt_serving");
 
 #endif

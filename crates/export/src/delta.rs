@@ -101,7 +101,7 @@ impl Deltas {
                         points.push(point);
                     }
                 }),
-                Data::Gauge(_) => {}
+                Data::UpDownCounter(_) | Data::Gauge(_) => {}
             }
             let parts = by_start.into_iter();
             out.metrics.extend(parts.map(|(from, data)| Metric {
@@ -125,7 +125,8 @@ impl Deltas {
 /// Whether a metric is sent as what came since it was taken last.
 pub(crate) fn is_delta(metric: &Metric, temporality: Temporality) -> bool {
     match (&metric.data, temporality) {
-        (Data::Gauge(_), _) | (_, Temporality::Cumulative) => false,
+        // The specification wants sums that shrink to be cumulative always.
+        (Data::Gauge(_) | Data::UpDownCounter(_), _) | (_, Temporality::Cumulative) => false,
         (_, Temporality::Delta) => true,
         // They are read when they are collected, as what OpenTelemetry calls asynchronous.
         (Data::Counter(_), Temporality::LowMemory) => false,
@@ -170,7 +171,8 @@ mod tests {
         let points = vec![Point::int(n, Vec::new())];
         let metrics = vec![
             Metric::counter("c", "1", "", points.clone()),
-            Metric::gauge("g", "1", "", points),
+            Metric::gauge("g", "1", "", points.clone()),
+            Metric::up_down_counter("u", "1", "", points),
             Metric::histogram("h", "s", "", [HistogramPoint::new(Vec::new(), histogram)]),
         ];
         Group { owner: None, metrics }
@@ -188,7 +190,10 @@ mod tests {
                     counter = Some(n);
                 }
                 Data::Histogram(points) => count = Some(points[0].histogram.count()),
-                Data::Gauge(points) => assert_eq!(points[0].value, Number::Int(n)),
+                // They are sent as they are.
+                Data::Gauge(points) | Data::UpDownCounter(points) => {
+                    assert_eq!(points[0].value, Number::Int(n));
+                }
             }
         }
         Some((counter?, count?, since?))

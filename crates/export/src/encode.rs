@@ -24,6 +24,14 @@ pub(crate) fn span(span: &Span, out: &mut Vec<u8>) {
             attribute(9, key, value, out);
         }
         attribute(9, "gotap.parent", &Value::Static(span.parent.label()), out);
+        for link in &span.links {
+            nested(13, out, |out| {
+                bytes(1, &link.trace_id, out);
+                bytes(2, &link.span_id, out);
+                encode_key(6, WireType::ThirtyTwoBit, out);
+                out.extend_from_slice(&u32::from(link.trace_flags).to_le_bytes());
+            });
+        }
         if let Status::Error(message) = &span.status {
             nested(15, out, |out| {
                 text(2, message, out);
@@ -197,6 +205,7 @@ mod tests {
             telemetry: false,
             left_out: false,
             own_trace: false,
+            links: vec![trace::SpanContext { trace_id: [1; 16], span_id: [2; 8], trace_flags: 1 }],
             trace_state: "a=b".into(),
             name: "GET /x".into(),
             kind: Kind::Client,
@@ -249,6 +258,9 @@ mod tests {
         assert_eq!((span.kind, span.flags), (3, 1));
         assert_eq!((span.trace_state.as_str(), span.name.as_str()), ("a=b", "GET /x"));
         assert_eq!(span.end_time_unix_nano - span.start_time_unix_nano, 5);
+        let link = &span.links[0];
+        assert_eq!((&link.trace_id[..], &link.span_id[..]), (&[1; 16][..], &[2; 8][..]));
+        assert_eq!((span.links.len(), link.flags), (1, 1));
         assert_eq!(span.status.as_ref().unwrap().code, 2);
         assert_eq!(span.status.as_ref().unwrap().message, "broken");
         let value = |i: usize| span.attributes[i].value.clone().unwrap().value.unwrap();

@@ -128,6 +128,11 @@ fn encode(metric: &Metric, how: &How<'_>) -> otlp::Metric {
             aggregation_temporality: temporality.into(),
             is_monotonic: true,
         }),
+        Data::UpDownCounter(points) => otlp::metric::Data::Sum(otlp::Sum {
+            data_points: numbers(points),
+            aggregation_temporality: temporality.into(),
+            is_monotonic: false,
+        }),
         Data::Gauge(points) => {
             otlp::metric::Data::Gauge(otlp::Gauge { data_points: numbers(points) })
         }

@@ -28,6 +28,7 @@ fn span(path: &str) -> Span {
         telemetry: false,
         left_out: false,
         own_trace: false,
+        links: Vec::new(),
         trace_state: String::new(),
         name: "GET".into(),
         kind: Kind::Server,

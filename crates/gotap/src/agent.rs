@@ -1,6 +1,7 @@
 //! Observing until it is stopped: find processes, attach, follow starts and ends. Not here: what the verbs
 //! ask for (`verbs`).
 
+mod active;
 mod admin;
 mod attach;
 mod debug;
@@ -29,7 +30,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use export::LiveStats;
 use goproc::Process;
-use pipeline::{Pipeline, Sampling, SharedMeter, Sink, Stages};
+use pipeline::{Connections, Pipeline, Sampling, SharedMeter, Sink, Stages};
 use probes::{Features, LogProcesses, Options, Session};
 use red::Consumer;
 use trace::Assembler;
@@ -92,6 +93,8 @@ struct Setup {
     export: Option<LiveStats>,
     /// What is counted of operations.
     meter: Option<Arc<SharedMeter>>,
+    /// Whether requests that are being served are counted.
+    counts_active: bool,
     /// Which traces are sent.
     sampling: Sampling,
     /// Spans that may wait for a sink.
@@ -151,6 +154,10 @@ impl Agent {
         let source = session.event_source()?;
         let (assembler, meter) = (setup.assembler, setup.meter);
         let mut stages = Stages::new(assembler, meter.clone(), setup.sampling, pipeline.clone());
+        let served = Arc::<Connections>::default();
+        if setup.host.tcp_spans {
+            stages.remember_connections(served.clone());
+        }
         if setup.logs.is_on() {
             stages.expect_logs(setup.logs.text);
         }
@@ -159,7 +166,7 @@ impl Agent {
         let (hits, pipes) = (session.hits(), pipeline.clone());
         let own = setup.resource.clone();
         let mut figures = Figures::new(own, hits, shared, pipes, export.clone(), meter);
-        let mut host = host::Host::start(setup.host, &pipeline, &setup.resource)?;
+        let mut host = host::Host::start(setup.host, &pipeline, &served, &setup.resource)?;
         let logged = if setup.logs.is_on() {
             let lines = reader.commands.clone();
             Some(host.look_at_logs(setup.logs, session.served()?, lines)?)
@@ -167,6 +174,9 @@ impl Agent {
             None
         };
         figures.host = host;
+        if setup.counts_active {
+            figures.active = Some(active::Active::load(&session.served()?)?);
+        }
         figures.pods = cluster.as_ref().map(|cluster| cluster.pods.clone());
         let figures = Arc::new(figures);
         let metrics_thread = setup
@@ -311,6 +321,9 @@ impl Agent {
     }
 
     fn ended(&self, pid: u32, observed: &Observed, how: &str) {
+        if let Some(active) = &self.figures.active {
+            active.remove(observed.instance);
+        }
         if let Some(logged) = &self.logged {
             logged.remove(pid);
         }
@@ -373,6 +386,8 @@ impl Agent {
     fn stop(mut self) -> Summary {
         self.session.detach_all();
         let counters = self.session.hits().counters().unwrap_or_default();
+        // Lines of logs go through the reader.
+        self.figures.host.finish();
         let counts = self.reader.stop();
         if self.metrics_thread.take().is_some() {
             self.pipeline.metrics(self.figures.collect(Consumer::Push));

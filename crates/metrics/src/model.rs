@@ -27,6 +27,8 @@ pub struct Metric {
 pub enum Data {
     /// Sums that only grow.
     Counter(Vec<Point>),
+    /// Sums that grow and shrink.
+    UpDownCounter(Vec<Point>),
     /// Values that go up and down.
     Gauge(Vec<Point>),
     /// Distributions.
@@ -95,6 +97,16 @@ impl Metric {
         Self::new(name, unit, description, Data::Counter(points.into_iter().collect()))
     }
 
+    /// Sums that grow and shrink.
+    pub fn up_down_counter(
+        name: &'static str,
+        unit: &'static str,
+        description: &'static str,
+        points: impl IntoIterator<Item = Point>,
+    ) -> Self {
+        Self::new(name, unit, description, Data::UpDownCounter(points.into_iter().collect()))
+    }
+
     /// Values that go up and down.
     pub fn gauge(
         name: &'static str,
@@ -125,7 +137,7 @@ impl Metric {
             own.splice(0..0, attributes.iter().cloned());
         };
         match &mut self.data {
-            Data::Counter(points) | Data::Gauge(points) => {
+            Data::Counter(points) | Data::UpDownCounter(points) | Data::Gauge(points) => {
                 points.iter_mut().for_each(|point| add(&mut point.attributes));
             }
             Data::Histogram(points) => {
@@ -137,9 +149,9 @@ impl Metric {
     /// Takes over the points of a metric of the same name and kind.
     pub fn merge(&mut self, other: Metric) {
         match (&mut self.data, other.data) {
-            (Data::Counter(to), Data::Counter(from)) | (Data::Gauge(to), Data::Gauge(from)) => {
-                to.extend(from);
-            }
+            (Data::Counter(to), Data::Counter(from))
+            | (Data::UpDownCounter(to), Data::UpDownCounter(from))
+            | (Data::Gauge(to), Data::Gauge(from)) => to.extend(from),
             (Data::Histogram(to), Data::Histogram(from)) => to.extend(from),
             _ => {}
         }
@@ -151,6 +163,9 @@ impl Metric {
         match &self.data {
             Data::Counter(all) => {
                 all.chunks(points).map(|some| part(Data::Counter(some.to_vec()))).collect()
+            }
+            Data::UpDownCounter(all) => {
+                all.chunks(points).map(|some| part(Data::UpDownCounter(some.to_vec()))).collect()
             }
             Data::Gauge(all) => {
                 all.chunks(points).map(|some| part(Data::Gauge(some.to_vec()))).collect()
@@ -176,7 +191,9 @@ impl Metric {
     /// How many points it has.
     pub fn points(&self) -> usize {
         match &self.data {
-            Data::Counter(points) | Data::Gauge(points) => points.len(),
+            Data::Counter(points) | Data::UpDownCounter(points) | Data::Gauge(points) => {
+                points.len()
+            }
             Data::Histogram(points) => points.len(),
         }
     }

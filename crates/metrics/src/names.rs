@@ -20,7 +20,7 @@ pub(crate) fn prometheus(metric: &Metric) -> String {
     let shorter = || name.trim_end_matches("_count");
     match metric.data {
         Data::Histogram(_) => name,
-        Data::Gauge(_) => shorter().to_owned(),
+        Data::UpDownCounter(_) | Data::Gauge(_) => shorter().to_owned(),
         Data::Counter(_) => format!("{}_total", shorter().trim_end_matches("_total")),
     }
 }

@@ -162,7 +162,8 @@ fn family(metric: &Metric) -> MetricFamily {
             let sample = |label, n| Sample { label, counter: single(n), ..Sample::default() };
             (COUNTER, points.iter().map(|p| sample(pairs(&p.attributes), p.value)).collect())
         }
-        Data::Gauge(points) => {
+        // Prometheus has no other word for it.
+        Data::UpDownCounter(points) | Data::Gauge(points) => {
             let sample = |label, n| Sample { label, gauge: single(n), ..Sample::default() };
             (GAUGE, points.iter().map(|p| sample(pairs(&p.attributes), p.value)).collect())
         }

@@ -80,7 +80,8 @@ impl Text<'_> {
                 self.head(family, "counter", metric.unit, metric.description);
                 points.iter().for_each(|point| self.point(&name, point));
             }
-            Data::Gauge(points) => {
+            // Prometheus has no other word for it.
+            Data::UpDownCounter(points) | Data::Gauge(points) => {
                 self.head(&name, "gauge", metric.unit, metric.description);
                 points.iter().for_each(|point| self.point(&name, point));
             }

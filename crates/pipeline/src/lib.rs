@@ -3,6 +3,7 @@
 //!
 //! Not here: reading ring buffers (`probes`), what events mean (`trace`), what sinks do.
 
+mod connections;
 mod held;
 mod lanes;
 mod logs;
@@ -13,6 +14,7 @@ mod tail;
 #[cfg(test)]
 mod test_spans;
 
+pub use connections::{Connections, Requests};
 pub use held::Place;
 pub use lanes::{MAX_QUEUED, Measured, Outlet, Pipeline, Sink};
 pub use meter::SharedMeter;

@@ -130,18 +130,9 @@ impl Logs {
     /// The records of one write: one for each line of it.
     fn one(&self, line: &Line, span: Option<&Span>, of: &Arc<Resource>, out: &mut Vec<LogRecord>) {
         let Line { line, time_unix_nano, observed_unix_nano } = line;
-        let active = span.map_or(
-            SpanContext {
-                trace_id: line.trace_id,
-                span_id: line.span_id,
-                trace_flags: line.trace_flags,
-            },
-            |span| SpanContext {
-                trace_id: span.trace_id,
-                span_id: span.span_id,
-                trace_flags: span.trace_flags,
-            },
-        );
+        let LogLine { trace_id, span_id, trace_flags, .. } = *line;
+        let known = SpanContext { trace_id, span_id, trace_flags };
+        let active = span.map_or(known, Span::context);
         let record = |text: Option<&str>, left_out: u64| LogRecord {
             time_unix_nano: *time_unix_nano,
             observed_unix_nano: *observed_unix_nano,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use trace::{Assembler, LogRecord, ProcessInfo, Resource, Span, Status, Value};
 use wire::{DecodeError, Event, LogLine, Unread, raw};
 
+use crate::connections::Connections;
 use crate::held::{Held, Place, Released};
 use crate::lanes::Pipeline;
 use crate::logs::Logs;
@@ -75,6 +76,8 @@ pub struct Stages {
     held: Held,
     /// Lines of logs, if they are looked at.
     logs: Option<Logs>,
+    /// Where requests are remembered by their connection, if somebody wants to know.
+    connections: Option<Arc<Connections>>,
     sinks: Pipeline,
     /// Spans that are handed on soon.
     batch: Vec<Span>,
@@ -100,6 +103,7 @@ impl Stages {
             peers: Peers::default(),
             held: Held::default(),
             logs: None,
+            connections: None,
             sinks,
             batch: Vec::with_capacity(BATCH),
             records: Vec::new(),
@@ -110,6 +114,11 @@ impl Stages {
     /// Lines of logs will come; `texts` says whether what they say is sent.
     pub fn expect_logs(&mut self, texts: bool) {
         self.logs = Some(Logs::new(texts));
+    }
+
+    /// Requests that are sent are remembered by their connection.
+    pub fn remember_connections(&mut self, connections: Arc<Connections>) {
+        self.connections = Some(connections);
     }
 
     /// Spans of this instance will come; they are sent nowhere if they are `only_measured`. `place` says whether
@@ -302,6 +311,9 @@ impl Stages {
             for (count, what) in self.counts.unread.iter_mut().zip(Unread::ALL) {
                 *count += u64::from(span.unread.has(*what));
             }
+        }
+        if let Some(connections) = &self.connections {
+            connections.note(&span);
         }
         self.batch.push(span);
         if self.batch.len() >= BATCH {

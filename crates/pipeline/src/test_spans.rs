@@ -15,6 +15,7 @@ pub(crate) fn span(trace: u8, id: u8, parent: Option<u8>) -> Span {
         telemetry: false,
         left_out: false,
         own_trace: false,
+        links: Vec::new(),
         trace_state: String::new(),
         name: "x".into(),
         kind: Kind::Server,

@@ -40,12 +40,12 @@ pub use logs::{LogCounts, LogOptions, LogProcesses, Logs};
 pub use meter::{Counted, Meter, Metered, trap_cost};
 pub use plan::{
     Ability, ConnectorLayout, DatabaseLayout, Held, Missing, PgxLayout, Plan, PlannedSite,
-    Rewriter, RouteLayout, Router, Wrapper,
+    RequestLayouts, Rewriter, RouteLayout, Router, Tls, Wrapper,
 };
 pub use privileges::{missing_capabilities, needed_capabilities};
 pub use run_times::{LoadedProgram, RunTimes, loaded_programs};
 pub use sampler::{Kind as SamplerKind, Sampler, SamplerPlan, Served};
-pub use serving::{Requests, ServedMaps};
+pub use serving::{ActiveRequests, Requests, ServedMaps};
 pub use session::{Attached, Options, Session};
 pub use tracker::{Tracker, TrackerCounts};
 pub use tracker_plan::TrackerPlan;

@@ -17,6 +17,7 @@ mod optimised;
 mod others;
 mod pgx;
 mod redis;
+mod requests;
 mod routes;
 mod runtime;
 mod sql;
@@ -32,6 +33,7 @@ use wire::{Logging, Probe};
 
 use crate::Options;
 pub use databases::{ConnectorLayout, DatabaseLayout, Held, PgxLayout, Wrapper};
+pub use requests::{RequestLayouts, Tls};
 pub use routes::{Rewriter, RouteLayout, Router};
 
 /// A probe and where it will stand.
@@ -237,6 +239,11 @@ impl Plan {
         out.instance = instance;
         out.addresses_mut().for_each(|address| *address = address.relocated(bias));
         out
+    }
+
+    /// Where requests that are being served have what they are counted by.
+    pub fn request_layouts(&self) -> RequestLayouts {
+        RequestLayouts::of(&self.constants)
     }
 
     /// What must be known of a process to tell which request writes a line of its log.

@@ -42,6 +42,7 @@ fn main() {
         trace_flags: 1,
         telemetry: false,
         own_trace: false,
+        links: Vec::new(),
         left_out: false,
         trace_state: String::new(),
         name: "GET /users/{id}".into(),

@@ -27,6 +27,7 @@ fn span(resource: &Arc<Resource>, kind: Kind, id: u8, parent: Option<u8>) -> Spa
         trace_flags: 1,
         telemetry: false,
         own_trace: false,
+        links: Vec::new(),
         left_out: false,
         trace_state: String::new(),
         name: "x".into(),

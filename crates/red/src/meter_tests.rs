@@ -17,6 +17,7 @@ fn span(resource: &Arc<Resource>, kind: Kind, attributes: &[(&'static str, Value
         telemetry: false,
         left_out: false,
         own_trace: false,
+        links: Vec::new(),
         trace_state: String::new(),
         name: "x".into(),
         kind,

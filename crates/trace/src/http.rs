@@ -12,7 +12,7 @@ use crate::text::{error_message, host_port, joined, marked};
 use crate::url;
 
 /// Methods that the conventions know; others are `_OTHER`.
-const METHODS: [&str; 10] =
+pub const METHODS: [&str; 10] =
     ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE", "QUERY"];
 
 type Attributes = Vec<(&'static str, Value)>;

@@ -28,6 +28,7 @@ mod tracestate;
 mod url;
 
 pub use assemble::{Assembler, Databases, MAX_PENDING, ProcessInfo, Routed, Routes};
+pub use http::METHODS as HTTP_METHODS;
 pub use log::{LogRecord, Severity, SpanContext};
 pub use span::{Kind, Resource, Span, Status, Value};
 pub use sql::Database;

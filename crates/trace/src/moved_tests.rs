@@ -16,6 +16,7 @@ fn span(trace: u8, own: u8, parent: Option<u8>, own_trace: bool) -> Span {
         telemetry: false,
         left_out: false,
         own_trace,
+        links: Vec::new(),
         unread: Default::default(),
         trace_state: String::new(),
         name: "x".into(),

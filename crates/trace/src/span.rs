@@ -6,6 +6,7 @@ use compact_str::CompactString;
 use wire::{Parent, SpanCore, Unread, UnreadSet};
 
 use crate::assemble::ProcessInfo;
+use crate::log::SpanContext;
 
 /// Value of an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +111,8 @@ pub struct Span {
     pub status: Status,
     /// Semantic-convention attributes.
     pub attributes: Vec<(&'static str, Value)>,
+    /// Other spans that belong to it.
+    pub links: Vec<SpanContext>,
     /// How the parent was found.
     pub parent: Parent,
     /// What could not be read, which `gotap.unread` names.
@@ -138,6 +141,7 @@ impl Span {
             telemetry: core.telemetry,
             left_out: core.left_out,
             own_trace: core.own_trace,
+            links: Vec::new(),
             trace_state: String::new(),
             name: name.into(),
             kind,
@@ -168,6 +172,12 @@ impl Span {
     /// One attribute.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.attributes.iter().find(|(k, _)| *k == key).map(|(_, v)| v)
+    }
+
+    /// What others name it by.
+    pub fn context(&self) -> SpanContext {
+        let Self { trace_id, span_id, trace_flags, .. } = *self;
+        SpanContext { trace_id, span_id, trace_flags }
     }
 
     /// Whether the trace is to be recorded, as who began it decided.

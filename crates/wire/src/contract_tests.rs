@@ -70,6 +70,7 @@ const STRUCTURES: &[(&str, &str)] = &[
     ("gt_type", "Type"),
     ("gt_serving_asked", "ServingAsked"),
     ("gt_serving", "Serving"),
+    ("gt_active", "Active"),
     ("gt_tracked", "Tracked"),
     ("gt_tracked_event", "Raw"),
     ("gt_gc", "Collected"),

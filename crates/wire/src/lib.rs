@@ -39,5 +39,5 @@ pub use sampled::{
     INDEX_SHIFT, OFF_THREADS, OffThread, STACKS, Sampled, SampledCounter, SampledStack, StackCount,
     StackRow, StepKind, ToldSample, USER_FRAMES, decode_sampled,
 };
-pub use serving::{Serving, ServingAsked, decode_serving};
+pub use serving::{Active, Serving, ServingAsked, decode_active, decode_serving};
 pub use tracked::{Lifecycle, Tracked, TrackedCounter, TrackedEvent, decode_tracked};

@@ -60,6 +60,43 @@ impl Serving {
     }
 }
 
+/// Words of a request that are kept (`GT_REQUEST_WORDS`).
+pub const REQUEST_WORDS: usize = 40;
+
+/// A request that is being served, to be counted (`struct gt_active`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Active {
+    /// Where net/http's `Request` or fasthttp's `RequestCtx` is.
+    pub req: u64,
+    /// The process.
+    pub instance: u32,
+    /// Which structure net/http has for it: `raw::Process::requests`.
+    pub request_kind: u8,
+    /// 0: no remote procedure.
+    pub rpc: u8,
+    /// Not 0: fasthttp's.
+    pub fast: u8,
+    pad: u8,
+    request: [u64; 40],
+}
+
+const _: () = assert!(size_of::<Active>() == 16 + 8 * REQUEST_WORDS);
+
+impl Active {
+    /// The word at an offset of the request's copy.
+    pub fn word(&self, offset: u16) -> Option<u64> {
+        let offset = usize::from(offset);
+        (offset % 8 == 0).then(|| self.request.get(offset / 8).copied()).flatten()
+    }
+}
+
+/// Decodes what the iterator tells of requests to be counted; what is cut off at the end is left out.
+pub fn decode_active(bytes: &[u8]) -> Vec<Active> {
+    let whole = bytes.chunks_exact(size_of::<Active>());
+    whole.filter_map(|record| Active::read_from_bytes(record).ok()).collect()
+}
+
 /// Decodes what the iterator tells; what is cut off at the end is left out.
 pub fn decode_serving(bytes: &[u8]) -> Vec<Serving> {
     let whole = bytes.chunks_exact(size_of::<Serving>());

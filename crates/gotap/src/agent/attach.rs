@@ -98,6 +98,9 @@ impl Agent {
         };
         self.figures.attached(pid, target.resource.clone(), started.elapsed(), place);
         self.look_at_logs(target, attached.instance, bias);
+        if let Some(active) = &self.figures.active {
+            active.add(attached.instance, pid, plan.request_layouts());
+        }
         let sees: Vec<_> = plan.abilities.iter().map(|a| a.label()).collect();
         let version = &target.program.go_version;
         let unknown = if target.program.unknown_version { ", unknown" } else { "" };

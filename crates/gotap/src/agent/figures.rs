@@ -13,6 +13,7 @@ use probes::{Hits, RINGS};
 use red::Consumer;
 use trace::{Resource, Value};
 
+use super::active::Active;
 use super::host::Host;
 use super::own;
 use super::placing;
@@ -39,6 +40,8 @@ pub(super) struct Figures {
     runtimes: Mutex<Runtimes>,
     /// What is counted of operations; `None` where nobody wants to know.
     meter: Option<Arc<SharedMeter>>,
+    /// Requests that are being served, where they are counted.
+    pub(super) active: Option<Active>,
     /// What is measured of all programs of the host.
     pub(super) host: Host,
     /// Where pods are watched.
@@ -65,6 +68,7 @@ impl Figures {
             processes,
             runtimes,
             meter,
+            active: None,
             host: Host::default(),
             pods: None,
         }
@@ -137,11 +141,23 @@ impl Figures {
     /// The operations and the Go runtimes of processes.
     fn of_processes(&self, by: Consumer, now: u64) -> Vec<(Arc<Resource>, Vec<Metric>)> {
         let mut processes = self.runtimes();
-        let Some(meter) = &self.meter else { return processes };
-        for (resource, operations) in meter.lock().collect(by, now) {
-            match processes.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &resource)) {
-                Some((_, metrics)) => metrics.extend(operations),
-                None => processes.push((resource, operations)),
+        let mut add = |resource: Arc<Resource>, more: Vec<Metric>| match processes
+            .iter_mut()
+            .find(|(known, _)| Arc::ptr_eq(known, &resource))
+        {
+            Some((_, metrics)) => metrics.extend(more),
+            None => processes.push((resource, more)),
+        };
+        if let Some(meter) = &self.meter {
+            let operations = meter.lock().collect(by, now);
+            operations.into_iter().for_each(|(resource, of)| add(resource, of));
+        }
+        if let Some(active) = &self.active {
+            let observed = self.processes().placed();
+            for (pid, metric) in active.metrics() {
+                if let Some(resource) = observed.get(&pid) {
+                    add(resource.clone(), vec![metric]);
+                }
             }
         }
         processes

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use metrics::Metric;
-use pipeline::Pipeline;
+use pipeline::{Connections, Pipeline};
 use probes::{LogProcesses, ServedMaps};
 use trace::{Resource, Value};
 
@@ -24,6 +24,8 @@ use crate::reader::ReaderCommand;
 
 /// Between looks at a ring buffer.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long one of them may take to finish.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// Size of a ring buffer.
 const BUFFER: u32 = 4 << 20;
 
@@ -33,8 +35,13 @@ pub(super) struct Host {
     parts: Vec<Sender<Question>>,
 }
 
-/// Where what was measured so far is wanted.
-type Question = Sender<Vec<Metric>>;
+/// What is asked of a part.
+enum Question {
+    /// What was measured so far.
+    Metrics(Sender<Vec<Metric>>),
+    /// To read what is left, and to say when that is done.
+    Finish(Sender<()>),
+}
 
 /// One of them. It stays in its thread, as ring buffers do.
 trait Part {
@@ -42,6 +49,8 @@ trait Part {
     fn read(&mut self) -> Result<bool>;
     /// What was measured so far.
     fn metrics(&self) -> Vec<Metric>;
+    /// Hands on what waits: nothing more comes.
+    fn finish(&mut self) {}
 }
 
 impl Host {
@@ -52,11 +61,12 @@ impl Host {
     pub(super) fn start(
         wanted: config::Host,
         pipeline: &Pipeline,
+        served: &Arc<Connections>,
         own: &[(String, String)],
     ) -> Result<Self> {
         let mut host = Self::default();
         if wanted.tcp {
-            let spans = wanted.tcp_spans.then(|| pipeline.clone());
+            let spans = wanted.tcp_spans.then(|| tcp::Spans::new(pipeline.clone(), served.clone()));
             let attach = move || tcp::Connections::attach(wanted.tcp_system_calls, spans);
             host.add("gotap-tcp", attach).context("measure TCP connections (host.tcp)")?;
         }
@@ -117,10 +127,23 @@ impl Host {
     pub(super) fn metrics(&self) -> Vec<Metric> {
         let ask = |part: &Sender<Question>| {
             let (answer, answered) = channel();
-            part.send(answer).ok()?;
+            part.send(Question::Metrics(answer)).ok()?;
             answered.recv().ok()
         };
         self.parts.iter().filter_map(ask).flatten().collect()
+    }
+
+    /// Lets all of them read what is left, for a bounded time.
+    pub(super) fn finish(&self) {
+        let ask = |part: &Sender<Question>| {
+            let (done, over) = channel();
+            part.send(Question::Finish(done)).ok().map(|()| over)
+        };
+        let asked: Vec<_> = self.parts.iter().filter_map(ask).collect();
+        // One that hangs or has failed is left behind.
+        for over in asked {
+            let _ = over.recv_timeout(PATIENCE);
+        }
     }
 }
 
@@ -135,7 +158,13 @@ fn serve(mut part: impl Part, asked: &Receiver<Question>) {
     let mut pause = PAUSE;
     loop {
         match asked.recv_timeout(pause) {
-            Ok(answer) => drop(answer.send(part.metrics())),
+            Ok(Question::Metrics(answer)) => drop(answer.send(part.metrics())),
+            Ok(Question::Finish(done)) => {
+                while part.read().is_ok_and(|more| more) {}
+                part.finish();
+                // Whoever asked may have lost patience.
+                let _ = done.send(());
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }

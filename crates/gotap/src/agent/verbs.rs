@@ -62,6 +62,7 @@ fn observing(
     bounds: &config::Bounds,
 ) -> Result<Setup> {
     let measured = config.meter(bounds);
+    let counts_active = measured.is_some() && config.metrics.http;
     let selection = Selection::new(&config.select)?
         .with_sdk_programs(config.sdk_programs)
         .measuring(measured.is_some());
@@ -90,6 +91,7 @@ fn observing(
         sinks: Vec::new(),
         meter: measured.map(|settings| Arc::new(SharedMeter::new(&settings, now))),
         sampling,
+        counts_active,
         metrics_interval: None,
         service_name: config.service_name,
         host: config.host,
@@ -139,6 +141,7 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         resource: own::resource(None),
         export: None,
         meter: None,
+        counts_active: false,
         max_queued: pipeline::MAX_QUEUED,
         sampling: Sampling::default(),
         metrics_interval: None,

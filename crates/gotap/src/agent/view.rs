@@ -169,6 +169,7 @@ fn setup(args: &TopArgs, waiting: &Waiting) -> Result<Setup> {
         resource: own::resource(None),
         export: None,
         metrics_interval: None,
+        counts_active: false,
         host: config::Host::default(),
         logs: config::Logs::default(),
         kubernetes: None,

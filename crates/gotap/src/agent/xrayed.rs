@@ -140,6 +140,7 @@ fn setup(pid: u32, http: HttpArgs, probes: ProbeArgs, sink: Box<dyn Sink>) -> Re
         resource: own::resource(None),
         export: None,
         metrics_interval: None,
+        counts_active: false,
         host: config::Host::default(),
         logs: config::Logs::default(),
         kubernetes: None,

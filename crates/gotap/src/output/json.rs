@@ -13,7 +13,7 @@ pub(crate) fn json_line(span: &Span) -> String {
     };
     let attributes = span.attributes.iter().map(|(k, v)| ((*k).to_owned(), json_value(v)));
     let resource = span.resource.attributes.iter().map(|(k, v)| (k.clone(), json_value(v)));
-    let line = json!({
+    let mut line = json!({
         "traceId": hex(&span.trace_id),
         "spanId": hex(&span.span_id),
         "parentSpanId": span.parent_span_id.map(|id| hex(&id)).unwrap_or_default(),
@@ -28,6 +28,13 @@ pub(crate) fn json_line(span: &Span) -> String {
         "resource": resource.collect::<Map<_, _>>(),
         "parent": span.parent.label(),
     });
+    if let (false, Some(object)) = (span.links.is_empty(), line.as_object_mut()) {
+        let links = span
+            .links
+            .iter()
+            .map(|link| json!({"traceId": hex(&link.trace_id), "spanId": hex(&link.span_id)}));
+        object.insert("links".into(), links.collect());
+    }
     line.to_string()
 }
 

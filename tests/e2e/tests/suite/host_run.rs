@@ -81,6 +81,14 @@ fn connections_and_programs_are_measured() -> Result<()> {
         ensure!(span.kind == Kind::Server, "{span:#?}");
         ensure!(span.service() == Some(&name), "{span:#?}");
         ensure!(span.int("gotap.tcp.sent") > Some(100), "{span:#?}");
+        ensure!(span.int("gotap.tcp.requests") == Some(2), "{span:#?}");
+        let linked = links(&collector, &span.span_id)?;
+        ensure!(linked.len() == 2, "{linked:?}");
+        let is_request = |(trace, id): &(String, String)| {
+            let found = spans.iter().find(|of| of.span_id == *id && of.trace_id == *trace);
+            found.is_some_and(|of| of.text("url.path") == Some("/hello"))
+        };
+        ensure!(linked.iter().all(is_request), "{linked:?} among {spans:#?}");
     }
     gotap.stop().map(drop)
 }
@@ -153,6 +161,22 @@ fn a_flood_of_connections_is_counted() -> Result<()> {
     let grown = memory(gotap.process.pid(), "VmRSS")?.saturating_sub(before);
     ensure!(grown < 32 << 10, "{grown} KiB more than before");
     gotap.stop().map(drop)
+}
+
+/// The traces and spans that a span links to.
+fn links(collector: &Collector, span_id: &str) -> Result<Vec<(String, String)>> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    for export in collector.exports()? {
+        let scopes =
+            list(&export["resourceSpans"]).into_iter().flat_map(|of| list(&of["scopeSpans"]));
+        let mut spans = scopes.flat_map(|scope| list(&scope["spans"]));
+        if let Some(span) = spans.find(|span| span["spanId"] == span_id) {
+            let text = |link: &Value, key: &str| link[key].as_str().unwrap_or_default().to_owned();
+            let links = list(&span["links"]);
+            return Ok(links.iter().map(|l| (text(l, "traceId"), text(l, "spanId"))).collect());
+        }
+    }
+    Ok(Vec::new())
 }
 
 /// The spans of connections to this port.

@@ -3,7 +3,9 @@
 use anyhow::{Context, Result, ensure};
 use gotap_e2e::{App, Gotap, Load, SOON, can_trace, eventually};
 use gotap_testkit::collector::Collector;
+use gotap_testkit::go::{self, Mode, Version};
 use gotap_testkit::http;
+use gotap_testkit::process::Running;
 use gotap_testkit::prometheus::{self, Prometheus};
 use serde_json::Value;
 
@@ -237,5 +239,64 @@ fn prometheus_gets_native_histograms_of_what_is_wanted() -> Result<()> {
     let targets = prometheus.value("gotap_targets")?;
     let spans = prometheus.value("gotap_spans_total")?;
     ensure!((targets, spans) == (Some(1.0), Some(20.0)), "{targets:?} {spans:?}");
+    gotap.stop().map(drop)
+}
+
+/// Requests that are being served, of net/http, its HTTP/2 and fasthttp, and none any more behind their ends.
+#[test]
+fn requests_that_are_being_served_are_counted() -> Result<()> {
+    if !can_trace("requests_that_are_being_served_are_counted") {
+        return Ok(());
+    }
+    let (_folder, program) = own_program()?;
+    let plain = App::start(&program)?;
+    let flags = ["-tls", "-h2"];
+    let encrypted = App::start_with(&program, &flags, &[])?;
+    let fast = App::start(&go::build("fastapp", Version::NEWEST, Mode::Stripped)?)?;
+    let collector = Collector::start()?;
+    let pids = [&plain, &encrypted, &fast].map(|app| app.pid().to_string());
+    let selection: Vec<_> = pids.iter().flat_map(|pid| ["--pid", pid]).collect();
+    let (gotap, address) = run_with(&selection, &collector)?;
+    let mut connections = Vec::new();
+    for (app, method, path) in [
+        (&plain, "GET", "/slow?ms=3000"),
+        (&plain, "GET", "/slow?ms=3000"),
+        (&plain, "POST", "/slow?ms=3000"),
+        (&plain, "BREW", "/slow?ms=3000"),
+        (&fast, "PUT", "/slow?ms=3000"),
+    ] {
+        let mut connection = app.connect()?;
+        let head = connection.head(method, path, &[]);
+        connection.send_raw(&head)?;
+        connections.push(connection);
+    }
+    let url = format!("https://{}/slow?ms=3000", encrypted.address);
+    let client = Running::start(&program, &[&flags[..], &["-client", "1", &url]].concat(), &[])?;
+    let name = "http_server_active_requests";
+    let expected = [
+        (&plain, "GET", "http", 2.0),
+        (&plain, "POST", "http", 1.0),
+        (&plain, "_OTHER", "http", 1.0),
+        (&fast, "PUT", "http", 1.0),
+        (&encrypted, "GET", "https", 1.0),
+    ];
+    let labels = |app: &App, method: &str, scheme: &str| {
+        [
+            format!("pid=\"{}\"", app.pid()),
+            format!("http_request_method=\"{method}\""),
+            format!("url_scheme=\"{scheme}\""),
+        ]
+    };
+    for ended in [false, true] {
+        for (app, method, scheme, count) in expected {
+            let labels = labels(app, method, scheme);
+            let labels: Vec<_> = labels.iter().map(String::as_str).collect();
+            let count = if ended { 0.0 } else { count };
+            let text = wait_for(&address, name, &labels, count)?;
+            prometheus::check(&text)?;
+            are_documented(&text)?;
+        }
+    }
+    drop(client);
     gotap.stop().map(drop)
 }

@@ -1,12 +1,13 @@
 //! TCP connections of the host as metrics and, where asked for, as spans.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use host::tcp::{Kind, Reset, Role};
 use metrics::{Attributes, Histogram, HistogramPoint, Metric, Point};
-use pipeline::Pipeline;
+use pipeline::{Connections as Served, Pipeline};
 use probes::host::{Tcp, TcpOptions};
 use trace::{Resource, Span, Status, Value};
 use wire::{Parent, UnreadSet};
@@ -18,6 +19,10 @@ use crate::tcp::{Named, Names};
 
 /// Open connections that are remembered.
 const CONNECTIONS: u32 = 1 << 16;
+/// How long the span of a connection waits for those of its requests.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Spans that may wait.
+const MAX_WAITING: usize = 1 << 14;
 /// Buckets of how long connections are open, in seconds.
 const DURATIONS: &[f64] =
     &[0.001, 0.01, 0.1, 1.0, 10.0, 60.0, 300.0, 1800.0, 3600.0, 21600.0, 86400.0];
@@ -32,9 +37,18 @@ pub(super) struct Connections {
     by_service: Series<Key, Counted>,
     invalid: u64,
     owner_unknown: u64,
-    /// Where spans go, if they are wanted, and the services that they are of.
-    spans: Option<Pipeline>,
+    spans: Option<Spans>,
+}
+
+/// Spans of connections that have ended.
+pub(super) struct Spans {
+    pipeline: Pipeline,
+    /// Requests by connection.
+    served: Arc<Served>,
+    /// The services that spans are of.
     resources: BTreeMap<Option<String>, Arc<Resource>>,
+    /// Those whose last request may not have ended yet, or not have been read.
+    waiting: VecDeque<(Instant, Named, Span)>,
 }
 
 /// What a series belongs to.
@@ -116,20 +130,60 @@ impl Counted {
 }
 
 impl Connections {
-    pub(super) fn attach(system_calls: bool, spans: Option<Pipeline>) -> Result<Self> {
+    pub(super) fn attach(system_calls: bool, spans: Option<Spans>) -> Result<Self> {
         let (connections, buffer) = (CONNECTIONS, BUFFER);
         let tcp =
             Tcp::attach(TcpOptions { system_calls, retransmits: false, connections, buffer })?;
         // Behind it: what is closed while /proc is read is in it, or is not needed.
         let names = Names::read();
-        let (by_service, resources) = (Series::default(), BTreeMap::new());
-        Ok(Self { tcp, names, by_service, invalid: 0, owner_unknown: 0, spans, resources })
+        let by_service = Series::default();
+        Ok(Self { tcp, names, by_service, invalid: 0, owner_unknown: 0, spans })
     }
 
     fn add(&mut self, named: &Named) {
         self.owner_unknown += u64::from(named.pid.is_none());
         let key = Key { service: named.service.clone(), role: named.role };
         self.by_service.of(key).add(named);
+    }
+
+    fn lost(&self) -> Vec<(&'static str, u64)> {
+        let mut lost = vec![("invalid", self.invalid)];
+        // What can't be read is missing, not zero.
+        if let Ok(counts) = self.tcp.counts() {
+            lost.extend([
+                ("ring_full", counts.lost),
+                ("not_remembered", counts.not_remembered),
+                ("not_run", counts.not_run),
+            ]);
+        }
+        lost
+    }
+}
+
+impl Spans {
+    pub(super) fn new(pipeline: Pipeline, served: Arc<Served>) -> Self {
+        let (resources, waiting) = (BTreeMap::new(), VecDeque::new());
+        Self { pipeline, served, resources, waiting }
+    }
+
+    /// Sends those that have waited for long enough, or all.
+    fn send(&mut self, all: bool) {
+        let mut ready = Vec::new();
+        while let Some((_, named, mut span)) =
+            self.waiting.pop_front_if(|(since, ..)| all || since.elapsed() >= PATIENCE)
+        {
+            let pid = named.pid.filter(|_| named.role == Some(Role::Server));
+            let found = pid.and_then(|pid| self.served.take(pid, named.event.peer));
+            if let Some(found) = found {
+                let count = i64::try_from(found.count).unwrap_or(i64::MAX);
+                span.attributes.push(("gotap.tcp.requests", Value::Int(count)));
+                span.links = found.last.into();
+            }
+            ready.push(span);
+        }
+        if !ready.is_empty() {
+            self.pipeline.spans(ready);
+        }
     }
 
     /// The span of a connection that has ended and was seen from its beginning; gotap's own have none.
@@ -157,6 +211,7 @@ impl Connections {
             telemetry: false,
             left_out: false,
             own_trace: false,
+            links: Vec::new(),
             trace_state: String::new(),
             name: "tcp".into(),
             kind,
@@ -182,19 +237,6 @@ impl Connections {
             })
         };
         self.resources.entry(service.cloned()).or_insert_with(make).clone()
-    }
-
-    fn lost(&self) -> Vec<(&'static str, u64)> {
-        let mut lost = vec![("invalid", self.invalid)];
-        // What can't be read is missing, not zero.
-        if let Ok(counts) = self.tcp.counts() {
-            lost.extend([
-                ("ring_full", counts.lost),
-                ("not_remembered", counts.not_remembered),
-                ("not_run", counts.not_run),
-            ]);
-        }
-        lost
     }
 }
 
@@ -235,7 +277,6 @@ impl Part for Connections {
         let events = self.tcp.read()?;
         let more = !events.is_empty();
         let offset = clock_offset();
-        let mut spans = Vec::new();
         for event in events {
             let Ok(event) = event else {
                 self.invalid += 1;
@@ -243,14 +284,27 @@ impl Part for Connections {
             };
             let named = self.names.of(event);
             self.add(&named);
-            if self.spans.is_some() {
-                spans.extend(self.span(&named, offset));
+            if let Some(spans) = &mut self.spans
+                && let Some(span) = spans.span(&named, offset)
+            {
+                // More than may wait are sent without their requests.
+                if spans.waiting.len() >= MAX_WAITING {
+                    spans.pipeline.spans(vec![span]);
+                } else {
+                    spans.waiting.push_back((Instant::now(), named, span));
+                }
             }
         }
-        if let Some(pipeline) = self.spans.as_ref().filter(|_| !spans.is_empty()) {
-            pipeline.spans(spans);
+        if let Some(spans) = &mut self.spans {
+            spans.send(false);
         }
         Ok(more)
+    }
+
+    fn finish(&mut self) {
+        if let Some(spans) = &mut self.spans {
+            spans.send(true);
+        }
     }
 
     fn metrics(&self) -> Vec<Metric> {
