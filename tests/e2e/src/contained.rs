@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::App;
+
 /// A cgroup for one container of a pod. It goes with this value; processes in it go back to the root.
 #[derive(Debug)]
 pub struct Cgroup {
@@ -54,8 +56,19 @@ impl Cgroup {
 
     /// Puts a process into it.
     pub fn add(&self, pid: u32) -> Result<()> {
-        let file = self.folders.first().context("a folder")?.join("cgroup.procs");
+        let file = self.processes()?;
         fs::write(&file, pid.to_string()).with_context(|| format!("write {}", file.display()))
+    }
+
+    /// Starts a program in it: as a container runtime does, the cgroup comes before the program.
+    pub fn start(&self, program: &Path) -> Result<App> {
+        let (file, program) = (self.processes()?, program.to_string_lossy());
+        let script = r#"echo $$ >"$0" && exec "$1""#;
+        App::start_with(Path::new("sh"), &["-c", script, &file.to_string_lossy(), &program], &[])
+    }
+
+    fn processes(&self) -> Result<PathBuf> {
+        Ok(self.folders.first().context("a folder")?.join("cgroup.procs"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! gotap beside a real API server of Kubernetes: as its DaemonSet would run it, with the token, the rights and the
 //! capabilities that the manifests give, and through an outage. `make test-kube` runs this.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -48,14 +49,19 @@ fn prepare(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// A pod of the Deployment that runs, as a kubelet tells.
-fn run_pod(cluster: &Cluster, name: &str, node: &str, cgroup: &Cgroup) -> Result<String> {
+/// A pod of the Deployment that runs on a node, as a kubelet tells, with this value of the label `tier`.
+fn run_pod(
+    cluster: &Cluster,
+    name: &str,
+    (node, tier): (&str, &str),
+    cgroup: &Cgroup,
+) -> Result<String> {
     let get = ["get", "replicaset", "shop-5f6", "-n", "market", "-o", "jsonpath={.metadata.uid}"];
     let owner = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "shop-5f6",
         "uid": cluster.kubectl(&get, "")?, "controller": true});
     let pod = json!({"apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": name, "namespace": "market", "ownerReferences": [owner],
-            "labels": {"app": "shop", "pod-template-hash": "5f6"}},
+            "labels": {"app": "shop", "pod-template-hash": "5f6", "tier": tier}},
         "spec": {"nodeName": node, "containers": [
             {"name": "app", "image": "registry.example/shop:1.4"}, {"name": "proxy", "image": "proxy"}]}});
     cluster.apply(&pod.to_string())?;
@@ -74,7 +80,11 @@ fn run_pod(cluster: &Cluster, name: &str, node: &str, cgroup: &Cgroup) -> Result
 fn has_its_rights(cluster: &Cluster, token: &str) -> Result<()> {
     let may = |verb: &str, what: &str| {
         let as_it = format!("--as={ACCOUNT}");
-        cluster.kubectl(&["auth", "can-i", verb, what, "--all-namespaces", &as_it], "").is_ok()
+        let ask = ["auth", "can-i", verb, "--all-namespaces", &as_it];
+        // In `pods/log`, kubectl takes `log` for the name of a pod.
+        let (what, sub) = what.split_once('/').unwrap_or((what, ""));
+        let sub = format!("--subresource={sub}");
+        cluster.kubectl(&[&ask[..], &[what, &sub]].concat(), "").is_ok()
     };
     for (verb, what, wanted) in [
         ("list", "pods", true),
@@ -82,7 +92,8 @@ fn has_its_rights(cluster: &Cluster, token: &str) -> Result<()> {
         ("get", "pods", false),
         ("delete", "pods", false),
         ("create", "pods", false),
-        ("list", "pods/log", false),
+        ("get", "pods/log", false),
+        ("create", "pods/exec", false),
         ("list", "nodes", false),
         ("list", "secrets", false),
         ("list", "configmaps", false),
@@ -116,7 +127,17 @@ fn capabilities(cluster: &Cluster) -> Result<String> {
     Ok(names.iter().fold("-all".to_owned(), |all, name| format!("{all},+{}", number(name))))
 }
 
-fn start_as_in_pod(cluster: &Cluster, token: &str, endpoint: &str) -> Result<(Gotap, TempDir)> {
+/// The pods that are chosen.
+const CHOICE: &str =
+    r#"[{"namespace": "mark*", "labels": {"app": "shop", "tier": "front"}, "container": "app"}]"#;
+
+/// Starts gotap, which observes the pods of [`CHOICE`] and what runs this program.
+fn start_as_in_pod(
+    cluster: &Cluster,
+    token: &str,
+    endpoint: &str,
+    program: &Path,
+) -> Result<(Gotap, TempDir)> {
     let folder = TempDir::new()?;
     std::fs::write(folder.path().join("token"), token)?;
     std::fs::write(folder.path().join("namespace"), "gotap")?;
@@ -124,7 +145,8 @@ fn start_as_in_pod(cluster: &Cluster, token: &str, endpoint: &str) -> Result<(Go
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-ec", AS_IN_POD, "sh"]).arg(folder.path());
     command.arg(capabilities(cluster)?).arg(binary());
-    command.args(["run", "--executable", "*/httpapp", "--otlp-endpoint", endpoint]);
+    command.args(["run", "--otlp-endpoint", endpoint, "--executable"]).arg(program);
+    command.env("GOTAP_SELECT_KUBERNETES", CHOICE);
     command.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("NODE_NAME", NODE);
     command.env("KUBERNETES_SERVICE_PORT", cluster.port.to_string());
     let gotap = Gotap { process: Running::spawn(command)? };
@@ -146,20 +168,15 @@ fn has(span: &FlatSpan, expected: &[(&str, &str)]) -> Result<()> {
     Ok(())
 }
 
-fn start_in(cgroup: &Cgroup) -> Result<App> {
-    let app = App::start(&App::newest()?)?;
-    cgroup.add(app.pid())?;
-    Ok(app)
-}
-
 #[test]
 fn the_agent_of_the_daemon_set_names_pods_through_an_outage() -> Result<()> {
     if !can_trace("the_agent_of_the_daemon_set_names_pods_through_an_outage") {
         return Ok(());
     }
-    let (first, second) = match Cgroup::containerd(11).and_then(|c| Ok((c, Cgroup::bare(12)?))) {
-        Ok(both) => both,
-        Err(error) => {
+    let cgroups = || Ok((Cgroup::containerd(11)?, Cgroup::bare(12)?, Cgroup::containerd(13)?));
+    let (first, second, third) = match cgroups() {
+        Ok(all) => all,
+        Err::<_, anyhow::Error>(error) => {
             skip("the_agent_of_the_daemon_set_names_pods_through_an_outage", &format!("{error:#}"));
             return Ok(());
         }
@@ -171,9 +188,17 @@ fn the_agent_of_the_daemon_set_names_pods_through_an_outage() -> Result<()> {
     let token = token.trim();
     has_its_rights(&cluster, token)?;
 
-    let (collector, app) = (Collector::start()?, start_in(&first)?);
-    let uid = run_pod(&cluster, "shop-a", NODE, &first)?;
-    let (gotap, _files) = start_as_in_pod(&cluster, token, &collector.grpc_endpoint())?;
+    // Its path names one of the two, so that no other program of this machine is observed.
+    let (collector, program, own) = (Collector::start()?, App::newest()?, TempDir::new()?);
+    let copy = own.path().join("httpapp");
+    std::fs::copy(&program, &copy).context("copy the program")?;
+    let (app, back) = (first.start(&program)?, third.start(&program)?);
+    let uid = run_pod(&cluster, "shop-a", (NODE, "front"), &first)?;
+    run_pod(&cluster, "shop-c", (NODE, "back"), &third)?;
+    run_pod(&cluster, "shop-d", ("node-b", "front"), &second)?;
+    let (gotap, _files) = start_as_in_pod(&cluster, token, &collector.grpc_endpoint(), &copy)?;
+    gotap.process.wait_for_error("Kubernetes: 2 pods on node node-a", SOON)?;
+    back.get("/users/0", &[])?;
     app.get("/users/1", &[])?;
     let expected = |pod: &'static str| {
         [
@@ -189,22 +214,31 @@ fn the_agent_of_the_daemon_set_names_pods_through_an_outage() -> Result<()> {
             ("container.image.name", "registry.example/shop"),
         ]
     };
-    let span = span_of(&collector, "/users/1")?;
+    let said = || format!("{:#?}", gotap.process.stderr());
+    let span = span_of(&collector, "/users/1").with_context(said)?;
     has(&span, &expected("shop-a"))?;
     has(&span, &[("k8s.pod.uid", &uid), ("container.id", &first.container)])?;
+
+    // Its pod's labels are no choice, until they change.
+    ensure!(collector.spans()?.iter().all(|span| span.text("url.path") != Some("/users/0")));
+    cluster
+        .kubectl(&["label", "pod", "shop-c", "-n", "market", "--overwrite", "tier=front"], "")?;
+    gotap.process.wait_for_error(&format!("attached to shop[{}]", back.pid()), SOON)?;
+    back.get("/users/5", &[])?;
+    has(&span_of(&collector, "/users/5")?, &expected("shop-c"))?;
 
     // The server is killed. What is known stays; another program starts meanwhile.
     cluster.down()?;
     gotap.process.wait_for_error("trying again", SOON)?;
     app.get("/users/2", &[])?;
     has(&span_of(&collector, "/users/2")?, &expected("shop-a"))?;
-    let late = start_in(&second)?;
+    let late = second.start(&copy)?;
     gotap.process.wait_for_error(&format!("attached to httpapp[{}]", late.pid()), SOON)?;
     late.get("/users/3", &[])?;
     has(&span_of(&collector, "/users/3")?, &[("container.id", &second.container)])?;
 
     cluster.up()?;
-    run_pod(&cluster, "shop-b", NODE, &second)?;
+    run_pod(&cluster, "shop-b", (NODE, "back"), &second)?;
     gotap.process.wait_for_error("Kubernetes: the API server answers", SOON)?;
     let named = |span: &FlatSpan| span.resource.get("k8s.pod.name").is_some_and(|n| n == "shop-b");
     let found = eventually(SOON, || {

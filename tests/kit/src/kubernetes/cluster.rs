@@ -91,6 +91,8 @@ impl Cluster {
             "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
             format!("--token-auth-file={}", file("tokens.csv")),
             "--authorization-mode=RBAC".to_owned(),
+            // As in clusters of all distributions, where pods of the system need it.
+            "--allow-privileged=true".to_owned(),
             "--disable-admission-plugins=ServiceAccount".to_owned(),
         ];
         self.server = Some(Running::start(&self.program, &arguments, &[])?);
