@@ -26,6 +26,7 @@
 #include "http.h"
 #include "tracecontext.h"
 #include "b3.h"
+#include "wanted.h"
 #include "grpc_start.h"
 #include "fasthttp_start.h"
 #include "paths.h"

@@ -162,6 +162,9 @@ static __noinline int begin_request(const struct gt_process *proc, struct server
 	note_goids(proc, state);
 	if (state->context)
 		remember_context(proc, state->context, state->context_mark, state);
+	if ((proc->tells & GT_TELLS_HEADERS) && state->rpc != RPC_IN_HTTP &&
+	    may_be_sent(state->trace_flags))
+		send_wanted(state->g);
 	state->active = 1;
 	return 0;
 }

@@ -37,7 +37,8 @@ enum gt_unread {
 	GT_UNREAD_BATCH = 14,
 	GT_UNREAD_DATABASE = 15,
 	GT_UNREAD_ADDRESS = 16,
-	GT_UNREAD_COUNT = 17,
+	GT_UNREAD_HEADERS = 17, /* of a served request, that the user asks for */
+	GT_UNREAD_COUNT = 18,
 };
 #define GT_TEXT_UNREAD 0xffff
 #define GT_ADDRESS_UNREAD 0xff

@@ -73,6 +73,16 @@ static __always_inline bool sends_all(void)
 	return !choice || choice->sends_all;
 }
 
+/* Whether the span that begins with these flags may go somewhere. */
+static __always_inline bool may_be_sent(u32 trace_flags)
+{
+	const struct gt_sampling *choice = sampling_choice();
+
+	return trace_flags & 1 || !choice ||
+	       (trace_flags & GT_TRACE_LEFT_OUT &&
+		(choice->sends_all || choice->keeps_errors || choice->slow_ns));
+}
+
 /* Whether the event of a span is sent that has ended now. Counts it if not. */
 static __noinline int is_sent(u32 trace_flags, u64 duration_ns, u32 failed)
 {

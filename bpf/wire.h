@@ -95,6 +95,7 @@ enum gt_event_kind {
 	GT_EVENT_SQL = 11,
 	GT_EVENT_REDIS = 12,
 	GT_EVENT_RPC_STATUS = 10, /* of the HTTP request with this span id, whose event follows */
+	GT_EVENT_HEADER = 15, /* wanted_headers.h */
 	GT_EVENT_PATH = 20, /* paths.h; of the HTTP request with this span id, whose event follows */
 	GT_EVENT_MOVED = 14, /* the trace that a request began is another one */
 	GT_EVENT_CALL_END = 13, /* of the HTTP request that was answered by this response, after its event */
@@ -215,6 +216,7 @@ struct gt_http_small_event {
 _Static_assert(sizeof(struct gt_http_small_event) == 384, "wire");
 
 #include "wire_context.h"
+#include "wanted_headers.h"
 
 /* Bits of gt_rpc_event.flags. */
 #define GT_RPC_NO_CODE 4 /* the error is no status: `subject` is its type */
@@ -415,6 +417,7 @@ _Static_assert(sizeof(struct gt_learned) == 72, "wire");
 #define GT_IS_COLLECTOR 4 /* OpenTelemetry's, or the like */
 #define GT_SENDS_TRACE 8 /* may write traceparent into requests */
 #define GT_READS_B3 64 /* requests may come with B3's trace context */
+#define GT_TELLS_HEADERS 128 /* headers of requests that the user asks for */
 #define GT_HAS_SDK 32 /* OpenTelemetry's SDK begins traces in it */
 #define GT_FREES_REQUESTS 16 /* HTTP/2 keeps no net/http request: GC may free it during its handler */
 

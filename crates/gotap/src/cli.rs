@@ -171,6 +171,17 @@ pub(crate) struct HttpArgs {
     /// X-Goog-Signature
     #[arg(long)]
     pub(crate) query_strings: bool,
+    /// Show these headers of served requests, such as x-request-id; their values may be secrets
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) request_headers: Vec<String>,
+}
+
+impl HttpArgs {
+    /// The same as settings.
+    pub(crate) fn settings(&self) -> crate::config::Http {
+        let Self { cluster_paths, query_strings, request_headers } = self.clone();
+        crate::config::Http { cluster_paths, query_strings, request_headers }
+    }
 }
 
 #[derive(Debug, Clone, Default, Args)]

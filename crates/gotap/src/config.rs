@@ -198,6 +198,20 @@ pub(crate) struct Http {
     /// Add query strings to spans, with the values of AWSAccessKeyId, Signature, sig and
     /// X-Goog-Signature redacted. They may hold other secrets
     pub(crate) query_strings: bool,
+    /// Headers of served requests that spans have as http.request.header.NAME, of gRPC's calls as
+    /// rpc.request.metadata.NAME, such as x-request-id: 8 at most. Their values may be secrets
+    pub(crate) request_headers: Vec<String>,
+}
+
+impl Http {
+    /// The headers as the kernel side is given them.
+    ///
+    /// # Errors
+    /// [`Invalid`] for what is no name, and for too many.
+    pub(crate) fn wanted_headers(&self) -> Result<wire::raw::Wanted> {
+        wire::raw::Wanted::new(&self.request_headers)
+            .map_err(|e| Invalid(format!("http.request_headers: {e}")).into())
+    }
 }
 
 /// How probes are attached.
@@ -386,6 +400,7 @@ pub(crate) fn validate(config: &Config) -> Result<()> {
     config.otlp.to_export(config.bounds()?.export_bytes)?;
     config.metrics_interval()?;
     config.logs_to()?;
+    config.http.wanted_headers()?;
     config.sampling.validate()?;
     config.metrics.validate()?;
     config.host.validate()?;

@@ -47,6 +47,8 @@ pub struct Counts {
     pub unread: [u64; Unread::ALL.len()],
     /// Deliveries of telemetry, and what was done for them.
     pub telemetry: u64,
+    /// Served requests whose headers were forgotten before they ended.
+    pub headers_forgotten: u64,
     /// Spans that were sent before the pod of their process was known.
     pub no_pod: u64,
     /// Log records that went to the sinks.
@@ -255,6 +257,7 @@ impl Stages {
             unknown_process: self.assembler.unknown_process(),
             tracestate_invalid: self.assembler.invalid_tracestate(),
             trace_split: self.assembler.split_traces(),
+            headers_forgotten: self.assembler.forgotten_headers(),
             ..self.counts
         }
     }

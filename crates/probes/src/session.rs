@@ -29,6 +29,8 @@ pub struct Options {
     pub leaves_sdk_traces: bool,
     /// Take over B3's trace context of requests that have no traceparent.
     pub b3: bool,
+    /// Headers of served requests that are told.
+    pub headers: raw::Wanted,
     /// Which traces are wanted.
     pub sampling: raw::Sampling,
     /// Do not join calls with what serves them on this host, which is a further trap for each call.
@@ -99,6 +101,9 @@ impl Session {
         handle("sampling")?
             .update(&0u32.to_ne_bytes(), options.sampling.as_bytes(), MapFlags::ANY)
             .map_err(Error::bpf("write which traces are wanted"))?;
+        handle("wanted_headers")?
+            .update(&0u32.to_ne_bytes(), options.headers.as_bytes(), MapFlags::ANY)
+            .map_err(Error::bpf("write which headers are wanted"))?;
         let entries = Arc::new(Entries::new(handle("servers")?, handle("server_entries")?));
         let hits = Arc::new(Hits::new(handle("hits")?, handle("drops")?));
         let (swept, counted) = (Arc::clone(&entries), Arc::clone(&hits));

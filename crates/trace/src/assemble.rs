@@ -7,6 +7,7 @@ use compact_str::format_compact;
 use wire::{CallEndEvent, Event, HttpEvent, SqlLibrary};
 
 use crate::connect;
+use crate::headers;
 use crate::http;
 use crate::http2;
 use crate::messages::Messages;
@@ -85,6 +86,9 @@ pub struct Assembler {
     tracestates: Waiting<Fields>,
     paths: Waiting<Paths>,
     rpc: Waiting<rpc::Addition>,
+    headers: Waiting<headers::Values>,
+    /// Headers of requests that are told.
+    header_names: headers::Names,
     /// Spans of calls that were answered and go on.
     pending: PendingCalls,
     /// Those of them of which nothing more can come.
@@ -106,12 +110,15 @@ pub struct Assembler {
 struct Waiting<T> {
     max: usize,
     values: HashMap<[u8; 8], T>,
+    /// Ids in order, also of some that do not wait any more.
     order: VecDeque<[u8; 8]>,
+    /// Those that made room.
+    forgotten: u64,
 }
 
 impl<T> Default for Waiting<T> {
     fn default() -> Self {
-        Self { max: MAX_PENDING, values: HashMap::new(), order: VecDeque::new() }
+        Self { max: MAX_PENDING, values: HashMap::new(), order: VecDeque::new(), forgotten: 0 }
     }
 }
 
@@ -133,10 +140,13 @@ impl<T> Waiting<T> {
     }
 
     fn make_room(&mut self, span_id: [u8; 8]) {
-        if self.order.len() >= self.max
+        while self.values.len() >= self.max
             && let Some(oldest) = self.order.pop_front()
         {
-            self.values.remove(&oldest);
+            self.forgotten += u64::from(self.values.remove(&oldest).is_some());
+        }
+        if self.order.len() >= 2 * self.max {
+            self.order.retain(|id| self.values.contains_key(id));
         }
         self.order.push_back(span_id);
     }
@@ -158,7 +168,7 @@ impl Assembler {
     /// Lets so many parts of spans and spans wait, of each sort, from now on.
     pub fn hold_at_most(&mut self, pending: usize) {
         let pending = pending.max(1);
-        (self.tracestates.max, self.rpc.max) = (pending, pending);
+        (self.tracestates.max, self.rpc.max, self.headers.max) = (pending, pending, pending);
         self.paths.max = pending.min(MAX_PATHS);
         self.pending.hold_at_most(pending);
         self.moved.hold_at_most(pending);
@@ -177,6 +187,11 @@ impl Assembler {
     /// Tells the query strings of requests, with the secrets that the conventions list redacted.
     pub fn query_strings(&mut self) {
         self.queries = true;
+    }
+
+    /// Tells these headers of served requests, by the names with which the kernel side was given them.
+    pub fn request_headers(&mut self, names: &[String]) {
+        self.header_names = headers::Names::new(names);
     }
 
     /// Makes process `instance` known.
@@ -224,6 +239,11 @@ impl Assembler {
         self.invalid_tracestate
     }
 
+    /// Requests whose headers were forgotten before their spans came, as too many waited.
+    pub fn forgotten_headers(&self) -> u64 {
+        self.headers.forgotten
+    }
+
     /// Traces that the program turned out to have begun itself after their spans were told.
     pub fn split_traces(&self) -> u64 {
         self.moved.split()
@@ -250,6 +270,7 @@ impl Assembler {
             Event::Rpc(event) => {
                 let process = self.process(event.instance)?;
                 let span = rpc::span(*event, process, clock_offset);
+                let span = self.with_headers(span, true);
                 Some(self.with_tracestate(span))
             }
             Event::Sql(event) => {
@@ -266,6 +287,10 @@ impl Assembler {
             }
             Event::Path(event) => {
                 self.paths.entry(event.span_id).add(*event);
+                None
+            }
+            Event::Header { span_id, name, value } => {
+                self.headers.entry(span_id).add(name, value);
                 None
             }
             Event::Tracestate { span_id, field, fields, text } => {
@@ -291,6 +316,7 @@ impl Assembler {
         } else if let Some(clusters) = &mut self.clusters {
             guess_route(clusters, &mut span);
         }
+        let span = self.with_headers(span, false);
         let span = self.with_tracestate(span);
         if call_ends && event.response != 0 {
             // Where it lies no other response does any more: that call was never ended.
@@ -315,6 +341,13 @@ impl Assembler {
             self.unknown_process += 1;
         }
         found
+    }
+
+    fn with_headers(&mut self, mut span: Span, rpc: bool) -> Span {
+        if let Some(values) = self.headers.take(span.span_id) {
+            self.header_names.add_to(&mut span, values, rpc);
+        }
+        span
     }
 
     fn with_tracestate(&mut self, mut span: Span) -> Span {

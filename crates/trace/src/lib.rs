@@ -6,6 +6,7 @@
 
 mod assemble;
 mod connect;
+mod headers;
 mod http;
 mod http2;
 mod log;

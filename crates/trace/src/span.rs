@@ -17,7 +17,7 @@ pub enum Value {
     Text(CompactString),
     /// Integer.
     Int(i64),
-    /// Several texts, of resources alone.
+    /// Several texts.
     Texts(Box<[CompactString]>),
 }
 

@@ -8,7 +8,7 @@ use regex_lite::Regex;
 
 use crate::{CollectedCounter, Drop, MeterCounter, Probe, SqlOperation, Unread, raw, tracked};
 
-const HEADERS: [&str; 13] = [
+const HEADERS: [&str; 14] = [
     include_str!("../../../bpf/logs.h"),
     include_str!("../../../bpf/meter.h"),
     include_str!("../../../bpf/gc.h"),
@@ -20,10 +20,11 @@ const HEADERS: [&str; 13] = [
     include_str!("../../../bpf/types.h"),
     include_str!("../../../bpf/sites.h"),
     include_str!("../../../bpf/wire_context.h"),
+    include_str!("../../../bpf/wanted_headers.h"),
     include_str!("../../../bpf/paths.h"),
     include_str!("../../../bpf/sampling.h"),
 ];
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
     include_str!("logged.rs"),
     include_str!("metered.rs"),
     include_str!("collection.rs"),
@@ -34,6 +35,7 @@ const SOURCES: [&str; 12] = [
     include_str!("raw/constants.rs"),
     include_str!("raw/libraries.rs"),
     include_str!("raw/sampling.rs"),
+    include_str!("raw/wanted.rs"),
     include_str!("names.rs"),
     include_str!("decode.rs"),
 ];
@@ -63,6 +65,9 @@ const STRUCTURES: &[(&str, &str)] = &[
     ("gt_connect", "Connect"),
     ("gt_join", "Join"),
     ("gt_sampling", "Sampling"),
+    ("gt_wanted_name", "WantedName"),
+    ("gt_wanted", "Wanted"),
+    ("gt_header_event", "HeaderValue"),
     ("gt_http2_join", "Http2Join"),
     ("gt_redis", "Redis"),
     ("gt_redigo", "Redigo"),
@@ -124,6 +129,8 @@ const COUNTS: &[&str] = &[
 const KERNEL_ONLY: &[&str] = &[
     "GT_MAX_P",
     "GT_PATH_SHORT",
+    "GT_WANTED_HEADERS",
+    "GT_WANTED_WORDS",
     "GT_SITE_STACK_CHECK",
     "GT_REDIS_LIBRARIES",
     "GT_REQUEST_HTTP",

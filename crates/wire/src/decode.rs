@@ -27,6 +27,7 @@ const REDIS: u16 = 12;
 const CALL_END: u16 = 13;
 const PATH: u16 = 20;
 const MOVED: u16 = 14;
+const HEADER: u16 = 15;
 
 const FLAG_TLS: u16 = 1;
 const FLAG_RAW_PATH: u16 = 2;
@@ -100,6 +101,12 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
             let event: &raw::Moved = view(bytes)?;
             let trace_flags = event.trace_flags & W3C_FLAGS;
             Ok(Event::Moved { from: event.from, to: event.to, trace_flags })
+        }
+        HEADER => {
+            let event: &raw::HeaderValue = view(bytes)?;
+            let (span_id, name) = (event.span_id, event.name);
+            let value = (event.len != TEXT_UNREAD).then(|| text(&event.text, event.len));
+            Ok(Event::Header { span_id, name, value })
         }
         TRACESTATE => {
             let event: &raw::Tracestate = view(bytes)?;

@@ -346,6 +346,15 @@ pub enum Event {
         /// The latter's flags.
         trace_flags: u8,
     },
+    /// A value of a header that the user asks for, of a served request whose span will follow.
+    Header {
+        /// The span it belongs to.
+        span_id: [u8; 8],
+        /// Index of the header's name among those that are asked for.
+        name: u16,
+        /// The value, `None` where it could not be read.
+        value: Option<Text>,
+    },
     /// A field of the inbound tracestate of a span that will follow.
     Tracestate {
         /// The span it belongs to.

@@ -192,6 +192,8 @@ numbered! {
         Database = 15, "database";
         /// Address that a client of Redis was given.
         Address = 16, "address";
+        /// A header of a served request that the user asks for.
+        Headers = 17, "headers";
     }
 }
 

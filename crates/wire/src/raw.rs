@@ -4,16 +4,18 @@
 mod constants;
 mod libraries;
 mod sampling;
+mod wanted;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub use constants::{
     Connect, FREES_REQUESTS, HAS_SDK, HIT_SLOTS, Http2, IS_COLLECTOR, Learned, NO_REGISTER,
     Process, READS_B3, Redis, Request, SENDS_TRACE, SITE_ERRORS, SITE_OWN_ERROR, SITE_QUIET, Site,
-    SiteKey, TELLS_CONTENT, TELLS_PATHS, WAS_HIT,
+    SiteKey, TELLS_CONTENT, TELLS_HEADERS, TELLS_PATHS, WAS_HIT,
 };
 pub use libraries::{FastHttp, Grpc, Http2Join, Join, Redigo};
 pub use sampling::Sampling;
+pub use wanted::{HeaderNameError, Wanted, WantedName};
 
 /// An offset that the binary does not have (`GT_NONE`).
 pub const NONE: u16 = 0xffff;
@@ -138,6 +140,17 @@ pub(crate) struct Tracestate {
     pub(crate) field: u16,
     pub(crate) fields: u16,
     pub(crate) text: [u8; 512],
+}
+
+#[derive(FromBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub(crate) struct HeaderValue {
+    pub(crate) header: Header,
+    pub(crate) span_id: [u8; 8],
+    pub(crate) len: u16,
+    pub(crate) name: u16,
+    pub(crate) pad: [u8; 4],
+    pub(crate) text: [u8; 256],
 }
 
 /// The text follows, with as much room as the header says.
@@ -338,6 +351,7 @@ const _: () = assert!(size_of::<HttpHead>() == 120);
 const _: () = assert!(size_of::<Http>() == 872);
 const _: () = assert!(size_of::<HttpSmall>() == 384);
 const _: () = assert!(size_of::<Tracestate>() == 536);
+const _: () = assert!(size_of::<HeaderValue>() == 280);
 const _: () = assert!(size_of::<Path>() == 24);
 const _: () = assert!(size_of::<Moved>() == 48);
 const _: () = assert!(size_of::<Key>() == 16);

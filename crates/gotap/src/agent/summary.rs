@@ -150,6 +150,12 @@ pub(super) fn counted(reader: &Counts, counters: &Counters) -> Vec<Counted> {
         one(incomplete, "tail_partial", TAIL_PARTIAL, reader.tail_partial),
         one(incomplete, "tracestate_invalid", tracestate, reader.tracestate_invalid),
         one(incomplete, "trace_split", "a later call is in another trace", reader.trace_split),
+        one(
+            incomplete,
+            "headers_forgotten",
+            "its headers were forgotten",
+            reader.headers_forgotten,
+        ),
         one(incomplete, "no_pod", "its pod was not known yet", reader.no_pod),
         one(left_out, "unsampled", UNSAMPLED, reader.unsampled + by_programs(Drop::Unsampled)),
         one(

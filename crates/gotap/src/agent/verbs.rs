@@ -8,7 +8,7 @@ use probes::{Features, Options};
 use trace::Assembler;
 
 use super::{Agent, Setup, admin, debug, own, placing, say, sinks, tree};
-use crate::cli::{Format, HttpArgs, ProbeArgs, RunArgs, TraceArgs, TraceCommand};
+use crate::cli::{Format, ProbeArgs, RunArgs, TraceArgs, TraceCommand};
 use crate::config;
 use crate::opened::unix_nanoseconds;
 use crate::output::text;
@@ -74,6 +74,7 @@ fn observing(
         sampling: sampling.head,
         no_connection_join: !config.probes.connection_join,
         query_strings: config.http.query_strings,
+        headers: config.http.wanted_headers()?,
         empty_probes: args.probes.empty_probes,
         one_process: false,
     };
@@ -123,14 +124,14 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         args.probes;
     let features = features(no_uprobe_multi);
     rights::keep_needed(&features, None)?;
-    let HttpArgs { cluster_paths, query_strings } = args.http;
-    let http = config::Http { cluster_paths, query_strings };
+    let http = args.http.settings();
     let agent = Agent::start(Setup {
         selection,
         options: Options {
             exact_lineage,
             no_connection_join,
-            query_strings,
+            query_strings: http.query_strings,
+            headers: http.wanted_headers()?,
             empty_probes,
             ..Options::default()
         },
@@ -178,6 +179,7 @@ pub(super) fn assembler(http: &config::Http, error_messages: bool) -> Assembler 
     if http.query_strings {
         assembler.query_strings();
     }
+    assembler.request_headers(&http.request_headers);
     assembler
 }
 

@@ -15,7 +15,7 @@ use trace::Span;
 
 use super::figures::Figures;
 use super::{Agent, Setup, hush, own, say, verbs};
-use crate::cli::{Format, HttpArgs, ProbeArgs, TopArgs};
+use crate::cli::{Format, ProbeArgs, TopArgs};
 use crate::config;
 use crate::opened::unix_nanoseconds;
 use crate::reader::AgentEvent;
@@ -138,8 +138,7 @@ fn setup(args: &TopArgs, waiting: &Waiting) -> Result<Setup> {
     goproc::check_pids()?;
     let ProbeArgs { exact_lineage, no_uprobe_multi, empty_probes, no_connection_join } =
         args.probes;
-    let HttpArgs { cluster_paths, query_strings } = args.http;
-    let http = config::Http { cluster_paths, query_strings };
+    let http = args.http.settings();
     let settings = red::Settings {
         groups: red::Groups { body_sizes: false, ..red::Groups::ALL },
         cardinality_limit: 2000,
@@ -155,7 +154,8 @@ fn setup(args: &TopArgs, waiting: &Waiting) -> Result<Setup> {
         options: Options {
             exact_lineage,
             no_connection_join,
-            query_strings,
+            query_strings: http.query_strings,
+            headers: http.wanted_headers()?,
             empty_probes,
             ..Options::default()
         },

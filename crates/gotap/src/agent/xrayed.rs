@@ -118,14 +118,14 @@ fn traced(
 fn setup(pid: u32, http: HttpArgs, probes: ProbeArgs, sink: Box<dyn Sink>) -> Result<Setup> {
     let select = config::Select { pids: vec![pid], ..config::Select::default() };
     let ProbeArgs { exact_lineage, no_uprobe_multi, empty_probes, no_connection_join } = probes;
-    let HttpArgs { cluster_paths, query_strings } = http;
-    let http = config::Http { cluster_paths, query_strings };
+    let http = http.settings();
     Ok(Setup {
         selection: Selection::new(&select)?,
         options: Options {
             exact_lineage,
             no_connection_join,
-            query_strings,
+            query_strings: http.query_strings,
+            headers: http.wanted_headers()?,
             empty_probes,
             one_process: true,
             ..Options::default()

@@ -93,6 +93,7 @@ pub(super) fn flags(args: &RunArgs) -> Result<Vec<Flag>> {
         ("errors.messages", "--error-messages", on(args.texts.error_messages)),
         ("http.cluster_paths", "--cluster-paths", on(args.http.cluster_paths)),
         ("http.query_strings", "--query-strings", on(args.http.query_strings)),
+        ("http.request_headers", "--request-headers", list(&args.http.request_headers)),
         ("sampling.ratio", "--sampling-ratio", args.sampling_ratio.map(|ratio| json!(ratio))),
         ("sdk_programs", "--sdk-programs", args.sdk.sdk_programs.map(|what| json!(what))),
         ("prometheus_listen", "--prometheus-listen", listen.map(|address| json!(address))),

@@ -97,6 +97,8 @@ pub(super) const VARIABLES: &[(&str, &str, As)] = &[
     ("GOTAP_ERRORS_MESSAGES", "errors.messages", As::Bool),
     ("GOTAP_HTTP_CLUSTER_PATHS", "http.cluster_paths", As::Bool),
     ("GOTAP_HTTP_QUERY_STRINGS", "http.query_strings", As::Bool),
+    ("OTEL_INSTRUMENTATION_HTTP_SERVER_CAPTURE_REQUEST_HEADERS", "http.request_headers", As::Texts),
+    ("GOTAP_HTTP_REQUEST_HEADERS", "http.request_headers", As::Texts),
     ("GOTAP_SDK_PROGRAMS", "sdk_programs", As::Text),
     ("GOTAP_PROBES_EXACT_LINEAGE", "probes.exact_lineage", As::Bool),
     ("GOTAP_SAMPLING_RATIO", "sampling.ratio", As::Ratio),

@@ -64,6 +64,14 @@ pub(crate) fn line(span: &Span, style: Style, branch: &str) -> String {
     if let Some(route) = span.get("http.route").and_then(Value::as_str) {
         notes.push_str(&format!("  route={route}"));
     }
+    for (key, value) in &span.attributes {
+        let header = ["http.request.header.", "rpc.request.metadata."];
+        if let Some(name) = header.iter().find_map(|prefix| key.strip_prefix(prefix))
+            && let Value::Texts(values) = value
+        {
+            notes.push_str(&format!("  {name}={:?}", style.shown(&values.join(", "))));
+        }
+    }
     if let Status::Error(message) = &span.status
         && !message.is_empty()
     {

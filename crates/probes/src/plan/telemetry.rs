@@ -1,7 +1,7 @@
 //! Programs that have to do with telemetry themselves: collectors of it, those with an SDK, and others that
 //! may send a trace context along.
 
-use wire::raw::{HAS_SDK, IS_COLLECTOR, READS_B3, SENDS_TRACE};
+use wire::raw::{HAS_SDK, IS_COLLECTOR, READS_B3, SENDS_TRACE, TELLS_HEADERS};
 
 use super::{Context, Plan};
 
@@ -24,6 +24,9 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     plan.has_sdk = context.binary.function(SDK).is_some();
     if context.options.b3 {
         plan.constants.tells |= READS_B3;
+    }
+    if context.options.headers.count > 0 {
+        plan.constants.tells |= TELLS_HEADERS;
     }
     if plan.has_sdk {
         plan.constants.tells |= HAS_SDK;

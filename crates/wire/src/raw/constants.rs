@@ -19,6 +19,8 @@ pub const IS_COLLECTOR: u16 = 4;
 pub const SENDS_TRACE: u16 = 8;
 /// Requests may come with B3's trace context (`GT_READS_B3`).
 pub const READS_B3: u16 = 64;
+/// Headers of requests that the user asks for are told (`GT_TELLS_HEADERS`).
+pub const TELLS_HEADERS: u16 = 128;
 /// OpenTelemetry's SDK begins traces in it (`GT_HAS_SDK`).
 pub const HAS_SDK: u16 = 32;
 /// HTTP/2 keeps no net/http request, so that GC may free it while its handler runs (`GT_FREES_REQUESTS`).
@@ -315,7 +317,7 @@ pub struct Process {
     pub alternate_response: u16,
     pub g_panic: u16,
     /// Sum of [`TELLS_CONTENT`], [`TELLS_PATHS`], [`IS_COLLECTOR`], [`SENDS_TRACE`],
-    /// [`FREES_REQUESTS`], [`HAS_SDK`] and [`READS_B3`].
+    /// [`FREES_REQUESTS`], [`HAS_SDK`], [`TELLS_HEADERS`] and [`READS_B3`].
     pub tells: u16,
     pub response_header: u16,
     pub panic_arg: u16,

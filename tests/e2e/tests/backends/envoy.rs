@@ -5,6 +5,7 @@ use gotap_e2e::{App, Gotap, SOON, can_trace};
 use gotap_testkit::collector::{Collector, FlatSpan, Kind};
 use gotap_testkit::envoy::{Envoy, Tracer};
 use gotap_testkit::http;
+use serde_json::json;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
@@ -33,7 +34,8 @@ fn a_trace_goes_through_envoy_and_programs() -> Result<()> {
     let edge = Envoy::start(Tracer::OpenTelemetry(&endpoint, "edge"), &front.address)?;
     let pids = [front.pid().to_string(), back.pid().to_string()];
     let select = ["--pid", &pids[0], "--pid", &pids[1]];
-    let gotap = Gotap::start(&[&["run", "--otlp-endpoint", &endpoint][..], &select].concat(), &[])?;
+    let run = ["run", "--otlp-endpoint", &endpoint, "--request-headers", "x-request-id"];
+    let gotap = Gotap::start(&[&run[..], &select].concat(), &[])?;
     gotap.wait_ready()?;
     let parent = format!("00-{TRACE}-{CALLER}-01");
     for (headers, spans) in [(vec![("traceparent", parent.as_str())], 5), (vec![], 10)] {
@@ -51,6 +53,12 @@ fn a_trace_goes_through_envoy_and_programs() -> Result<()> {
         ensure!(edge.parent_span_id == if headers.is_empty() { "" } else { CALLER }, "{edge:#?}");
         ensure!(served.parent_span_id == edge.span_id, "{trace:#?}");
         ensure!(called.parent_span_id == served.span_id, "{trace:#?}");
+        // Envoy's id of the request, of which its span says the same.
+        let id = edge.text("guid:x-request-id").context("Envoy's id")?;
+        let told =
+            |span: &FlatSpan| span.attributes.get("http.request.header.x-request-id").cloned();
+        ensure!(told(served) == Some(json!([id])) && told(called).is_none(), "{trace:#?}");
+        ensure!(told(last).is_some(), "{last:#?}");
         // The program passed on what it got.
         ensure!(egress.parent_span_id == edge.span_id, "{trace:#?}");
         ensure!(last.parent_span_id == egress.span_id, "{trace:#?}");

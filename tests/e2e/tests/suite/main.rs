@@ -69,6 +69,7 @@ mod redigo;
 mod redis;
 mod redis_cluster;
 mod replaced;
+mod request_headers;
 mod resets;
 mod routes;
 mod routes_random;
