@@ -15,6 +15,7 @@ use crate::batch::{Batch, Batcher};
 use crate::config::Temporality;
 use crate::delta::Deltas;
 use crate::endpoint::masked;
+use crate::metric::Clock;
 use crate::signal::Signal;
 use crate::stats::{Delivered, Stats};
 use crate::transport::{Failure, Rejected, Transport};
@@ -137,7 +138,12 @@ impl Exporter {
         };
         let sends_logs = transport.2.is_some();
         let sent = config.metrics.clone();
-        let sent = sent.map(|to| Metrics { to, deltas: Deltas::default(), number: 0, last: 0 });
+        let sent = sent.map(|to| Metrics {
+            to,
+            deltas: Deltas::default(),
+            number: 0,
+            clock: Clock::default(),
+        });
         let counts_taken =
             sent.as_ref().is_some_and(|sent| sent.to.temporality != Temporality::Cumulative);
         let shared = Arc::new(Shared {

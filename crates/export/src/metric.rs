@@ -47,10 +47,42 @@ pub(crate) struct How<'a> {
     pub(crate) resource: &'a [(String, String)],
     pub(crate) start_unix_nano: u64,
     pub(crate) time_unix_nano: u64,
+    pub(crate) clock: Clock,
     pub(crate) temporality: Temporality,
     pub(crate) exponential: bool,
     /// Exemplars that are older were sent already.
     pub(crate) exemplars_since: u64,
+}
+
+/// The times of requests, in nanoseconds since 1970.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Clock {
+    /// Of the last one.
+    pub(crate) last: u64,
+    /// Of the first one after the clock was set back last; 0 if it never was.
+    set_back: u64,
+}
+
+impl Clock {
+    /// Another request is made.
+    pub(crate) fn shows(&mut self, time: u64) {
+        if time < self.last {
+            self.set_back = time;
+        }
+        self.last = time;
+    }
+}
+
+impl How<'_> {
+    /// Since when points count, as it is sent: none may begin after its end, which a clock that was set back says.
+    /// Such points begin when that was, so that their begin does not change with each request.
+    fn start(&self, since: u64) -> u64 {
+        if since > self.time_unix_nano {
+            self.clock.set_back.min(self.time_unix_nano)
+        } else {
+            since
+        }
+    }
 }
 
 /// Points of one request: well below what gRPC servers take by default.
@@ -117,7 +149,7 @@ fn encode(metric: &Metric, how: &How<'_>) -> otlp::Metric {
     } else {
         otlp::AggregationTemporality::Cumulative
     };
-    let since = metric.since.unwrap_or(how.start_unix_nano);
+    let since = how.start(metric.since.unwrap_or(how.start_unix_nano));
     let numbers = |points: &[Point]| points.iter().map(|point| number(point, since, how)).collect();
     let has_exponential = |points: &[HistogramPoint]| {
         how.exponential && points.iter().all(|point| point.exponential.is_some())
@@ -260,6 +292,30 @@ fn key_value(key: &str, value: any_value::Value) -> KeyValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The starts that a counter is sent with which counts since 100, at these times.
+    #[test]
+    fn no_point_begins_after_its_end_when_the_clock_is_set_back() {
+        let mut clock = Clock::default();
+        let starts = [110, 120, 50, 60, 99, 100, 130, 40].map(|time| {
+            clock.shows(time);
+            let how = How {
+                resource: &[],
+                start_unix_nano: 100,
+                time_unix_nano: time,
+                clock,
+                temporality: Temporality::Cumulative,
+                exponential: false,
+                exemplars_since: 0,
+            };
+            let metric = Metric::counter("a", "1", "", [Point::int(1, Vec::new())]);
+            match encode(&metric, &how).data.unwrap() {
+                otlp::metric::Data::Sum(sum) => sum.data_points[0].start_time_unix_nano,
+                other => panic!("{other:?}"),
+            }
+        });
+        assert_eq!(starts, [100, 100, 50, 50, 50, 100, 100, 40]);
+    }
 
     #[test]
     fn a_request_has_no_more_points_than_a_server_takes() {

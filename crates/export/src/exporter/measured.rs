@@ -8,7 +8,7 @@ use super::Exporter;
 use crate::MetricsEndpoint;
 use crate::config::Temporality;
 use crate::delta::Deltas;
-use crate::metric::{self, Collected, How};
+use crate::metric::{self, Clock, Collected, How};
 use crate::signal::Signal;
 
 /// How long to wait for metrics that are being sent before new ones are made of what they leave.
@@ -22,8 +22,7 @@ pub(super) struct Metrics {
     pub(super) deltas: Deltas,
     /// Of the next request.
     pub(super) number: u64,
-    /// When metrics were sent last, in nanoseconds since 1970.
-    pub(super) last: u64,
+    pub(super) clock: Clock,
 }
 
 impl Exporter {
@@ -56,13 +55,16 @@ impl Exporter {
             sent.deltas.settle(&std::mem::take(&mut queue.taken));
         }
         drop(queue);
+        let before = sent.clock.last;
+        sent.clock.shows(collected.time_unix_nano);
         let how = How {
+            clock: sent.clock,
             resource: collected.resource,
             start_unix_nano: collected.start_unix_nano,
             time_unix_nano: collected.time_unix_nano,
             temporality,
             exponential: sent.to.exponential,
-            exemplars_since: sent.last.saturating_sub(LATE),
+            exemplars_since: before.saturating_sub(LATE),
         };
         for mut groups in metric::requests(collected) {
             sent.number += 1;
@@ -75,6 +77,5 @@ impl Exporter {
         }
         let owners = collected.of_others.iter().map(|(owner, _)| Arc::as_ptr(owner) as usize);
         sent.deltas.forget(&owners.collect(), how.time_unix_nano);
-        sent.last = how.time_unix_nano;
     }
 }
