@@ -1,10 +1,11 @@
 //! For minutes or hours: programs come and go, the collector goes away and comes back as another one, a disk is full.
 //! gotap's memory and files stay as many, everything is counted, and nothing is left in the kernel. `make soak` runs
-//! this; `SOAK_SECONDS` says for how long.
+//! this; `SOAK_SECONDS` says for how long, `SOAK_TARGETS` how many programs are asked all the time.
 //!
 //! Not here: steps of the clock. Nothing can step it for gotap alone, as a time namespace has no wall clock of its own,
-//! and the machine's belongs to others.
+//! and the machine's belongs to others. tests/kernels sets that of a guest.
 
+mod charged;
 mod kernel;
 mod load;
 
@@ -15,10 +16,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use gotap_e2e::{App, Gotap, Proxy, SOON, binary, can_trace, eventually, sites_in, usage};
+use gotap_e2e::{App, Gotap, Proxy, SOON, binary, can_trace, eventually, memory, sites_in, usage};
 use gotap_testkit::collector::Collector;
 use tempfile::TempDir;
 
+use charged::Charged;
 use kernel::Objects;
 use load::Steady;
 
@@ -133,6 +135,11 @@ fn visitor(program: &Path) -> Result<u64> {
     Ok(5)
 }
 
+/// A number from the environment.
+fn setting(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).unwrap_or_default().parse().unwrap_or(otherwise)
+}
+
 /// The mean of some values.
 fn mean(values: &[u64]) -> u64 {
     values.iter().sum::<u64>() / (values.len() as u64).max(1)
@@ -143,22 +150,27 @@ fn memory_stays_flat_and_everything_is_counted() -> Result<()> {
     if !can_trace("memory_stays_flat_and_everything_is_counted") {
         return Ok(());
     }
-    let seconds = std::env::var("SOAK_SECONDS").unwrap_or_default().parse().unwrap_or(600);
-    eprintln!("soak: {seconds} s; steps of the clock are not part of it");
+    let (seconds, targets) = (setting("SOAK_SECONDS", 600), setting("SOAK_TARGETS", 1).max(1));
+    eprintln!("soak: {seconds} s, {targets} programs; steps of the clock are not part of it");
     let (_folder, program) = own_program()?;
-    let app = App::start(&program)?;
+    let apps = (0..targets).map(|_| App::start(&program)).collect::<Result<Vec<_>>>()?;
+    let app = &apps[0];
     let mut outages = Outages::start()?;
     let endpoint = outages.proxy.endpoint();
     let executable = program.to_str().context("a path in UTF-8")?;
     let arguments = ["run", "--executable", executable, "--otlp-endpoint", &endpoint];
     let more = ["--prometheus-listen", "127.0.0.1:0", "--metrics-interval", "1s"];
     let settings = [("GOTAP_OTLP_QUEUE_BYTES", QUEUE)];
-    let gotap = Gotap::start(&[&arguments[..], &more].concat(), &settings)?;
+    let (arguments, charged) = ([&arguments[..], &more].concat(), Charged::new());
+    let gotap = match &charged {
+        Some(charged) => charged.start(&arguments, &settings)?,
+        None => Gotap::start(&arguments, &settings)?,
+    };
     gotap.wait_ready()?;
     let pid = gotap.process.pid();
     let disk = Disk::mount()?;
     let full = disk.fill(app.pid())?;
-    let steady = Steady::start(&app.address)?;
+    let steady = apps.iter().map(|app| Steady::start(&app.address)).collect::<Result<Vec<_>>>()?;
     let (mut used, mut objects, mut visits) = (Vec::new(), Objects::default(), 0);
     let end = Instant::now() + Duration::from_secs(seconds);
     while Instant::now() < end {
@@ -171,10 +183,19 @@ fn memory_stays_flat_and_everything_is_counted() -> Result<()> {
     if outages.collector.is_none() {
         outages.up()?;
     }
-    let answered = steady.stop()?;
+    let answered = steady.into_iter().map(Steady::stop).sum::<Result<u64>>()?;
     disk_is_full(full)?;
     let gone = || usage(pid).is_ok_and(|(_, files)| files <= used[used.len() / 4].1 + 2);
     ensure!(eventually(SOON, gone), "gotap's files: {used:?}, and at last {:?}", usage(pid)?);
+    let peak = memory(pid, "VmHWM")? >> 10;
+    match charged.as_ref().map(Charged::mebibytes).transpose()? {
+        Some([most, now]) => eprintln!(
+            "soak: {peak} MiB of own memory at most; with the kernel's {most} MiB, {now} MiB at the end"
+        ),
+        None => {
+            eprintln!("soak: {peak} MiB of own memory at most; the kernel's is not counted here")
+        }
+    }
     let summary = gotap.stop()?.summary;
     outages.down()?;
     eprintln!("soak: {answered} and {visits} requests, {} outages, {summary:?}", outages.outages);
