@@ -8,8 +8,9 @@ SHELL := /bin/bash
 CARGO ?= cargo
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 60
-# Seconds for which soak runs.
+# Seconds for which soak runs, and how many programs are asked all the time.
 SOAK_SECONDS ?= 600
+SOAK_TARGETS ?= 1
 # Debian's kernels that test-kernels boots; 7 is the newest 7.x.
 KERNELS ?= 5.10 6.1 6.12 7
 # End-to-end tests wait most of their time: twice as many run at once as there are processors.
@@ -46,13 +47,19 @@ test-matrix: setup ## Run oracle and end-to-end tests with all Go versions and b
 package: setup ## Make a Debian package of the release build, below target/package
 	@scripts/package.sh
 
+.PHONY: test-package
+test-package: setup ## Make that package, install it below a folder, run it and remove it (as root)
+	@scripts/package.sh
+	GOTAP_BINARY="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/release/gotap" \
+		$(CARGO) test --locked --package gotap-e2e --test suite package::
+
 .PHONY: test-backends
 test-backends: setup ## Send traces to a real Jaeger, which is built first, and through a real Envoy (as root)
 	$(CARGO) test --locked --package gotap-e2e --features backends --test backends
 
 .PHONY: soak
 soak: setup ## Let programs and a collector come and go while gotap runs (as root; SOAK_SECONDS=600)
-	SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --locked --package gotap-e2e --features soak --test soak -- --nocapture
+	SOAK_SECONDS=$(SOAK_SECONDS) SOAK_TARGETS=$(SOAK_TARGETS) $(CARGO) test --locked --package gotap-e2e --features soak --test soak -- --nocapture
 
 .PHONY: test-deploy
 test-deploy: setup ## Check the Helm chart and the manifests in deploy/ by Kubernetes' schemas

@@ -14,7 +14,7 @@ target=${CARGO_TARGET_DIR:-$repo/target}
 most_bytes=$((25 << 20))
 
 say() { printf 'package: %s\n' "$*" >&2; }
-for tool in dpkg-deb strip readelf; do
+for tool in dpkg-deb strip readelf nm pkg-config; do
     command -v "$tool" >/dev/null || { say "please install $tool (dpkg and binutils)"; exit 77; }
 done
 
@@ -22,8 +22,23 @@ binary=${1:-}
 folder=${2:-$target/package}
 # What is packed for a test need not be small.
 compression=(-Zgzip -z1)
+# libelf's folder, where it can be linked statically: Debian 13's needs libzstd, too, which libbpf's build does not name.
+static_libraries() {
+    local folder
+    folder=$(pkg-config --variable=libdir libelf) || return 1
+    [[ -e $folder/libelf.a && -e $folder/libz.a ]] && ! nm "$folder/libelf.a" 2>/dev/null | grep -q 'U ZSTD_' &&
+        printf '%s\n' "$folder"
+}
+
 if [[ -z $binary ]]; then
-    cargo build --quiet --release --locked --package gotap --manifest-path "$repo/Cargo.toml" >&2
+    features=()
+    if libraries=$(static_libraries); then
+        export LIBBPF_SYS_LIBRARY_PATH=$libraries
+        features=(--features static)
+    else
+        say "this libelf can't be linked statically: the package depends on it"
+    fi
+    cargo build --quiet --release --locked --package gotap "${features[@]}" --manifest-path "$repo/Cargo.toml" >&2
     binary=$target/release/gotap
     compression=(-Zxz)
 fi
@@ -56,11 +71,29 @@ done
 mkdir -p "$root/usr/share/man/man1"
 "$binary" man "$root/usr/share/man/man1"
 gzip --best --no-name "$root"/usr/share/man/man1/*
-install -m 644 "$repo/LICENSE" "$root/usr/share/doc/gotap/copyright"
+cat "$repo/LICENSE" - >"$root/usr/share/doc/gotap/copyright" <<'TEXT'
+
+The BPF programs in the binary are also under GPL-2.0-only. libbpf is under BSD-2-Clause. Where the package does not
+depend on libelf1, the binary contains libelf of elfutils, under LGPL-3.0-or-later (/usr/share/common-licenses/LGPL-3),
+and zlib. It can be linked again with another libelf from gotap's sources, by scripts/package.sh.
+TEXT
 
 version=$("$binary" --version | sed -n 's/^gotap \([0-9][^ ]*\).*/\1/p')
 architecture=$(dpkg --print-architecture)
 glibc=$(readelf --version-info --wide "$root/usr/bin/gotap" | grep -o 'GLIBC_2\.[0-9.]*' | sort -V | tail -n 1)
+needs_of() {
+    local library
+    readelf --dynamic --wide "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | while read -r library; do
+        case $library in
+        libc.so.6 | libm.so.6 | ld-linux*) echo "libc6 (>= ${glibc#GLIBC_})" ;;
+        libgcc_s.so.1) echo libgcc-s1 ;;
+        libelf.so.1) echo "libelf1 | libelf1t64" ;;
+        libz.so.1) echo zlib1g ;;
+        *) say "the binary needs $library, of which this script knows no package" && return 1 ;;
+        esac
+    done | sort -u
+}
+needs=$(needs_of "$root/usr/bin/gotap")
 installed=$(du -sk --exclude=DEBIAN "$root" | cut -f 1)
 echo /etc/gotap/gotap.yaml >"$root/DEBIAN/conffiles"
 cat >"$root/DEBIAN/control" <<TEXT
@@ -69,7 +102,7 @@ Version: $version
 Architecture: $architecture
 Maintainer: The gotap authors <gotap@localhost>
 Installed-Size: $installed
-Depends: libc6 (>= ${glibc#GLIBC_}), libelf1 | libelf1t64, zlib1g, libgcc-s1
+Depends: ${needs//$'\n'/, }
 Section: admin
 Priority: optional
 Description: see inside running Go programs, without touching them

@@ -60,6 +60,7 @@ fn the_package_installs_runs_and_leaves_nothing() -> Result<()> {
         &script.to_string_lossy(),
         &[&binary().to_string_lossy(), &packages.to_string_lossy()],
     )?;
+    depends_on_its_libraries(made.trim())?;
     let (package, below) = (made.trim(), format!("--root={}", root.display()));
     let dpkg = |what: &[&str]| {
         // Its scripts run outside of the folder, which has no shell, and what it depends on is outside, too.
@@ -94,6 +95,18 @@ fn the_package_installs_runs_and_leaves_nothing() -> Result<()> {
     }
     let left = run("find", &[&root.to_string_lossy(), "-type", "f", "-not", "-path", "*/var/*"])?;
     ensure!(left.is_empty(), "left: {left}");
+    Ok(())
+}
+
+/// It depends on libelf where the program loads it, and on the C library in any case.
+fn depends_on_its_libraries(package: &str) -> Result<()> {
+    let depends = run("dpkg-deb", &["--field", package, "Depends"])?;
+    let loaded = run("ldd", &[&binary().to_string_lossy()])?;
+    for (library, name) in
+        [("libelf.so", "libelf1"), ("libz.so", "zlib1g"), ("libc.so", "libc6 (>= 2.")]
+    {
+        ensure!(loaded.contains(library) == depends.contains(name), "{depends} but {loaded}");
+    }
     Ok(())
 }
 
