@@ -1,4 +1,4 @@
-//! Records of the ring buffers, also the tracker's and the sampler's, at any alignment.
+//! Records of the ring buffers and iterators of all objects, at any alignment.
 
 #![no_main]
 
@@ -20,5 +20,14 @@ fuzz_target!(|input: &[u8]| {
         if let Ok(stack) = wire::decode_sampled(copy) {
             assert!(!format!("{stack:?}").is_empty());
         }
+        if let Ok(line) = wire::decode_log(copy) {
+            assert!(line.text.is_none_or(|text| text.len() <= input.len()));
+        }
+        let served = wire::decode_serving(copy);
+        let _ = served.iter().filter(|request| request.started(request.goid)).count();
+        for request in wire::decode_active(copy) {
+            let _ = (request.word(0), request.word(u16::MAX), request.word(7));
+        }
+        let _ = (wire::decode_world_start(copy), wire::ToldSample::decode(copy));
     }
 });

@@ -37,7 +37,7 @@ use trace::Assembler;
 
 use crate::config;
 use crate::inspect::{Inspector, NotATarget, Target};
-use crate::opened::monotonic;
+use crate::opened::{explained, monotonic};
 use crate::reader::{AgentEvent, Reader, ReaderCommand};
 use crate::select::{self, Selection};
 use figures::Figures;
@@ -239,7 +239,7 @@ impl Agent {
                 ))),
                 Ok((target, _)) => self.wait_for_match(&target),
                 Err(NotATarget::Process(e)) if named => return Err(e.into()),
-                Err(why) if named => bail!(why),
+                Err(why) if named => return Err(explained(why)),
                 Err(NotATarget::Process(e)) if e.is_denied() => denied = Some(e),
                 Err(_) => {}
             }

@@ -21,6 +21,19 @@ pub(crate) struct Opened {
     started: Option<u64>,
 }
 
+/// Why a process that was asked for is no target. One in another language may have loaded a Go library.
+pub(crate) fn explained(why: NotATarget) -> anyhow::Error {
+    if let NotATarget::Binary { pid, .. } = &why
+        && let Some(library) = go_library(Process { pid: *pid })
+    {
+        return anyhow::anyhow!(
+            "{why}; it has loaded a Go library ({}), and gotap looks into executables alone",
+            library.display()
+        );
+    }
+    why.into()
+}
+
 impl Opened {
     /// Opens the executable of a process.
     pub(crate) fn new(pid: u32) -> Result<Self> {
@@ -34,14 +47,7 @@ impl Opened {
     pub(crate) fn binary(&self) -> Result<Binary<'_>> {
         Binary::parse(self.executable.data()).map_err(|why| {
             let (pid, name) = (self.process.pid, self.process.name().unwrap_or_default());
-            if let Some(library) = go_library(self.process) {
-                return anyhow::anyhow!(
-                    "process {pid} ({name}): {why}; it has loaded a Go library ({}), and gotap reads the Go \
-                     runtime of executables alone",
-                    library.display()
-                );
-            }
-            NotATarget::Binary { pid, name, why }.into()
+            explained(NotATarget::Binary { pid, name, why })
         })
     }
 

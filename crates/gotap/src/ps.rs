@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::cli::{Format, PsArgs};
 use crate::inspect::{Inspector, NotATarget, Target};
 use crate::libraries::Library;
+use crate::opened::explained;
 use crate::output::line;
 use crate::sdk::Sdk;
 use crate::select::{self, Selection};
@@ -37,7 +38,7 @@ fn find(selection: &Selection) -> Result<Vec<Target>> {
             Err(NotATarget::Process(e)) if selection.pids.contains(&process.pid) => {
                 return Err(e.into());
             }
-            Err(why) if selection.pids.contains(&process.pid) => return Err(why.into()),
+            Err(why) if selection.pids.contains(&process.pid) => return Err(explained(why)),
             Err(NotATarget::Process(e)) if e.is_denied() => denied = Some(e),
             _ => {}
         }

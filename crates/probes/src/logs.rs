@@ -53,12 +53,24 @@ pub struct Logs {
 #[derive(Debug)]
 pub struct LogProcesses(MapHandle);
 
-/// Opens the object.
-pub(crate) fn open() -> Result<OpenObject, Error> {
-    ObjectBuilder::default()
+impl LogOptions {
+    /// All that can be wanted.
+    pub(crate) fn all() -> Self {
+        let streams = vec![LogStream::Stdout, LogStream::Stderr, LogStream::File];
+        Self { streams, text: wire::LOG_TEXT_LONG, buffer: 4096 }
+    }
+}
+
+/// Opens the object, with its constants and the size of its ring buffer.
+pub(crate) fn open(options: &LogOptions) -> Result<OpenObject, Error> {
+    let mut open = ObjectBuilder::default()
         .name("gotap_logs")
         .and_then(|b| b.open_memory(OBJECT))
-        .map_err(Error::bpf("open BPF object"))
+        .map_err(Error::bpf("open BPF object"))?;
+    resize(&mut open, "log_lines", options.buffer)?;
+    let streams = options.streams.iter().fold(0u32, |bits, s| bits | 1 << *s as u16);
+    set_constants(&mut open, [streams, options.text])?;
+    Ok(open)
 }
 
 impl Logs {
@@ -67,11 +79,8 @@ impl Logs {
     /// # Errors
     /// [`Error::OldKernel`], [`Error::NoBtf`], [`Error::Denied`] or what libbpf says.
     pub fn attach(options: &LogOptions, served: &ServedMaps) -> Result<Self, Error> {
-        let mut open = open()?;
+        let mut open = open(options)?;
         served.share(&mut open)?;
-        resize(&mut open, "log_lines", options.buffer)?;
-        let streams = options.streams.iter().fold(0u32, |bits, s| bits | 1 << *s as u16);
-        set_constants(&mut open, [streams, options.text])?;
         let mut object = load(open)?;
         let ring = Ring::open(&object, "log_lines", decode_log)?;
         let link = attach(&mut object, "log_written", "sys_exit")?;

@@ -73,7 +73,8 @@ fn load(features: Features, log_level: u32) -> Result<(), Error> {
     let mut open = serving::open()?;
     open.progs_mut().for_each(|mut program| program.set_log_level(log_level));
     open.load().map(drop).map_err(Error::bpf("load the iterator over requests"))?;
-    let mut open = logs::open()?;
+    // Without anything wanted nothing would be left to verify.
+    let mut open = logs::open(&logs::LogOptions::all())?;
     open.progs_mut().for_each(|mut program| program.set_log_level(log_level));
     open.load().map(drop).map_err(Error::bpf("load the reader of logs"))?;
     for (name, open) in host::OBJECTS {

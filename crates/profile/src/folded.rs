@@ -14,7 +14,9 @@ pub fn folded(profile: &Profile, kind: usize) -> String {
             profile.frames(sample).rev().map(|frame| plain(&short_name(&frame.function))).collect();
         let value = sample.values.get(kind).copied().unwrap_or(0);
         if value != 0 && !names.is_empty() {
-            *sums.entry(names.join(";")).or_default() += value;
+            // Files of others may say anything.
+            let sum = sums.entry(names.join(";")).or_default();
+            *sum = sum.saturating_add(value);
         }
     }
     let mut out = String::new();

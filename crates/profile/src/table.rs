@@ -34,9 +34,10 @@ impl<'p> Table<'p> {
             for (i, frame) in profile.frames(sample).enumerate() {
                 let row =
                     rows.entry(&frame.function).or_insert(Row { frame, flat: 0, cumulative: 0 });
-                row.flat += if i == 0 { value } else { 0 };
+                row.flat = row.flat.saturating_add(if i == 0 { value } else { 0 });
                 // One that calls itself counts once.
-                row.cumulative += if seen.insert(&frame.function) { value } else { 0 };
+                let value = if seen.insert(&frame.function) { value } else { 0 };
+                row.cumulative = row.cumulative.saturating_add(value);
             }
         }
         let is_some = |row: &Row<'_>| row.flat != 0 || row.cumulative != 0;

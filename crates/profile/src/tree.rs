@@ -21,9 +21,10 @@ impl Node {
     /// Of one kind of value, and of one of a profile from before.
     pub(crate) fn new(profile: &Profile, kind: usize, before: Option<(&Profile, usize)>) -> Self {
         let mut root = Self::default();
-        root.add(profile, kind, |node, value| node.value += value);
+        // Files of others may say anything.
+        root.add(profile, kind, |node, value| node.value = node.value.saturating_add(value));
         if let Some((before, kind)) = before {
-            root.add(before, kind, |node, value| node.before += value);
+            root.add(before, kind, |node, value| node.before = node.before.saturating_add(value));
         }
         root
     }

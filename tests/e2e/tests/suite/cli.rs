@@ -5,9 +5,10 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use gotap_e2e::{App, NOBODY, SOON, Unprivileged, binary, can_trace};
+use gotap_e2e::{App, NOBODY, SOON, Unprivileged, binary, can_trace, eventually};
 use gotap_testkit::go::{self, Mode, Version};
 use gotap_testkit::process::Running;
+use gotap_testkit::{cache_dir, setup};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -66,6 +67,59 @@ fn a_program_that_is_not_go_is_named() -> Result<()> {
         let (stdout, stderr) = expect(&gotap(verb)?, 1)?;
         ensure!(stdout.is_empty(), "{stdout}");
         one_sentence(&stderr, &[&pid, "sleep", "Go"])?;
+    }
+    Ok(())
+}
+
+/// A program of another language that has loaded a library in Go: gotap sees no Go program, and says why.
+#[test]
+fn a_library_in_go_is_named() -> Result<()> {
+    if !can_trace("a_library_in_go_is_named") {
+        return Ok(());
+    }
+    let folder = TempDir::new()?;
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text);
+    write("go.mod", "module inside\n\ngo 1.18\n")?;
+    write(
+        "lib.go",
+        "package main\n\nimport \"C\"\n\n//export Inside\nfunc Inside() {}\n\nfunc main() {}\n",
+    )?;
+    let go = setup(&["go", &Version::NEWEST.to_string()])?.join("bin/go");
+    let run = |command: &mut Command| -> Result<()> {
+        let output = command.current_dir(folder.path()).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    };
+    run(Command::new(go)
+        .args(["build", "-buildmode=c-shared", "-o", "libinside.so", "."])
+        .envs([("CGO_ENABLED", "1"), ("GOTOOLCHAIN", "local"), ("GOFLAGS", "-buildvcs=false")])
+        .env("GOCACHE", cache_dir()?.join("go-build")))?;
+    // Behind the build, as Go would compile it, too.
+    write(
+        "main.c",
+        "#include <unistd.h>\nvoid Inside(void);\nint main(void) { Inside(); sleep(600); }\n",
+    )?;
+    run(Command::new("gcc").args([
+        "main.c",
+        "-L.",
+        "-linside",
+        "-Wl,-rpath,$ORIGIN",
+        "-o",
+        "outside",
+    ]))?;
+    let process = Running::start(&folder.path().join("outside"), &[] as &[&str], &[])?;
+    let pid = process.pid().to_string();
+    let is_loaded = || {
+        let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+        maps.contains("libinside.so")
+    };
+    ensure!(eventually(SOON, is_loaded), "the library is not loaded");
+    for verb in
+        [&["trace", "http", "--pid", &pid][..], &["ps", "--pid", &pid], &["goroutines", &pid]]
+    {
+        let (stdout, stderr) = expect(&gotap(verb)?, 1)?;
+        ensure!(stdout.is_empty(), "{stdout}");
+        one_sentence(&stderr, &[&pid, "outside", "libinside.so"])?;
     }
     Ok(())
 }
