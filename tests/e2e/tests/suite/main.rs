@@ -28,6 +28,7 @@ mod host_flows;
 mod host_open;
 mod host_run;
 mod host_tcp;
+mod hostile;
 mod http2;
 mod http2_ends;
 mod http2_frames;
