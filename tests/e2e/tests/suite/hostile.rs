@@ -88,7 +88,8 @@ fn forge(original: &[u8], damages: u64, random: &mut Random) -> Vec<u8> {
     let mut data = original.to_vec();
     let (entry, all) = segments(original);
     let code = all.iter().find(|s| (s.address..s.address + s.in_file).contains(&entry));
-    let at = (entry - code.unwrap().address + code.unwrap().offset) as usize;
+    let code = code.expect("the entry is in a segment");
+    let at = (entry - code.address + code.offset) as usize;
     let range = (all[0].address, all.last().map_or(1, |s| s.address + s.in_memory));
     for _ in 0..damages {
         let segment = all[random.below(all.len() as u64) as usize];
