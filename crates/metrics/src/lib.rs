@@ -14,7 +14,7 @@ mod value;
 
 pub use exponential::{Exponential, MAX_BUCKETS};
 pub use histogram::Histogram;
-pub use model::{Attributes, Data, Exemplar, HistogramPoint, Metric, Number, Point};
+pub use model::{Attributes, Data, Exemplar, HistogramPoint, Metric, Number, Point, overflow};
 pub use protobuf::{PROTOBUF, accepts_protobuf, render_protobuf};
 pub use target::{Labels, Target, target_labels};
 pub use text::{Format, render};

@@ -7,6 +7,11 @@ use crate::value::Value;
 /// Attributes of one point, in the order in which they are shown.
 pub type Attributes = Vec<(&'static str, Value)>;
 
+/// The attribute of the series of what finds no room for one of its own, as the metrics data model wants it.
+pub fn overflow() -> Attributes {
+    vec![("otel.metric.overflow", Value::Bool(true))]
+}
+
 /// A metric with all its points.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metric {

@@ -148,9 +148,8 @@ impl Edges {
     /// As metrics, by the names of Tempo and of the Collector's connector.
     pub(crate) fn metrics(&self) -> Vec<Metric> {
         let known = self.edges.iter().map(|edge| (attributes(edge), &edge.calls));
-        let overflow = || vec![("otel.metric.overflow", Value::Bool(true))];
         let all: Vec<_> =
-            known.chain(self.overflow.iter().map(|calls| (overflow(), calls))).collect();
+            known.chain(self.overflow.iter().map(|calls| (metrics::overflow(), calls))).collect();
         let counter = |value: fn(&Calls) -> u64| {
             all.iter().map(move |(labels, calls)| Point::int(value(calls), labels.clone()))
         };

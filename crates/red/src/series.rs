@@ -107,7 +107,7 @@ impl Series {
 
     pub(crate) fn attributes(&self) -> Attributes {
         let Some(values) = &self.values else {
-            return vec![("otel.metric.overflow", metrics::Value::Bool(true))];
+            return metrics::overflow();
         };
         let pairs = self.class.keys().iter().zip(values);
         pairs.filter_map(|(key, value)| Some((key.name(), converted(value.as_ref()?)))).collect()

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use metrics::{Attributes, Value};
+use metrics::Attributes;
 
 /// Series that are kept.
 const MAX: usize = 1000;
@@ -34,8 +34,7 @@ impl<K: Eq + Hash, V: Default> Series<K, V> {
     /// All of them with their attributes.
     pub(super) fn all(&self, attributes: impl Fn(&K) -> Attributes) -> Vec<(Attributes, &V)> {
         let known = self.known.iter().map(|(key, value)| (attributes(key), value));
-        let overflow = || vec![("otel.metric.overflow", Value::Bool(true))];
-        known.chain(self.overflow.iter().map(|value| (overflow(), value))).collect()
+        known.chain(self.overflow.iter().map(|value| (metrics::overflow(), value))).collect()
     }
 }
 

@@ -155,7 +155,7 @@ impl Origins {
         let mut counts: Vec<Point> =
             counts.map(|(place, count, _)| Point::int(*count, place.attributes())).collect();
         if rest > 0 {
-            counts.push(Point::int(rest, vec![("otel.metric.overflow", "true".into())]));
+            counts.push(Point::int(rest, metrics::overflow()));
         }
         let suspects = all.iter().take(PLACES).filter(|(_, _, suspected)| *suspected > 0);
         let suspects: Vec<Point> =
