@@ -43,14 +43,6 @@ struct {
 	__type(value, struct gt_off);
 } off_threads SEC(".maps");
 
-/* The address space of the program that is sampled; the first sample tells it. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, u64);
-} sampled_mm SEC(".maps");
-
 /* What is used of the kernel's structures beyond vmlinux.h. */
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 struct thread_struct___sampler {
@@ -86,18 +78,23 @@ enum bpf_func_id___sampler {
 
 static const u32 zero;
 
+/* What is known of a process, if it is sampled. */
+static __always_inline struct gt_sampled *sampled_process(u32 tgid)
+{
+	return bpf_map_lookup_elem(&sampled, &tgid);
+}
+
 /* Whether the task runs the program that is sampled, and not another one since. */
-static __always_inline bool runs_program(struct task_struct___sampler *task)
+static __always_inline bool runs_program(struct gt_sampled *proc, struct task_struct___sampler *task)
 {
 	u64 mm = (u64)BPF_CORE_READ(task, mm);
-	u64 *known = bpf_map_lookup_elem(&sampled_mm, &zero);
 
 	/* At its end a task has no memory any more. */
-	if (!known || !mm)
+	if (!mm)
 		return false;
-	if (!*known)
-		*known = mm;
-	return *known == mm;
+	if (!proc->mm)
+		proc->mm = mm;
+	return proc->mm == mm;
 }
 
 /* The registers of a task that is in the kernel, as they were when it entered it. */
@@ -121,14 +118,16 @@ static __always_inline void user_registers(struct gt_walk *walk)
 #endif
 }
 
-static __always_inline struct gt_stack *begin_stack(void)
+static __always_inline struct gt_stack *begin_stack(const struct gt_sampled *proc)
 {
 	struct gt_stack *stack = bpf_map_lookup_elem(&stack_scratch, &zero);
 
 	if (stack) {
-		stack->hash = 0xcbf29ce484222325ULL;
+		stack->hash = 0xcbf29ce484222325ULL ^ (u64)proc->target << 32;
+		stack->target = proc->target;
+		stack->pad = 0;
 		stack->goid = 0;
-		stack->check = 0;
+		stack->check = proc->target;
 		stack->flags = 0;
 		stack->kernel = 0;
 		stack->user = 0;
@@ -229,20 +228,20 @@ static __always_inline void tell_sample(const struct gt_sampled *proc, struct gt
 SEC("perf_event")
 int sample_cpu(struct bpf_perf_event_data *ctx)
 {
-	const struct gt_sampled *proc = bpf_map_lookup_elem(&sampled, &zero);
+	struct gt_sampled *proc = sampled_process(bpf_get_current_pid_tgid() >> 32);
 	struct task_struct___sampler *task;
 	struct gt_walk walk = {};
 	struct gt_stack *stack;
 
-	if (!proc || proc->tgid != bpf_get_current_pid_tgid() >> 32)
+	if (!proc)
 		return 0;
 	count_sampled(GT_SAMPLED_SEEN);
 	task = (void *)bpf_get_current_task();
-	if (!runs_program(task)) {
+	if (!runs_program(proc, task)) {
 		count_sampled(GT_SAMPLED_OTHER_PROGRAM);
 		return 0;
 	}
-	stack = begin_stack();
+	stack = begin_stack(proc);
 	if (!stack)
 		return 0;
 #if defined(__TARGET_ARCH_x86)
@@ -264,7 +263,7 @@ int sample_cpu(struct bpf_perf_event_data *ctx)
 static __always_inline void goes_off(void *ctx, const struct gt_sampled *proc, u32 pid, bool preempted)
 {
 	struct gt_off off = { .since = bpf_ktime_get_ns() };
-	struct gt_stack *stack = begin_stack();
+	struct gt_stack *stack = begin_stack(proc);
 	struct gt_walk walk = {};
 
 	if (!stack)
@@ -303,19 +302,18 @@ static __always_inline void comes_back(u32 pid)
 SEC("raw_tp/sched_switch")
 int sample_off_cpu(struct bpf_raw_tracepoint_args *ctx)
 {
-	const struct gt_sampled *proc = bpf_map_lookup_elem(&sampled, &zero);
 	struct task_struct___sampler *previous = (void *)ctx->args[1], *next = (void *)ctx->args[2];
+	struct gt_sampled *proc;
 
-	if (!proc)
-		return 0;
-	if ((u32)BPF_CORE_READ(next, tgid) == proc->tgid)
+	if (sampled_process(BPF_CORE_READ(next, tgid)))
 		comes_back(BPF_CORE_READ(next, pid));
-	if ((u32)BPF_CORE_READ(previous, tgid) != proc->tgid)
+	proc = sampled_process(BPF_CORE_READ(previous, tgid));
+	if (!proc)
 		return 0;
 	if (BPF_CORE_READ(previous, flags) & PF_EXITING)
 		return 0;
 	count_sampled(GT_SAMPLED_SEEN);
-	if (!runs_program(previous)) {
+	if (!runs_program(proc, previous)) {
 		count_sampled(GT_SAMPLED_OTHER_PROGRAM);
 		return 0;
 	}

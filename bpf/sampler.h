@@ -15,6 +15,9 @@
 #define GT_STACKS 65536
 /* Threads that can be off their processors at once. */
 #define GT_THREADS 16384
+/* Processes that are sampled at once, and files whose tables are known. */
+#define GT_TARGETS 1024
+#define GT_TABLES 128
 /* Bytes of code that one entry of the index stands for, as a shift; a row can start at each. */
 #define GT_INDEX_SHIFT 8
 
@@ -35,9 +38,9 @@ struct gt_row {
 	u32 step;
 };
 
-/* The constants of the one process that is sampled. GT_NONE stands for offsets that are not known. */
+/* The constants of a process that is sampled. GT_NONE stands for offsets that are not known. */
 struct gt_sampled {
-	u32 tgid;
+	u32 target; /* which one it is among all that were ever sampled */
 	u32 with_goids; /* samples of different goroutines are kept apart */
 	u32 with_spans; /* send each sample by itself, with its request */
 	u32 instance; /* of the process in the maps of served.h */
@@ -61,7 +64,8 @@ struct gt_sampled {
 	u16 g_parent_goid;
 	u16 g_gopc;
 	u16 pad;
-	u32 pad2;
+	u32 table; /* where the tables of its file are */
+	u64 mm; /* the program's address space; 0 until its first sample, which tells it */
 };
 
 enum gt_sampled_counter {
@@ -106,6 +110,8 @@ struct gt_stack {
 	u32 flags; /* enum gt_stack_flag */
 	u32 kernel;
 	u32 user;
+	u32 target; /* that of its process */
+	u32 pad;
 	u64 frames[GT_STACK_WORDS];
 };
 
@@ -134,9 +140,9 @@ struct gt_off {
 };
 
 _Static_assert(sizeof(struct gt_row) == 8, "gt_row");
-_Static_assert(sizeof(struct gt_sampled) == 88, "gt_sampled");
+_Static_assert(sizeof(struct gt_sampled) == 96, "gt_sampled");
 _Static_assert(sizeof(struct gt_told) == 32, "gt_told");
-_Static_assert(sizeof(struct gt_stack) == 32 + 8 * GT_STACK_WORDS, "gt_stack");
+_Static_assert(sizeof(struct gt_stack) == 40 + 8 * GT_STACK_WORDS, "gt_stack");
 _Static_assert(sizeof(struct gt_stack_count) == 24, "gt_stack_count");
 _Static_assert(sizeof(struct gt_off) == 24, "gt_off");
 

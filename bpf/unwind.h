@@ -15,27 +15,48 @@ struct {
 	__type(value, u64);
 } sampled_counts SEC(".maps");
 
+/* By process; user space sets the size. */
 struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, GT_TARGETS);
 	__type(key, u32);
 	__type(value, struct gt_sampled);
 } sampled SEC(".maps");
 
-/* Sorted; user space sets the sizes of these two. */
-struct {
+/* linux/bpf.h; maps in a map may have different sizes. */
+#define BPF_F_INNER_MAP (1U << 12)
+
+/* Of one file: sorted rows, and for each 1 << GT_INDEX_SHIFT bytes of the code the row that holds at their start.
+ * User space makes these with the sizes that they need. */
+struct rows {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_INNER_MAP);
 	__uint(max_entries, 1);
+	__uint(key_size, sizeof(u32));
+	__uint(value_size, sizeof(struct gt_row));
+};
+
+struct row_index {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_INNER_MAP);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(u32));
+	__uint(value_size, sizeof(u32));
+};
+
+/* By gt_sampled.table. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, GT_TABLES);
 	__type(key, u32);
-	__type(value, struct gt_row);
+	__array(values, struct rows);
 } stack_rows SEC(".maps");
 
-/* For each 1 << GT_INDEX_SHIFT bytes of the code the row that holds at their start. */
 struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, GT_TABLES);
 	__type(key, u32);
-	__type(value, u32);
+	__array(values, struct row_index);
 } stack_index SEC(".maps");
 
 /* The stack in the making. Interrupts are off while it is used. */
@@ -64,18 +85,23 @@ static __always_inline void count_sampled(u32 counter)
 		*value += 1;
 }
 
-/* What to do at an offset of the code. A function that the verifier checks once. */
-__noinline u32 step_at(u32 offset)
+/* What to do at an offset of the code of a file. A function that the verifier checks once. */
+__noinline u32 step_at(u32 table, u32 offset)
 {
 	u32 bucket = offset >> GT_INDEX_SHIFT, low, high;
-	u32 *found = bpf_map_lookup_elem(&stack_index, &bucket);
+	void *index = bpf_map_lookup_elem(&stack_index, &table);
+	void *rows = bpf_map_lookup_elem(&stack_rows, &table);
 	struct gt_row *row;
+	u32 *found;
 
+	if (!index || !rows)
+		return GT_STEP_UNKNOWN;
+	found = bpf_map_lookup_elem(index, &bucket);
 	if (!found)
 		return GT_STEP_UNKNOWN;
 	low = *found;
 	bucket++;
-	found = bpf_map_lookup_elem(&stack_index, &bucket);
+	found = bpf_map_lookup_elem(index, &bucket);
 	if (!found)
 		return GT_STEP_UNKNOWN;
 	high = *found + 1;
@@ -84,7 +110,7 @@ __noinline u32 step_at(u32 offset)
 
 		if (high - low < 2)
 			break;
-		row = bpf_map_lookup_elem(&stack_rows, &middle);
+		row = bpf_map_lookup_elem(rows, &middle);
 		if (!row)
 			return GT_STEP_UNKNOWN;
 		if (row->start <= offset)
@@ -92,7 +118,7 @@ __noinline u32 step_at(u32 offset)
 		else
 			high = middle;
 	}
-	row = bpf_map_lookup_elem(&stack_rows, &low);
+	row = bpf_map_lookup_elem(rows, &low);
 	return row ? row->step : GT_STEP_UNKNOWN;
 }
 
@@ -180,7 +206,7 @@ static __noinline int walk_stack(const struct gt_sampled *proc, struct gt_stack 
 
 		if (pc < proc->text || pc >= proc->etext)
 			goto broken;
-		step = step_at(pc - proc->text);
+		step = step_at(proc->table, pc - proc->text);
 		kind = step >> 24;
 		if (kind == GT_STEP_OUTERMOST || (kind == GT_STEP_STOPS && i))
 			return 0;

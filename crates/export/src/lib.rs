@@ -1,4 +1,5 @@
-//! Spans, metrics and log records leave for the back ends that people already run: OTLP over gRPC and HTTP.
+//! Spans, metrics, log records and profiles leave for the back ends that people already run: OTLP over gRPC and
+//! HTTP; and for profiles what Parca and Pyroscope take.
 //!
 //! The only crate that knows OTLP. Spans are encoded as they come, kept in a bounded queue and sent
 //! by a thread of its own that retries; whatever is not delivered is counted by reason. Of metrics only the
@@ -11,6 +12,7 @@ mod encode;
 mod endpoint;
 mod exporter;
 mod metric;
+mod profiles;
 mod signal;
 mod stats;
 mod tls;
@@ -22,6 +24,10 @@ pub use config::{Compression, Config, LogsEndpoint, MetricsEndpoint, Protocol, T
 pub use endpoint::masked;
 pub use exporter::{Exporter, LiveStats};
 pub use metric::Collected;
+pub use profiles::{
+    ProfileBackend, ProfileExporter, ProfileStats, Sent, otlp_profiles, parca_profile,
+    pyroscope_profile,
+};
 pub use stats::{Delivered, Stats};
 
 /// Why an exporter can't be started.

@@ -27,3 +27,21 @@ impl Signal {
         }
     }
 }
+
+/// Where requests of one kind go, by either protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Paths {
+    /// The method of the gRPC service.
+    pub(crate) grpc: &'static str,
+    /// What follows the base URL.
+    pub(crate) http: &'static str,
+    /// What the body is called in HTTP.
+    pub(crate) content_type: &'static str,
+}
+
+impl From<Signal> for Paths {
+    fn from(signal: Signal) -> Self {
+        let content_type = "application/x-protobuf";
+        Self { grpc: signal.grpc_path(), http: signal.http_path(), content_type }
+    }
+}

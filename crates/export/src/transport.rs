@@ -13,7 +13,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 use crate::endpoint::{masked, without_credentials};
-use crate::signal::Signal;
+use crate::signal::Paths;
 use crate::tls;
 use crate::{Compression, Config, Error, Protocol};
 
@@ -57,13 +57,14 @@ impl Transport {
     /// where; `exact` says that it needs no path appended.
     pub(crate) fn new(
         config: &Config,
-        signal: Signal,
+        paths: impl Into<Paths>,
         to: &str,
         exact: bool,
     ) -> Result<Self, Error> {
+        let paths = paths.into();
         Ok(match config.protocol {
-            Protocol::Grpc => Self::Grpc(Box::new(Grpc::new(config, signal, to)?)),
-            Protocol::Http => Self::Http(Arc::new(Http::new(config, signal, to, exact)?)),
+            Protocol::Grpc => Self::Grpc(Box::new(Grpc::new(config, paths, to)?)),
+            Protocol::Http => Self::Http(Arc::new(Http::new(config, paths, to, exact)?)),
         })
     }
 
@@ -93,7 +94,7 @@ pub(crate) struct Grpc {
 }
 
 impl Grpc {
-    fn new(config: &Config, signal: Signal, to: &str) -> Result<Self, Error> {
+    fn new(config: &Config, paths: Paths, to: &str) -> Result<Self, Error> {
         let bad = || Error::Endpoint(to.to_owned());
         let (url, credentials) = without_credentials(to);
         let mut endpoint = Endpoint::from_shared(url).map_err(|_| bad())?;
@@ -121,7 +122,7 @@ impl Grpc {
             let (key, value) = pair.ok_or_else(|| Error::Header(name.clone()))?;
             metadata.insert(key, value);
         }
-        let path = PathAndQuery::from_static(signal.grpc_path());
+        let path = PathAndQuery::from_static(paths.grpc);
         Ok(Self { client, metadata, timeout: config.timeout, path })
     }
 
@@ -259,12 +260,13 @@ pub(crate) struct Http {
     url: String,
     headers: Vec<(String, String)>,
     gzip: bool,
+    content_type: &'static str,
 }
 
 impl Http {
-    fn new(config: &Config, signal: Signal, to: &str, exact: bool) -> Result<Self, Error> {
+    fn new(config: &Config, paths: Paths, to: &str, exact: bool) -> Result<Self, Error> {
         let bad = || Error::Endpoint(to.to_owned());
-        let url = if exact { to.to_owned() } else { with_path(to, signal) };
+        let url = if exact { to.to_owned() } else { with_path(to, paths.http) };
         let (url, credentials) = without_credentials(&url);
         let uri: http::Uri = url.parse().map_err(|_| bad())?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
@@ -287,12 +289,11 @@ impl Http {
                 return Err(Error::Header(name.clone()));
             }
         }
-        Ok(Self { agent, url, headers, gzip })
+        Ok(Self { agent, url, headers, gzip, content_type: paths.content_type })
     }
 
     fn send(&self, body: &[u8]) -> Result<Rejected, Failure> {
-        let mut request =
-            self.agent.post(&self.url).header("content-type", "application/x-protobuf");
+        let mut request = self.agent.post(&self.url).header("content-type", self.content_type);
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
@@ -322,10 +323,10 @@ impl Http {
 }
 
 /// The base URL with the path of a signal. What follows its own path stays behind.
-fn with_path(base: &str, signal: Signal) -> String {
+fn with_path(base: &str, path: &str) -> String {
     let end = base.find(['?', '#']).unwrap_or(base.len());
     let (before, after) = base.split_at(end);
-    format!("{}{}{after}", before.trim_end_matches('/'), signal.http_path())
+    format!("{}{}{after}", before.trim_end_matches('/'), path)
 }
 
 /// The headers, and those of the URL's credentials unless they are among them.
@@ -352,9 +353,9 @@ mod tests {
 
     #[test]
     fn the_path_of_a_signal_comes_before_the_query() {
-        assert_eq!(with_path("http://h:1", Signal::Traces), "http://h:1/v1/traces");
-        assert_eq!(with_path("http://h:1/a/", Signal::Traces), "http://h:1/a/v1/traces");
-        assert_eq!(with_path("http://h:1/a?t=1", Signal::Metrics), "http://h:1/a/v1/metrics?t=1");
+        assert_eq!(with_path("http://h:1", "/v1/traces"), "http://h:1/v1/traces");
+        assert_eq!(with_path("http://h:1/a/", "/v1/traces"), "http://h:1/a/v1/traces");
+        assert_eq!(with_path("http://h:1/a?t=1", "/v1/metrics"), "http://h:1/a/v1/metrics?t=1");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod hush;
 mod own;
 mod placing;
 mod processes;
+mod profiling;
 mod runtimes;
 mod silence;
 mod sinks;
@@ -38,6 +39,7 @@ use trace::Assembler;
 use crate::config;
 use crate::inspect::{Inspector, NotATarget, Target};
 use crate::opened::{explained, monotonic};
+use crate::profile::continuous::Continuous;
 use crate::reader::{AgentEvent, Reader, ReaderCommand};
 use crate::select::{self, Selection};
 use figures::Figures;
@@ -107,6 +109,8 @@ struct Setup {
     logs: config::Logs,
     /// Where pods are asked for.
     kubernetes: Option<placing::Asked>,
+    /// Profiles that are taken all the time, if they are.
+    profiling: Option<profiling::Wanted>,
     /// Whether programs with nothing to trace are named.
     aloud: bool,
 }
@@ -119,6 +123,7 @@ struct Agent {
     pipeline: Pipeline,
     figures: Arc<Figures>,
     export: Option<LiveStats>,
+    profiling: Option<Continuous>,
     /// Ends when this is dropped.
     metrics_thread: Option<MetricsThread>,
     events: Receiver<AgentEvent>,
@@ -139,7 +144,7 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(setup: Setup) -> Result<Self> {
+    fn start(mut setup: Setup) -> Result<Self> {
         let (sender, events) = std::sync::mpsc::channel();
         let stop = sender.clone();
         stop_on_signal(sender.clone())?;
@@ -147,6 +152,8 @@ impl Agent {
         let cluster = placing.as_ref().map(|placing| placing.cluster.clone());
         let session = Session::load(setup.features, setup.options)?;
         let failed = sender.clone();
+        let profiling = setup.profiling.take();
+        setup.sinks.extend(profiling.as_ref().map(profiling::Wanted::sink));
         let pipeline = Pipeline::start(setup.sinks, setup.max_queued, move |error| {
             // Nobody listens any more only when the program ends anyway.
             let _ = failed.send(AgentEvent::Failed(error));
@@ -178,7 +185,11 @@ impl Agent {
             figures.active = Some(active::Active::load(&session.served()?)?);
         }
         figures.pods = cluster.as_ref().map(|cluster| cluster.pods.clone());
-        let figures = Arc::new(figures);
+        figures.profiles = profiling.as_ref().map(profiling::Wanted::counted);
+        let (figures, targets) = (Arc::new(figures), Arc::<Targets>::default());
+        let profiling = profiling.map(|wanted| {
+            wanted.start(setup.features, session.served()?, figures.clone(), targets.clone())
+        });
         let metrics_thread = setup
             .metrics_interval
             .map(|interval| MetricsThread::start(interval, pipeline.clone(), figures.clone()));
@@ -193,11 +204,12 @@ impl Agent {
             pipeline,
             figures,
             export,
+            profiling: profiling.transpose()?,
             metrics_thread,
             events,
             stop,
             observed: HashMap::new(),
-            targets: Arc::default(),
+            targets,
             waiting: HashMap::new(),
             logged,
             placing,
@@ -392,7 +404,16 @@ impl Agent {
         if self.metrics_thread.take().is_some() {
             self.pipeline.metrics(self.figures.collect(Consumer::Push));
         }
+        if let Some(profiling) = &self.profiling {
+            profiling.stop_by(Instant::now() + PATIENCE);
+        }
         self.pipeline.finish(PATIENCE);
+        if let Some(profiling) = self.profiling.take() {
+            profiling.join();
+        }
+        if let Some(counted) = &self.figures.profiles {
+            say(&counted.sentence());
+        }
         let dropped = |name: &str| -> u64 {
             let outlets = self.pipeline.outlets().filter(|outlet| outlet.name == name);
             outlets.map(|outlet| outlet.dropped()).sum()

@@ -427,6 +427,7 @@ pub(crate) fn print(args: &RunArgs) -> Result<()> {
     for value in config.otlp.headers.values_mut() {
         *value = "***".into();
     }
+    config.profiles.mask();
     let text = serde_saphyr::to_string(&config).context("write the configuration as YAML")?;
     Ok(line(text.trim_end())?)
 }

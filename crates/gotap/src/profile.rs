@@ -4,6 +4,7 @@
 //! names is in `naming`, and what is printed and written in `output` and `text`.
 
 mod buckets;
+pub(crate) mod continuous;
 mod cpu;
 mod naming;
 mod offcpu;

@@ -44,7 +44,7 @@ pub use plan::{
 };
 pub use privileges::{missing_capabilities, needed_capabilities};
 pub use run_times::{LoadedProgram, RunTimes, loaded_programs};
-pub use sampler::{Kind as SamplerKind, Sampler, SamplerPlan, Served};
+pub use sampler::{Kind as SamplerKind, STACKS_OF_MANY, Sampler, SamplerPlan, Served};
 pub use serving::{ActiveRequests, Requests, ServedMaps};
 pub use session::{Attached, Options, Session};
 pub use tracker::{Tracker, TrackerCounts};
@@ -55,6 +55,9 @@ pub use verifier::{Refused, Verified, verify};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The sampler has the tables of so many files already.
+    #[error("the tables of {} files are in the kernel already", wire::SAMPLED_FILES)]
+    ManyFiles,
     /// The agent lacks rights.
     #[error("{what}: not permitted: {why}")]
     Denied {

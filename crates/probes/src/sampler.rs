@@ -1,11 +1,12 @@
-//! The sampler: in which stacks a process is found by a clock of each processor, or how long its threads are
+//! The sampler: in which stacks processes are found by a clock of each processor, or how long its threads are
 //! off their processors.
 //!
 //! It has programs and maps of its own, `bpf/sampler.bpf.c`. Not here: what the walker knows of the binary
-//! (`plan`), the clocks (`clock`), and what the addresses of stacks are called.
+//! (`plan`) and how the kernel gets that (`tables`), the clocks (`clock`), and what the addresses of stacks are called.
 
 mod clock;
 mod plan;
+mod tables;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ use libbpf_rs::{
     Link, MapCore, MapFlags, Object, ObjectBuilder, OpenObject, RingBuffer, RingBufferBuilder,
 };
 use wire::{DecodeError, OffThread, SampledCounter, SampledStack, StackCount, ToldSample};
-use zerocopy::{FromBytes, Immutable, IntoBytes};
+use zerocopy::{FromBytes, IntoBytes};
 
 pub use plan::SamplerPlan;
 
@@ -28,8 +29,6 @@ pub(crate) static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/samp
 
 /// Stacks that are read from the ring buffer at once.
 const BATCH: usize = 4096;
-/// Entries that are written into a map at once.
-const ENTRIES: usize = 1 << 16;
 
 /// What is sampled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +67,7 @@ pub(crate) fn open(kind: Option<Kind>) -> Result<OpenObject, Error> {
 type Batch<T> = Rc<RefCell<Vec<Result<T, DecodeError>>>>;
 
 /// Bytes of the ring buffer in which each sample is told: half a minute of 64 processors at 99 Hz would not
-/// fit, but a second of them does ten times.
+/// fit, but a second of them does eight times.
 const TOLD_BYTES: u32 = 2 << 20;
 
 /// Where it stands which requests the process's goroutines serve.
@@ -87,8 +86,21 @@ pub struct Sampler {
     stacks: Batch<SampledStack>,
     told: Batch<ToldSample>,
     links: Vec<Link>,
+    tables: tables::Free,
     object: Object,
 }
+
+/// How much a sampler has room for.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    processes: u32,
+    stacks: u32,
+    /// Bytes of samples that are told.
+    told: Option<u32>,
+}
+
+/// Different stacks that a sampler of many processes keeps apart until they are forgotten.
+pub const STACKS_OF_MANY: u32 = 16_384;
 
 impl Sampler {
     /// Loads the program and starts to sample process `pid`. With `served` each sample is told, with the request
@@ -103,54 +115,121 @@ impl Sampler {
         kind: Kind,
         served: Option<Served<'_>>,
     ) -> Result<Self, Error> {
+        let told = served.is_some().then_some(TOLD_BYTES);
+        let room = Room { processes: 1, stacks: wire::STACKS, told };
+        let mut sampler = Self::load(features, kind, room, served.map(|served| served.maps))?;
+        let table = sampler.add_tables(plan)?;
+        sampler.add_process(pid, plan, 0, table, served.map(|served| served.instance))?;
+        sampler.start(kind)?;
+        Ok(sampler)
+    }
+
+    /// Loads the program and starts to sample processes that are added. Each sample is told.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn of_many(features: Features, frequency: u64, maps: &ServedMaps) -> Result<Self, Error> {
+        let kind = Kind::Cpu { frequency };
+        let processes = wire::SAMPLED_PROCESSES;
+        let room = Room { processes, stacks: STACKS_OF_MANY, told: Some(TOLD_BYTES) };
+        let mut sampler = Self::load(features, kind, room, Some(maps))?;
+        sampler.start(kind)?;
+        Ok(sampler)
+    }
+
+    fn load(
+        features: Features,
+        kind: Kind,
+        room: Room,
+        maps: Option<&ServedMaps>,
+    ) -> Result<Self, Error> {
         features.check()?;
         crate::session::quiet_libbpf();
         let mut open = open(Some(kind))?;
-        match served {
-            Some(served) => served.maps.share(&mut open)?,
+        match maps {
+            Some(maps) => maps.share(&mut open)?,
             None => serving::share_none(&mut open)?,
         }
         for mut map in open.maps_mut() {
             let entries = match map.name().to_str() {
-                Some("stack_rows") => plan.rows.len(),
-                Some("stack_index") => plan.index.len(),
+                Some("sampled") => room.processes,
+                Some("stack_counts") => room.stacks,
                 Some("off_threads") if kind != Kind::OffCpu => 1,
-                Some("told_samples") if served.is_some() => TOLD_BYTES as usize,
+                Some("told_samples") => match room.told {
+                    Some(bytes) => bytes,
+                    None => continue,
+                },
                 _ => continue,
             };
-            let entries = u32::try_from(entries).unwrap_or(u32::MAX).max(1);
             map.set_max_entries(entries).map_err(Error::bpf("size maps"))?;
         }
-        let mut object = open.load().map_err(Error::bpf("load BPF programs"))?;
-        fill(&object, "stack_rows", &plan.rows)?;
-        fill(&object, "stack_index", &plan.index)?;
-        map(&object, "sampled")?
-            .update(
-                &0u32.to_ne_bytes(),
-                plan.constants(pid, served.map(|s| s.instance)).as_bytes(),
-                MapFlags::ANY,
-            )
-            .map_err(Error::bpf("write process constants"))?;
+        let object = open.load().map_err(Error::bpf("load BPF programs"))?;
         let stacks = Rc::new(RefCell::new(Vec::new()));
         let told = Rc::new(RefCell::new(Vec::new()));
         let ring = ring(&object, stacks.clone(), told.clone())?;
-        let program = program(&mut object, kind.program())?;
-        let mut links = Vec::new();
+        let tables = tables::Free::default();
+        Ok(Self { ring, stacks, told, links: Vec::new(), tables, object })
+    }
+
+    fn start(&mut self, kind: Kind) -> Result<(), Error> {
+        let program = program(&mut self.object, kind.program())?;
         match kind {
             Kind::OffCpu => {
-                links.push(program.attach().map_err(Error::bpf("attach to the scheduler"))?);
+                let link = program.attach().map_err(Error::bpf("attach to the scheduler"))?;
+                self.links.push(link);
             }
             Kind::Cpu { frequency } => {
                 for cpu in clock::online()? {
                     let Some(clock) = clock::open(cpu, frequency)? else { continue };
                     let link = program.attach_perf_event(clock.as_raw_fd());
-                    links.push(link.map_err(Error::bpf(format!("attach to processor {cpu}")))?);
+                    let what = format!("attach to processor {cpu}");
+                    self.links.push(link.map_err(Error::bpf(what))?);
                     // The link closes it.
                     let _ = clock.into_raw_fd();
                 }
             }
         }
-        Ok(Self { ring, stacks, told, links, object })
+        Ok(())
+    }
+
+    /// Samples a process of a file whose tables were added. `target` is unlike that of all others before;
+    /// its stacks have it. With an instance, the requests are told that samples belong to.
+    ///
+    /// # Errors
+    /// What libbpf says, as when there are [`wire::SAMPLED_PROCESSES`] already.
+    pub fn add_process(
+        &self,
+        pid: u32,
+        plan: &SamplerPlan,
+        target: u32,
+        table: u32,
+        instance: Option<u32>,
+    ) -> Result<(), Error> {
+        let constants = plan.constants(target, table, instance);
+        map(&self.object, "sampled")?
+            .update(&pid.to_ne_bytes(), constants.as_bytes(), MapFlags::ANY)
+            .map_err(Error::bpf("write process constants"))
+    }
+
+    /// Samples a process no more.
+    pub fn remove_process(&self, pid: u32) {
+        // It is not there if it was never added.
+        let removed = map(&self.object, "sampled").map(|map| map.delete(&pid.to_ne_bytes()));
+        drop(removed);
+    }
+
+    /// Forgets which stacks were seen: they are given again when they are met next, and count from 0.
+    ///
+    /// # Errors
+    /// What libbpf says.
+    pub fn forget_stacks(&self) -> Result<(), Error> {
+        let map = map(&self.object, "stack_counts")?;
+        let all: Vec<_> = map.keys().collect();
+        for key in all {
+            // It may be gone.
+            let _ = map.delete(&key);
+        }
+        Ok(())
     }
 
     /// Gives the stacks that are new since the last call; some may come twice.
@@ -208,19 +287,6 @@ impl Sampler {
 
 fn map<'o>(object: &'o Object, name: &str) -> Result<libbpf_rs::Map<'o>, Error> {
     object.maps().find(|map| map.name() == name).ok_or_else(|| missing("map", name))
-}
-
-/// Writes a list into an array, whole.
-fn fill<T: IntoBytes + Immutable>(object: &Object, name: &str, values: &[T]) -> Result<(), Error> {
-    let map = map(object, name)?;
-    for (number, chunk) in values.chunks(ENTRIES).enumerate() {
-        let first = u32::try_from(number * ENTRIES).unwrap_or(u32::MAX);
-        let count = u32::try_from(chunk.len()).unwrap_or(0);
-        let keys: Vec<u8> = (first..first + count).flat_map(u32::to_ne_bytes).collect();
-        map.update_batch(&keys, chunk.as_bytes(), count, MapFlags::ANY, MapFlags::ANY)
-            .map_err(Error::bpf(format!("write map {name}")))?;
-    }
-    Ok(())
 }
 
 fn entries<K: Eq + std::hash::Hash, V: FromBytes, const N: usize>(

@@ -39,7 +39,15 @@ pub enum Error {
 /// # Errors
 /// None that are known: memory is written to.
 pub fn encode(profile: &Profile) -> std::io::Result<Vec<u8>> {
-    let mut encoder = Encoder::default();
+    encode_without(profile, "")
+}
+
+/// The same without the labels that have this key.
+///
+/// # Errors
+/// As above.
+pub fn encode_without(profile: &Profile, label: &str) -> std::io::Result<Vec<u8>> {
+    let mut encoder = Encoder { without: label.to_owned(), ..Encoder::default() };
     let message = encoder.profile(profile);
     let mut out = GzEncoder::new(Vec::new(), Compression::default());
     out.write_all(&message.encode_to_vec())?;
@@ -48,6 +56,8 @@ pub fn encode(profile: &Profile) -> std::io::Result<Vec<u8>> {
 
 #[derive(Default)]
 struct Encoder<'p> {
+    /// Labels that are left out.
+    without: String,
     strings: HashMap<&'p str, i64>,
     table: Vec<String>,
     /// Numbers by name, file and first line.
@@ -136,7 +146,8 @@ impl<'p> Encoder<'p> {
     }
 
     fn sample(&mut self, sample: &'p Sample) -> proto::Sample {
-        let labels = sample.labels.iter();
+        let labels: Vec<_> = sample.labels.iter().filter(|(key, _)| *key != self.without).collect();
+        let labels = labels.into_iter();
         proto::Sample {
             location_id: sample.stack.iter().map(|number| *number as u64 + 1).collect(),
             value: sample.values.clone(),

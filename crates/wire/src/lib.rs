@@ -36,8 +36,9 @@ pub use metered::{
 };
 pub use names::{CallSite, Content, Drop, Outcome, Parent, Probe, RedisSite, SqlOperation, Unread};
 pub use sampled::{
-    INDEX_SHIFT, OFF_THREADS, OffThread, STACKS, Sampled, SampledCounter, SampledStack, StackCount,
-    StackRow, StepKind, ToldSample, USER_FRAMES, decode_sampled,
+    INDEX_SHIFT, OFF_THREADS, OffThread, SAMPLED_FILES, SAMPLED_PROCESSES, STACKS, Sampled,
+    SampledCounter, SampledStack, StackCount, StackRow, StepKind, ToldSample, USER_FRAMES,
+    decode_sampled,
 };
 pub use serving::{Active, Serving, ServingAsked, decode_active, decode_serving};
 pub use tracked::{Lifecycle, Tracked, TrackedCounter, TrackedEvent, decode_tracked};

@@ -8,6 +8,10 @@ use crate::DecodeError;
 
 /// Frames of the program that a sample keeps (`GT_USER_FRAMES`).
 pub const USER_FRAMES: usize = 256;
+/// Processes that are sampled at once (`GT_TARGETS`).
+pub const SAMPLED_PROCESSES: u32 = 1024;
+/// Files whose tables are known at once (`GT_TABLES`).
+pub const SAMPLED_FILES: u32 = 128;
 /// Different stacks that are counted (`GT_STACKS`).
 pub const STACKS: u32 = 65_536;
 /// Threads that can be off their processors at once (`GT_THREADS`).
@@ -52,13 +56,13 @@ impl StackRow {
     }
 }
 
-/// The constants of the process that is sampled (`struct gt_sampled`). [`crate::raw::NONE`] stands for
+/// The constants of a process that is sampled (`struct gt_sampled`). [`crate::raw::NONE`] stands for
 /// offsets that are not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Sampled {
-    /// The process.
-    pub tgid: u32,
+    /// Which one it is among all that were ever sampled.
+    pub target: u32,
     /// Whether samples of different goroutines are kept apart.
     pub with_goids: u32,
     /// Whether each sample is told, with the request that it belongs to.
@@ -103,8 +107,10 @@ pub struct Sampled {
     pub g_gopc: u16,
     /// Fills the structure.
     pub pad: u16,
-    /// The same.
-    pub pad2: u32,
+    /// Where the tables of its file are.
+    pub table: u32,
+    /// The program's address space: 0, and its first sample tells it.
+    pub mm: u64,
 }
 
 /// What the programs count (`enum gt_sampled_counter`).
@@ -199,6 +205,8 @@ impl ToldSample {
 pub struct SampledStack {
     /// By which its counts are found.
     pub hash: u64,
+    /// Which process it is of: see [`Sampled::target`].
+    pub target: u32,
     /// The goroutine's number, if it was asked for and there is one.
     pub goid: Option<u64>,
     /// The kernel's frames, the innermost first.
@@ -217,6 +225,8 @@ struct Raw {
     flags: u32,
     kernel: u32,
     user: u32,
+    target: u32,
+    pad: u32,
 }
 
 const DEEP: u32 = 1;
@@ -227,10 +237,10 @@ const KERNEL_CUT: u32 = 16;
 const PREEMPTED: u32 = 32;
 
 const _: () = assert!(size_of::<StackRow>() == 8);
-const _: () = assert!(size_of::<Sampled>() == 88);
+const _: () = assert!(size_of::<Sampled>() == 96);
 const _: () = assert!(size_of::<StackCount>() == 24);
 const _: () = assert!(size_of::<OffThread>() == 24);
-const _: () = assert!(size_of::<Raw>() == 32);
+const _: () = assert!(size_of::<Raw>() == 40);
 
 impl SampledStack {
     /// Whether there are more frames than are kept.
@@ -279,6 +289,7 @@ pub fn decode_sampled(bytes: &[u8]) -> Result<SampledStack, DecodeError> {
     };
     Ok(SampledStack {
         hash: raw.hash,
+        target: raw.target,
         goid: Some(raw.goid).filter(|goid| *goid != 0),
         kernel: list(0..kernel).ok_or_else(short)?,
         user: list(kernel..end).ok_or_else(short)?,

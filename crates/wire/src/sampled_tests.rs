@@ -16,6 +16,8 @@ fn numbers_are_those_of_the_header() {
         rest.lines().next().unwrap().parse().unwrap()
     };
     assert_eq!(defined("GT_USER_FRAMES") as usize, USER_FRAMES);
+    assert_eq!(defined("GT_TARGETS"), SAMPLED_PROCESSES);
+    assert_eq!(defined("GT_TABLES"), SAMPLED_FILES);
     assert_eq!(defined("GT_STACKS"), STACKS);
     assert_eq!(defined("GT_THREADS"), OFF_THREADS);
     assert_eq!(defined("GT_INDEX_SHIFT"), INDEX_SHIFT);
@@ -76,14 +78,14 @@ fn fields_are_those_of_the_header() {
 fn a_record_is_read_and_a_short_one_is_refused() {
     let mut bytes = Vec::new();
     bytes.extend([7u64, 0].map(u64::to_ne_bytes).concat());
-    bytes.extend([1u32, DEEP | KERNEL, 1, 2].map(u32::to_ne_bytes).concat());
+    bytes.extend([1u32, DEEP | KERNEL, 1, 2, 9, 0].map(u32::to_ne_bytes).concat());
     bytes.extend([u64::MAX, 0x40_1000, 0x40_2000].map(u64::to_ne_bytes).concat());
     let stack = decode_sampled(&bytes).unwrap();
-    assert_eq!((stack.hash, stack.goid), (7, None));
+    assert_eq!((stack.hash, stack.goid, stack.target), (7, None, 9));
     assert_eq!((&*stack.kernel, &*stack.user), (&[u64::MAX][..], &[0x40_1000, 0x40_2000][..]));
     assert!(stack.is_deep() && stack.is_in_kernel() && !stack.is_broken());
     assert!(decode_sampled(&bytes[..bytes.len() - 1]).is_err());
-    assert!(decode_sampled(&bytes[..31]).is_err());
+    assert!(decode_sampled(&bytes[..39]).is_err());
 }
 
 #[test]

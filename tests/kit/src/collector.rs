@@ -100,7 +100,9 @@ impl Collector {
         let config = folder.path().join("config.yaml");
         let text = configuration([grpc_port, http_port], settings, &export_file(&folder), to);
         fs::write(&config, text).with_context(|| format!("write {}", config.display()))?;
-        let arguments = [format!("--config=file:{}", config.display())];
+        // Profiles are in development.
+        let gate = "--feature-gates=service.profilesSupport".to_owned();
+        let arguments = [format!("--config=file:{}", config.display()), gate];
         let process = Running::start(program, &arguments, &[])?;
         process.wait_for_error("Everything is ready", Duration::from_secs(30))?;
         let (scheme, received) = ("http", Mutex::default());
@@ -123,7 +125,7 @@ impl Collector {
     }
 
     /// Every export received so far, as the collector wrote it: objects with `resourceSpans`,
-    /// `resourceMetrics` or `resourceLogs`.
+    /// `resourceMetrics`, `resourceLogs` or `resourceProfiles`.
     pub fn exports(&self) -> Result<Vec<Value>> {
         let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
         received.read_on(&export_file(&self.folder))?;
@@ -212,7 +214,7 @@ fn configuration(
             (format!("  otlp_http: {{endpoint: \"{url}\"}}\n"), "file, otlp_http")
         }
     };
-    let pipelines: String = ["traces", "metrics", "logs"]
+    let pipelines: String = ["traces", "metrics", "logs", "profiles"]
         .map(|signal| format!("    {signal}: {{receivers: [otlp], exporters: [{exporters}]}}\n"))
         .concat();
     format!(

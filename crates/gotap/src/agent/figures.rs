@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use export::LiveStats;
 use metrics::{Attributes, HistogramPoint, Labels, Metric, Point, Target, target_labels};
@@ -18,6 +18,7 @@ use super::host::Host;
 use super::own;
 use super::placing;
 use super::processes::Processes;
+use super::profiling;
 use super::runtimes::Runtimes;
 use super::summary::{self, Group};
 use crate::opened::unix_nanoseconds;
@@ -46,6 +47,8 @@ pub(super) struct Figures {
     pub(super) host: Host,
     /// Where pods are watched.
     pub(super) pods: Option<Arc<Pods>>,
+    /// What the continuous profiles count, where they are taken.
+    pub(super) profiles: Option<profiling::Counted>,
 }
 
 impl Figures {
@@ -71,6 +74,7 @@ impl Figures {
             active: None,
             host: Host::default(),
             pods: None,
+            profiles: None,
         }
     }
 
@@ -129,6 +133,7 @@ impl Figures {
         metrics.extend(own::metrics());
         metrics.extend(self.host.metrics());
         metrics.extend(self.pods.iter().flat_map(|pods| placing::metrics(pods)));
+        metrics.extend(self.profiles.iter().flat_map(profiling::Counted::metrics));
         if let Some(meter) = &self.meter {
             let meter = meter.lock();
             metrics.push(overflowed(&meter));
@@ -177,14 +182,22 @@ impl Figures {
     /// What Go's runtime counts in each observed process.
     fn runtimes(&self) -> Vec<(Arc<Resource>, Vec<Metric>)> {
         let mut observed = self.processes().placed();
-        // Many of the others are over at once, as compilers are.
-        let idle = self.processes().idle.clone().into_iter();
-        let lasting = idle.filter(|(_, (since, _))| since.elapsed() >= LASTING);
-        observed.extend(lasting.map(|(pid, (_, resource))| (pid, resource)));
+        observed.extend(self.lasting().into_iter().map(|(pid, (_, resource))| (pid, resource)));
         let mut runtimes = self.runtimes.lock().unwrap_or_else(PoisonError::into_inner);
         runtimes.retain(&observed.keys().copied().collect());
         let all = observed.into_iter().map(|(pid, resource)| (resource, runtimes.read(pid)));
         all.filter(|(_, metrics)| !metrics.is_empty()).collect()
+    }
+
+    /// Those in which nothing can be traced. Many are over at once, as compilers are, and left out.
+    pub(super) fn lasting(&self) -> Vec<(u32, (Instant, Arc<Resource>))> {
+        let idle = self.processes().idle.clone().into_iter();
+        idle.filter(|(_, (since, _))| since.elapsed() >= LASTING).collect()
+    }
+
+    /// Those that are observed.
+    pub(super) fn resources(&self) -> HashMap<u32, Arc<Resource>> {
+        self.processes().observed.clone()
     }
 
     /// Everything as one list, in which attributes name the processes, and the labels of `target_info`.

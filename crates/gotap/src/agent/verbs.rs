@@ -7,7 +7,7 @@ use pipeline::{Sampling, SharedMeter, Sink};
 use probes::{Features, Options};
 use trace::Assembler;
 
-use super::{Agent, Setup, admin, debug, own, placing, say, sinks, tree};
+use super::{Agent, Setup, admin, debug, own, placing, profiling, say, sinks, tree};
 use crate::cli::{Format, ProbeArgs, RunArgs, TraceArgs, TraceCommand};
 use crate::config;
 use crate::opened::unix_nanoseconds;
@@ -36,7 +36,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let metrics_interval =
         export.metrics.is_some().then(|| config.metrics_interval()).transpose()?;
     let sink = sinks::Otlp::new(exporter, resource.clone());
+    let profiling = profiling::Wanted::new(&config, &bounds)?;
     let setup = Setup {
+        profiling,
         resource,
         export: Some(sink.stats()),
         sinks: vec![Box::new(sink)],
@@ -98,6 +100,7 @@ fn observing(
         host: config.host,
         logs: config.logs,
         kubernetes: None,
+        profiling: None,
         aloud: args.verbose,
     })
 }
@@ -149,6 +152,7 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         host: config::Host::default(),
         logs: if args.logs { config::Logs::shown() } else { config::Logs::default() },
         kubernetes: None,
+        profiling: None,
         aloud: args.verbose,
     })?;
     agent.observe()?.lines(args.format).iter().for_each(|line| say(line));

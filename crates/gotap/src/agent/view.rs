@@ -173,6 +173,7 @@ fn setup(args: &TopArgs, waiting: &Waiting) -> Result<Setup> {
         host: config::Host::default(),
         logs: config::Logs::default(),
         kubernetes: None,
+        profiling: None,
         aloud: false,
     })
 }

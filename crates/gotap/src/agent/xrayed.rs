@@ -144,6 +144,7 @@ fn setup(pid: u32, http: HttpArgs, probes: ProbeArgs, sink: Box<dyn Sink>) -> Re
         host: config::Host::default(),
         logs: config::Logs::default(),
         kubernetes: None,
+        profiling: None,
         aloud: false,
     })
 }

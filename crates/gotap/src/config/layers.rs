@@ -169,6 +169,12 @@ mod tests {
         full.kubernetes.kubeconfig = Some("x".into());
         full.otlp.client_certificate = Some("x".into());
         full.otlp.client_key = Some("x".into());
+        for backend in [&mut full.profiles.parca, &mut full.profiles.pyroscope] {
+            backend.endpoint = Some("x".into());
+            backend.ca_certificate = Some("x".into());
+            backend.client_certificate = Some("x".into());
+            backend.client_key = Some("x".into());
+        }
         paths(&serde_json::to_value(full).unwrap(), "", &mut all);
         for path in all {
             let name = format!("GOTAP_{}", path.replace('.', "_").to_uppercase());

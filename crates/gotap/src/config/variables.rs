@@ -130,6 +130,23 @@ pub(super) const VARIABLES: &[(&str, &str, As)] = &[
     ("GOTAP_METRICS_SERVICE_GRAPH", "metrics.service_graph", As::Bool),
     ("GOTAP_METRICS_NATIVE_HISTOGRAMS", "metrics.native_histograms", As::Bool),
     ("GOTAP_PROFILES_SERVE", "profiles.serve", As::LowerCase),
+    ("GOTAP_PROFILES_INTERVAL", "profiles.interval", As::Text),
+    ("GOTAP_PROFILES_FREQUENCY", "profiles.frequency", As::Number),
+    ("GOTAP_PROFILES_OTLP", "profiles.otlp", As::Bool),
+    ("GOTAP_PROFILES_PARCA_ENDPOINT", "profiles.parca.endpoint", As::Url),
+    ("GOTAP_PROFILES_PARCA_HEADERS", "profiles.parca.headers", As::Headers),
+    ("GOTAP_PROFILES_PARCA_CA_CERTIFICATE", "profiles.parca.ca_certificate", As::Text),
+    ("GOTAP_PROFILES_PARCA_CLIENT_CERTIFICATE", "profiles.parca.client_certificate", As::Text),
+    ("GOTAP_PROFILES_PARCA_CLIENT_KEY", "profiles.parca.client_key", As::Text),
+    ("GOTAP_PROFILES_PYROSCOPE_ENDPOINT", "profiles.pyroscope.endpoint", As::Url),
+    ("GOTAP_PROFILES_PYROSCOPE_HEADERS", "profiles.pyroscope.headers", As::Headers),
+    ("GOTAP_PROFILES_PYROSCOPE_CA_CERTIFICATE", "profiles.pyroscope.ca_certificate", As::Text),
+    (
+        "GOTAP_PROFILES_PYROSCOPE_CLIENT_CERTIFICATE",
+        "profiles.pyroscope.client_certificate",
+        As::Text,
+    ),
+    ("GOTAP_PROFILES_PYROSCOPE_CLIENT_KEY", "profiles.pyroscope.client_key", As::Text),
     ("GOTAP_METRICS_CARDINALITY_LIMIT", "metrics.cardinality_limit", As::Number),
 ];
 

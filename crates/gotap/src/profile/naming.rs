@@ -3,9 +3,10 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::path::Path;
 use std::rc::Rc;
 
-use gobin::Lines;
+use gobin::{Binary, Lines};
 use goruntime::{Position, Symbols};
 use native::{Kernel, Mappings};
 use profile::{Frame, Location, Mapping, Profile};
@@ -31,7 +32,7 @@ pub(crate) struct Namer<'c, 'a, 'd> {
     bias: u64,
     text: std::ops::Range<u64>,
     mappings: Mappings,
-    kernel: Kernel,
+    kernel: Rc<Kernel>,
     /// Names of the kernel's functions and of native ones, by address.
     named: RefCell<HashMap<u64, Rc<str>>>,
 }
@@ -42,17 +43,33 @@ impl<'c, 'a, 'd> Namer<'c, 'a, 'd> {
         symbols: &'c Symbols<'a, 'd>,
         mappings: Mappings,
     ) -> Self {
-        let module = target.binary.module();
-        let bias = target.bias;
+        Self::of(target.binary, target.bias, symbols, mappings, Rc::default())
+    }
+
+    /// The same for a binary that is loaded `bias` bytes above its own addresses. Who names often shares what is
+    /// known of the kernel.
+    pub(super) fn of(
+        binary: &'a Binary<'d>,
+        bias: u64,
+        symbols: &'c Symbols<'a, 'd>,
+        mappings: Mappings,
+        kernel: Rc<Kernel>,
+    ) -> Self {
+        let module = binary.module();
         Self {
             symbols,
-            lines: target.binary.lines(),
+            lines: binary.lines(),
             bias,
             text: module.text.wrapping_add(bias)..module.etext.wrapping_add(bias),
             mappings,
-            kernel: Kernel::default(),
+            kernel,
             named: RefCell::default(),
         }
+    }
+
+    /// What was given.
+    pub(super) fn into_mappings(self) -> Mappings {
+        self.mappings
     }
 
     /// Adds the locations of a sampled stack to a profile; gives their numbers, the innermost first.
@@ -160,13 +177,18 @@ impl<'c, 'a, 'd> Namer<'c, 'a, 'd> {
 
 /// The main program's code, as the first mapping of a profile.
 pub(super) fn main_mapping(target: &Target<'_, '_>) -> Mapping {
-    let module = target.binary.module();
+    mapping_of(target.binary, target.bias, &target.path)
+}
+
+/// The same of a binary.
+pub(super) fn mapping_of(binary: &Binary<'_>, bias: u64, path: &Path) -> Mapping {
+    let module = binary.module();
     let (start, end) = (module.text, module.etext);
     Mapping {
-        start: start.wrapping_add(target.bias),
-        end: end.wrapping_add(target.bias),
-        offset: target.binary.image().file_offset(start).unwrap_or(0),
-        file: target.path.to_string_lossy().into_owned(),
+        start: start.wrapping_add(bias),
+        end: end.wrapping_add(bias),
+        offset: binary.image().file_offset(start).unwrap_or(0),
+        file: path.to_string_lossy().into_owned(),
         build_id: String::new(),
     }
 }

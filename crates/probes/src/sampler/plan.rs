@@ -16,6 +16,7 @@ pub struct SamplerPlan {
     pub(super) rows: Vec<StackRow>,
     pub(super) index: Vec<u32>,
     constants: Sampled,
+    bias: u64,
 }
 
 impl SamplerPlan {
@@ -47,7 +48,7 @@ impl SamplerPlan {
         let dial = binary.function(DIAL);
         let dial = dial.map_or(0..0, |f| f.entry.wrapping_add(bias)..f.end.wrapping_add(bias));
         let constants = Sampled {
-            tgid: 0,
+            target: 0,
             with_goids: with_goroutines.into(),
             with_spans: 0,
             instance: 0,
@@ -70,9 +71,10 @@ impl SamplerPlan {
             g_parent_goid: g(&["parentGoid"]),
             g_gopc: g(&["gopc"]),
             pad: 0,
-            pad2: 0,
+            table: 0,
+            mm: 0,
         };
-        Ok(Self { rows, index, constants })
+        Ok(Self { rows, index, constants, bias })
     }
 
     /// Why stacks end where Go changes to another one; `None` if they do not.
@@ -88,10 +90,25 @@ impl SamplerPlan {
         }
     }
 
-    /// With an instance, the requests are told that samples belong to.
-    pub(super) fn constants(&self, tgid: u32, instance: Option<u32>) -> Sampled {
+    /// The same for a process that has the binary elsewhere, without the tables, which are per file.
+    pub fn loaded_at(&self, bias: u64) -> Self {
+        let moved = |address: u64| address.wrapping_sub(self.bias).wrapping_add(bias);
+        let c = &self.constants;
+        let dial_conn = if c.dial_conn_size > 0 { moved(c.dial_conn) } else { 0 };
+        let constants = Sampled { text: moved(c.text), etext: moved(c.etext), dial_conn, ..*c };
+        Self { rows: Vec::new(), index: Vec::new(), constants, bias }
+    }
+
+    /// Kilobytes of the kernel's memory that the tables take.
+    pub fn table_kilobytes(&self) -> usize {
+        (self.rows.len() * size_of::<StackRow>() + self.index.len() * size_of::<u32>()) >> 10
+    }
+
+    /// For one process. With an instance, each sample is told, with the request that it belongs to.
+    pub(super) fn constants(&self, target: u32, table: u32, instance: Option<u32>) -> Sampled {
         let with_spans = instance.is_some().into();
-        Sampled { tgid, with_spans, instance: instance.unwrap_or(0), ..self.constants }
+        let instance = instance.unwrap_or(0);
+        Sampled { target, table, with_spans, instance, ..self.constants }
     }
 }
 

@@ -61,6 +61,7 @@ mod parents_roads;
 mod pgx;
 mod privileges;
 mod profile_buckets;
+mod profile_continuous;
 mod profile_cpu;
 mod profile_requests;
 mod profile_waits;

@@ -1,0 +1,339 @@
+//! Profiles leave: the bounded queue of each back end and the thread that empties it. Not here: what requests are
+//! made of (`push` for Parca and Pyroscope, `encode` for OTLP), and taking profiles.
+
+mod encode;
+mod push;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use prost::bytes::Bytes;
+
+use crate::endpoint::masked;
+use crate::signal::Paths;
+use crate::transport::{Failure, Rejected, Transport};
+use crate::{Config, Error};
+
+pub use encode::otlp_profiles;
+pub use push::{parca_profile, pyroscope_profile};
+
+/// How often one profile is sent before it is given up: newer ones wait behind it.
+const TRIES: u32 = 5;
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LAST_RETRY: Duration = Duration::from_secs(5);
+/// How often a request that is on its way looks whether there is time left.
+const LOOK_UP: Duration = Duration::from_millis(50);
+
+/// What takes profiles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProfileBackend {
+    /// A collector, by OTLP, whose profiles are in development.
+    Otlp,
+    /// Parca, by gRPC.
+    Parca,
+    /// Pyroscope, by HTTP.
+    Pyroscope,
+}
+
+impl ProfileBackend {
+    /// Its name in metrics and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Otlp => "otlp",
+            Self::Parca => "parca",
+            Self::Pyroscope => "pyroscope",
+        }
+    }
+
+    fn paths(self) -> Paths {
+        match self {
+            Self::Otlp => Paths {
+                grpc: "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export",
+                http: "/v1development/profiles",
+                content_type: "application/x-protobuf",
+            },
+            Self::Parca => Paths {
+                grpc: "/parca.profilestore.v1alpha1.ProfileStoreService/WriteRaw",
+                http: "/profiles/writeraw",
+                content_type: "application/x-protobuf",
+            },
+            // The protocol of Connect.
+            Self::Pyroscope => Paths {
+                grpc: "/push.v1.PusherService/Push",
+                http: "/push.v1.PusherService/Push",
+                content_type: "application/proto",
+            },
+        }
+    }
+}
+
+/// What became of profiles. Each that was pushed is in one of the counts but `retries`, or still waiting.
+#[derive(Debug, Default)]
+#[expect(missing_docs, reason = "each is what its name says")]
+pub struct ProfileStats {
+    pub sent: AtomicU64,
+    /// Dropped as the queue was full.
+    pub queue_full: AtomicU64,
+    /// Refused by the back end for good.
+    pub rejected: AtomicU64,
+    /// Not taken in several tries.
+    pub given_up: AtomicU64,
+    /// Still waiting when the agent stopped.
+    pub shutdown: AtomicU64,
+    /// Requests that were sent again.
+    pub retries: AtomicU64,
+}
+
+/// The same, read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// Profiles that arrived.
+    pub sent: u64,
+    /// Those that were lost, by reason.
+    pub lost: [(&'static str, u64); 4],
+    /// Requests that were sent again.
+    pub retries: u64,
+}
+
+impl ProfileStats {
+    /// As of now.
+    pub fn read(&self) -> Sent {
+        let read = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        let lost = [
+            ("export_queue_full", read(&self.queue_full)),
+            ("export_rejected", read(&self.rejected)),
+            ("export_unreachable", read(&self.given_up)),
+            ("export_shutdown", read(&self.shutdown)),
+        ];
+        Sent { sent: read(&self.sent), lost, retries: read(&self.retries) }
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    requests: VecDeque<Bytes>,
+    bytes: usize,
+    /// When to give up; set by the shutdown.
+    deadline: Option<Instant>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    stats: Arc<ProfileStats>,
+    max_bytes: usize,
+    notice: Box<dyn Fn(String) + Send + Sync>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // The queue is consistent after each statement, so a panic elsewhere does not spoil it.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_over(&self) -> bool {
+        self.lock().deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+}
+
+/// Takes requests with one profile each and sees to it that they arrive.
+pub struct ProfileExporter {
+    backend: ProfileBackend,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ProfileExporter {
+    /// Starts the thread. Does not wait for the back end. `notice` gets a sentence when delivery fails and when
+    /// it works again.
+    ///
+    /// # Errors
+    /// [`Error`] for a configuration that can never work.
+    pub fn start(
+        backend: ProfileBackend,
+        config: &Config,
+        notice: impl Fn(String) + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let transport = {
+            let _inside = runtime.enter();
+            Transport::new(config, backend.paths(), &config.endpoint, config.exact_url)?
+        };
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+            stats: Arc::default(),
+            max_bytes: config.queue_bytes,
+            notice: Box::new(notice),
+        });
+        let endpoint = masked(&config.endpoint);
+        let worker = Worker { shared: shared.clone(), transport, endpoint, failing: false };
+        let name = format!("gotap-{}", backend.name());
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            runtime.block_on(worker.run());
+            // A request that was given up may take its time to notice.
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { backend, shared, thread: Some(thread) })
+    }
+
+    /// What takes the profiles.
+    pub fn backend(&self) -> ProfileBackend {
+        self.backend
+    }
+
+    /// The counts, also to be read later.
+    pub fn stats(&self) -> Arc<ProfileStats> {
+        self.shared.stats.clone()
+    }
+
+    /// Adds a request with one profile. Never blocks.
+    pub fn push(&self, request: Vec<u8>) {
+        let mut queue = self.shared.lock();
+        if queue.bytes + request.len() > self.shared.max_bytes {
+            self.shared.stats.queue_full.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        queue.bytes += request.len();
+        queue.requests.push_back(request.into());
+        drop(queue);
+        self.shared.changed.notify_all();
+    }
+
+    /// Says until when what waits is sent; does not wait for it.
+    pub fn finish_by(&self, deadline: Instant) {
+        self.shared.lock().deadline = Some(deadline);
+        self.shared.changed.notify_all();
+    }
+
+    /// Waits for the end that was set before.
+    pub fn join(mut self) {
+        if let Some(thread) = self.thread.take() {
+            // A panic in it was printed already.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    transport: Transport,
+    /// As it may be shown.
+    endpoint: String,
+    /// Whether that was said, and still holds.
+    failing: bool,
+}
+
+impl Worker {
+    async fn run(mut self) {
+        while let Some(request) = self.next() {
+            let bytes = request.len();
+            let stats = self.shared.stats.clone();
+            let counter = match self.deliver(request).await {
+                Ok(()) => &stats.sent,
+                Err(Lost::Rejected) => &stats.rejected,
+                Err(Lost::GivenUp) => &stats.given_up,
+                Err(Lost::Shutdown) => &stats.shutdown,
+            };
+            counter.fetch_add(1, Ordering::Relaxed);
+            self.shared.lock().bytes -= bytes;
+        }
+    }
+
+    /// The next request; `None` once all is sent after the shutdown.
+    fn next(&self) -> Option<Bytes> {
+        let mut queue = self.shared.lock();
+        loop {
+            if let Some(request) = queue.requests.pop_front() {
+                return Some(request);
+            }
+            if queue.deadline.is_some() {
+                return None;
+            }
+            queue = self.shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    async fn deliver(&mut self, request: Bytes) -> Result<(), Lost> {
+        let mut delay = FIRST_RETRY;
+        for tried in 1..=TRIES {
+            let Failure { why, retry } = match self.attempt(&request).await {
+                None => return Err(Lost::Shutdown),
+                Some(Ok((0, _))) => {
+                    self.delivered();
+                    return Ok(());
+                }
+                Some(Ok((_, message))) => Failure { why: message, retry: None },
+                Some(Err(failure)) => failure,
+            };
+            let Some(asked) = retry else {
+                self.say("took no profile", &why);
+                return Err(Lost::Rejected);
+            };
+            self.say("can't be reached", &why);
+            if tried < TRIES {
+                self.shared.stats.retries.fetch_add(1, Ordering::Relaxed);
+                self.pause(asked.unwrap_or(delay).min(LAST_RETRY));
+                delay *= 2;
+            }
+        }
+        Err(Lost::GivenUp)
+    }
+
+    /// Sends once; `None` when the shutdown's time is over, also in the middle of it.
+    async fn attempt(&mut self, request: &Bytes) -> Option<Result<Rejected, Failure>> {
+        let shared = &self.shared;
+        if shared.is_over() {
+            return None;
+        }
+        let mut send = std::pin::pin!(self.transport.send(request.clone()));
+        loop {
+            match tokio::time::timeout(LOOK_UP, &mut send).await {
+                Ok(result) => return Some(result),
+                Err(_) if shared.is_over() => return None,
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn delivered(&mut self) {
+        if std::mem::take(&mut self.failing) {
+            (self.shared.notice)(format!("profiles arrive at {} again", self.endpoint));
+        }
+    }
+
+    /// Says what is wrong, once until a profile is taken again.
+    fn say(&mut self, what: &str, why: &str) {
+        if !std::mem::replace(&mut self.failing, true) {
+            let endpoint = &self.endpoint;
+            (self.shared.notice)(format!("profiles: {endpoint} {what}: {why}; tracing goes on"));
+        }
+    }
+
+    /// Sleeps; during a shutdown only for a moment.
+    fn pause(&self, time: Duration) {
+        let queue = self.shared.lock();
+        if queue.deadline.is_some() {
+            drop(queue);
+            std::thread::sleep(time.min(FIRST_RETRY));
+            return;
+        }
+        let running = |queue: &mut Queue| queue.deadline.is_none();
+        // Woken by the shutdown, or by time.
+        let _ = self.shared.changed.wait_timeout_while(queue, time, running);
+    }
+}
+
+/// Why a profile did not arrive.
+enum Lost {
+    Rejected,
+    GivenUp,
+    Shutdown,
+}
+
+#[cfg(test)]
+#[path = "profiles_tests.rs"]
+mod tests;

@@ -1,0 +1,101 @@
+//! Where profiles go, and what each place is told of the process. Not here: delivering (`export`).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use export::{ProfileBackend, ProfileExporter, ProfileStats};
+use profile::{Profile, pprof};
+use trace::{Resource, Value};
+
+/// What Parca and Pyroscope call a profile of processor time.
+const NAME: &str = "process_cpu";
+/// Pyroscope makes a series of each value of a label but this one's.
+const TRACE_ID: &str = "trace_id";
+
+/// Labels by the attributes that they are made of.
+const LABELS: [(&str, &str); 9] = [
+    ("service_name", "service.name"),
+    ("service_namespace", "service.namespace"),
+    ("service_version", "service.version"),
+    ("service_instance_id", "service.instance.id"),
+    ("pid", "process.pid"),
+    ("node", "host.name"),
+    ("namespace", "k8s.namespace.name"),
+    ("pod", "k8s.pod.name"),
+    ("container", "k8s.container.name"),
+];
+
+/// The back ends that profiles are sent to.
+pub(crate) struct Outlets(Vec<ProfileExporter>);
+
+impl Outlets {
+    pub(crate) fn new(exporters: Vec<ProfileExporter>) -> Self {
+        Self(exporters)
+    }
+
+    /// What became of what was sent, by back end, also to be read later.
+    pub(crate) fn stats(&self) -> Vec<(ProfileBackend, Arc<ProfileStats>)> {
+        self.0.iter().map(|exporter| (exporter.backend(), exporter.stats())).collect()
+    }
+
+    /// Sends a profile to all.
+    pub(super) fn send(&self, resource: &Resource, profile: &Profile) {
+        let labels = labels(resource);
+        for exporter in &self.0 {
+            let id = uuid::Uuid::from_u128(fastrand::u128(..));
+            let id = uuid::Builder::from_random_bytes(id.into_bytes()).into_uuid();
+            let request = match exporter.backend() {
+                ProfileBackend::Otlp => export::otlp_profiles(resource, profile, id.into_bytes()),
+                ProfileBackend::Parca => {
+                    let Ok(file) = pprof::encode(profile) else { continue };
+                    export::parca_profile(&labels, file)
+                }
+                ProfileBackend::Pyroscope => {
+                    let Ok(file) = pprof::encode_without(profile, TRACE_ID) else { continue };
+                    export::pyroscope_profile(&labels, file, id.to_string())
+                }
+            };
+            exporter.push(request);
+        }
+    }
+
+    /// Lets all finish by then.
+    pub(super) fn finish(self, deadline: Instant) {
+        for exporter in &self.0 {
+            exporter.finish_by(deadline);
+        }
+        self.0.into_iter().for_each(ProfileExporter::join);
+    }
+}
+
+/// What is known of a process, as labels.
+fn labels(resource: &Resource) -> Vec<(String, String)> {
+    let known = LABELS.iter().filter_map(|(label, attribute)| {
+        let text = match resource.get(attribute)? {
+            Value::Int(n) => n.to_string(),
+            value => value.as_str()?.to_owned(),
+        };
+        Some(((*label).to_owned(), text)).filter(|(_, text)| !text.is_empty())
+    });
+    [("__name__".to_owned(), NAME.to_owned())].into_iter().chain(known).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_those_that_are_known() {
+        let text = |text: &str| Value::Text(text.into());
+        let attributes = vec![
+            ("service.name".to_owned(), text("shop")),
+            ("process.pid".to_owned(), Value::Int(7)),
+            ("k8s.pod.name".to_owned(), text("shop-1")),
+            ("service.version".to_owned(), text("")),
+        ];
+        let labels = labels(&Resource { attributes });
+        let labels: Vec<_> = labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let known = [("service_name", "shop"), ("pid", "7"), ("pod", "shop-1")];
+        assert_eq!(labels, [&[("__name__", "process_cpu")][..], &known].concat());
+    }
+}
