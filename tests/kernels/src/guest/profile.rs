@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use gotap_e2e::{Gotap, SOON, binary};
@@ -54,6 +55,33 @@ pub(crate) fn xray() -> Result<()> {
     ensure!(mix["looks"].as_u64() > Some(0), "{mix}");
     let spins = lines.iter().any(|line| line.contains("main.spin"));
     ensure!(spins, "no sample has a request: {lines:?}");
+    Ok(())
+}
+
+/// One sampler of many processes, which are found while it runs. Nobody takes the profiles.
+pub(crate) fn continuous() -> Result<()> {
+    let program = program("xrayapp", Version::NEWEST);
+    let nowhere = "http://127.0.0.1:1";
+    let arguments = ["run", "--otlp-endpoint", nowhere, "--name", "xrayapp"];
+    let environment =
+        [("GOTAP_PROFILES_PARCA_ENDPOINT", nowhere), ("GOTAP_PROFILES_INTERVAL", "2s")];
+    let gotap = Gotap::start(&arguments, &environment)?;
+    gotap.wait_ready()?;
+    let mut apps = Vec::new();
+    for _ in 0..2 {
+        let mut app = Running::start(&program, &["-clients", "1"], &[])?;
+        app.wait_for("ready", SOON)?;
+        app.signal(libc::SIGUSR1)?;
+        apps.push(app);
+    }
+    std::thread::sleep(Duration::from_secs(5));
+    let said = gotap.stop()?.stderr;
+    let last = said.iter().find(|line| line.contains("profiles of")).context("a summary")?;
+    let words: Vec<&str> = last.split_ascii_whitespace().collect();
+    let samples = words.get(3).and_then(|word| word.parse::<u64>().ok());
+    ensure!(samples.is_some_and(|samples| samples > 20), "{last}");
+    ensure!(!last.contains("unnamed") && !last.contains("without_stack"), "{last}");
+    ensure!(last.contains("not delivered"), "{last}");
     Ok(())
 }
 

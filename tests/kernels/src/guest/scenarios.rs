@@ -15,7 +15,7 @@ use crate::{calls, clock, collections, databases, goroutines, host, http1, logs,
 type Scenario = (&'static str, fn(&Features) -> bool, fn() -> Result<()>);
 
 /// All of them, the quick and telling ones first.
-const ALL: [Scenario; 20] = [
+const ALL: [Scenario; 21] = [
     ("load all programs", always, load_all),
     ("doctor", always, doctor),
     ("goroutine tracker", always, goroutines::tracked),
@@ -27,6 +27,7 @@ const ALL: [Scenario; 20] = [
     ("off-CPU profile", always, profile::off_cpu),
     ("X-ray of requests", always, profile::xray),
     ("lines of logs", always, logs::lines),
+    ("continuous profiles", always, profile::continuous),
     ("HTTP/1", always, http1::newest_and_oldest_go),
     // The way of older kernels; on those, it is what all scenarios test.
     ("HTTP/1, no uprobe_multi", |features| features.uprobe_multi, http1::one_by_one),
