@@ -55,7 +55,6 @@ impl Sampler {
         values: &[T],
     ) -> Result<(), Error> {
         let of = |what: &str| format!("{what} {outer}");
-        #[expect(clippy::needless_update, reason = "it has a private field on some platforms")]
         let options = bpf_map_create_opts {
             sz: size_of::<bpf_map_create_opts>() as _,
             map_flags: BPF_F_INNER_MAP,
