@@ -54,7 +54,7 @@ test-package: setup ## Make that package, install it below a folder, run it and 
 		$(CARGO) test --locked --package gotap-e2e --test suite package::
 
 .PHONY: test-backends
-test-backends: setup ## Send traces to a real Jaeger, which is built first, and through a real Envoy (as root)
+test-backends: setup ## Send traces to a real Jaeger and profiles to a real Parca, built first, and through a real Envoy (as root)
 	$(CARGO) test --locked --package gotap-e2e --features backends --test backends
 
 .PHONY: soak

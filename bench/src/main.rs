@@ -13,6 +13,7 @@ mod governor;
 mod host;
 mod load;
 mod measure;
+mod profile;
 mod report;
 mod scenario;
 mod sink;
@@ -48,7 +49,7 @@ struct Cli {
     /// Write the tables into the README and docs/benchmarks.md between their markers
     #[arg(long)]
     readme: bool,
-    /// Only scenarios whose name contains one of these; "attach" is what attaching takes, "goroutines" what reading those does, "governor" what traps under a budget leave, "host" what looking at all programs takes
+    /// Only scenarios whose name contains one of these; "attach" is what attaching takes, "goroutines" what reading those does, "governor" what traps under a budget leave, "host" what looking at all programs takes, "profile" what continuous profiles take
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }
@@ -106,6 +107,12 @@ fn main() -> Result<()> {
         let table = host::run(&gotap, &cli.out)?;
         if cli.readme {
             report::update(BENCHMARKS, "host", &table)?;
+        }
+    }
+    if cli.wants("profile") {
+        let table = profile::run(&gotap, &cli.out)?;
+        if cli.readme {
+            report::update(BENCHMARKS, "profile", &table)?;
         }
     }
     overhead(&cli, gotap)

@@ -18,6 +18,7 @@ pub mod http;
 pub mod jaeger;
 pub mod kubernetes;
 pub mod mysql;
+pub mod parca;
 pub mod postgres;
 pub mod process;
 pub mod prometheus;

@@ -1,5 +1,6 @@
-//! Real back ends that take minutes to build or to fetch: what they say of traces. `make test-backends` runs this.
+//! Real back ends that take minutes to build or to fetch: what they say of traces and profiles. `make test-backends` runs this.
 
 mod agents;
 mod envoy;
 mod jaeger;
+mod parca;
