@@ -27,8 +27,8 @@ use load::Steady;
 /// How long a collector runs, and how long there is none.
 const UP: Duration = Duration::from_secs(7);
 const DOWN: Duration = Duration::from_secs(5);
-/// So little that an outage fills it.
-const QUEUE: &str = "131072";
+/// For each program so little that an outage fills it.
+const QUEUE: u64 = 131_072;
 /// Resident memory may grow by so much, in kB: caches and the allocator need a while.
 const GROWTH: u64 = 8 << 10;
 
@@ -160,7 +160,8 @@ fn memory_stays_flat_and_everything_is_counted() -> Result<()> {
     let executable = program.to_str().context("a path in UTF-8")?;
     let arguments = ["run", "--executable", executable, "--otlp-endpoint", &endpoint];
     let more = ["--prometheus-listen", "127.0.0.1:0", "--metrics-interval", "1s"];
-    let settings = [("GOTAP_OTLP_QUEUE_BYTES", QUEUE)];
+    let queue = (targets * QUEUE).to_string();
+    let settings = [("GOTAP_OTLP_QUEUE_BYTES", queue.as_str())];
     let (arguments, charged) = ([&arguments[..], &more].concat(), Charged::new());
     let gotap = match &charged {
         Some(charged) => charged.start(&arguments, &settings)?,
