@@ -172,22 +172,30 @@ fn profiles_reach_parca_pyroscope_and_a_collector() -> Result<()> {
     let known = spans(&collector)?;
     for (pid, service, function) in [
         (pids[0], "xrayapp", "main.spin"),
-        (pids[1], "profileapp", "main.hot"),
+        (pids[1], "profileapp", "main.workAll"),
         (pids[2], "xrayapp", "main.spin"),
     ] {
         for api in ["parca", "pyroscope"] {
-            let profile = sink.profiles(api, pid)?.swap_remove(0);
-            check(api, &profile, service, function, &known)
-                .with_context(|| format!("{profile}"))?;
+            let all = sink.profiles(api, pid)?;
+            for profile in &all {
+                check(api, profile, service, &known).with_context(|| format!("{profile}"))?;
+            }
+            // On a busy machine a profile may have few samples.
+            let has = |profile: &Value| profile["functions"].get(function).is_some();
+            ensure!(all.iter().any(has), "no {function}: {all:?}");
+            let linked = all.iter().any(|profile| texts(profile, "/tags/span_id").count() > 0);
+            ensure!(linked == (service == "xrayapp"), "{api}: links: {linked}");
         }
         let mut sent = profiles(&collector)?;
         sent.retain(|profile| profile.pid == pid);
-        let one = sent.first().context("a profile by OTLP")?;
-        ensure!(one.service == service && one.functions.contains(function), "{:?}", one.functions);
-        // Two processors at most, with 99 samples a second each; others want them, too.
-        ensure!((3..=500).contains(&one.samples), "{} samples", one.samples);
+        let named = sent.iter().any(|one| one.functions.contains(function));
+        ensure!(named && sent.iter().all(|one| one.service == service), "no {function} by OTLP");
+        // Two processors have 99 samples a second each.
+        let plausible = |one: &Otlp| (1..=500).contains(&one.samples);
+        ensure!(sent.iter().all(plausible), "{:?}", sent.iter().map(|one| one.samples).max());
         ensure!(sent.iter().flat_map(|one| &one.links).all(|link| known.contains(link)));
-        ensure!((service == "xrayapp") != one.links.is_empty(), "{} links", one.links.len());
+        let linked = sent.iter().any(|one| !one.links.is_empty());
+        ensure!(linked == (service == "xrayapp"), "links by OTLP: {linked}");
     }
     let last = said.iter().find(|line| line.contains("profiles of")).context("a summary")?;
     for lost in ["many_stacks", "untold", "without_stack", "invalid", "unnamed", "not delivered"] {
@@ -201,7 +209,6 @@ fn check(
     api: &str,
     profile: &Value,
     service: &str,
-    function: &str,
     known: &BTreeSet<(String, String)>,
 ) -> Result<()> {
     let labels = &profile["labels"];
@@ -210,14 +217,12 @@ fn check(
     ensure!(texts(profile, "/types").eq(["samples:count", "cpu:nanoseconds"]));
     ensure!(profile["period"] == 1_000_000_000 / 99);
     let functions = profile["functions"].as_object().context("functions")?;
-    ensure!(functions.contains_key(function), "no {function}");
     // Each process has stacks of its own.
-    let other = if service == "xrayapp" { "main.hot" } else { "main.mix" };
+    let other = if service == "xrayapp" { "main.workAll" } else { "main.mix" };
     ensure!(!functions.contains_key(other), "{other}");
     ensure!(profile["header"] == if api == "pyroscope" { "secret" } else { "" });
     let spans: Vec<&str> = texts(profile, "/tags/span_id").collect();
     let traces: Vec<&str> = texts(profile, "/tags/trace_id").collect();
-    ensure!(spans.is_empty() == (service != "xrayapp"), "{} spans", spans.len());
     ensure!(spans.iter().all(|span| known.iter().any(|(_, id)| id == span)), "unknown spans");
     // Pyroscope makes a series of each value of other labels than the span's.
     ensure!(traces.len() == if api == "parca" { spans.len() } else { 0 });
