@@ -24,7 +24,6 @@
 # What is downloaded or built goes below ${GOTAP_CACHE:-$HOME/.cache/gotap}, so that several clones
 # share it; apt packages are the one exception. The script may be run again at any time and by
 # several processes at once: it does nothing when nothing is missing.
-#
 # Exit codes: 0 done, 1 a step failed, 2 wrong usage, 77 something must be installed by hand.
 set -euo pipefail
 

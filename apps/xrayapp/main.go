@@ -124,6 +124,22 @@ func fan(w http.ResponseWriter, r *http.Request) {
 	<-done
 }
 
+const long = 300 * time.Millisecond
+
+// doze sleeps.
+func doze(w http.ResponseWriter, r *http.Request) {
+	time.Sleep(long)
+}
+
+// queue waits for a mutex.
+func queue(w http.ResponseWriter, r *http.Request) {
+	var mutex sync.Mutex
+	mutex.Lock()
+	time.AfterFunc(long, mutex.Unlock)
+	mutex.Lock()
+	mutex.Unlock()
+}
+
 // hang waits until the program ends.
 func hang(w http.ResponseWriter, r *http.Request) {
 	select {}
@@ -146,6 +162,8 @@ func main() {
 	mux.HandleFunc("/mix/", mix)
 	mux.HandleFunc("/fan", fan)
 	mux.HandleFunc("/hang", hang)
+	mux.HandleFunc("/doze", doze)
+	mux.HandleFunc("/queue", queue)
 	mux.HandleFunc("/quick", func(w http.ResponseWriter, r *http.Request) {})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

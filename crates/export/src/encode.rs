@@ -94,6 +94,7 @@ fn attribute(field: u32, key: &str, value: &Value, out: &mut Vec<u8>) {
         Value::Static(value) => *value,
         Value::Text(value) => value.as_str(),
         Value::Int(value) => return integer_attribute(field, key, *value, out),
+        Value::Double(value) => return double_attribute(field, key, *value, out),
         Value::Texts(values) => return texts_attribute(field, key, values, out),
     };
     if key.len() + value.len() > 127 - 6 {
@@ -115,6 +116,16 @@ fn integer_attribute(field: u32, key: &str, value: i64, out: &mut Vec<u8>) {
     nested(field, out, |out| {
         bytes(1, key.as_bytes(), out);
         nested(2, out, |out| varint(3, value.cast_unsigned(), out));
+    });
+}
+
+fn double_attribute(field: u32, key: &str, value: f64, out: &mut Vec<u8>) {
+    nested(field, out, |out| {
+        bytes(1, key.as_bytes(), out);
+        nested(2, out, |out| {
+            encode_key(4, WireType::SixtyFourBit, out);
+            out.extend_from_slice(&value.to_le_bytes());
+        });
     });
 }
 
@@ -216,6 +227,7 @@ mod tests {
                 ("url.full", Value::Text(path.into())),
                 ("http.response.status_code", Value::Int(-1)),
                 ("url.scheme", Value::Static("http")),
+                ("gotap.xray.io", Value::Double(0.25)),
             ],
             parent: Parent::Context,
             unread: wire::UnreadSet::default(),
@@ -266,7 +278,8 @@ mod tests {
         let value = |i: usize| span.attributes[i].value.clone().unwrap().value.unwrap();
         assert_eq!(value(0), Any::StringValue("http://h/".into()));
         assert_eq!(value(1), Any::IntValue(-1));
-        assert_eq!(value(3), Any::StringValue("context".into()));
+        assert_eq!(value(3), Any::DoubleValue(0.25));
+        assert_eq!(value(4), Any::StringValue("context".into()));
     }
 
     #[test]

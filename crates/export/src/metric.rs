@@ -270,6 +270,7 @@ fn any(value: &metrics::Value) -> any_value::Value {
 fn typed(key: &str, value: &trace::Value) -> KeyValue {
     let value = match value {
         trace::Value::Int(n) => any_value::Value::IntValue(*n),
+        trace::Value::Double(n) => any_value::Value::DoubleValue(*n),
         trace::Value::Texts(texts) => {
             let text = |text: &str| any_value::Value::StringValue(text.into());
             let values = texts.iter().map(|one| AnyValue { value: Some(text(one)) });

@@ -28,6 +28,14 @@ pub struct FileId {
     pub changed: i128,
 }
 
+impl FileId {
+    /// Whether it is the same file, though it may have another name by now, or none. While a process runs a file,
+    /// nobody can write to it: for files that are run all the time, this means the same bytes.
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode, self.size) == (other.device, other.inode, other.size)
+    }
+}
+
 /// A mapped executable file.
 pub struct Executable {
     file: File,

@@ -8,6 +8,7 @@ mod debug;
 mod figures;
 mod host;
 mod hush;
+mod overhead;
 mod own;
 mod placing;
 mod processes;
@@ -31,18 +32,21 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use export::LiveStats;
 use goproc::Process;
-use pipeline::{Connections, Pipeline, Sampling, SharedMeter, Sink, Stages};
+use pipeline::{Beside, Connections, Pipeline, Sampling, SharedMeter, Sink, Stages};
 use probes::{Features, LogProcesses, Options, Session};
 use red::Consumer;
-use trace::Assembler;
+use trace::{Assembler, ProcessInfo};
 
 use crate::config;
+use crate::governor::Budget;
 use crate::inspect::{Inspector, NotATarget, Target};
 use crate::opened::{explained, monotonic};
 use crate::profile::continuous::Continuous;
 use crate::reader::{AgentEvent, Reader, ReaderCommand};
 use crate::select::{self, Selection};
+use crate::xray::{Added, Looking, Slow};
 use figures::Figures;
+use overhead::Overhead;
 use placing::Placing;
 use summary::{Delivery, Summary};
 
@@ -77,6 +81,8 @@ struct Observed {
     target: Target,
     /// When it was looked at, by the clock of the events: what happened before is known.
     since: u64,
+    /// What was said of it to the thread that makes spans.
+    info: ProcessInfo,
     /// As long as no probe of it was hit.
     silent: Option<silence::Silent>,
 }
@@ -111,6 +117,10 @@ struct Setup {
     kubernetes: Option<placing::Asked>,
     /// Profiles that are taken all the time, if they are.
     profiling: Option<profiling::Wanted>,
+    /// What spans of slow requests say of where their time went.
+    xray: Option<Arc<Slow>>,
+    /// What tracing may cost each process; nobody asks if not given.
+    overhead: Option<Budget>,
     /// Whether programs with nothing to trace are named.
     aloud: bool,
 }
@@ -126,6 +136,9 @@ struct Agent {
     profiling: Option<Continuous>,
     /// Ends when this is dropped.
     metrics_thread: Option<MetricsThread>,
+    overhead: Option<Overhead>,
+    /// Looks at slow requests until this is dropped.
+    _looking: Option<Looking>,
     events: Receiver<AgentEvent>,
     /// Lets others end it.
     stop: Sender<AgentEvent>,
@@ -160,7 +173,9 @@ impl Agent {
         })?;
         let source = session.event_source()?;
         let (assembler, meter) = (setup.assembler, setup.meter);
-        let mut stages = Stages::new(assembler, meter.clone(), setup.sampling, pipeline.clone());
+        let added = setup.xray.clone().map(|slow| Box::new(Added(slow)) as Box<dyn Beside>);
+        let stages = Stages::new(assembler, meter.clone(), setup.sampling, pipeline.clone());
+        let mut stages = stages.beside(added);
         let served = Arc::<Connections>::default();
         if setup.host.tcp_spans {
             stages.remember_connections(served.clone());
@@ -184,6 +199,9 @@ impl Agent {
         if setup.counts_active {
             figures.active = Some(active::Active::load(&session.served()?)?);
         }
+        figures.xray = setup.xray.clone();
+        let overhead = setup.overhead.map(|budget| Overhead::new(budget, setup.features));
+        figures.overhead = overhead.as_ref().map(|overhead| overhead.costs.clone());
         figures.pods = cluster.as_ref().map(|cluster| cluster.pods.clone());
         figures.profiles = profiling.as_ref().map(profiling::Wanted::counted);
         let (figures, targets) = (Arc::new(figures), Arc::<Targets>::default());
@@ -194,6 +212,8 @@ impl Agent {
             .metrics_interval
             .map(|interval| MetricsThread::start(interval, pipeline.clone(), figures.clone()));
         let metrics_thread = metrics_thread.transpose()?;
+        let look = |slow| Looking::start(session.served()?, targets.clone(), slow);
+        let looking = setup.xray.map(look).transpose()?;
         let mut idle = attach::Idle::new(!setup.selection.is_everything());
         idle.aloud |= setup.aloud;
         Ok(Self {
@@ -206,6 +226,8 @@ impl Agent {
             export,
             profiling: profiling.transpose()?,
             metrics_thread,
+            overhead,
+            _looking: looking,
             events,
             stop,
             observed: HashMap::new(),
@@ -280,6 +302,7 @@ impl Agent {
                 refreshed = Instant::now();
                 self.refresh()?;
             }
+            self.look_at_overhead();
             if listened.elapsed() > silence::PAUSE {
                 listened = Instant::now();
                 self.look_for_silence();
@@ -290,7 +313,8 @@ impl Agent {
                 self.retry_ports();
             }
             let pause = if self.waiting.is_empty() { Duration::from_secs(1) } else { PORT_PAUSE };
-            match self.events.recv_timeout(pause) {
+            let longest = self.overhead.as_ref().map_or(pause, Overhead::pause);
+            match self.events.recv_timeout(pause.min(longest)) {
                 Ok(AgentEvent::Exec(pid, time)) if self.is_new(pid, time) => self.on_exec(pid),
                 Ok(AgentEvent::Exit(pid, time)) if self.is_new(pid, time) => self.on_exit(pid),
                 Ok(AgentEvent::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -332,7 +356,7 @@ impl Agent {
         }
     }
 
-    fn ended(&self, pid: u32, observed: &Observed, how: &str) {
+    fn ended(&mut self, pid: u32, observed: &Observed, how: &str) {
         if let Some(active) = &self.figures.active {
             active.remove(observed.instance);
         }
@@ -341,6 +365,7 @@ impl Agent {
         }
         self.figures.ended(pid);
         self.targets.remove(pid);
+        self.overhead.iter_mut().for_each(|overhead| overhead.remove(pid));
         self.command(ReaderCommand::Remove(observed.instance));
         say(&format!("{}[{pid}] {how}", observed.name));
     }
@@ -396,6 +421,7 @@ impl Agent {
 
     /// Detaches from all, reads what is left, lets the sinks finish and sums up.
     fn stop(mut self) -> Summary {
+        let overhead = self.overhead_lines();
         self.session.detach_all();
         let counters = self.session.hits().counters().unwrap_or_default();
         // Lines of logs go through the reader.
@@ -419,6 +445,7 @@ impl Agent {
             outlets.map(|outlet| outlet.dropped()).sum()
         };
         let mut summary = Summary::new(counts, &counters, dropped("output"));
+        summary.notes = overhead;
         summary.delivery = self.export.as_ref().map(|stats| {
             let lost = stats.lost().into_iter().chain([("export_busy", dropped("otlp"))]);
             let not = lost.filter(|(_, n)| *n > 0).collect();

@@ -44,7 +44,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Observe Go programs and send their traces by OTLP, until stopped
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// List the Go processes of this machine and what gotap can see in them
     Ps(PsArgs),
     /// Print live events, one a line
@@ -235,6 +235,10 @@ pub(crate) struct RunArgs {
     /// OTEL_TRACES_SAMPLER_ARG where OTEL_TRACES_SAMPLER is traceidratio or parentbased_traceidratio
     #[arg(long, value_name = "RATIO")]
     pub(crate) sampling_ratio: Option<f64>,
+    /// How much of each process's processor time tracing may take, such as 2%: of one in which it takes more, a
+    /// part of the time is traced. With unlimited, as without it, the cost is measured alone
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) overhead_budget: Option<String>,
     /// Name Go programs in which there is nothing to trace, too
     #[arg(short, long)]
     pub(crate) verbose: bool,

@@ -12,6 +12,7 @@ mod profiles;
 mod reference_tests;
 mod sampling;
 mod variables;
+mod xray;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{ConfigArgs, RunArgs};
+use crate::governor::Budget;
 use crate::output::line;
 
 pub(crate) use host::Host;
@@ -33,6 +35,7 @@ pub(crate) use measures::{Histograms, Metrics, Temporality};
 pub(crate) use memory::Bounds;
 pub(crate) use profiles::{Profiles, Serve};
 pub(crate) use sampling::Sampling;
+pub(crate) use xray::Xray;
 
 /// The user wrote something that can't be used.
 #[derive(Debug)]
@@ -85,6 +88,11 @@ pub(crate) struct Config {
     pub(crate) host: Host,
     /// Profiles of what is observed
     pub(crate) profiles: Profiles,
+    /// What spans of slow requests say of where their time went
+    pub(crate) xray: Xray,
+    /// How much of each process's processor time tracing may take, such as 2%: of one in which it takes more, a
+    /// part of the time is traced. With unlimited the cost is measured alone
+    pub(crate) overhead_budget: String,
     /// Memory that gotap may take, such as 128MiB, at least 64MiB: queues and caches get smaller, and what finds
     /// no room in them is counted by each
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -277,6 +285,8 @@ impl Default for Config {
             logs: Logs::default(),
             host: Host::default(),
             profiles: Profiles::default(),
+            xray: Xray::default(),
+            overhead_budget: "unlimited".into(),
             memory_limit: None,
         }
     }
@@ -286,6 +296,15 @@ impl Config {
     /// Whether B3's trace contexts are looked for.
     pub(crate) fn reads_b3(&self) -> bool {
         self.propagators.iter().any(|name| matches!(name, Propagator::B3 | Propagator::B3Multi))
+    }
+
+    /// What tracing may cost.
+    ///
+    /// # Errors
+    /// [`Invalid`] for a share that can't be read.
+    pub(crate) fn overhead_budget(&self) -> Result<Budget> {
+        let budget = self.overhead_budget.parse();
+        budget.map_err(|why| Invalid(format!("overhead_budget: {why}")).into())
     }
 
     /// How often metrics are sent.
@@ -405,6 +424,8 @@ pub(crate) fn validate(config: &Config) -> Result<()> {
     config.metrics.validate()?;
     config.host.validate()?;
     config.profiles.validate(config)?;
+    config.xray.settings()?;
+    config.overhead_budget()?;
     crate::select::Selection::new(&config.select).map(|_| ())
 }
 

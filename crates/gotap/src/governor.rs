@@ -13,14 +13,28 @@ use std::time::{Duration, Instant};
 pub(crate) use share::Share;
 
 /// Where no clock can be had, a trap is taken to cost this.
-const USUAL_COST: f64 = 1000.0;
+pub(crate) const USUAL_COST: f64 = 1000.0;
 /// A process that does little is taken to use this share of a processor: what traps take of the rest slows
 /// nothing down.
 const FLOOR: f64 = 0.5;
-/// What may be spent at once, and is there at the beginning, in nanoseconds.
-const BURST: f64 = 40e6;
-/// A window is to last so long, in seconds, unless its cost is all that may be spent at once.
-const WINDOW: f64 = 0.02;
+/// How windows are made in which probes are there.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Terms {
+    /// What there is to spend at the beginning, in nanoseconds.
+    start: f64,
+    /// What may be spent at once.
+    burst: f64,
+    /// A window is to last so long, in seconds, unless its cost is all that may be spent at once.
+    window: f64,
+}
+
+impl Terms {
+    /// For what happens many times in each window.
+    const SHORT: Self = Self { start: 40e6, burst: 40e6, window: 0.02 };
+    /// For requests: windows are so long that most are seen whole, and probes come and go seldom.
+    pub(crate) const LONG: Self = Self { start: 40e6, burst: 1e9, window: 0.5 };
+}
+
 /// Between looks while the probes are there.
 pub(crate) const LOOK: Duration = Duration::from_millis(5);
 
@@ -72,6 +86,7 @@ pub(crate) enum Step {
 #[derive(Debug, Clone)]
 pub(crate) struct Governor {
     budget: Budget,
+    terms: Terms,
     /// What a hit costs, in nanoseconds.
     cost: f64,
     credit: f64,
@@ -89,11 +104,16 @@ pub(crate) struct Governor {
 impl Governor {
     /// The probes are taken to be there. `cost` is what a hit costs, where it could be measured.
     pub(crate) fn new(budget: Budget, cost: Option<f64>) -> Self {
-        let cost = cost.filter(|cost| *cost > 1.0).unwrap_or(USUAL_COST);
+        Self::with(budget, cost.filter(|cost| *cost > 1.0).unwrap_or(USUAL_COST), Terms::SHORT)
+    }
+
+    /// The same on other terms.
+    pub(crate) fn with(budget: Budget, cost: f64, terms: Terms) -> Self {
         Self {
             budget,
+            terms,
             cost,
-            credit: BURST,
+            credit: terms.start,
             attached: true,
             last: None,
             price: 0.0,
@@ -122,7 +142,7 @@ impl Governor {
         let spent = new as f64 * self.cost;
         let earned = share / f64::from(sharers.max(1))
             * (used.as_secs_f64().max(FLOOR * time.as_secs_f64()) * 1e9);
-        self.credit = (self.credit + earned - spent).min(BURST);
+        self.credit = (self.credit + earned - spent).min(self.terms.burst);
         if self.attached {
             let price = spent / time.as_secs_f64().max(1e-4);
             // The dearest of late, so that a window is not begun that can't last.
@@ -132,11 +152,16 @@ impl Governor {
                 self.pauses += 1;
                 return Step::TakeAway;
             }
-        } else if self.credit >= (self.price * WINDOW).clamp(1e6, BURST) {
+        } else if self.credit >= (self.price * self.terms.window).clamp(1e6, self.terms.burst) {
             self.attached = true;
             return Step::PutBack;
         }
         Step::GoOn
+    }
+
+    /// The probes could not be put back.
+    pub(crate) fn stay_away(&mut self) {
+        (self.attached, self.credit) = (false, 0.0);
     }
 
     /// What came of it.
@@ -290,13 +315,22 @@ impl Governed for probes::Meter {
 mod tests {
     use super::*;
 
+    fn simulate(budget: Budget, hits_a_second: f64, sharers: u32) -> Coverage {
+        let governor = Governor::new(budget, Some(1000.0));
+        run(governor, Duration::from_millis(5), 4000, hits_a_second, sharers)
+    }
+
     /// A process that uses all of a processor and hits so often while probes are there: the share of time that
     /// they are there, and the share of processor time that they took.
-    fn simulate(budget: Budget, hits_a_second: f64, sharers: u32) -> Coverage {
-        let mut governor = Governor::new(budget, Some(1000.0));
+    fn run(
+        mut governor: Governor,
+        step: Duration,
+        steps: u32,
+        hits_a_second: f64,
+        sharers: u32,
+    ) -> Coverage {
         let (mut hits, mut attached) = (0.0, true);
-        let step = Duration::from_millis(5);
-        for i in 0..4000 {
+        for i in 0..steps {
             let now = step * i;
             if attached {
                 hits += hits_a_second * step.as_secs_f64();
@@ -312,7 +346,7 @@ mod tests {
                 Step::PutBack => attached = true,
             }
         }
-        governor.coverage(step * 4000)
+        governor.coverage(step * steps)
     }
 
     #[test]
@@ -331,6 +365,19 @@ mod tests {
             assert!(taken > 0.014 && taken < 0.033, "{hits}: {coverage:?}");
             assert!(!coverage.is_whole() && coverage.pauses > 2, "{hits}: {coverage:?}");
             assert!(coverage.share() < 0.35 && coverage.share() > 0.005, "{hits}: {coverage:?}");
+        }
+    }
+
+    #[test]
+    fn requests_are_seen_in_long_windows() {
+        for hits in [20_000.0, 100_000.0, 300_000.0] {
+            let governor = Governor::with(Budget::Share(0.02), 2500.0, Terms::LONG);
+            let coverage = run(governor, Duration::from_millis(250), 480, hits, 1);
+            let taken = coverage.taken.unwrap();
+            assert!(taken > 0.008 && taken < 0.026, "{hits}: {coverage:?}");
+            let window = coverage.attached.as_secs_f64()
+                / f64::from(u32::try_from(coverage.pauses).unwrap());
+            assert!(window > 0.4, "{hits}: {window} {coverage:?}");
         }
     }
 

@@ -4,6 +4,8 @@
 mod look;
 mod on_cpu;
 mod print;
+mod slow;
+mod spans;
 mod state;
 mod table;
 mod tally;
@@ -21,10 +23,12 @@ use crate::agent::Targets;
 use crate::cli::{Format, XrayArgs};
 use crate::opened::{Opened, Target, monotonic};
 use crate::output::line;
-use look::{INTERVAL, Looker, Pace};
+use look::{INTERVAL, Looker, Pace, SHARE};
 use on_cpu::OnCpu;
 use print::Shown;
 
+pub(crate) use slow::Looking;
+pub(crate) use spans::{Added, Slow};
 pub(crate) use state::Doing;
 pub(crate) use table::Table;
 pub(crate) use tally::{Found, Tally, Wanted};
@@ -139,7 +143,7 @@ fn follow(
     mut now_and_then: impl FnMut() -> Result<()>,
 ) -> Result<Looks> {
     let started = Instant::now();
-    let (pace, mut drained) = (Pace::new(), Instant::now());
+    let (pace, mut drained) = (Pace::new(INTERVAL, SHARE), Instant::now());
     let (count, many_requests, failed, elapsed) = (0, 0, 0, Duration::ZERO);
     let mut out = Looks { count, pace, many_requests, failed, elapsed };
     while started.elapsed() < duration && !watched.over.load(Ordering::Relaxed) {

@@ -141,7 +141,10 @@ impl Held {
         let released = self.release(instance);
         if let Some(process) = self.processes.remove(&instance) {
             for resource in process.before.iter().chain([&process.resource]) {
-                self.by_resource.remove(&address(resource));
+                // The same process may have another number by now.
+                if self.by_resource.get(&address(resource)) == Some(&instance) {
+                    self.by_resource.remove(&address(resource));
+                }
             }
         }
         released

@@ -3,6 +3,7 @@
 //!
 //! Not here: reading ring buffers (`probes`), what events mean (`trace`), what sinks do.
 
+mod beside;
 mod connections;
 mod held;
 mod lanes;
@@ -14,6 +15,7 @@ mod tail;
 #[cfg(test)]
 mod test_spans;
 
+pub use beside::Beside;
 pub use connections::{Connections, Requests};
 pub use held::Place;
 pub use lanes::{MAX_QUEUED, Measured, Outlet, Pipeline, Sink};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use trace::{Assembler, LogRecord, ProcessInfo, Resource, Span, Status, Value};
 use wire::{DecodeError, Event, LogLine, Unread, raw};
 
+use crate::beside::{Beside, Joined};
 use crate::connections::Connections;
 use crate::held::{Held, Place, Released};
 use crate::lanes::Pipeline;
@@ -75,6 +76,7 @@ pub struct Stages {
     /// Processes whose own SDK sends their traces.
     only_measured: Vec<(u32, Arc<Resource>)>,
     peers: Peers,
+    joined: Joined,
     held: Held,
     /// Lines of logs, if they are looked at.
     logs: Option<Logs>,
@@ -103,6 +105,7 @@ impl Stages {
             tail: sampling.tail.map(Tail::new),
             only_measured: Vec::new(),
             peers: Peers::default(),
+            joined: Joined::default(),
             held: Held::default(),
             logs: None,
             connections: None,
@@ -121,6 +124,13 @@ impl Stages {
     /// Requests that are sent are remembered by their connection.
     pub fn remember_connections(&mut self, connections: Arc<Connections>) {
         self.connections = Some(connections);
+    }
+
+    /// Adds to spans what this knows of their requests.
+    #[must_use]
+    pub fn beside(mut self, beside: Option<Box<dyn Beside>>) -> Self {
+        self.joined = Joined::new(beside);
+        self
     }
 
     /// Spans of this instance will come; they are sent nowhere if they are `only_measured`. `place` says whether
@@ -229,6 +239,8 @@ impl Stages {
     pub fn round(&mut self, now_ns: u64, now_unix_nano: u64, last: bool) {
         let open = if last { self.assembler.finish() } else { self.assembler.tick(now_ns) };
         self.hand_over_all(open);
+        let joined = self.joined.due(last);
+        joined.into_iter().for_each(|span| self.hold_or_keep(span));
         let due = self.held.due(last);
         self.release(due, now_unix_nano);
         if let Some(tail) = &mut self.tail {
@@ -272,7 +284,13 @@ impl Stages {
             if let Some(logs) = &mut self.logs {
                 logs.forget(&span);
             }
-        } else if let Some(span) = self.held.take(span) {
+        } else if let Some(span) = self.joined.take(span) {
+            self.hold_or_keep(span);
+        }
+    }
+
+    fn hold_or_keep(&mut self, span: Span) {
+        if let Some(span) = self.held.take(span) {
             self.keep_or_leave(span);
         }
     }

@@ -90,7 +90,7 @@ struct Waiting {
 }
 
 /// What is done with a span.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Verdict {
     /// It is sent, after these of its trace that have waited.
     Kept(Vec<Span>, Box<Span>),
@@ -274,7 +274,7 @@ fn size(span: &Span) -> usize {
     let text = |len: usize| if len > INLINE { len } else { 0 };
     let value = |value: &Value| match value {
         Value::Text(value) => text(value.len()),
-        Value::Static(_) | Value::Int(_) => 0,
+        Value::Static(_) | Value::Int(_) | Value::Double(_) => 0,
         Value::Texts(texts) => texts.iter().map(|text| 24 + text.len()).sum(),
     };
     let status = match &span.status {

@@ -57,12 +57,25 @@ struct State {
     fresh: u32,
     /// What was counted in slots that were given back.
     past: [u64; Probe::ALL.len()],
+    /// The same of each process whose probes were taken away for a while.
+    kept: HashMap<u32, [u64; Probe::ALL.len()]>,
 }
 
 impl Hits {
     pub(crate) fn new(hits: MapHandle, drops: MapHandle) -> Self {
         let (slots, free, past) = (HashMap::new(), Vec::new(), [0; Probe::ALL.len()]);
-        Self { hits, drops, state: Mutex::new(State { slots, free, fresh: 1, past }) }
+        let kept = HashMap::new();
+        Self { hits, drops, state: Mutex::new(State { slots, free, fresh: 1, past, kept }) }
+    }
+
+    /// What is counted in this process is kept when its slots are given back.
+    pub(crate) fn keep(&self, pid: u32) {
+        self.lock().kept.entry(pid).or_insert([0; Probe::ALL.len()]);
+    }
+
+    /// It is not any more.
+    pub(crate) fn forget(&self, pid: u32) {
+        self.lock().kept.remove(&pid);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -94,7 +107,11 @@ impl Hits {
         let zeros = vec![vec![0; 8]; libbpf_rs::num_possible_cpus().unwrap_or(0)];
         for probe in &slot.probes {
             // A count that can't be read is lost with the map.
-            state.past[*probe as usize] += self.read(&self.hits, slot.index(*probe)).unwrap_or(0);
+            let count = self.read(&self.hits, slot.index(*probe)).unwrap_or(0);
+            state.past[*probe as usize] += count;
+            if let Some(kept) = state.kept.get_mut(&slot.pid) {
+                kept[*probe as usize] += count;
+            }
             let key = slot.index(*probe).to_ne_bytes();
             if self.hits.update_percpu(&key, &zeros, MapFlags::ANY).is_err() {
                 return; // It stays unused: what it holds would be another process's.
@@ -129,12 +146,25 @@ impl Hits {
     /// What libbpf says.
     pub fn by_process(&self) -> Result<Vec<ProcessHits>, Error> {
         let state = self.lock();
-        let read = |slot: &Slot| {
-            let count = |probe: &Probe| Ok((*probe, self.read(&self.hits, slot.index(*probe))?));
-            let hits = slot.probes.iter().map(count).collect::<Result<_, Error>>()?;
-            Ok(ProcessHits { pid: slot.pid, hits })
+        // A process may have two slots for a moment, when it is attached to again.
+        let mut sums = state.kept.clone();
+        let mut probes: HashMap<u32, [bool; Probe::ALL.len()]> = HashMap::new();
+        for slot in state.slots.values() {
+            let sums = sums.entry(slot.pid).or_insert([0; Probe::ALL.len()]);
+            let known = probes.entry(slot.pid).or_insert([false; Probe::ALL.len()]);
+            for probe in &slot.probes {
+                sums[*probe as usize] += self.read(&self.hits, slot.index(*probe))?;
+                known[*probe as usize] = true;
+            }
+        }
+        let of = |(pid, sums): (u32, [u64; Probe::ALL.len()])| {
+            let known = probes.get(&pid);
+            let is_known = |probe: usize| known.is_some_and(|known| known[probe]);
+            let all = Probe::ALL.iter().map(|probe| (*probe, sums[*probe as usize]));
+            let hits = all.filter(|(probe, n)| *n > 0 || is_known(*probe as usize)).collect();
+            ProcessHits { pid, hits }
         };
-        state.slots.values().map(read).collect()
+        Ok(sums.into_iter().map(of).collect())
     }
 
     fn read(&self, map: &MapHandle, index: u32) -> Result<u64, Error> {

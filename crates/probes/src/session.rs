@@ -153,7 +153,7 @@ impl Session {
         file: &File,
         bias: u64,
     ) -> Result<Attached, Error> {
-        self.detach(pid);
+        self.take_off(pid);
         let attached = Attached { pid, instance: self.next_instance, bias };
         self.next_instance += 1;
         let known = Known::write(&self.known_maps()?, plan, &attached);
@@ -231,6 +231,11 @@ impl Session {
 
     /// Detaches from `pid`; gives what was attached. Takes some tens of milliseconds.
     pub fn detach(&mut self, pid: u32) -> Option<Attached> {
+        self.hits.forget(pid);
+        self.take_off(pid)
+    }
+
+    fn take_off(&mut self, pid: u32) -> Option<Attached> {
         let (attached, links, known) = self.attached.remove(&pid)?;
         self.forget(pid, attached.instance, &known);
         drop(links);
@@ -241,6 +246,18 @@ impl Session {
 
     /// Forgets a process that has ended, without waiting for the kernel.
     pub fn reap(&mut self, pid: u32) {
+        self.hits.forget(pid);
+        self.release(pid);
+    }
+
+    /// Takes the probes of a process away that will be attached to again, without waiting for the kernel. Its hits
+    /// stay counted.
+    pub fn pause(&mut self, pid: u32) {
+        self.hits.keep(pid);
+        self.release(pid);
+    }
+
+    fn release(&mut self, pid: u32) {
         if let Some((attached, links, known)) = self.attached.remove(&pid) {
             self.forget(pid, attached.instance, &known);
             self.reaper.reap(Remains { instance: attached.instance, links });

@@ -92,12 +92,18 @@ impl Meter {
     pub fn add_process(&mut self, instance: u32, resource: &Arc<Resource>, now_unix_nano: u64) {
         let address = address(resource);
         self.instances.insert(instance, address);
-        self.processes.insert(address, Process::new(resource.clone(), now_unix_nano));
+        let process = self.processes.entry(address);
+        // One whose probes were taken away for a while is the same one.
+        let new = || Process::new(resource.clone(), now_unix_nano);
+        process.or_insert_with(new).ended = None;
     }
 
     /// No more spans of a process will come.
     pub fn remove_process(&mut self, instance: u32, now_unix_nano: u64) {
         let Some(address) = self.instances.remove(&instance) else { return };
+        if self.instances.values().any(|other| *other == address) {
+            return;
+        }
         let Some(process) = self.processes.get_mut(&address) else { return };
         process.ended = Some(now_unix_nano);
         if process.len() == 0 {

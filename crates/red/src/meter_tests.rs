@@ -193,3 +193,18 @@ fn groups_that_are_off_are_not_measured() {
     assert!(meter.collect(Consumer::Push, 1).is_empty());
     assert_eq!(meter.overflowed().count(), 1);
 }
+
+/// Probes that are taken away for a while and put back make a new instance of the same process.
+#[test]
+fn a_process_that_is_attached_to_again_counts_on() {
+    let (mut meter, resource) = meter(2000);
+    meter.record(&span(&resource, Kind::Server, &http(200)), 1);
+    meter.add_process(8, &resource, 20 * SECOND);
+    meter.remove_process(7, 25 * SECOND);
+    meter.record(&span(&resource, Kind::Server, &http(200)), 1);
+    let found = points(&mut meter, "http.server.request.duration");
+    assert!(found.iter().any(|point| point.histogram.count() == 2), "{found:?}");
+    meter.remove_process(8, 30 * SECOND);
+    assert_eq!(meter.collect(Consumer::Push, 200 * SECOND).len(), 1);
+    assert_eq!(meter.collect(Consumer::Push, 201 * SECOND).len(), 0);
+}

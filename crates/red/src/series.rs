@@ -130,6 +130,7 @@ fn converted(value: &trace::Value) -> metrics::Value {
         trace::Value::Static(text) => metrics::Value::Static(text),
         trace::Value::Text(text) => metrics::Value::Text(text.clone()),
         trace::Value::Int(n) => metrics::Value::Int(*n),
+        trace::Value::Double(n) => metrics::Value::Text(n.to_string().into()),
         trace::Value::Texts(texts) => metrics::Value::Text(texts.join(",").into()),
     }
 }

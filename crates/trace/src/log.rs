@@ -59,7 +59,7 @@ pub struct SpanContext {
 }
 
 /// One record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LogRecord {
     /// When it was written.
     pub time_unix_nano: u64,

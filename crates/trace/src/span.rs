@@ -9,7 +9,7 @@ use crate::assemble::ProcessInfo;
 use crate::log::SpanContext;
 
 /// Value of an attribute.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// Text known at compile time.
     Static(&'static str),
@@ -17,6 +17,8 @@ pub enum Value {
     Text(CompactString),
     /// Integer.
     Int(i64),
+    /// A number with a fraction.
+    Double(f64),
     /// Several texts.
     Texts(Box<[CompactString]>),
 }
@@ -27,7 +29,7 @@ impl Value {
         match self {
             Value::Static(text) => Some(text),
             Value::Text(text) => Some(text),
-            Value::Int(_) | Value::Texts(_) => None,
+            Value::Int(_) | Value::Double(_) | Value::Texts(_) => None,
         }
     }
 }
@@ -62,7 +64,7 @@ pub enum Status {
 }
 
 /// The process that spans come from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Resource {
     /// Attributes such as `service.name`, in the order in which they are shown.
     pub attributes: Vec<(String, Value)>,
@@ -81,7 +83,7 @@ impl Resource {
 }
 
 /// One finished operation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Span {
     /// W3C trace id.
     pub trace_id: [u8; 16],

@@ -61,6 +61,7 @@ pub(crate) fn http_event(role: Role) -> HttpEvent {
 pub(crate) fn get(span: &Span, key: &str) -> String {
     match span.get(key) {
         Some(Value::Int(n)) => n.to_string(),
+        Some(Value::Double(n)) => n.to_string(),
         Some(value) => value.as_str().unwrap_or_default().to_owned(),
         None => "-".into(),
     }

@@ -82,12 +82,9 @@ impl Agent {
             bias.with_context(|| format!("can't tell where process {pid} has its program"))?;
         // Announced first, so that no span comes before its process is known.
         let (instance, place) = (self.session.next_instance(), self.place(target));
-        self.command(ReaderCommand::Add {
-            instance,
-            info: target.info(bias),
-            only_measured: self.selection.leaves_traces(target),
-            place,
-        });
+        let (info, only_measured) = (target.info(bias), self.selection.leaves_traces(target));
+        let of_it = info.clone();
+        self.command(ReaderCommand::Add { instance, info: of_it, only_measured, place });
         let started = Instant::now();
         let attached = match self.session.attach(pid, plan, file, bias) {
             Ok(attached) => attached,
@@ -113,7 +110,8 @@ impl Agent {
         let (instance, name) = (attached.instance, name.clone());
         let service = name.clone();
         self.targets.add(pid, Observable { instance, service });
-        let observed = Observed { instance, name, target: target.clone(), since, silent };
+        self.overhead.iter_mut().for_each(|overhead| overhead.add(pid, &name, plan));
+        let observed = Observed { instance, name, target: target.clone(), since, info, silent };
         self.observed.insert(pid, observed);
         // The kernel may have told of the end before this process was looked at.
         if !target.process.is_alive() {
@@ -123,7 +121,7 @@ impl Agent {
     }
 
     /// Looks at what a process writes to its logs, if that is wanted.
-    fn look_at_logs(&self, target: &Target, instance: u32, bias: u64) {
+    pub(super) fn look_at_logs(&self, target: &Target, instance: u32, bias: u64) {
         // Where an SDK makes the traces, gotap's span is sent nowhere.
         let Some(logged) = self.logged.as_ref().filter(|_| !self.selection.leaves_traces(target))
         else {

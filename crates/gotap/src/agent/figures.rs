@@ -15,6 +15,7 @@ use trace::{Resource, Value};
 
 use super::active::Active;
 use super::host::Host;
+use super::overhead::Costs;
 use super::own;
 use super::placing;
 use super::processes::Processes;
@@ -23,6 +24,7 @@ use super::runtimes::Runtimes;
 use super::summary::{self, Group};
 use crate::opened::unix_nanoseconds;
 use crate::reader::Shared;
+use crate::xray::Slow;
 
 /// For how long a process in which nothing can be traced has run before its Go runtime is read.
 const LASTING: Duration = Duration::from_secs(5);
@@ -49,6 +51,10 @@ pub(super) struct Figures {
     pub(super) pods: Option<Arc<Pods>>,
     /// What the continuous profiles count, where they are taken.
     pub(super) profiles: Option<profiling::Counted>,
+    /// What is known of slow requests.
+    pub(super) xray: Option<Arc<Slow>>,
+    /// What tracing costs each process.
+    pub(super) overhead: Option<Arc<Costs>>,
 }
 
 impl Figures {
@@ -75,6 +81,8 @@ impl Figures {
             host: Host::default(),
             pods: None,
             profiles: None,
+            xray: None,
+            overhead: None,
         }
     }
 
@@ -134,6 +142,8 @@ impl Figures {
         metrics.extend(self.host.metrics());
         metrics.extend(self.pods.iter().flat_map(|pods| placing::metrics(pods)));
         metrics.extend(self.profiles.iter().flat_map(profiling::Counted::metrics));
+        metrics.extend(self.overhead.iter().flat_map(|costs| costs.metrics()));
+        metrics.extend(self.xray.iter().flat_map(|slow| slow.metrics()));
         if let Some(meter) = &self.meter {
             let meter = meter.lock();
             metrics.push(overflowed(&meter));
@@ -418,7 +428,7 @@ impl Figures {
     }
 }
 
-fn target(pid: u32, name: &str) -> Attributes {
+pub(super) fn target(pid: u32, name: &str) -> Attributes {
     vec![("service", name.to_owned().into()), ("pid", pid.to_string().into())]
 }
 
@@ -426,6 +436,7 @@ fn as_target(resource: &Resource) -> Target {
     Target::new(resource.attributes.iter().map(|(key, value)| {
         let text = match value {
             Value::Int(n) => n.to_string(),
+            Value::Double(n) => n.to_string(),
             Value::Texts(texts) => texts.join(","),
             text => text.as_str().unwrap_or_default().to_owned(),
         };

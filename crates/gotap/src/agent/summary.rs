@@ -118,6 +118,8 @@ pub(super) struct Summary {
     spans: u64,
     counted: Vec<Counted>,
     traps: Vec<(&'static str, u64)>,
+    /// What else is to be said.
+    pub(super) notes: Vec<String>,
     /// `None` where nothing is sent.
     pub(super) delivery: Option<Delivery>,
 }
@@ -183,6 +185,7 @@ impl Summary {
             spans: reader.spans - not_written.min(reader.spans),
             counted,
             traps: traps.map(|(probe, n)| (probe.label(), *n)).collect(),
+            notes: Vec::new(),
             delivery: None,
         }
     }
@@ -205,6 +208,7 @@ impl Summary {
             [] => "no traps".to_owned(),
             traps => format!("traps: {}", pairs(traps)),
         }];
+        lines.extend(self.notes.iter().cloned());
         let mut last = count(usize::try_from(self.spans).unwrap_or(usize::MAX), "span", "spans");
         for group in Group::ALL {
             let list: Vec<String> = self.of(group).map(Counted::text).collect();

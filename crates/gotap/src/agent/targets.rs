@@ -33,6 +33,12 @@ impl Targets {
         self.lock().get(&pid).cloned()
     }
 
+    /// The process with this number in the maps of the tracing programs.
+    pub(crate) fn pid_of(&self, instance: u32) -> Option<u32> {
+        let all = self.lock();
+        all.iter().find(|(_, target)| target.instance == instance).map(|(pid, _)| *pid)
+    }
+
     /// All of them.
     pub(crate) fn all(&self) -> Vec<(u32, Observable)> {
         self.lock().iter().map(|(pid, target)| (*pid, target.clone())).collect()

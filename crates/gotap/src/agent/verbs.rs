@@ -32,7 +32,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let node = kubernetes.as_ref().map(|asked| asked.node.as_str());
     let resource = own::resource(node);
     let (listen, native) = (config.prometheus_listen, config.metrics.native_histograms);
-    let to = config.profiles.serve;
+    let (to, xray) = (config.profiles.serve, config.xray.settings()?);
+    let overhead = config.overhead_budget()?;
     let metrics_interval =
         export.metrics.is_some().then(|| config.metrics_interval()).transpose()?;
     let sink = sinks::Otlp::new(exporter, resource.clone());
@@ -44,6 +45,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         sinks: vec![Box::new(sink)],
         metrics_interval,
         kubernetes,
+        xray: xray.clone(),
+        overhead: Some(overhead),
         ..observing(args, config, features, &bounds)?
     };
     let agent = Agent::start(setup)?;
@@ -53,6 +56,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         say(&format!("metrics at http://{address}/metrics"));
     }
     agent.observe()?.lines(Format::Text).iter().for_each(|line| say(line));
+    xray.iter().for_each(|slow| say(&slow.line()));
     Ok(())
 }
 
@@ -101,6 +105,8 @@ fn observing(
         logs: config.logs,
         kubernetes: None,
         profiling: None,
+        xray: None,
+        overhead: None,
         aloud: args.verbose,
     })
 }
@@ -153,6 +159,8 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         logs: if args.logs { config::Logs::shown() } else { config::Logs::default() },
         kubernetes: None,
         profiling: None,
+        xray: None,
+        overhead: None,
         aloud: args.verbose,
     })?;
     agent.observe()?.lines(args.format).iter().for_each(|line| say(line));

@@ -174,6 +174,8 @@ fn setup(args: &TopArgs, waiting: &Waiting) -> Result<Setup> {
         logs: config::Logs::default(),
         kubernetes: None,
         profiling: None,
+        xray: None,
+        overhead: None,
         aloud: false,
     })
 }

@@ -145,6 +145,8 @@ fn setup(pid: u32, http: HttpArgs, probes: ProbeArgs, sink: Box<dyn Sink>) -> Re
         logs: config::Logs::default(),
         kubernetes: None,
         profiling: None,
+        xray: None,
+        overhead: None,
         aloud: false,
     })
 }

@@ -17,7 +17,7 @@ pub(crate) struct XrayArgs {
     /// Only requests of this route, as /orders/{id} or "GET /orders/{id}", or of this procedure of gRPC
     #[arg(long, value_name = "ROUTE")]
     pub(crate) route: Option<String>,
-    /// Only requests that took longer. They are looked at when they have taken a tenth of it, at most 20ms
+    /// Only requests that took longer. They are looked at when they have taken a 50th of it, 1ms to 5ms
     #[arg(long, value_name = "DURATION", default_value = "10ms")]
     pub(crate) slower_than: humantime::Duration,
     /// For how long; SIGINT ends it early

@@ -99,6 +99,7 @@ pub(super) fn flags(args: &RunArgs) -> Result<Vec<Flag>> {
         ("prometheus_listen", "--prometheus-listen", listen.map(|address| json!(address))),
         ("metrics_interval", "--metrics-interval", text(&args.metrics.metrics_interval)),
         ("otlp.metrics_temporality", "--metrics-temporality", temporality),
+        ("overhead_budget", "--overhead-budget", text(&args.overhead_budget)),
         ("probes.exact_lineage", "--exact-lineage", on(args.probes.exact_lineage)),
         (
             "probes.connection_join",
@@ -175,6 +176,7 @@ mod tests {
             backend.client_certificate = Some("x".into());
             backend.client_key = Some("x".into());
         }
+        full.xray.slower_than = Some("1s".into());
         paths(&serde_json::to_value(full).unwrap(), "", &mut all);
         for path in all {
             let name = format!("GOTAP_{}", path.replace('.', "_").to_uppercase());

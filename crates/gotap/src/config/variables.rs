@@ -147,6 +147,9 @@ pub(super) const VARIABLES: &[(&str, &str, As)] = &[
         As::Text,
     ),
     ("GOTAP_PROFILES_PYROSCOPE_CLIENT_KEY", "profiles.pyroscope.client_key", As::Text),
+    ("GOTAP_XRAY_SLOWER_THAN", "xray.slower_than", As::Text),
+    ("GOTAP_OVERHEAD_BUDGET", "overhead_budget", As::Text),
+    ("GOTAP_XRAY_BUDGET", "xray.budget", As::Text),
     ("GOTAP_METRICS_CARDINALITY_LIMIT", "metrics.cardinality_limit", As::Number),
 ];
 

@@ -60,6 +60,7 @@ fn json_value(value: &trace::Value) -> Value {
         trace::Value::Static(text) => json!(text),
         trace::Value::Text(text) => json!(text.as_str()),
         trace::Value::Int(number) => json!(number),
+        trace::Value::Double(number) => json!(number),
         trace::Value::Texts(texts) => texts.iter().map(|text| text.as_str()).collect(),
     }
 }

@@ -246,6 +246,7 @@ fn name(of: &impl Attribute) -> String {
 fn text(value: &Value) -> String {
     match value {
         Value::Int(n) => n.to_string(),
+        Value::Double(n) => n.to_string(),
         other => other.as_str().unwrap_or_default().to_owned(),
     }
 }

@@ -17,7 +17,7 @@ use crate::opened::{Target, monotonic, plain};
 /// How often to look, if that costs little enough.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(5);
 /// Looking takes at most this part of a processor.
-const SHARE: u32 = 20;
+pub(crate) const SHARE: f64 = 0.05;
 /// The same of the search for goroutines that requests have started.
 const SEARCH_SHARE: u32 = 50;
 /// Goroutines of one request that are looked at, beside the one that serves it.
@@ -35,6 +35,9 @@ const BESIDE: [&str; 4] = [
 /// How long to wait between two looks, by what they cost.
 #[derive(Debug)]
 pub(crate) struct Pace {
+    interval: Duration,
+    /// The part of a processor that looks may take.
+    share: f64,
     /// Processor time of a look, on average.
     cost: Duration,
     /// The longest pause that there was.
@@ -42,8 +45,9 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub(crate) fn new() -> Self {
-        Self { cost: Duration::ZERO, longest: INTERVAL }
+    /// As often as `interval` says, if that takes no more than `share` of a processor.
+    pub(crate) fn new(interval: Duration, share: f64) -> Self {
+        Self { interval, share, cost: Duration::ZERO, longest: interval }
     }
 
     /// A look took so much of a processor.
@@ -55,14 +59,22 @@ impl Pace {
 
     /// How long to wait from one look to the next.
     pub(crate) fn pause(&self) -> Duration {
-        INTERVAL.max(self.cost * SHARE)
+        self.interval.max(self.cost.div_f64(self.share))
     }
 
     /// How far a look stands for the time around it, in nanoseconds.
     pub(crate) fn reach(&self) -> u64 {
-        let reach = (self.pause() * 2).max(INTERVAL * 3);
+        let reach = (self.pause() * 2).max(self.interval * 3);
         u64::try_from(reach.as_nanos()).unwrap_or(u64::MAX)
     }
+}
+
+/// What was read at one moment.
+struct Read {
+    /// By the monotonic clock.
+    at: u64,
+    snapshot: Snapshot,
+    stopped: bool,
 }
 
 /// What looks at one process.
@@ -75,6 +87,9 @@ pub(crate) struct Looker<'c, 'a, 'd> {
     started: HashMap<[u8; 8], Vec<Born>>,
     searched: Option<Instant>,
     search_pause: Duration,
+    /// Whether requests are looked at that may have ended before: then the goroutines are not looked at that they
+    /// have started. If so, whether they were being served just now.
+    later: Option<bool>,
     last: u64,
     /// Whether Go keeps which goroutine started which.
     pub(crate) knows_parents: bool,
@@ -96,6 +111,7 @@ impl<'c, 'a, 'd> Looker<'c, 'a, 'd> {
             started: HashMap::new(),
             searched: None,
             search_pause: Duration::ZERO,
+            later: None,
             last: monotonic(),
             knows_parents: true,
             many: 0,
@@ -112,7 +128,33 @@ impl<'c, 'a, 'd> Looker<'c, 'a, 'd> {
             self.moment(monotonic(), reach);
             return Ok(());
         }
-        self.search(requests)?;
+        let read = self.read(requests)?;
+        let moment = self.moment(read.at, reach);
+        self.note(&read, requests, |_| moment);
+        Ok(())
+    }
+
+    /// Looks at these requests, which may have ended before unless they were `just_served`; not at the goroutines
+    /// that they have started. Each look stands for what `moment` says, by when it was.
+    ///
+    /// # Errors
+    /// When the process can't be read.
+    pub(crate) fn look_each(
+        &mut self,
+        requests: &[Serving],
+        just_served: bool,
+        mut moment: impl FnMut(&Serving, u64) -> Moment,
+    ) -> Result<()> {
+        self.later = Some(just_served);
+        let read = self.read(requests)?;
+        self.note(&read, requests, |request| moment(request, read.at));
+        Ok(())
+    }
+
+    fn read(&mut self, requests: &[Serving]) -> Result<Read> {
+        if self.later.is_none() {
+            self.search(requests)?;
+        }
         let Target { memory, layout, binary, bias, .. } = self.target;
         let started = self.started.values().flatten().map(|born| born.address);
         let addresses: HashSet<u64> = requests.iter().map(|r| r.g).chain(started).collect();
@@ -120,22 +162,35 @@ impl<'c, 'a, 'd> Looker<'c, 'a, 'd> {
         let at = monotonic();
         let snapshot = Snapshot::of(memory, layout, binary, *bias, &addresses).map_err(plain)?;
         let stopped = Scheduler::is_stopped(memory, layout, *bias).map_err(plain)?;
+        Ok(Read { at, snapshot, stopped })
+    }
+
+    fn note(
+        &mut self,
+        read: &Read,
+        requests: &[Serving],
+        mut moment: impl FnMut(&Serving) -> Moment,
+    ) {
+        let Read { snapshot, stopped, .. } = read;
         let found: HashMap<u64, &Goroutine> =
             snapshot.goroutines.iter().map(|g| (g.address, g)).collect();
-        let moment = self.moment(at, reach);
         for request in requests {
             let of = |this: &mut Self, address: u64, goid: u64| {
                 let goroutine = found.get(&address).filter(|g| g.goid == goid)?;
-                this.seen(&snapshot, goroutine, stopped)
+                this.seen(snapshot, goroutine, *stopped)
             };
             // One that is over by now, or can't be read, is not looked at: that time is unknown.
             let Some((doing, stack)) = of(self, request.g, request.goid) else { continue };
             let started = self.started.get(&request.span()).cloned().unwrap_or_default();
             let started: Vec<_> =
                 started.iter().filter_map(|born| of(self, born.address, born.goid)).collect();
-            self.table.look(request, Seen { moment, doing, stack }, &started);
+            let moment = moment(request);
+            let seen = Seen { moment, doing, stack };
+            match self.later {
+                Some(just_served) => self.table.look_later(request, seen, just_served),
+                None => self.table.look(request, seen, &started),
+            }
         }
-        Ok(())
     }
 
     /// For which time a look stands that is made now.
@@ -235,7 +290,7 @@ mod tests {
 
     #[test]
     fn looks_get_rarer_when_they_are_dear() {
-        let mut pace = Pace::new();
+        let mut pace = Pace::new(INTERVAL, SHARE);
         for _ in 0..50 {
             pace.took(Duration::from_micros(40));
         }

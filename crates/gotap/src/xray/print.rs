@@ -11,6 +11,8 @@ use crate::output::line;
 
 /// Letters of the longest bar.
 const BAR: u64 = 30;
+/// With fewer looks it is said that shares are rough: with so many, half of the time is 40 to 60 % of the looks.
+const FEW: u64 = 100;
 /// Frames of a stack that people see.
 const FRAMES: usize = 8;
 
@@ -60,6 +62,7 @@ impl Shown<'_> {
             "method": self.operation.and_then(|o| o.method.as_ref()),
             "running": self.operation.is_none(),
             "count": requests.count,
+            "seen": requests.seen(),
             "looks": requests.looks,
             "unseen": requests.unseen,
             "requestSeconds": seconds(requests.took),
@@ -86,11 +89,15 @@ impl Shown<'_> {
         let name = self.operation.map_or_else(|| "still running".to_owned(), Operation::to_string);
         let plural = if requests.count == 1 { "" } else { "s" };
         line(format_args!(
-            "{name}  {} request{plural}, {} on average, {} looks",
+            "{name}  {} request{plural}, {} on average, {} seen in {} looks",
             requests.count,
             short(took),
+            requests.seen(),
             requests.looks
         ))?;
+        if requests.looks < FEW {
+            line("  so few looks give rough shares")?;
+        }
         bars(&requests.sums, requests.took)?;
         stacks("spent longest in", &self.top(), requests.took)?;
         let started = requests.started.known();
@@ -186,7 +193,7 @@ fn stacks(title: &str, entries: &[Entry<'_>], all: u64) -> anyhow::Result<()> {
 }
 
 /// The frames that people look for: not how the runtime itself waits, unless there is nothing else.
-fn readable(stack: &Stack) -> impl Iterator<Item = &super::times::Place> {
+pub(super) fn readable(stack: &Stack) -> impl Iterator<Item = &super::times::Place> {
     let is_runtime = |place: &super::times::Place| place.function.starts_with("runtime.");
     let first = stack.iter().position(|place| !is_runtime(place)).unwrap_or(0);
     // The last of the runtime's own says what is waited for, as `runtime.chanrecv1`.

@@ -68,25 +68,31 @@ pub(crate) struct Requests {
     /// Requests that were never seen, so that nothing is known of them.
     pub(crate) unseen: u64,
     pub(crate) looks: u64,
-    /// What nobody looks at.
-    pub(crate) early: u64,
+    /// Time that nobody looked at: all of requests that were never seen, and the beginnings of the others.
+    pub(crate) not_looked: u64,
 }
 
 impl Requests {
-    /// Lets the looks share the time that the requests took.
+    /// Requests that were looked at.
+    pub(crate) fn seen(&self) -> u64 {
+        self.count - self.unseen
+    }
+
+    /// Gives the time that the requests took to what the looks stand for, and the rest to what is unknown.
     fn settled(self) -> Self {
-        let sums = self.sums.settled(self.took, self.early);
+        let sums = self.sums.settled(self.took, self.not_looked);
         Self { sums, ..self }
     }
 
     fn add(&mut self, looked: Option<Looked>, took: u64, early: u64) {
         self.count += 1;
         self.took += took;
-        self.early += took.min(early);
         let Some(looked) = looked else {
             self.unseen += 1;
+            self.not_looked += took;
             return;
         };
+        self.not_looked += took.min(early);
         self.looks += u64::from(looked.times.looks);
         self.sums.merge(&looked.times.sums(), MAX_STACKS);
         self.started.merge(&looked.started, MAX_STACKS);
@@ -212,6 +218,8 @@ pub(crate) fn running(left: Vec<(Looked, u64)>, early: Duration) -> Requests {
 
 #[cfg(test)]
 mod tests {
+    use super::super::state::Doing;
+    use super::super::times::{Moment, Seen};
     use super::*;
     use crate::test_spans::span;
 
@@ -239,6 +247,33 @@ mod tests {
         // Nobody looked at them: nothing is known.
         assert_eq!((requests.sums.unknown, requests.sums.known()), (160, 0));
         assert_eq!((found.quick, found.others, found.spans.len()), (1, 1, 2));
+    }
+
+    fn serving(span_id: [u8; 8]) -> wire::Serving {
+        let mut out = wire::decode_serving(&[0; size_of::<wire::Serving>()])[0];
+        out.span_id = u64::from_ne_bytes(span_id);
+        out
+    }
+
+    /// Few looks tell nothing of the requests that they were not at.
+    #[test]
+    fn requests_that_no_look_covered_are_unknown() {
+        let slower_than = Duration::from_millis(10);
+        let (tally, table) = (Tally::new(Wanted { slower_than, route: None }), Table::default());
+        let moment = Moment { at: 90_000_000, weight: 5_000_000, late: 0, reach: 15_000_000 };
+        for id in 1..=99 {
+            let span = request(id, "/a", 100_000_000);
+            if id <= 5 {
+                let request = serving(span.span_id);
+                table.look(&request, Seen { moment, doing: Doing::Mutex, stack: None }, &[]);
+            }
+            tally.span(&span, &table);
+        }
+        let found = tally.found();
+        let requests = found.operations.values().next().unwrap();
+        assert_eq!((requests.count, requests.seen(), requests.looks), (99, 5, 5));
+        let (mutex, unknown) = (requests.sums.of(Doing::Mutex), requests.sums.unknown);
+        assert_eq!((mutex, unknown), (25_000_000, 9_875_000_000));
     }
 
     #[test]

@@ -61,14 +61,13 @@ impl Sums {
         }
     }
 
-    /// Of requests that took so long, of which `early` is what nobody looks at: the looks share the rest. One look
-    /// stands for the same time in all of them, so that no part of a request counts more than another one.
-    pub(crate) fn settled(self, took: u64, early: u64) -> Self {
-        if self.known() == 0 {
-            return Self { unknown: took, ..self };
-        }
-        let unknown = self.unknown.saturating_add(early).min(took);
-        Self { unknown, ..self.scaled(took - unknown) }
+    /// Of requests that took so long, of which nobody looked at `unseen`: the rest is what the looks stand for, and
+    /// unknown where that is less. One look stands for the same time in all of them, so that no part of a request
+    /// counts more than another one.
+    pub(crate) fn settled(self, took: u64, unseen: u64) -> Self {
+        let unknown = self.unknown.saturating_add(unseen).min(took);
+        let known = self.known().min(took - unknown);
+        Self { unknown: took - known, ..self.scaled(known) }
     }
 
     fn scaled(mut self, to: u64) -> Self {
@@ -174,8 +173,8 @@ mod tests {
             times.look(seen(at, doing));
         }
         assert!(times.is_recent(165) && !times.is_recent(166));
-        let sums = times.sums().settled(33, 3);
-        assert_eq!((sums.of(Doing::Cpu), sums.of(Doing::Channel), sums.unknown), (20, 10, 3));
+        let sums = times.sums().settled(24, 3);
+        assert_eq!((sums.of(Doing::Cpu), sums.of(Doing::Channel), sums.unknown), (14, 7, 3));
     }
 
     /// Requests that are cut anywhere give the shares of their parts, also of the first and of the last one.
@@ -211,8 +210,10 @@ mod tests {
         let moment = Moment { at: 1100, weight: 20, late: 200, reach: 20 };
         times.look(Seen { moment, doing: Doing::Sleep, stack: None });
         // Of what is late only the time since the request's start counts.
+        let sums = times.clone().sums().settled(110, 0);
+        assert_eq!((sums.of(Doing::Sleep), sums.unknown), (10, 100));
         let sums = times.sums().settled(150, 0);
-        assert_eq!((sums.of(Doing::Sleep), sums.unknown), (50, 100));
+        assert_eq!((sums.of(Doing::Sleep), sums.unknown), (20, 130));
         assert_eq!(Times::new(7).sums().settled(30, 5).unknown, 30);
     }
 

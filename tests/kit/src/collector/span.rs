@@ -49,6 +49,11 @@ impl FlatSpan {
         self.attributes.get(key)?.as_i64()
     }
 
+    /// An attribute that is a number with a fraction.
+    pub fn double(&self, key: &str) -> Option<f64> {
+        self.attributes.get(key)?.as_f64()
+    }
+
     /// The resource's `service.name`.
     pub fn service(&self) -> Option<&str> {
         self.resource.get("service.name")?.as_str()
