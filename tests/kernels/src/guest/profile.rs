@@ -75,7 +75,11 @@ pub(crate) fn continuous() -> Result<()> {
         apps.push(app);
     }
     std::thread::sleep(Duration::from_secs(5));
-    let said = gotap.stop()?.stderr;
+    // Naming functions at the end takes its time on an emulated machine.
+    let mut gotap = gotap.process;
+    gotap.signal(libc::SIGINT)?;
+    gotap.wait(4 * SOON)?;
+    let said = gotap.stderr();
     let last = said.iter().find(|line| line.contains("profiles of")).context("a summary")?;
     let words: Vec<&str> = last.split_ascii_whitespace().collect();
     let samples = words.get(3).and_then(|word| word.parse::<u64>().ok());
