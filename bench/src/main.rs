@@ -125,7 +125,7 @@ fn overhead(cli: &Cli, gotap: PathBuf) -> Result<()> {
     for scenario in Scenario::all().into_iter().filter(|s| cli.wants(s.name)) {
         let backend = programs.backend(&scenario)?;
         for round in 0..cli.rounds {
-            let modes = Mode::all(cli.agent.is_some());
+            let modes = Mode::of(&scenario, cli.agent.is_some());
             let time = Duration::from_secs(cli.seconds);
             for run in programs.round(&scenario, backend.as_ref(), &modes, time)? {
                 println!("{}", describe(round, &run));

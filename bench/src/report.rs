@@ -121,7 +121,7 @@ pub(crate) fn table(summaries: &[Summary]) -> String {
             s.p99_us,
             agent(format!("{:.1} µs", s.agent_us)),
             agent(format!("{:.0} MB", s.agent_rss_mb)),
-            if s.mode == "gotap" { format!("{:.2}", s.traps) } else { "–".into() },
+            if s.mode.starts_with("gotap") { format!("{:.2}", s.traps) } else { "–".into() },
             if matches!(s.mode, "none" | "traps") {
                 "–".into()
             } else {
@@ -152,7 +152,7 @@ pub(crate) fn svg(summaries: &[Summary]) -> String {
         let width = s.target_us / widest * 460.0;
         let colour = match s.mode {
             "none" => "#9aa0a6",
-            "gotap" => "#00857c",
+            "gotap" | "gotap, 10 %" => "#00857c",
             _ => "#c5523f",
         };
         out.push_str(&format!(

@@ -31,6 +31,8 @@ pub(crate) struct Scenario {
     app: App,
     /// What the handler asks, so that two spans are expected of a request.
     asks: Option<Kind>,
+    /// Whether a tenth of the traces is measured beside all of them.
+    sampled: bool,
     /// How often it asks for each request. All that is told, but for times, is of one of them then.
     times: u64,
 }
@@ -52,6 +54,7 @@ impl Scenario {
             protocol: Protocol::Http1,
             app: App::Hello,
             asks: None,
+            sampled: false,
             times: 1,
         };
         let asks = |name, kind| Self {
@@ -63,6 +66,7 @@ impl Scenario {
         let many = |name, kind| Self { work: &["-times", "20"], times: 20, ..asks(name, kind) };
         vec![
             hello.clone(),
+            Self { name: "sampled", sampled: true, ..hello.clone() },
             Self { name: "1ms", connections: 16, work: &["-work", "1ms"], ..hello.clone() },
             // A fixed amount of work: what an observer takes away from it is missing in the rate.
             Self { name: "busy", connections: 16, work: &["-hash", "2000000"], ..hello.clone() },
@@ -101,12 +105,19 @@ pub(crate) enum Mode {
     /// gotap with programs that do nothing: what is added is the cost of the traps themselves.
     Traps,
     Gotap,
+    /// A tenth of the traces, and no metrics: for those gotap needs each request.
+    GotapTenth,
     Sdk,
+    /// A tenth of the traces.
+    SdkTenth,
     Agent,
 }
 
 impl Mode {
-    pub(crate) fn all(agent: bool) -> Vec<Self> {
+    pub(crate) fn of(scenario: &Scenario, agent: bool) -> Vec<Self> {
+        if scenario.sampled {
+            return vec![Mode::None, Mode::Gotap, Mode::GotapTenth, Mode::Sdk, Mode::SdkTenth];
+        }
         let mut modes = vec![Mode::None, Mode::Traps, Mode::Gotap, Mode::Sdk];
         modes.extend(agent.then_some(Mode::Agent));
         modes
@@ -117,7 +128,9 @@ impl Mode {
             Mode::None => "none",
             Mode::Traps => "traps",
             Mode::Gotap => "gotap",
+            Mode::GotapTenth => "gotap, 10 %",
             Mode::Sdk => "sdk",
+            Mode::SdkTenth => "sdk, 10 %",
             Mode::Agent => "agent",
         }
     }
@@ -196,9 +209,11 @@ impl Contestant {
         let said = self.agent.as_mut().map(stop).transpose()?.unwrap_or_default();
         self.target.stop()?;
         let total = counted + self.warm;
-        let spans_each = match self.mode {
+        let expected = match self.mode {
             Mode::None | Mode::Traps => 0,
-            _ => scenario.spans(),
+            // Which ones is decided by chance.
+            Mode::GotapTenth | Mode::SdkTenth => total * scenario.spans() / 10,
+            _ => total * scenario.spans(),
         };
         let of_slices = |value: fn(&Outcome) -> u32| {
             report::median(self.outcomes.iter().map(|o| value(o).into()).collect())
@@ -213,8 +228,8 @@ impl Contestant {
             slices,
             agent_us: self.agent_cpu * 1e6 / operations,
             agent_rss_mb,
-            spans: self.sink.settled(total * spans_each)?,
-            expected_spans: total * spans_each,
+            spans: self.sink.settled(expected)?,
+            expected_spans: expected,
             traps: traps(&said, (total * scenario.times) as f64),
             lost: said
                 .iter()
@@ -337,8 +352,9 @@ impl Programs {
         let programs = self.pair(scenario);
         let mut flags = [scenario.work, &["-addr", "127.0.0.1:0"]].concat();
         flags.extend(backend.iter().flat_map(|b| &b.flags).map(String::as_str));
-        let server = if mode == Mode::Sdk {
+        let server = if matches!(mode, Mode::Sdk | Mode::SdkTenth) {
             flags.push("-sdk");
+            flags.extend((mode == Mode::SdkTenth).then_some("-ratio=0.1"));
             Running::start(&programs.sdk, &flags, &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)])?
         } else {
             // Probes are a file's: those of one observer must not be in another's way.
@@ -353,10 +369,13 @@ impl Programs {
     fn observe(&self, mode: Mode, pid: u32, endpoint: &str) -> Result<Option<Running>> {
         let pid = pid.to_string();
         match (mode, &self.agent) {
-            (Mode::Gotap | Mode::Traps, _) => {
+            (Mode::Gotap | Mode::GotapTenth | Mode::Traps, _) => {
                 let mut flags = vec!["run", "--pid", &pid, "--otlp-endpoint", endpoint];
                 flags.extend((mode == Mode::Traps).then_some("--empty-probes"));
-                let gotap = Running::start(&self.gotap, &flags, &[])?;
+                let tenth: &[_] =
+                    &[("GOTAP_SAMPLING_RATIO", "0.1"), ("GOTAP_OTLP_METRICS", "false")];
+                let settings = if mode == Mode::GotapTenth { tenth } else { &[] };
+                let gotap = Running::start(&self.gotap, &flags, settings)?;
                 gotap.wait_for_error("ready", READY)?;
                 Ok(Some(gotap))
             }

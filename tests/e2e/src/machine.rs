@@ -10,22 +10,27 @@ const NEEDED: [u32; 2] = [38, 39];
 
 /// Modules of tests that keep the processors busy, or compare shares of their time. Most others wait for something
 /// most of their time, so that more of them run at once than there are processors.
-const BUSY: [&str; 15] = [
+const BUSY: [&str; 20] = [
     "alloc",
     "attach_load",
     "crowd",
     "guided",
+    "hostile",
     "host_flows",
     "host_run",
     "joined",
+    "overhead",
     "parents_load",
     "parents_reuse",
+    "profile_continuous",
     "profile_cpu",
     "profile_waits",
     "sampling",
     "shop",
     "timeline",
     "torn",
+    "xray",
+    "xray_spans",
 ];
 
 /// Held by the one test of those that runs.

@@ -24,26 +24,27 @@ import (
 func main() {
 	options := work.Flags()
 	sdk := flag.Bool("sdk", false, "instrument the server and the client")
+	ratio := flag.Float64("ratio", 1, "the share of traces that is sampled")
 	flag.Parse()
 	client := &http.Client{Transport: work.Transport()}
 	if !*sdk {
 		options.Serve(options.Handler(client))
 		return
 	}
-	shutdown := start()
+	shutdown := start(*ratio)
 	client.Transport = otelhttp.NewTransport(client.Transport)
 	options.Serve(otelhttp.NewHandler(options.Handler(client), "hello"))
 	shutdown()
 }
 
 // start sets up the global tracer provider and returns what flushes and stops it.
-func start() func() {
+func start(ratio float64) func() {
 	exporter, err := otlptracegrpc.New(context.Background())
 	if err != nil {
 		log.Fatal(err)
 	}
 	provider := trace.NewTracerProvider(
-		trace.WithBatcher(exporter), trace.WithSampler(trace.ParentBased(trace.AlwaysSample())))
+		trace.WithBatcher(exporter), trace.WithSampler(trace.ParentBased(trace.TraceIDRatioBased(ratio))))
 	otel.SetTracerProvider(provider)
 	otel.SetTextMapPropagator(propagation.TraceContext{})
 	return func() {
