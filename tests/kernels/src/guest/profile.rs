@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use gotap_e2e::{Gotap, SOON, binary};
@@ -74,7 +73,8 @@ pub(crate) fn continuous() -> Result<()> {
         app.signal(libc::SIGUSR1)?;
         apps.push(app);
     }
-    std::thread::sleep(Duration::from_secs(5));
+    // Which it says of the first profile: reading the program takes its time on an emulated machine.
+    gotap.process.wait_for_error("can't be reached", 4 * SOON)?;
     // Naming functions at the end takes its time on an emulated machine.
     let mut gotap = gotap.process;
     gotap.signal(libc::SIGINT)?;
@@ -83,7 +83,7 @@ pub(crate) fn continuous() -> Result<()> {
     let last = said.iter().find(|line| line.contains("profiles of")).context("a summary")?;
     let words: Vec<&str> = last.split_ascii_whitespace().collect();
     let samples = words.get(3).and_then(|word| word.parse::<u64>().ok());
-    ensure!(samples.is_some_and(|samples| samples > 20), "{last}");
+    ensure!(samples.is_some_and(|samples| samples > 5), "{last}");
     ensure!(!last.contains("unnamed") && !last.contains("without_stack"), "{last}");
     ensure!(last.contains("not delivered"), "{last}");
     Ok(())
