@@ -38,7 +38,7 @@ title() { printf '\n--- %s\n' "$*"; }
 wait_line() {
     local pid=$1 file=$2 line=$3
     for ((i = 0; i < 600; i++)); do
-        ! grep -q "^$line" "$work/$file" || return 0
+        ! grep -sq "^$line" "$work/$file" || return 0
         kill -0 "$pid" 2>/dev/null || break
         sleep 0.1
     done
