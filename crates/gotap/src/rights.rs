@@ -17,13 +17,21 @@ const FIRST_FREE_PORT: u16 = 1024;
 const MOST: u32 = 63;
 
 /// Keeps only what attaching to programs needs, also to those that start later, and what listening at this address
-/// needs. Threads that start from now on have no more either, and no program that is run gets more.
+/// needs; with `profiles` also what taking those needs here. Threads that start from now on have no more either, and no program that is run gets more.
 ///
 /// # Errors
 /// When other threads run already, or the kernel refuses.
-pub(crate) fn keep_needed(features: &Features, listen: Option<SocketAddr>) -> Result<()> {
+pub(crate) fn keep_needed(
+    features: &Features,
+    listen: Option<SocketAddr>,
+    profiles: bool,
+) -> Result<()> {
     let held = capabilities(None).context("read this process's capabilities")?;
-    let kept = held.permitted & needed(held.effective, features, listen);
+    let mut wanted = needed(held.effective, features, listen);
+    if profiles && clocks_need_root() {
+        wanted |= CapabilitySet::SYS_ADMIN;
+    }
+    let kept = held.permitted & wanted;
     // Harmless without the right to do so: no program that is run can gain anything.
     set_no_new_privs(true).context("forbid new privileges")?;
     if held.effective.contains(CapabilitySet::SETPCAP) {
@@ -36,6 +44,12 @@ pub(crate) fn keep_needed(features: &Features, listen: Option<SocketAddr>) -> Re
         inheritable: CapabilitySet::empty(),
     };
     set_capabilities(None, sets).context("give up capabilities")
+}
+
+/// Whether the kernel lets only `CAP_SYS_ADMIN` open the clocks of a profile, as Debian's does at this level.
+fn clocks_need_root() -> bool {
+    let level = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid");
+    level.is_ok_and(|level| level.trim().parse().is_ok_and(|level: i32| level > 2))
 }
 
 /// What is kept of what the process may do.

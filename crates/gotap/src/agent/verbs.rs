@@ -22,7 +22,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let kubernetes = placing::Asked::new(&config)?;
     goproc::check_pids()?;
     let features = features(!config.probes.uprobe_multi);
-    rights::keep_needed(&features, config.prometheus_listen)?;
+    let profiles = config.profiles != config::Profiles::default();
+    rights::keep_needed(&features, config.prometheus_listen, profiles)?;
     let bounds = config.bounds()?;
     let export =
         export::Config { logs: config.logs_to()?, ..config.otlp.to_export(bounds.export_bytes)? };
@@ -132,7 +133,7 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
     let ProbeArgs { exact_lineage, no_connection_join, no_uprobe_multi, empty_probes } =
         args.probes;
     let features = features(no_uprobe_multi);
-    rights::keep_needed(&features, None)?;
+    rights::keep_needed(&features, None, false)?;
     let http = args.http.settings();
     let agent = Agent::start(Setup {
         selection,

@@ -107,7 +107,7 @@ pub(crate) fn top(args: &TopArgs) -> Result<()> {
     let once = args.once || !std::io::stdout().is_terminal();
     let (waiting, over) = (Waiting::default(), Arc::<AtomicBool>::default());
     let setup = setup(args, &waiting)?;
-    rights::keep_needed(&setup.features, None)?;
+    rights::keep_needed(&setup.features, None, false)?;
     let agent = Agent::start(setup)?;
     let watched = Watched { figures: agent.figures.clone(), waiting, over: over.clone() };
     let (stop, args) = (StopAtEnd(agent.stop.clone()), args.clone());
