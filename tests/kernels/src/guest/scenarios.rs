@@ -27,7 +27,7 @@ const ALL: [Scenario; 21] = [
     ("off-CPU profile", always, profile::off_cpu),
     ("X-ray of requests", always, profile::xray),
     ("lines of logs", always, logs::lines),
-    ("continuous profiles", |features| !features.uprobe_multi, profile::continuous),
+    ("continuous profiles", always, profile::continuous),
     ("HTTP/1", always, http1::newest_and_oldest_go),
     // The way of older kernels; on those, it is what all scenarios test.
     ("HTTP/1, no uprobe_multi", |features| features.uprobe_multi, http1::one_by_one),
