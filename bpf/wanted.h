@@ -75,8 +75,8 @@ __noinline u32 match_wanted_slots(u64 group, u32 layout, u32 which)
 }
 
 /*
- * The element of the header among the groups at `group`, or the buckets, of which there are `last` and one
- * more; 0 for none, WANTED_UNSEEN where not all could be looked at.
+ * Finds the header in the groups or buckets that begin at `group`; `last` is the number of the last one.
+ * Gives the address of its element, 0 for none, WANTED_UNSEEN where not all could be looked at.
  */
 __noinline u64 find_wanted(u64 group, u64 last, u32 layout, u32 group_size, u32 which)
 {
@@ -166,8 +166,8 @@ __noinline u32 send_wanted_of(u64 span_id, u64 map, u32 layout, u32 group_size, 
 }
 
 /*
- * Sends the value of fasthttp's argsKV at `pair` if it has the header, of which `sent` values were sent. Gives
- * 1 then, and WANTED_UNSEEN where one may be missing.
+ * Sends the value at `pair`, an argsKV of fasthttp, if its key is the header's name. `sent` values of that
+ * header were sent before. Gives 1 if it was sent, WANTED_UNSEEN where one may be missing, else 0.
  */
 __noinline u32 send_wanted_pair(u64 span_id, u64 pair, u32 pair_value, u32 which, u32 sent)
 {

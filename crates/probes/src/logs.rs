@@ -7,9 +7,8 @@ use wire::{DecodeError, LogCounter, LogLine, LogStream, Logging, decode_log};
 use zerocopy::IntoBytes;
 
 use crate::Error;
-use crate::host::{Ring, attach, counter, load, map, missed, resize};
+use crate::host::{Ring, attach, counter, load, map, missed, resize, set_constants};
 use crate::serving::ServedMaps;
-use crate::session::missing;
 
 pub(crate) static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/logs.bpf.o"));
 
@@ -69,7 +68,7 @@ pub(crate) fn open(options: &LogOptions) -> Result<OpenObject, Error> {
         .map_err(Error::bpf("open BPF object"))?;
     resize(&mut open, "log_lines", options.buffer)?;
     let streams = options.streams.iter().fold(0u32, |bits, s| bits | 1 << *s as u16);
-    set_constants(&mut open, [streams, options.text])?;
+    set_constants(&mut open, [streams, options.text].as_bytes())?;
     Ok(open)
 }
 
@@ -136,15 +135,4 @@ impl LogProcesses {
         // It was not added where its lines can't be told.
         let _ = self.0.delete(&pid.to_ne_bytes());
     }
-}
-
-/// The object's constants, in their order.
-fn set_constants(open: &mut OpenObject, constants: [u32; 2]) -> Result<(), Error> {
-    let mut maps = open.maps_mut();
-    let found = maps.find(|map| map.name().to_string_lossy().ends_with(".rodata"));
-    let mut found = found.ok_or_else(|| missing("map", ".rodata"))?;
-    let data = found.initial_value_mut().ok_or_else(|| missing("map", ".rodata"))?;
-    let room = data.get_mut(..size_of_val(&constants)).ok_or_else(|| missing("map", ".rodata"))?;
-    room.copy_from_slice(constants.as_bytes());
-    Ok(())
 }

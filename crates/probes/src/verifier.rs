@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use libbpf_rs::PrintLevel;
+use libbpf_rs::{OpenObject, PrintLevel};
 
 use crate::object::{Programs, open};
 use crate::{Error, Features, gc, host, instrument, logs, meter, sampler, serving, tracker};
@@ -55,34 +55,20 @@ pub fn verify(features: Features) -> Result<Vec<Verified>, Refused> {
 
 fn load(features: Features, log_level: u32) -> Result<(), Error> {
     SAID.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    let mut open = open(features, &Programs::all(features))?;
-    open.progs_mut().for_each(|mut program| program.set_log_level(log_level));
-    open.load().map(drop).map_err(Error::bpf("load BPF programs"))?;
-    let mut open = tracker::open(features)?;
-    open.progs_mut().for_each(|mut program| program.set_log_level(log_level));
-    open.load().map(drop).map_err(Error::bpf("load the goroutine tracker"))?;
-    let mut open = instrument::open("gotap_gc", gc::OBJECT, features)?;
-    open.progs_mut().for_each(|mut program| program.set_log_level(log_level));
-    open.load().map(drop).map_err(Error::bpf("load the observer of collections"))?;
-    let mut open = instrument::open("gotap_meter", meter::OBJECT, features)?;
-    open.progs_mut().for_each(|mut program| program.set_log_level(log_level));
-    open.load().map(drop).map_err(Error::bpf("load the meter"))?;
-    let mut open = sampler::open(None)?;
-    open.progs_mut().for_each(|mut program| program.set_log_level(log_level));
-    open.load().map(drop).map_err(Error::bpf("load the sampler"))?;
-    let mut open = serving::open()?;
-    open.progs_mut().for_each(|mut program| program.set_log_level(log_level));
-    open.load().map(drop).map_err(Error::bpf("load the iterator over requests"))?;
-    // Without anything wanted nothing would be left to verify.
-    let mut open = logs::open(&logs::LogOptions::all())?;
-    open.progs_mut().for_each(|mut program| program.set_log_level(log_level));
-    open.load().map(drop).map_err(Error::bpf("load the reader of logs"))?;
-    for (name, open) in host::OBJECTS {
-        let mut open = open()?;
+    let load = |mut open: OpenObject, what: &str| {
         open.progs_mut().for_each(|mut program| program.set_log_level(log_level));
-        open.load().map(drop).map_err(Error::bpf(format!("load {name}")))?;
-    }
-    Ok(())
+        open.load().map(drop).map_err(Error::bpf(format!("load {what}")))
+    };
+    load(open(features, &Programs::all(features))?, "BPF programs")?;
+    load(tracker::open(features)?, "the goroutine tracker")?;
+    let collections = instrument::open("gotap_gc", gc::OBJECT, features)?;
+    load(collections, "the observer of collections")?;
+    load(instrument::open("gotap_meter", meter::OBJECT, features)?, "the meter")?;
+    load(sampler::open(None)?, "the sampler")?;
+    load(serving::open()?, "the iterators over requests")?;
+    // Without anything wanted nothing would be left to verify.
+    load(logs::open(&logs::LogOptions::all())?, "the reader of logs")?;
+    host::OBJECTS.iter().try_for_each(|(name, open)| load(open()?, name))
 }
 
 fn note(level: PrintLevel, text: String) {

@@ -1,5 +1,5 @@
 //! A profile as OTLP, `opentelemetry.proto.profiles.v1development`, which is in development: a later version may
-//! have other fields. All that is used more than once stands in tables, of which entry 0 is the empty value.
+//! have other fields. What is used more than once stands in tables. Entry 0 of each table is empty.
 
 use std::collections::HashMap;
 use std::hash::Hash;

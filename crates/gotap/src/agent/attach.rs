@@ -94,10 +94,7 @@ impl Agent {
             }
         };
         self.figures.attached(pid, target.resource.clone(), started.elapsed(), place);
-        self.look_at_logs(target, attached.instance, bias);
-        if let Some(active) = &self.figures.active {
-            active.add(attached.instance, pid, plan.request_layouts());
-        }
+        self.watch(target, attached.instance, bias);
         let sees: Vec<_> = plan.abilities.iter().map(|a| a.label()).collect();
         let version = &target.program.go_version;
         let unknown = if target.program.unknown_version { ", unknown" } else { "" };
@@ -120,8 +117,17 @@ impl Agent {
         Ok(())
     }
 
-    /// Looks at what a process writes to its logs, if that is wanted.
-    pub(super) fn look_at_logs(&self, target: &Target, instance: u32, bias: u64) {
+    /// Counts what a process that was attached to serves, and looks at what it writes to its logs, where that is
+    /// wanted.
+    pub(super) fn watch(&self, target: &Target, instance: u32, bias: u64) {
+        if let Some(active) = &self.figures.active {
+            let layouts = target.program.plan.request_layouts();
+            active.add(instance, target.process.pid, layouts);
+        }
+        self.look_at_logs(target, instance, bias);
+    }
+
+    fn look_at_logs(&self, target: &Target, instance: u32, bias: u64) {
         // Where an SDK makes the traces, gotap's span is sent nowhere.
         let Some(logged) = self.logged.as_ref().filter(|_| !self.selection.leaves_traces(target))
         else {

@@ -81,7 +81,7 @@ impl Host {
         Ok(host)
     }
 
-    /// Looks at lines of logs; gives where to say of which processes.
+    /// Looks at lines of logs. The result takes the processes whose lines are wanted.
     ///
     /// # Errors
     /// What keeps it from that.

@@ -28,8 +28,9 @@ const OFTEN: Duration = Duration::from_millis(250);
 const SELDOM: Duration = Duration::from_secs(10);
 /// The time that the metric is about.
 const RECENT: Duration = Duration::from_secs(20);
-/// Processes that have ended, and processes in one line, of which it is said at the end what they cost.
+/// Ended processes whose cost is printed at the end.
 const MAX_ENDED: usize = 20;
+/// Processes that one line names.
 const MAX_NAMED: usize = 5;
 
 /// What is known of one process, for metrics.
@@ -322,10 +323,7 @@ impl Agent {
             self.command(ReaderCommand::Remove(instance));
             return Err(error.into());
         }
-        self.look_at_logs(&target, instance, bias);
-        if let Some(active) = &self.figures.active {
-            active.add(instance, pid, plan.request_layouts());
-        }
+        self.watch(&target, instance, bias);
         self.command(ReaderCommand::Remove(before));
         let observed = self.observed.get_mut(&pid).context("it is not observed any more")?;
         observed.instance = instance;

@@ -61,9 +61,9 @@ impl Sums {
         }
     }
 
-    /// Of requests that took so long, of which nobody looked at `unseen`: the rest is what the looks stand for, and
-    /// unknown where that is less. One look stands for the same time in all of them, so that no part of a request
-    /// counts more than another one.
+    /// Scales the times to requests that took `took` in all, `unseen` of it in requests that no look saw. Time that
+    /// the looks do not cover is unknown. Each look stands for the same time, so that no part of a request counts
+    /// more than another one.
     pub(crate) fn settled(self, took: u64, unseen: u64) -> Self {
         let unknown = self.unknown.saturating_add(unseen).min(took);
         let known = self.known().min(took - unknown);

@@ -4,9 +4,8 @@ use host::DecodeError;
 use host::tcp::{Counter, Event, decode};
 use libbpf_rs::{Link, Object, OpenObject};
 
-use super::{Ring, attach, counter, load, missed, resize};
+use super::{Ring, attach, counter, load, missed, resize, set_constants};
 use crate::Error;
-use crate::session::missing;
 
 pub(super) static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/host_tcp.bpf.o"));
 
@@ -69,7 +68,8 @@ impl Tcp {
         if options.system_calls {
             points.extend(SYSTEM_CALLS);
         } else {
-            set_without_system_calls(&mut open)?;
+            // `with_syscalls` is the only constant of the object.
+            set_constants(&mut open, &[0])?;
         }
         points.extend(options.retransmits.then_some(RETRANSMITS));
         points.push(STATE);
@@ -110,14 +110,4 @@ impl Tcp {
             not_run: missed(&self.object),
         })
     }
-}
-
-/// `with_syscalls` is the only constant of the object.
-fn set_without_system_calls(open: &mut OpenObject) -> Result<(), Error> {
-    let mut maps = open.maps_mut();
-    let constants = maps.find(|map| map.name().to_string_lossy().ends_with(".rodata"));
-    let mut constants = constants.ok_or_else(|| missing("map", ".rodata"))?;
-    let data = constants.initial_value_mut().ok_or_else(|| missing("map", ".rodata"))?;
-    data.fill(0);
-    Ok(())
 }

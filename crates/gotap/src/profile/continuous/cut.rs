@@ -23,7 +23,7 @@ const MAX_PAIRS: usize = 1 << 18;
 
 struct Stack {
     sampled: SampledStack,
-    /// Locations in its process's book, and of which edition.
+    /// The edition of its process's book, and its locations in that.
     named: Option<(u32, Box<[usize]>)>,
 }
 

@@ -1,4 +1,4 @@
-//! Where profiles go, and what each place is told of the process. Not here: delivering (`export`).
+//! The back ends that profiles go to, and the labels that each one gets. Not here: delivering (`export`).
 
 use std::sync::Arc;
 use std::time::Instant;
