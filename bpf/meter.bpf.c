@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
  * The meter: how often one process reaches places in its code, from where, and with what argument. It counts in
- * the kernel and sends nothing; user space reads the counts at the end. An object of its own, which is loaded
- * when it is asked for. All that it does not count, it counts as lost.
+ * the kernel and sends nothing; user space reads the counts at the end, and those of single requests all the
+ * while. An object of its own, which is loaded when it is asked for. All that it does not count, it counts as lost.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include "wire.h"
 #include "go_abi.h"
 #include "kernel_stack.h"
+#include "found_headers.h"
+#include "served.h"
+#include "span_of.h"
 #include "meter.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -42,6 +45,21 @@ struct {
 	__uint(value_size, GT_METER_FRAMES * sizeof(u64));
 } meter_stacks SEC(".maps");
 
+/* What programs that tell requests apart know of the process. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct gt_meter_served);
+} metered_served SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, GT_METER_REQUESTS);
+	__type(key, struct gt_meter_request);
+	__type(value, struct gt_meter_value);
+} meter_requests SEC(".maps");
+
 /* Indexes: enum gt_meter_counter. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -73,18 +91,18 @@ static __always_inline u64 in_steps(u64 size)
 	return 32769;
 }
 
-static __always_inline void add(const struct gt_meter_key *key, u64 amount)
+static __always_inline void add(void *values, const void *key, u64 amount, u32 full)
 {
 	struct gt_meter_value one = { .count = 1, .amount = amount };
-	struct gt_meter_value *value = bpf_map_lookup_elem(&meter_values, key);
+	struct gt_meter_value *value = bpf_map_lookup_elem(values, key);
 
 	if (!value) {
-		if (!bpf_map_update_elem(&meter_values, key, &one, BPF_NOEXIST))
+		if (!bpf_map_update_elem(values, key, &one, BPF_NOEXIST))
 			return;
 		/* Another processor may have been first. */
-		value = bpf_map_lookup_elem(&meter_values, key);
+		value = bpf_map_lookup_elem(values, key);
 		if (!value) {
-			count(GT_METER_KEYS_FULL);
+			count(full);
 			return;
 		}
 	}
@@ -92,13 +110,56 @@ static __always_inline void add(const struct gt_meter_key *key, u64 amount)
 	__sync_fetch_and_add(&value->amount, amount);
 }
 
-static __always_inline int meter(struct pt_regs *ctx)
+/* For which request the goroutine of `g` does something. */
+static __always_inline void own(const struct gt_meter_served *proc, struct gt_meter_request *key, u64 g)
+{
+	const struct gt_descent of = {
+		.dial_conn = proc->dial_conn,
+		.dial_conn_size = proc->dial_conn_size,
+		.instance = proc->instance,
+		.g_parent_goid = proc->g_parent_goid,
+		.g_gopc = proc->g_gopc,
+	};
+	struct server_state *state;
+	u32 unread = 0;
+	u64 goid = 0;
+
+	/* On a thread's own stack, g is not the goroutine that it works for. */
+	g = read_field_noted(g, proc->g_m, 1, &unread);
+	g = read_field_noted(g, proc->m_curg, 1, &unread);
+	if (g)
+		goid = read_field_noted(g, proc->g_goid, 1, &unread);
+	if (unread) {
+		key->owner = GT_OWNER_UNREAD;
+		return;
+	}
+	state = g ? served_by(&of, g, goid) : NULL;
+	if (state) {
+		key->owner = GT_OWNER_REQUEST;
+		key->span_id = state->span_id;
+	}
+}
+
+static __always_inline void meter_request(const struct gt_meter_key *counted, u64 amount, u64 g)
+{
+	u32 zero = 0;
+	const struct gt_meter_served *proc = bpf_map_lookup_elem(&metered_served, &zero);
+	struct gt_meter_request key = { .value = counted->value, .operation = counted->operation };
+
+	if (!proc || counted->caller - proc->inner < proc->inner_size)
+		return;
+	key.epoch = proc->epoch & 1;
+	own(proc, &key, g);
+	add(&meter_requests, &key, amount, GT_METER_REQUESTS_FULL);
+}
+
+static __always_inline int meter(struct pt_regs *ctx, bool by_request)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32, zero = 0;
 	const u32 *proc = bpf_map_lookup_elem(&metered, &zero);
 	struct gt_meter_key key = { .stack = -1 };
 	const struct gt_meter_site *site;
-	u64 ip = GO_IP(ctx), amount = 0;
+	u64 ip = GO_IP(ctx), g = GO_G(ctx), amount = 0;
 	u64 first = GO_ARG0(ctx), second = GO_ARG1(ctx);
 
 	/* Else clang chooses between the two before it reads, which the verifier refuses for the context. */
@@ -129,6 +190,8 @@ static __always_inline int meter(struct pt_regs *ctx)
 	} else if (site->flags & GT_METER_SECOND_BYTE) {
 		key.value = second & 0xff;
 	}
+	if (by_request)
+		meter_request(&key, amount, g);
 	if (site->flags & GT_METER_STACK) {
 		key.stack = bpf_get_stackid(ctx, &meter_stacks, BPF_F_USER_STACK);
 		if (key.stack < 0) {
@@ -136,19 +199,32 @@ static __always_inline int meter(struct pt_regs *ctx)
 			count(GT_METER_STACKS_LOST);
 		}
 	}
-	add(&key, amount);
+	add(&meter_values, &key, amount, GT_METER_KEYS_FULL);
 	return 0;
 }
 
 SEC("uprobe.multi")
 int metered_hit(struct pt_regs *ctx)
 {
-	return meter(ctx);
+	return meter(ctx, false);
+}
+
+/* The same, and for which request. */
+SEC("uprobe.multi")
+int metered_served_hit(struct pt_regs *ctx)
+{
+	return meter(ctx, true);
 }
 
 /* The same where there is no uprobe_multi. */
 SEC("uprobe")
 int metered_hit_single(struct pt_regs *ctx)
 {
-	return meter(ctx);
+	return meter(ctx, false);
+}
+
+SEC("uprobe")
+int metered_served_hit_single(struct pt_regs *ctx)
+{
+	return meter(ctx, true);
 }

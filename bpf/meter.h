@@ -10,6 +10,8 @@
 #define GT_METER_SITES 256
 /* Different keys that are counted. */
 #define GT_METER_KEYS 32768
+/* Different requests, with what is counted of each, that user space has not read yet. */
+#define GT_METER_REQUESTS 16384
 /* Different stacks that are kept, and frames of one. */
 #define GT_METER_STACKS 16384
 #define GT_METER_FRAMES 48
@@ -50,17 +52,54 @@ struct gt_meter_value {
 	u64 amount; /* of sizes: bytes */
 };
 
+/* Where requests are told apart: what is known of the process. GT_NONE stands for offsets that are not known. */
+struct gt_meter_served {
+	u64 dial_conn; /* as in struct gt_descent */
+	u64 dial_conn_size;
+	/* A function whose calls of other places are counted where it begins already. */
+	u64 inner;
+	u64 inner_size;
+	u32 instance; /* of the process in the maps of served.h */
+	u32 epoch; /* user space reads what was counted in the one before */
+	u16 g_m;
+	u16 m_curg;
+	u16 g_goid;
+	u16 g_parent_goid;
+	u16 g_gopc;
+	u16 pad;
+	u32 pad2;
+};
+
+/* For whom a goroutine reached a place. */
+enum gt_meter_owner {
+	GT_OWNER_NONE = 0, /* no request */
+	GT_OWNER_REQUEST = 1,
+	GT_OWNER_UNREAD = 2, /* it could not be read which goroutine it was */
+};
+
+struct gt_meter_request {
+	u64 span_id; /* of a request, else 0 */
+	u64 value;   /* the argument, as in gt_meter_key */
+	u32 operation;
+	u16 owner; /* enum gt_meter_owner */
+	u16 epoch; /* the lowest bit of gt_meter_served.epoch */
+};
+
 enum gt_meter_counter {
 	GT_METER_SEEN = 0,
 	/* There were GT_METER_KEYS different ones already. */
 	GT_METER_KEYS_FULL = 1,
 	/* A stack found no room, or could not be read; its caller is known. */
 	GT_METER_STACKS_LOST = 2,
-	GT_METER_COUNTERS = 3,
+	/* There were GT_METER_REQUESTS different requests already: it is not known whose the hit was. */
+	GT_METER_REQUESTS_FULL = 3,
+	GT_METER_COUNTERS = 4,
 };
 
 _Static_assert(sizeof(struct gt_meter_site) == 8, "gt_meter_site");
 _Static_assert(sizeof(struct gt_meter_key) == 24, "gt_meter_key");
 _Static_assert(sizeof(struct gt_meter_value) == 16, "gt_meter_value");
+_Static_assert(sizeof(struct gt_meter_served) == 56, "gt_meter_served");
+_Static_assert(sizeof(struct gt_meter_request) == 24, "gt_meter_request");
 
 #endif

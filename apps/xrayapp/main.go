@@ -157,6 +157,7 @@ func get(url string) {
 func main() {
 	clients := flag.Int("clients", 3, "clients that ask for /mix/{id}, one after the other")
 	hangs := flag.Bool("hang", false, "also ask for what never ends")
+	allocates := flag.Bool("allocate", false, "ask for what allocates, at once and for nothing else")
 	flag.Parse()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/mix/", mix)
@@ -164,6 +165,9 @@ func main() {
 	mux.HandleFunc("/hang", hang)
 	mux.HandleFunc("/doze", doze)
 	mux.HandleFunc("/queue", queue)
+	mux.HandleFunc("/ten", ten)
+	mux.HandleFunc("/three", three)
+	mux.HandleFunc("/one", one)
 	mux.HandleFunc("/quick", func(w http.ResponseWriter, r *http.Request) {})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -197,8 +201,14 @@ func main() {
 	}()
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
+	if *allocates {
+		startAllocating(base)
+	}
 	fmt.Println("ready", base)
 	<-stop
+	if *allocates {
+		sayAllocated()
+	}
 	truthLock.Lock()
 	said, _ := json.Marshal(map[string]any{"count": count, "seconds": truth})
 	fmt.Println("truth", string(said))

@@ -1,25 +1,31 @@
 //! `gotap alloc`: what a Go process allocates, by function and by size, read from its memory: what its own
 //! profiler has sampled and what its runtime counts. Where the profiler samples nothing, or each allocation is
-//! asked for, traps tell who allocates (`metered`).
+//! asked for, traps tell who allocates (`metered`); with tracing, also for which requests (`routes`).
 //!
 //! Without those nothing is attached, and nothing is ever stopped. What the buckets are is in `goruntime`; here they are compared,
 //! added up by function, and printed.
 
+mod json;
 mod metered;
+mod routes;
 mod sums;
 mod text;
+mod weigh;
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use goruntime::{AllocationProfile, SizeClasses, Symbols};
-use serde_json::{Value, json};
 
+use crate::agent;
 use crate::cli::{AllocArgs, Format};
 use crate::live::{PAUSE, Until};
-use crate::opened::{Opened, Target, plain, unix_nanoseconds};
+use crate::opened::{Opened, Target, plain};
 use crate::output::line;
+use crate::profile::Traced;
+use crate::xray::{Found, Wanted};
 use metered::Seen;
+use routes::ByRoute;
 use sums::{Function, Sums};
 
 /// Frames of a function's stack that are printed.
@@ -34,6 +40,8 @@ struct View<'a, 'd> {
     sums: Option<Sums<'d>>,
     /// What traps told, where there were some.
     seen: Option<Seen>,
+    /// The same by route, where that was asked for.
+    routes: Option<ByRoute>,
     classes: Option<SizeClasses>,
     large: u64,
     top: usize,
@@ -49,16 +57,29 @@ struct Read {
 
 /// Runs the command.
 pub(crate) fn run(args: &AllocArgs) -> Result<()> {
+    if !args.by_route {
+        return show(args, Until::new(args.duration)?, None);
+    }
+    goproc::check_pids()?;
+    let (given, pid) = (args.clone(), args.memory.pid);
+    goproc::Process { pid }.check_is_no_thread()?;
+    agent::with_requests(pid, Wanted::default(), move |watched, end| {
+        let Some(traced) = Traced::new(watched, pid, end)? else { return Ok(()) };
+        show(&given, Until::by(watched.over.clone(), given.duration), Some(&traced))
+    })
+}
+
+fn show(args: &AllocArgs, mut until: Until, traced: Option<&Traced<'_>>) -> Result<()> {
     let opened = Opened::new(args.memory.pid)?;
     let binary = opened.binary()?;
     let types = binary.types();
     let target = opened.target(&binary, &types)?;
     let symbols = Symbols::new(&binary, &types);
-    let mut until = Until::new(args.duration)?;
     let before = args.duration.map(|_| read(&target)).transpose()?;
     let samples_nothing = before.as_ref().is_some_and(|before| before.profile.rate == 0);
-    let (seen, before, after) = if args.exact || args.sampled || samples_nothing {
-        let (seen, before, after) = metered::watch(args, &target, &mut until)?;
+    let traps = args.exact || args.sampled || args.by_route || samples_nothing;
+    let (seen, before, after) = if traps {
+        let (seen, before, after) = metered::watch(args, &target, &types, &mut until, traced)?;
         (Some(seen), Some(before), after)
     } else {
         while before.is_some() && !until.is_over() && target.process.is_alive() {
@@ -67,7 +88,8 @@ pub(crate) fn run(args: &AllocArgs) -> Result<()> {
         (None, before, read(&target)?)
     };
     target.check()?;
-    let view = view(args, &target, &symbols, (before.as_ref(), &after), seen)?;
+    let found = traced.map(Traced::finish);
+    let view = view(args, &target, &symbols, (before.as_ref(), &after), (seen, found))?;
     match args.memory.format {
         Format::Json => line(view.json())?,
         Format::Text => view.print()?,
@@ -88,7 +110,7 @@ fn view<'a, 'd>(
     target: &'a Target<'a, 'd>,
     symbols: &Symbols<'_, 'd>,
     (before, after): (Option<&Read>, &Read),
-    seen: Option<Seen>,
+    (seen, found): (Option<Seen>, Option<Found>),
 ) -> Result<View<'a, 'd>> {
     let profile = &after.profile;
     let earlier = before.map(|before| &before.profile);
@@ -109,10 +131,17 @@ fn view<'a, 'd>(
         Some(seen) => Some(seen.sums(symbols, target.bias, classes.as_ref())?),
         None => (profile.rate > 0).then(|| Sums::of(profile, earlier, symbols)),
     };
+    let routes = match (seen.as_ref().and_then(Seen::requests), &seen, &found) {
+        (Some(requests), Some(seen), Some(found)) => {
+            Some(requests.by_route(found, &seen.weights(classes.as_ref())?))
+        }
+        _ => None,
+    };
     let mut notes = notes(profile, classes.is_some());
     if let (Some(seen), Some(sums)) = (&seen, &sums) {
         notes.extend(seen.notes(sums));
     }
+    notes.extend(routes.iter().flat_map(|routes| routes.notes.iter().cloned()));
     Ok(View {
         target,
         seconds: seconds.as_secs_f64(),
@@ -120,6 +149,7 @@ fn view<'a, 'd>(
         notes,
         sums,
         seen,
+        routes,
         classes,
         large: args.large,
         top: args.top,
@@ -190,73 +220,4 @@ impl<'d> View<'_, 'd> {
         let is_whole = self.seen.as_ref().is_some_and(Seen::is_whole);
         (samples > 0).then(|| if is_whole { 0.0 } else { 1.0 / (samples as f64).sqrt() })
     }
-
-    fn function_json(&self, function: &Function<'_>, total: f64) -> Value {
-        let frame = |frame: &goruntime::Position<'_>| json!({"function": frame.name(), "file": frame.file, "line": frame.line});
-        json!({
-            "function": function.name(),
-            "file": function.file(),
-            "line": function.line(),
-            "bytes": whole(function.bytes),
-            "objects": whole(function.objects),
-            "share": if total > 0.0 { json!(function.bytes / total) } else { Value::Null },
-            "samples": function.samples,
-            "expectedError": self.error(function.samples),
-            "stack": function.stack.iter().take(FRAMES).map(frame).collect::<Vec<_>>(),
-        })
-    }
-
-    fn json(&self) -> Value {
-        let sums = self.sums.as_ref();
-        let functions = sums.map(|sums| {
-            let one = |function| self.function_json(function, sums.bytes);
-            self.functions().map(one).collect::<Vec<_>>()
-        });
-        let large = sums.map(|_| {
-            let one = |(f, objects, bytes): (&Function<'d>, f64, f64)| {
-                json!({
-                    "function": f.name(), "file": f.file(), "line": f.line(),
-                    "bytes": whole(bytes), "objects": whole(objects),
-                })
-            };
-            self.large().into_iter().map(one).collect::<Vec<_>>()
-        });
-        let counted = self.classes.as_ref();
-        json!({
-            "pid": self.target.process.pid,
-            "service": self.target.service,
-            "goVersion": self.target.binary.build_info().go_version,
-            "timeUnixNano": unix_nanoseconds(),
-            "source": self.source(),
-            "seconds": self.seconds,
-            "rate": sums.map(|sums| sums.rate).filter(|rate| *rate > 0),
-            "profileCycle": sums.filter(|sums| sums.rate > 0).map(|sums| sums.cycle),
-            "samples": sums.map(|sums| sums.samples),
-            "expectedError": sums.and_then(|sums| self.error(sums.samples)),
-            "overhead": self.seen.as_ref().map(|seen| seen.coverage.json()),
-            "totalBytes": sums.map(|s| whole(s.bytes)).or(counted.map(SizeClasses::bytes)),
-            "totalObjects": sums.map(|s| whole(s.objects)).or(counted.map(SizeClasses::objects)),
-            "countedBytes": counted.map(SizeClasses::bytes),
-            "countedObjects": counted.map(SizeClasses::objects),
-            "functions": functions,
-            "largeThreshold": self.large,
-            "large": large,
-            "sizeClasses": counted.map(classes_json),
-            "largeObjects": counted.map(|c| json!({"bytes": c.large_bytes, "objects": c.large_objects})),
-            "notes": self.notes,
-        })
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts saturate")]
-fn whole(number: f64) -> u64 {
-    number.round() as u64
-}
-
-fn classes_json(classes: &SizeClasses) -> Vec<Value> {
-    let used = classes.small.iter().filter(|(_, objects)| *objects > 0);
-    used.map(|(size, objects)| {
-        json!({"size": size, "bytes": size.saturating_mul(*objects), "objects": objects})
-    })
-    .collect()
 }

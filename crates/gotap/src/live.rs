@@ -28,6 +28,11 @@ impl Until {
         Ok(Self { stop, began: Instant::now(), limit })
     }
 
+    /// Somebody else listens to signals, and says when to stop.
+    pub(crate) fn by(stop: Arc<AtomicBool>, limit: Option<Duration>) -> Self {
+        Self { stop, began: Instant::now(), limit }
+    }
+
     /// Lets the duration begin now.
     pub(crate) fn begin(&mut self) {
         self.began = Instant::now();

@@ -28,11 +28,11 @@ use crate::opened::{Opened, Target};
 use crate::xray;
 use buckets::Kind;
 use output::Output;
-use requests::Traced;
 use wait::Stop;
 
 pub(crate) use naming::Namer;
 pub(crate) use output::OutputFile;
+pub(crate) use requests::Traced;
 pub(crate) use taken::{Taken, take};
 
 /// What was collected.

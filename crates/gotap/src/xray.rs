@@ -31,7 +31,7 @@ pub(crate) use slow::Looking;
 pub(crate) use spans::{Added, Slow};
 pub(crate) use state::Doing;
 pub(crate) use table::Table;
-pub(crate) use tally::{Found, Tally, Wanted};
+pub(crate) use tally::{Found, Operation, Tally, Wanted};
 pub(crate) use times::{Stack, Sums};
 
 /// Requests that are looked at at once.

@@ -44,9 +44,17 @@ pub(crate) struct Instrument {
 impl Instrument {
     /// Loads one.
     pub(crate) fn load(name: &str, bytes: &[u8], features: Features) -> Result<Self, Error> {
+        Self::load_opened(|| open(name, bytes, features), features)
+    }
+
+    /// Loads one that is opened in a way of its own.
+    pub(crate) fn load_opened(
+        open: impl FnOnce() -> Result<OpenObject, Error>,
+        features: Features,
+    ) -> Result<Self, Error> {
         features.check()?;
         crate::session::quiet_libbpf();
-        let object = open(name, bytes, features)?.load();
+        let object = open()?.load();
         Ok(Self { object: object.map_err(Error::bpf("load BPF programs"))?, features })
     }
 

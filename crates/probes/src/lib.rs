@@ -37,7 +37,7 @@ pub use features::{Features, KernelVersion};
 pub use gc::{GcObserver, GcPlan};
 pub use hits::{Counters, Hits, ProcessHits};
 pub use logs::{LogCounts, LogOptions, LogProcesses, Logs};
-pub use meter::{Counted, Meter, Metered, trap_cost};
+pub use meter::{Counted, Meter, Metered, MeteredRequests, RequestCount, trap_cost};
 pub use plan::{
     Ability, ConnectorLayout, DatabaseLayout, Held, Missing, PgxLayout, Plan, PlannedSite,
     RequestLayouts, Rewriter, RouteLayout, Router, Tls, Wrapper,

@@ -1,19 +1,55 @@
 //! The meter: how often one process reaches places in its code, from where, and with what argument,
 //! `bpf/meter.bpf.c`. It can be taken away and put back, as the budget wants.
 //!
-//! Not here: which places these are, and when the meter is taken away.
+//! Not here: which places these are, when the meter is taken away, and whose requests hits are of (`requests`).
+
+mod requests;
 
 use std::fs::File;
 
 use gobin::{Binary, Function, Site, SiteKind};
-use libbpf_rs::{Link, MapCore, MapFlags};
+use libbpf_rs::{Link, MapCore, MapFlags, OpenObject};
 use wire::{METER_FRAMES, METER_SITES, MeterCounter, MeterFlag, MeterKey, MeterSite, MeterValue};
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::instrument::Instrument;
-use crate::{Error, Features};
+use crate::instrument::{self, Instrument};
+use crate::{Error, Features, serving};
+
+pub use requests::{MeteredRequests, RequestCount};
 
 pub(crate) static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/meter.bpf.o"));
+
+/// What the names of programs begin with that tell requests apart.
+const SERVED: &str = "metered_served";
+
+/// Opens the object with all programs that suit this kernel, and with none of the tracing programs' maps.
+pub(crate) fn open(features: Features) -> Result<OpenObject, Error> {
+    let mut open = instrument::open("gotap_meter", OBJECT, features)?;
+    serving::share_none(&mut open)?;
+    Ok(open)
+}
+
+/// The same with the programs of one sort.
+fn open_for(
+    features: Features,
+    requests: Option<&MeteredRequests<'_>>,
+) -> Result<OpenObject, Error> {
+    let mut open = instrument::open("gotap_meter", OBJECT, features)?;
+    for mut program in open.progs_mut() {
+        let served = program.name().to_string_lossy().starts_with(SERVED);
+        program.set_autoload(program.autoload() && served == requests.is_some());
+    }
+    match requests {
+        Some(requests) => requests.served.maps.share(&mut open)?,
+        None => {
+            serving::share_none(&mut open)?;
+            for mut map in open.maps_mut().filter(|map| map.name() == "meter_requests") {
+                map.set_max_entries(1).map_err(Error::bpf("size maps"))?;
+            }
+        }
+    }
+    Ok(open)
+}
 
 /// A place that is metered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +107,7 @@ pub struct Counted {
 pub fn trap_cost(features: Features) -> Result<Option<f64>, Error> {
     let own = std::process::id();
     let file = File::open("/proc/self/exe").map_err(Error::File)?;
-    Meter::load(features, own, file, 0, &[])?.calibrate()
+    Meter::load(features, own, file, 0, &[], None)?.calibrate()
 }
 
 /// The programs, which may be attached to one process. The kernel detaches them when this is dropped.
@@ -83,11 +119,14 @@ pub struct Meter {
     instrument: Instrument,
     /// What the calibration counted.
     before: u64,
+    /// Where requests are told apart, what the programs know.
+    served: Option<wire::MeterServed>,
 }
 
 impl Meter {
     /// Loads the programs for places of process `pid`, and attaches nothing yet. `file` is what the places were
-    /// found in.
+    /// found in. With `requests` each hit is counted for the request that its goroutine works for, too: see
+    /// [`Meter::requests`].
     ///
     /// # Errors
     /// [`Error::OldKernel`], [`Error::NoBtf`], [`Error::Denied`] or what libbpf says.
@@ -97,8 +136,9 @@ impl Meter {
         file: File,
         bias: u64,
         places: &[Metered],
+        requests: Option<&MeteredRequests<'_>>,
     ) -> Result<Self, Error> {
-        let instrument = Instrument::load("gotap_meter", OBJECT, features)?;
+        let instrument = Instrument::load_opened(|| open_for(features, requests), features)?;
         for place in places.iter().take(METER_SITES) {
             let address = place.site.vaddr.wrapping_add(bias);
             instrument
@@ -108,7 +148,10 @@ impl Meter {
         }
         let offsets = places.iter().take(METER_SITES).map(|place| place.site.file_offset);
         let offsets = offsets.collect();
-        Ok(Self { links: Vec::new(), pid, file, offsets, instrument, before: 0 })
+        let served = requests.map(|requests| requests.constants);
+        let meter = Self { links: Vec::new(), pid, file, offsets, instrument, before: 0, served };
+        meter.write_served()?;
+        Ok(meter)
     }
 
     /// What a hit costs here, in nanoseconds: measured on a function of this process that does nothing else.
@@ -126,12 +169,16 @@ impl Meter {
             .update(&key, site.as_bytes(), MapFlags::ANY)
             .map_err(Error::bpf("write the places that are metered"))?;
         let own = std::process::id();
-        let links = self.instrument.attach("metered_hit", own, &target.file, &[target.offset])?;
+        let links = self.instrument.attach(self.program(), own, &target.file, &[target.offset])?;
         let nanoseconds = target.measure();
         drop(links);
         let _ = self.instrument.map("meter_sites")?.delete(&key);
         self.before = self.seen()?;
         Ok(Some(nanoseconds))
+    }
+
+    fn program(&self) -> &'static str {
+        if self.served.is_some() { "metered_served_hit" } else { "metered_hit" }
     }
 
     /// Attaches the programs.
@@ -140,7 +187,7 @@ impl Meter {
     /// What libbpf says.
     pub fn attach(&mut self) -> Result<(), Error> {
         self.instrument.write_constants("metered", self.pid.as_bytes())?;
-        self.links = self.instrument.attach("metered_hit", self.pid, &self.file, &self.offsets)?;
+        self.links = self.instrument.attach(self.program(), self.pid, &self.file, &self.offsets)?;
         Ok(())
     }
 

@@ -19,6 +19,7 @@ use libbpf_rs::{
 use wire::{DecodeError, OffThread, SampledCounter, SampledStack, StackCount, ToldSample};
 use zerocopy::{FromBytes, IntoBytes};
 
+pub(crate) use plan::DIAL;
 pub use plan::SamplerPlan;
 
 use crate::serving::{self, ServedMaps};

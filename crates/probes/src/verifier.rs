@@ -63,7 +63,7 @@ fn load(features: Features, log_level: u32) -> Result<(), Error> {
     load(tracker::open(features)?, "the goroutine tracker")?;
     let collections = instrument::open("gotap_gc", gc::OBJECT, features)?;
     load(collections, "the observer of collections")?;
-    load(instrument::open("gotap_meter", meter::OBJECT, features)?, "the meter")?;
+    load(meter::open(features)?, "the meter")?;
     load(sampler::open(None)?, "the sampler")?;
     load(serving::open()?, "the iterators over requests")?;
     // Without anything wanted nothing would be left to verify.
@@ -133,7 +133,7 @@ mod tests {
         let open = open(features, &Programs::all(features)).unwrap();
         let tracker = tracker::open(features).unwrap();
         let gc = instrument::open("gotap_gc", gc::OBJECT, features).unwrap();
-        let meter = instrument::open("gotap_meter", meter::OBJECT, features).unwrap();
+        let meter = meter::open(features).unwrap();
         // The empty program of the benchmark has no stack to speak of.
         let is_uprobe = |program: &OpenProgram<'_>| {
             let section = program.section().to_string_lossy();

@@ -82,6 +82,8 @@ const STRUCTURES: &[(&str, &str)] = &[
     ("gt_meter_site", "MeterSite"),
     ("gt_meter_key", "MeterKey"),
     ("gt_meter_value", "MeterValue"),
+    ("gt_meter_served", "MeterServed"),
+    ("gt_meter_request", "MeterRequest"),
     ("gt_gc_event", "GcEvent"),
     ("gt_logging", "Logging"),
     ("gt_log", "Log"),
@@ -109,6 +111,7 @@ const ENUMERATIONS: &[(&str, &str, &str)] = &[
     ("gt_gc_counter", "GT_GC_", "CollectedCounter"),
     ("gt_meter_flag", "GT_METER_", "MeterFlag"),
     ("gt_meter_counter", "GT_METER_", "MeterCounter"),
+    ("gt_meter_owner", "GT_OWNER_", "MeterOwner"),
     ("gt_log_stream", "GT_LOG_", "LogStream"),
     ("gt_log_counter", "GT_LOG_", "LogCounter"),
 ];
@@ -333,7 +336,7 @@ fn counts_are_those_of_the_enumerations() {
         SqlOperation::ALL.len(),
         tracked::TrackedCounter::Unread.index(tracked::Lifecycle::Exited) as usize + 1,
         CollectedCounter::RingFull as usize + 1,
-        MeterCounter::StacksLost as usize + 1,
+        MeterCounter::RequestsFull as usize + 1,
     ]) {
         assert_eq!(numbers[*name], len as u64, "{name}");
     }

@@ -31,8 +31,8 @@ pub use logged::{
     decode_log,
 };
 pub use metered::{
-    METER_FRAMES, METER_KEYS, METER_SITES, METER_STACKS, MeterCounter, MeterFlag, MeterKey,
-    MeterSite, MeterValue,
+    METER_FRAMES, METER_KEYS, METER_REQUESTS, METER_SITES, METER_STACKS, MeterCounter, MeterFlag,
+    MeterKey, MeterOwner, MeterRequest, MeterServed, MeterSite, MeterValue,
 };
 pub use names::{CallSite, Content, Drop, Outcome, Parent, Probe, RedisSite, SqlOperation, Unread};
 pub use sampled::{

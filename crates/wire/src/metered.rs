@@ -8,6 +8,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub const METER_SITES: usize = 256;
 /// Different keys that are counted (`GT_METER_KEYS`).
 pub const METER_KEYS: usize = 32_768;
+/// Different requests, with what is counted of each, that were not read yet (`GT_METER_REQUESTS`).
+pub const METER_REQUESTS: usize = 16_384;
 /// Different stacks that are kept (`GT_METER_STACKS`).
 pub const METER_STACKS: usize = 16_384;
 /// Frames of a stack (`GT_METER_FRAMES`).
@@ -67,6 +69,54 @@ pub struct MeterValue {
     pub amount: u64,
 }
 
+/// What is known of a process whose requests are told apart (`struct gt_meter_served`).
+#[expect(missing_docs, reason = "bpf/meter.h and bpf/span_of.h say what each is")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct MeterServed {
+    pub dial_conn: u64,
+    pub dial_conn_size: u64,
+    pub inner: u64,
+    pub inner_size: u64,
+    pub instance: u32,
+    pub epoch: u32,
+    pub g_m: u16,
+    pub m_curg: u16,
+    pub g_goid: u16,
+    pub g_parent_goid: u16,
+    pub g_gopc: u16,
+    pub pad: u16,
+    pub pad2: u32,
+}
+
+/// For whom a goroutine reached a place (`enum gt_meter_owner`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
+pub enum MeterOwner {
+    /// For no request.
+    None = 0,
+    /// For a request.
+    Request = 1,
+    /// It could not be read which goroutine it was.
+    Unread = 2,
+}
+
+/// What is counted of a request (`struct gt_meter_request`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct MeterRequest {
+    /// Of a request, else 0.
+    pub span_id: u64,
+    /// The argument; of a size, its step.
+    pub value: u64,
+    /// The number of the place.
+    pub operation: u32,
+    /// A [`MeterOwner`].
+    pub owner: u16,
+    /// The lowest bit of [`MeterServed::epoch`].
+    pub epoch: u16,
+}
+
 /// What the programs count of themselves (`enum gt_meter_counter`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
@@ -77,8 +127,12 @@ pub enum MeterCounter {
     KeysFull = 1,
     /// Hits whose stack is not known.
     StacksLost = 2,
+    /// Hits of which it is not known whose they are, as there were too many requests.
+    RequestsFull = 3,
 }
 
 const _: () = assert!(size_of::<MeterSite>() == 8);
 const _: () = assert!(size_of::<MeterKey>() == 24);
 const _: () = assert!(size_of::<MeterValue>() == 16);
+const _: () = assert!(size_of::<MeterServed>() == 56);
+const _: () = assert!(size_of::<MeterRequest>() == 24);

@@ -5,29 +5,24 @@
 //! Exact: a trap at each allocation, whatever the Go version calls to make one. Both are under the overhead
 //! budget. Not here: Go's own buckets.
 
-use std::collections::HashMap;
-
 use anyhow::{Result, bail};
-use gobin::Binary;
+use gobin::{Binary, Types};
 use goruntime::{Position, SizeClasses, Symbols};
-use probes::{Counted, Features, Meter, Metered};
+use probes::{Counted, Features, Meter, Metered, MeteredRequests};
 use wire::MeterFlag;
 
 use super::Read;
+use super::routes::ByRequest;
 use super::sums::Sums;
+use super::weigh::{Hit, LARGE, MALLOC, REFILL, Weights};
 use crate::cli::AllocArgs;
 use crate::governor::{Coverage, Watch};
 use crate::live::Until;
 use crate::opened::Target;
+use crate::profile::Traced;
 
-const REFILL: u32 = 0;
-const LARGE: u32 = 1;
-const MALLOC: u32 = 2;
-
-/// Pages of large objects.
-const PAGE: u64 = 8192;
-/// The largest object that has a size class.
-const LARGEST_SMALL: u64 = 32768;
+/// What calls functions that allocate objects of single sizes.
+const INNER: &str = "runtime.mallocgc";
 
 /// What was seen.
 pub(super) struct Seen {
@@ -36,13 +31,17 @@ pub(super) struct Seen {
     /// Hits that found no room, and those whose stack is not known.
     lost: (u64, u64),
     exact: bool,
+    /// By request, where that was asked for.
+    requests: Option<ByRequest>,
 }
 
 /// Meters allocations for a while; gives what the runtime counted at both ends of it, too.
 pub(super) fn watch(
     args: &AllocArgs,
     target: &Target<'_, '_>,
+    types: &Types<'_, '_>,
     until: &mut Until,
+    traced: Option<&Traced<'_>>,
 ) -> Result<(Seen, Read, Read)> {
     goproc::check_pids()?;
     let pid = args.memory.pid;
@@ -52,21 +51,37 @@ pub(super) fn watch(
     };
     let features = Features::probe();
     let features = if args.no_uprobe_multi { features.without_uprobe_multi() } else { features };
-    let mut meter = Meter::load(features, pid, target.file()?, target.bias, &places)?;
+    let told_apart = match traced.map(|traced| {
+        let (binary, bias, served) = (target.binary, target.bias, traced.served());
+        MeteredRequests::new(binary, types, bias, served, INNER)
+    }) {
+        Some(Err(why)) => bail!("requests of process {pid} can't be told apart: {why}"),
+        Some(Ok(told_apart)) => Some(told_apart),
+        None => None,
+    };
+    let file = target.file()?;
+    let mut meter = Meter::load(features, pid, file, target.bias, &places, told_apart.as_ref())?;
     let cost = meter.calibrate()?;
+    let mut requests = told_apart.map(|told_apart| ByRequest::new(told_apart.knows_started()));
     meter.attach()?;
     let before = super::read(target)?;
     until.begin();
     let mut watch = Watch::new(pid, args.overhead_budget, cost);
     while !until.is_over() && target.process.is_alive() {
         watch.look(&mut meter)?;
+        if let Some(requests) = &mut requests {
+            requests.now_and_then(&mut meter)?;
+        }
         std::thread::sleep(crate::governor::LOOK);
     }
     let coverage = watch.coverage();
     let after = super::read(target)?;
     meter.detach();
+    if let Some(requests) = &mut requests {
+        requests.read_all(&mut meter)?;
+    }
     let (counts, lost) = (meter.counts()?, meter.lost()?);
-    Ok((Seen { counts, coverage, lost, exact: args.exact }, before, after))
+    Ok((Seen { counts, coverage, lost, exact: args.exact, requests }, before, after))
 }
 
 fn place(
@@ -104,7 +119,7 @@ fn exact(binary: &Binary<'_>) -> Result<Vec<Metered>, String> {
 
 /// Since Go 1.26 there are functions for single sizes, which compiled code calls by itself.
 fn is_specialised(name: &str) -> bool {
-    let Some(rest) = name.strip_prefix("runtime.mallocgc") else { return false };
+    let Some(rest) = name.strip_prefix(INNER) else { return false };
     ["SmallNoScanSC", "SmallScanNoHeaderSC", "TinySC", "TinySize"].iter().any(|kind| {
         let number = rest.strip_prefix(kind);
         number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
@@ -126,82 +141,48 @@ impl Seen {
         self.exact && self.coverage.is_whole() && self.lost.0 == 0
     }
 
-    /// Added up by function. `counted` is what the runtime counted meanwhile.
+    /// What hits stand for. `counted` is what the runtime counted meanwhile.
+    pub(super) fn weights<'c>(&self, counted: Option<&'c SizeClasses>) -> Result<Weights<'c>> {
+        if self.exact {
+            // What happened outside of the windows is taken to be alike.
+            return Ok(Weights::each(1.0 / self.coverage.share().max(1e-6)));
+        }
+        let Some(counted) = counted else {
+            bail!("the runtime's counters by size can't be read, which samples need: use --exact");
+        };
+        Ok(Weights::of_samples(self.counts.iter().map(Hit::from), counted))
+    }
+
+    /// Added up by function.
     pub(super) fn sums<'d>(
         &self,
         symbols: &Symbols<'_, 'd>,
         bias: u64,
         counted: Option<&SizeClasses>,
     ) -> Result<Sums<'d>> {
-        let mut sums = Sums::new(0, 0);
-        if self.exact {
-            self.add_exact(&mut sums, symbols, bias);
-        } else {
-            let Some(counted) = counted else {
-                bail!(
-                    "the runtime's counters by size can't be read, which samples need: use --exact"
-                );
-            };
-            self.add_samples(&mut sums, symbols, bias, counted);
+        let (mut sums, weights) = (Sums::new(0, 0), self.weights(counted)?);
+        for one in self.counts.iter().filter(|one| !Self::is_inner(one, symbols, bias)) {
+            let Some(weight) = weights.of(&one.into()) else { continue };
+            let frames = frames(one, symbols, bias);
+            sums.add(one.count, weight.objects, weight.bytes, weight.size, frames);
+        }
+        if let (false, Some(counted)) = (self.exact, counted) {
             (sums.bytes, sums.objects) = (counted.bytes() as f64, counted.objects() as f64);
         }
         sums.sort();
         Ok(sums)
     }
 
+    /// What was counted by request, where that was asked for.
+    pub(super) fn requests(&self) -> Option<&ByRequest> {
+        self.requests.as_ref()
+    }
+
     /// Whether a part of the runtime that another one calls was hit: then it is counted there already.
     fn is_inner(one: &Counted, symbols: &Symbols<'_, '_>, bias: u64) -> bool {
-        let caller = stack(&[one.caller], symbols, bias);
-        caller.first().is_some_and(|frame| frame.function.starts_with("runtime.mallocgc"))
-    }
-
-    fn add_exact<'d>(&self, sums: &mut Sums<'d>, symbols: &Symbols<'_, 'd>, bias: u64) {
-        let classes = SizeClasses::sizes();
-        // What happened outside of the windows is taken to be alike.
-        let scale = 1.0 / self.coverage.share().max(1e-6);
-        for one in self.counts.iter().filter(|one| !Self::is_inner(one, symbols, bias)) {
-            let size = if one.value > LARGEST_SMALL {
-                let each = one.amount / one.count.max(1);
-                each.div_ceil(PAGE) * PAGE
-            } else {
-                let class = classes.partition_point(|size| *size < one.value);
-                classes.get(class).copied().unwrap_or(one.value)
-            };
-            let objects = one.count as f64 * scale;
-            sums.add(one.count, objects, objects * size as f64, size, frames(one, symbols, bias));
-        }
-    }
-
-    fn add_samples<'d>(
-        &self,
-        sums: &mut Sums<'d>,
-        symbols: &Symbols<'_, 'd>,
-        bias: u64,
-        counted: &SizeClasses,
-    ) {
-        // The lowest bit of the argument says whether there are pointers in it.
-        let class = |one: &Counted| usize::try_from(one.value >> 1).unwrap_or(usize::MAX);
-        let mut samples: HashMap<usize, u64> = HashMap::new();
-        let of = |operation| self.counts.iter().filter(move |one| one.operation == operation);
-        for one in of(REFILL) {
-            *samples.entry(class(one)).or_default() += one.count;
-        }
-        for one in of(REFILL) {
-            // Class 0 has none of the small objects.
-            let small = class(one).checked_sub(1).and_then(|i| counted.small.get(i));
-            let Some((size, objects)) = small else { continue };
-            let all = samples.get(&class(one)).copied().unwrap_or(1).max(1);
-            let objects = *objects as f64 * one.count as f64 / all as f64;
-            sums.add(one.count, objects, objects * *size as f64, *size, frames(one, symbols, bias));
-        }
-        let all: u64 = of(LARGE).map(|one| one.amount).sum();
-        let number: u64 = of(LARGE).map(|one| one.count).sum();
-        for one in of(LARGE) {
-            let bytes = counted.large_bytes as f64 * one.amount as f64 / all.max(1) as f64;
-            let objects = counted.large_objects as f64 * one.count as f64 / number.max(1) as f64;
-            let size = one.amount / one.count.max(1);
-            sums.add(one.count, objects, bytes, size, frames(one, symbols, bias));
-        }
+        let caller = || stack(&[one.caller], symbols, bias);
+        one.operation == MALLOC
+            && caller().first().is_some_and(|frame| frame.function.starts_with(INNER))
     }
 
     /// What limits what is shown.

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::View;
+use super::routes::Amount;
 use crate::output::line;
 
 /// A size class is printed if it has this part of all bytes.
@@ -44,6 +45,7 @@ impl View<'_, '_> {
                 rate(classes.objects() as f64),
             ))?;
         }
+        self.routes_text(&rate)?;
         self.functions_text(&rate)?;
         self.large_text(&rate)?;
         self.classes_text(&rate)?;
@@ -56,6 +58,46 @@ impl View<'_, '_> {
     fn expected(&self, samples: u64) -> String {
         let error = self.error(samples).filter(|error| *error > 0.0);
         error.map(|share| format!("  (±{:.0} %)", 100.0 * share)).unwrap_or_default()
+    }
+
+    fn routes_text(&self, rate: &impl Fn(f64) -> f64) -> Result<()> {
+        let (Some(routes), Some(sums)) = (&self.routes, &self.sums) else { return Ok(()) };
+        line(format!("\n{:>7} {:>10} {:>12}  for requests of", "share", "bytes/s", "objects/s"))?;
+        let row = |name: &str, amount: &Amount| {
+            line(format!(
+                "{:>6.1}% {:>10} {:>12.0}  {name}{}",
+                100.0 * amount.bytes / sums.bytes.max(1.0),
+                size(rate(amount.bytes)),
+                rate(amount.objects),
+                self.expected(amount.samples),
+            ))
+        };
+        for (operation, amount) in routes.routes.iter().take(self.top) {
+            row(&operation.to_string(), amount)?;
+        }
+        let (shown, others) = routes.routes.split_at(routes.routes.len().min(self.top));
+        if !others.is_empty() && !shown.is_empty() {
+            let mut sum = Amount::default();
+            for (_, amount) in others {
+                sum.samples += amount.samples;
+                sum.objects += amount.objects;
+                sum.bytes += amount.bytes;
+            }
+            row(&format!("({} other routes)", others.len()), &sum)?;
+        }
+        row("(no request)", &routes.none)?;
+        for (name, amount) in [
+            (
+                "(requests whose end was not seen, so that their route is not known)",
+                &routes.not_ended,
+            ),
+            ("(not known: the goroutine could not be read)", &routes.unread),
+        ] {
+            if amount.samples > 0 {
+                row(name, amount)?;
+            }
+        }
+        Ok(())
     }
 
     fn functions_text(&self, rate: &impl Fn(f64) -> f64) -> Result<()> {

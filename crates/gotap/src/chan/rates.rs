@@ -41,7 +41,7 @@ impl Rates {
         let features = Features::probe();
         let features =
             if args.no_uprobe_multi { features.without_uprobe_multi() } else { features };
-        let mut meter = Meter::load(features, pid, target.file()?, target.bias, &places)?;
+        let mut meter = Meter::load(features, pid, target.file()?, target.bias, &places, None)?;
         let cost = meter.calibrate()?;
         meter.attach()?;
         Ok(Self { meter, watch: Watch::new(pid, args.overhead_budget, cost) })

@@ -42,7 +42,11 @@ pub(crate) struct AllocArgs {
     /// Take samples by traps, also where Go's own profiler has some
     #[arg(long, requires = "duration")]
     pub(crate) sampled: bool,
-    /// How many functions to show
+    /// Show what is allocated for the requests of each route, too: traps take samples, or see each allocation with
+    /// --exact. The process is traced meanwhile
+    #[arg(long, requires = "duration")]
+    pub(crate) by_route: bool,
+    /// How many functions and routes to show
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) top: usize,
     /// Show who allocates objects of this size and more, such as 32KiB or 1MiB

@@ -18,7 +18,7 @@ use crate::xray::{self, Found, Sums, Watched};
 const MAX_PAIRS: usize = 1 << 20;
 
 /// A process whose requests are traced.
-pub(super) struct Traced<'w> {
+pub(crate) struct Traced<'w> {
     watched: &'w Watched,
     instance: u32,
     /// Ends the tracing, and waits for the last spans.
@@ -30,7 +30,7 @@ impl<'w> Traced<'w> {
     ///
     /// # Errors
     /// When it has ended.
-    pub(super) fn new(
+    pub(crate) fn new(
         watched: &'w Watched,
         pid: u32,
         end: Box<dyn FnOnce()>,
@@ -39,13 +39,13 @@ impl<'w> Traced<'w> {
         Ok(Some(Self { watched, instance, end: RefCell::new(Some(end)) }))
     }
 
-    /// For the sampler.
-    pub(super) fn served(&self) -> Served<'_> {
+    /// For what counts by request.
+    pub(crate) fn served(&self) -> Served<'_> {
         Served { maps: &self.watched.maps, instance: self.instance }
     }
 
     /// Ends the tracing; what requests there were.
-    fn finish(&self) -> Found {
+    pub(crate) fn finish(&self) -> Found {
         if let Some(end) = self.end.borrow_mut().take() {
             end();
         }

@@ -6,7 +6,7 @@ use wire::raw::NONE;
 use wire::{INDEX_SHIFT, Sampled, StackRow, StepKind};
 
 /// Where net/http starts what works for all users of a client's connection.
-const DIAL: &str = "net/http.(*Transport).dialConn";
+pub(crate) const DIAL: &str = "net/http.(*Transport).dialConn";
 /// Rows that are taken: each is 8 bytes of the kernel's memory.
 const MAX_ROWS: usize = 4 << 20;
 

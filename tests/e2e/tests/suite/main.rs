@@ -4,6 +4,7 @@
 //! other and run in parallel. Programs are built once into the cache of `gotap_testkit`.
 
 mod alloc;
+mod alloc_routes;
 mod alone;
 mod alone_programs;
 mod attach_load;

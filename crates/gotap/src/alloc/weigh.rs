@@ -1,0 +1,156 @@
+//! What hits of traps stand for: each allocation for itself, or samples of spans for what the runtime counted in
+//! their size class. Not here: who allocates.
+
+use std::collections::HashMap;
+
+use goruntime::SizeClasses;
+use probes::{Counted, RequestCount};
+
+/// A processor takes a new span for a size class.
+pub(super) const REFILL: u32 = 0;
+/// A large object.
+pub(super) const LARGE: u32 = 1;
+/// An allocation.
+pub(super) const MALLOC: u32 = 2;
+
+/// Pages of large objects.
+const PAGE: u64 = 8192;
+/// The largest object that has a size class.
+const LARGEST_SMALL: u64 = 32768;
+
+/// So many hits of a place, with the same argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hit {
+    pub(super) operation: u32,
+    pub(super) value: u64,
+    pub(super) count: u64,
+    pub(super) amount: u64,
+}
+
+impl From<&Counted> for Hit {
+    fn from(one: &Counted) -> Self {
+        let Counted { operation, value, count, amount, .. } = *one;
+        Self { operation, value, count, amount }
+    }
+}
+
+impl From<&RequestCount> for Hit {
+    fn from(one: &RequestCount) -> Self {
+        let RequestCount { operation, value, count, amount, .. } = *one;
+        Self { operation, value, count, amount }
+    }
+}
+
+/// What they stand for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Weight {
+    pub(super) objects: f64,
+    pub(super) bytes: f64,
+    /// Of an object.
+    pub(super) size: u64,
+}
+
+/// How hits become objects and bytes.
+#[derive(Debug)]
+pub(super) enum Weights<'c> {
+    Each {
+        scale: f64,
+        classes: &'static [u64],
+    },
+    Samples {
+        counted: &'c SizeClasses,
+        /// Samples by size class.
+        refills: HashMap<usize, u64>,
+        /// Large objects that were seen, and their bytes.
+        large: (u64, u64),
+    },
+}
+
+impl<'c> Weights<'c> {
+    /// Each allocation was seen, or one in so many.
+    pub(super) fn each(scale: f64) -> Self {
+        Self::Each { scale, classes: SizeClasses::sizes() }
+    }
+
+    /// Samples of what the runtime counted; all samples that there are.
+    pub(super) fn of_samples(all: impl Iterator<Item = Hit>, counted: &'c SizeClasses) -> Self {
+        let (mut refills, mut large) = (HashMap::new(), (0, 0));
+        for hit in all {
+            match hit.operation {
+                REFILL => *refills.entry(class(&hit)).or_default() += hit.count,
+                LARGE => large = (large.0 + hit.count, large.1 + hit.amount),
+                _ => {}
+            }
+        }
+        Self::Samples { counted, refills, large }
+    }
+
+    /// Of one; `None` if it stands for nothing.
+    pub(super) fn of(&self, hit: &Hit) -> Option<Weight> {
+        let mean = hit.amount / hit.count.max(1);
+        match (self, hit.operation) {
+            (Self::Each { scale, classes }, MALLOC) => {
+                let size = if hit.value > LARGEST_SMALL {
+                    mean.div_ceil(PAGE) * PAGE
+                } else {
+                    let at = classes.partition_point(|size| *size < hit.value);
+                    classes.get(at).copied().unwrap_or(hit.value)
+                };
+                let objects = hit.count as f64 * scale;
+                Some(Weight { objects, bytes: objects * size as f64, size })
+            }
+            (Self::Samples { counted, refills, .. }, REFILL) => {
+                // Class 0 has none of the small objects.
+                let (size, objects) = *counted.small.get(class(hit).checked_sub(1)?)?;
+                let all = refills.get(&class(hit)).copied().unwrap_or(1).max(1);
+                let objects = objects as f64 * hit.count as f64 / all as f64;
+                Some(Weight { objects, bytes: objects * size as f64, size })
+            }
+            (Self::Samples { counted, large: (number, all), .. }, LARGE) => {
+                let bytes = counted.large_bytes as f64 * hit.amount as f64 / (*all).max(1) as f64;
+                let number = (*number).max(1) as f64;
+                let objects = counted.large_objects as f64 * hit.count as f64 / number;
+                Some(Weight { objects, bytes, size: mean })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The lowest bit of the argument says whether there are pointers in it.
+fn class(hit: &Hit) -> usize {
+    usize::try_from(hit.value >> 1).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_share_what_was_counted_in_their_class() {
+        let counted = SizeClasses {
+            small: vec![(8, 0), (16, 1000)],
+            large_bytes: 900_000,
+            large_objects: 3,
+            tiny: 0,
+        };
+        let refill = |count, scan| Hit { operation: REFILL, value: 4u64 | scan, count, amount: 0 };
+        let large = Hit { operation: LARGE, value: 32769, count: 2, amount: 600_000 };
+        let all = [refill(1, 0), refill(3, 1), large];
+        let weights = Weights::of_samples(all.into_iter(), &counted);
+        let of = |hit| weights.of(hit).map(|w| (w.objects, w.bytes, w.size));
+        assert_eq!(of(&all[0]), Some((250.0, 4000.0, 16)));
+        assert_eq!(of(&all[1]), Some((750.0, 12000.0, 16)));
+        assert_eq!(of(&large), Some((3.0, 900_000.0, 300_000)));
+        assert_eq!(of(&Hit { operation: REFILL, value: 1, count: 1, amount: 0 }), None);
+    }
+
+    #[test]
+    fn each_allocation_has_the_size_of_its_class() {
+        let malloc = |value, count, amount| Hit { operation: MALLOC, value, count, amount };
+        let weights = Weights::each(2.0);
+        let of = |hit| weights.of(&hit).map(|w| (w.objects, w.bytes, w.size));
+        assert_eq!(of(malloc(504, 5, 2500)), Some((10.0, 5120.0, 512)));
+        assert_eq!(of(malloc(32769, 1, 40_000)), Some((2.0, 81_920.0, 40_960)));
+    }
+}
