@@ -6,11 +6,16 @@ use std::sync::Arc;
 use prost::bytes::Bytes;
 use trace::{LogRecord, Resource, Span};
 
+use crate::Config;
 use crate::encode;
 use crate::signal::Signal;
 
 /// A batch is full at this size: well below the 4 MiB that gRPC servers take by default.
 const MAX_BYTES: usize = 1 << 20;
+/// So many batches find room in a queue at least: what does not is lost by the batch.
+const IN_QUEUE: usize = 16;
+/// Below this size batches cost more than they save.
+const LEAST_BYTES: usize = 16 << 10;
 
 /// An encoded request of one signal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,11 +36,14 @@ pub(crate) struct Batcher {
     by_resource: HashMap<usize, (Arc<Resource>, Vec<u8>)>,
     items: u64,
     bytes: usize,
+    max_bytes: usize,
 }
 
 impl Batcher {
-    pub(crate) fn new(signal: Signal) -> Self {
-        Self { signal, by_resource: HashMap::new(), items: 0, bytes: 0 }
+    /// For a queue of so many bytes.
+    pub(crate) fn new(signal: Signal, queue_bytes: usize) -> Self {
+        let max_bytes = (queue_bytes / IN_QUEUE).clamp(LEAST_BYTES, MAX_BYTES);
+        Self { signal, by_resource: HashMap::new(), items: 0, bytes: 0, max_bytes }
     }
 
     /// Adds a span; gives the batch when it is full.
@@ -57,7 +65,7 @@ impl Batcher {
         write(buffer);
         self.bytes += buffer.len() - before;
         self.items += 1;
-        (self.bytes >= MAX_BYTES).then(|| self.take())?
+        (self.bytes >= self.max_bytes).then(|| self.take())?
     }
 
     /// What was collected, if anything.
@@ -88,7 +96,7 @@ pub struct Encoder(Batcher);
 
 impl Default for Encoder {
     fn default() -> Self {
-        Self(Batcher::new(Signal::Traces))
+        Self(Batcher::new(Signal::Traces, Config::default().queue_bytes))
     }
 }
 

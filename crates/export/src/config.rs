@@ -82,7 +82,8 @@ pub struct Config {
     pub client_certificate: Option<PathBuf>,
     /// PEM file with the key of the first of them.
     pub client_key: Option<PathBuf>,
-    /// Bytes of encoded spans that are kept while the back end does not take them.
+    /// Bytes of encoded telemetry that are kept while the back end does not take it. Each signal that is sent has
+    /// a share of them.
     pub queue_bytes: usize,
     /// Longest time that a span waits for a batch to fill.
     pub flush_interval: Duration,

@@ -260,13 +260,13 @@ impl Worker {
     async fn deliver(&mut self, request: Bytes) -> Result<(), Lost> {
         let mut delay = FIRST_RETRY;
         for tried in 1..=TRIES {
-            let Failure { why, retry } = match self.attempt(&request).await {
+            let Failure { why, retry, .. } = match self.attempt(&request).await {
                 None => return Err(Lost::Shutdown),
                 Some(Ok((0, _))) => {
                     self.delivered();
                     return Ok(());
                 }
-                Some(Ok((_, message))) => Failure { why: message, retry: None },
+                Some(Ok((_, message))) => Failure { why: message, retry: None, connected: true },
                 Some(Err(failure)) => failure,
             };
             let Some(asked) = retry else {

@@ -1,5 +1,7 @@
 //! The kinds of telemetry that OTLP has a service and a path for.
 
+use crate::Config;
+
 /// A kind of telemetry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
@@ -9,6 +11,47 @@ pub(crate) enum Signal {
 }
 
 impl Signal {
+    /// All of them, in their order.
+    pub(crate) const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
+
+    /// Whether an exporter sends it.
+    pub(crate) fn is_sent(self, config: &Config) -> bool {
+        match self {
+            Signal::Traces => true,
+            Signal::Metrics => config.metrics.is_some(),
+            Signal::Logs => config.logs.is_some(),
+        }
+    }
+
+    /// What its thread is called after.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Signal::Traces => "traces",
+            Signal::Metrics => "metrics",
+            Signal::Logs => "logs",
+        }
+    }
+
+    /// What it consists of.
+    pub(crate) fn items(self) -> &'static str {
+        match self {
+            Signal::Traces => "spans",
+            Signal::Metrics => "metrics",
+            Signal::Logs => "log records",
+        }
+    }
+
+    /// Where it goes, and whether that URL is used as it is.
+    pub(crate) fn endpoint(self, config: &Config) -> (&str, bool) {
+        let traces = (config.endpoint.as_str(), config.exact_url);
+        let other = match self {
+            Signal::Traces => None,
+            Signal::Metrics => config.metrics.as_ref().map(|to| (&*to.endpoint, to.exact_url)),
+            Signal::Logs => config.logs.as_ref().map(|to| (&*to.endpoint, to.exact_url)),
+        };
+        other.unwrap_or(traces)
+    }
+
     /// The method of its gRPC service.
     pub(crate) fn grpc_path(self) -> &'static str {
         match self {

@@ -27,6 +27,8 @@ pub(crate) struct Failure {
     pub(crate) why: String,
     /// Whether to try again, and the delay that the server asked for.
     pub(crate) retry: Option<Option<Duration>>,
+    /// Whether a back end was there.
+    pub(crate) connected: bool,
 }
 
 /// `Export…ServiceResponse`, the part that matters; it is alike for all signals.
@@ -75,7 +77,9 @@ impl Transport {
                 let http = http.clone();
                 // On a thread of its own, so that it can be given up.
                 let sent = tokio::task::spawn_blocking(move || http.send(&request)).await;
-                sent.unwrap_or_else(|e| Err(Failure { why: e.to_string(), retry: Some(None) }))
+                sent.unwrap_or_else(|e| {
+                    Err(Failure { why: e.to_string(), retry: Some(None), connected: true })
+                })
             }
         }
     }
@@ -128,15 +132,19 @@ impl Grpc {
 
     async fn send(&mut self, body: Bytes) -> Result<Rejected, Failure> {
         let call = async {
-            self.client.ready().await.map_err(|e| Status::unavailable(causes(&e)))?;
+            let ready = self.client.ready().await;
+            ready.map_err(|e| Failure { why: causes(&e), retry: Some(None), connected: false })?;
             let mut request = Request::new(body);
             *request.metadata_mut() = self.metadata.clone();
-            self.client.unary(request, self.path.clone(), RawCodec).await
+            let answer = self.client.unary(request, self.path.clone(), RawCodec).await;
+            answer.map_err(|status| grpc_failure(&status))
         };
         match tokio::time::timeout(self.timeout, call).await {
-            Ok(Ok(response)) => Ok(rejected(response.into_inner())),
-            Ok(Err(status)) => Err(grpc_failure(&status)),
-            Err(_) => Err(Failure { why: "no answer in time".into(), retry: Some(None) }),
+            Ok(answer) => answer.map(|response| rejected(response.into_inner())),
+            Err(_) => {
+                let why = "no answer in time".into();
+                Err(Failure { why, retry: Some(None), connected: true })
+            }
         }
     }
 }
@@ -145,6 +153,7 @@ impl Grpc {
 /// server: the connection failed, as where a server that asks for a certificate closes it after the handshake.
 fn grpc_failure(status: &Status) -> Failure {
     let source = std::error::Error::source(status).map(causes);
+    let connected = source.is_none();
     let retry = source.is_some()
         || matches!(
             status.code(),
@@ -162,6 +171,7 @@ fn grpc_failure(status: &Status) -> Failure {
     Failure {
         why: if why.is_empty() { format!("{:?}", status.code()) } else { why },
         retry: retry.then_some(asked),
+        connected,
     }
 }
 
@@ -302,14 +312,15 @@ impl Http {
         } else {
             request.send(body)
         };
-        let again = |why: String| Failure {
-            why: why.replace(&self.url, &masked(&self.url)),
+        let again = |e: ureq::Error| Failure {
+            why: e.to_string().replace(&self.url, &masked(&self.url)),
             retry: Some(None),
+            connected: matches!(e, ureq::Error::Timeout(_)),
         };
-        let mut answer = answer.map_err(|e| again(e.to_string()))?;
+        let mut answer = answer.map_err(again)?;
         let status = answer.status().as_u16();
         if (200..300).contains(&status) {
-            let bytes = answer.body_mut().read_to_vec().map_err(|e| again(e.to_string()))?;
+            let bytes = answer.body_mut().read_to_vec().map_err(again)?;
             // A body that can't be read is no reason to send the spans twice.
             return Ok(rejected(Response::decode(&bytes[..]).unwrap_or_default()));
         }
@@ -318,6 +329,7 @@ impl Http {
         Err(Failure {
             why: format!("HTTP status {status}"),
             retry: retry.then(|| after.map(Duration::from_secs)),
+            connected: true,
         })
     }
 }

@@ -183,7 +183,8 @@ pub(crate) struct Otlp {
     /// PEM file of that certificate's key
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) client_key: Option<PathBuf>,
-    /// Bytes of spans that are kept while the collector does not take them
+    /// Bytes that are kept while the collector does not take them; where they are sent, an eighth is for metrics only
+    /// and a quarter for log records
     pub(crate) queue_bytes: usize,
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use pipeline::{Counts, Place, Stages};
+use pipeline::{Counts, Now, Place, Stages};
 use probes::{EventSource, Fill};
 use rustix::time::{ClockId, clock_gettime};
 use trace::{ProcessInfo, Resource};
@@ -134,7 +134,7 @@ impl<'a> State<'a> {
                     self.stages.add_process(instance, info, only_measured, place, now);
                 }
                 ReaderCommand::Rename { instance, before, resource, whole } => {
-                    let now = unix_nanoseconds();
+                    let now = time();
                     self.stages.rename_process(instance, &before, &resource, whole, now);
                 }
                 ReaderCommand::Logs(lines) => {
@@ -156,7 +156,7 @@ impl<'a> State<'a> {
         let now = Instant::now();
         let left: Vec<_> = self.leaving.extract_if(.., |(until, _)| *until <= now).collect();
         for (_, instance) in left {
-            self.stages.remove_process(instance, unix_nanoseconds());
+            self.stages.remove_process(instance, time());
         }
     }
 
@@ -206,6 +206,10 @@ fn clock_offset() -> i64 {
         (after - before, real - (before + (after - before) / 2))
     };
     (0..3).map(attempt).min_by_key(|(width, _)| *width).map_or(0, |(_, offset)| offset)
+}
+
+fn time() -> Now {
+    Now { monotonic_ns: monotonic_ns(), unix_nano: unix_nanoseconds() }
 }
 
 fn monotonic_ns() -> u64 {

@@ -11,9 +11,12 @@ use std::time::{Duration, Instant};
 use metrics::Metric;
 use trace::{LogRecord, Resource, Span};
 
-/// Spans, log records and collections of metrics that may wait for one sink, unless fewer are wanted: twice what the ring
-/// buffer holds.
+/// Spans that may wait for one sink, unless fewer are wanted: twice what the ring buffer holds.
 pub const MAX_QUEUED: usize = 1 << 15;
+/// The share of them that log records may be, and how many collections of metrics may wait. What they take is not
+/// taken from spans, nor from them by spans.
+const LOGS_SHARE: usize = 4;
+const MAX_COLLECTIONS: usize = 4;
 /// How often a sink is called that gets nothing.
 const TICK: Duration = Duration::from_millis(250);
 /// How much longer than its patience a sink may take to finish that gets nowhere.
@@ -57,38 +60,102 @@ enum Item {
     Finish(Duration),
 }
 
-/// What is known of a sink from outside.
-#[derive(Debug)]
-pub struct Outlet {
-    /// Spans, log records and collections of metrics that may wait.
-    pub limit: usize,
-    /// The sink's name.
-    pub name: &'static str,
-    queued: AtomicUsize,
+/// What waits or is dropped.
+#[derive(Debug, Default)]
+struct Queued {
+    limit: usize,
+    waiting: AtomicUsize,
     dropped: AtomicU64,
-    logs_dropped: AtomicU64,
 }
 
-impl Outlet {
-    /// Spans, log records and collections of metrics that wait.
-    pub fn queued(&self) -> usize {
-        self.queued.load(Ordering::Relaxed)
-    }
-
-    /// Spans that found the queue full, or that were left when the sink was given up at the end.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
-    }
-
-    /// Log records that found the queue full.
-    pub fn logs_dropped(&self) -> u64 {
-        self.logs_dropped.load(Ordering::Relaxed)
+impl Queued {
+    fn new(limit: usize) -> Self {
+        Self { limit, ..Self::default() }
     }
 
     /// Takes room for `n`; false, and counted, if there is none.
     fn enter(&self, n: usize) -> bool {
-        let room = |queued: usize| (queued < self.limit).then_some(queued + n);
-        self.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_ok()
+        let room = |waiting: usize| (waiting < self.limit).then_some(waiting + n);
+        let entered = self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_ok();
+        if !entered {
+            self.drop(n);
+        }
+        entered
+    }
+
+    fn drop(&self, n: usize) {
+        self.dropped.fetch_add(n as u64, Ordering::Relaxed);
+    }
+
+    /// One does not wait any more.
+    fn leave(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Counts what waits as dropped.
+    fn give_up(&self) {
+        self.drop(self.waiting.swap(0, Ordering::Relaxed));
+    }
+}
+
+/// What is known of a sink from outside.
+#[derive(Debug)]
+pub struct Outlet {
+    /// The sink's name.
+    pub name: &'static str,
+    spans: Queued,
+    logs: Queued,
+    /// Collections.
+    metrics: Queued,
+}
+
+impl Outlet {
+    /// For so many spans.
+    fn new(name: &'static str, limit: usize) -> Self {
+        let (spans, logs) = (Queued::new(limit), Queued::new((limit / LOGS_SHARE).max(1)));
+        Self { name, spans, logs, metrics: Queued::new(MAX_COLLECTIONS) }
+    }
+
+    /// Spans that may wait.
+    pub fn limit(&self) -> usize {
+        self.spans.limit
+    }
+
+    /// Spans that wait.
+    pub fn queued(&self) -> usize {
+        self.spans.waiting()
+    }
+
+    /// All that waits.
+    fn waiting(&self) -> usize {
+        self.all().map(Queued::waiting).sum()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Queued> {
+        [&self.spans, &self.logs, &self.metrics].into_iter()
+    }
+
+    fn of(&self, item: &Item) -> Option<&Queued> {
+        match item {
+            Item::Spans(_) => Some(&self.spans),
+            Item::Logs(_) => Some(&self.logs),
+            Item::Metrics(_) => Some(&self.metrics),
+            Item::Finish(_) => None,
+        }
+    }
+
+    /// Spans that found the queue full, or that were left when the sink was given up at the end.
+    pub fn dropped(&self) -> u64 {
+        self.spans.dropped.load(Ordering::Relaxed)
+    }
+
+    /// The same of log records.
+    pub fn logs_dropped(&self) -> u64 {
+        self.logs.dropped.load(Ordering::Relaxed)
     }
 }
 
@@ -162,15 +229,14 @@ impl Pipeline {
         for lane in self.lanes.iter() {
             let thread = lane.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
             let Some(thread) = thread else { continue };
-            let (mut left, mut since) = (lane.outlet.queued(), Instant::now());
+            let (mut left, mut since) = (lane.outlet.waiting(), Instant::now());
             while !thread.is_finished() && since.elapsed() < patience + GRACE {
                 std::thread::sleep(Duration::from_millis(2));
-                if lane.outlet.queued() != left && Instant::now() < last {
-                    (left, since) = (lane.outlet.queued(), Instant::now());
+                if lane.outlet.waiting() != left && Instant::now() < last {
+                    (left, since) = (lane.outlet.waiting(), Instant::now());
                 }
             }
-            let left = lane.outlet.queued.swap(0, Ordering::Relaxed);
-            lane.outlet.dropped.fetch_add(left as u64, Ordering::Relaxed);
+            lane.outlet.all().for_each(Queued::give_up);
         }
     }
 }
@@ -182,9 +248,7 @@ impl Lane {
         failed: impl Fn(anyhow::Error) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (items, receiver) = channel();
-        let (queued, dropped) = (AtomicUsize::new(0), AtomicU64::new(0));
-        let (name, logs_dropped) = (sink.name(), AtomicU64::new(0));
-        let outlet = Arc::new(Outlet { limit, name, queued, dropped, logs_dropped });
+        let outlet = Arc::new(Outlet::new(sink.name(), limit));
         let shared = outlet.clone();
         let thread = std::thread::Builder::new().name(format!("gotap-{}", sink.name())).spawn(
             move || {
@@ -197,13 +261,10 @@ impl Lane {
     }
 
     fn send(&self, item: Item, n: usize) {
-        let counter = match item {
-            Item::Spans(_) => Some(&self.outlet.dropped),
-            Item::Logs(_) => Some(&self.outlet.logs_dropped),
-            _ => None,
-        };
-        if !self.outlet.enter(n) || self.items.send(item).is_err() {
-            counter.map(|counter| counter.fetch_add(n as u64, Ordering::Relaxed));
+        let Some(queued) = self.outlet.of(&item) else { return };
+        // A sink that failed is gone: nothing waits for it.
+        if queued.enter(n) && self.items.send(item).is_err() {
+            queued.drop(n);
         }
     }
 }
@@ -215,18 +276,18 @@ fn write(mut sink: Box<dyn Sink>, items: &Receiver<Item>, outlet: &Outlet) -> an
             Ok(Item::Spans(spans)) => {
                 for span in spans.iter() {
                     sink.span(span)?;
-                    outlet.queued.fetch_sub(1, Ordering::Relaxed);
+                    outlet.spans.leave();
                 }
             }
             Ok(Item::Logs(records)) => {
                 for record in records.iter() {
                     sink.log(record)?;
-                    outlet.queued.fetch_sub(1, Ordering::Relaxed);
+                    outlet.logs.leave();
                 }
             }
             Ok(Item::Metrics(measured)) => {
                 sink.metrics(&measured);
-                outlet.queued.fetch_sub(1, Ordering::Relaxed);
+                outlet.metrics.leave();
             }
             Ok(Item::Finish(patience)) => {
                 sink.finish(patience);

@@ -101,6 +101,43 @@ fn a_sink_that_never_ends_is_left_behind() {
     assert_eq!(outlet(&pipeline, "gated").dropped(), 7);
 }
 
+fn record() -> LogRecord {
+    LogRecord {
+        time_unix_nano: 1,
+        observed_unix_nano: 1,
+        severity: None,
+        event_name: "",
+        body: None,
+        attributes: Vec::new(),
+        span: None,
+        resource: Arc::default(),
+    }
+}
+
+/// Neither log records nor metrics take the room of spans, nor spans theirs; each is counted as what it is.
+#[test]
+fn spans_logs_and_metrics_have_room_of_their_own() {
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let seen = Arc::new(AtomicU64::new(0));
+    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Gated { gate, seen })];
+    let pipeline = Pipeline::start(sinks, 100, |_| {}).unwrap();
+    // The sink hangs at this one.
+    pipeline.spans(spans(1));
+    for _ in 0..1000 {
+        pipeline.logs(vec![record()]);
+        pipeline.metrics(Measured { metrics: vec![], processes: vec![], time_unix_nano: 1 });
+    }
+    let gated = outlet(&pipeline, "gated");
+    assert_eq!((gated.waiting(), gated.queued(), gated.limit()), (1 + 25 + 4, 1, 100));
+    assert_eq!((gated.dropped(), gated.logs_dropped()), (0, 975));
+    for _ in 0..200 {
+        pipeline.spans(spans(1));
+    }
+    assert_eq!((gated.queued(), gated.dropped()), (100, 101));
+    pipeline.finish(Duration::ZERO);
+    assert_eq!((gated.dropped(), gated.logs_dropped()), (201, 1000), "all that waited");
+}
+
 #[test]
 fn a_sink_whose_output_is_gone_says_so() {
     let (failed, failure) = channel();

@@ -20,5 +20,5 @@ pub use connections::{Connections, Requests};
 pub use held::Place;
 pub use lanes::{MAX_QUEUED, Measured, Outlet, Pipeline, Sink};
 pub use meter::SharedMeter;
-pub use stages::{Counts, Sampling, Stages};
+pub use stages::{Counts, Now, Sampling, Stages};
 pub use tail::TailSettings;

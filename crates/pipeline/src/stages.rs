@@ -58,6 +58,15 @@ pub struct Counts {
     pub logs_unknown_process: u64,
 }
 
+/// A time by two clocks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Now {
+    /// By the kernel's clock, which is not set: how long ago something was is said by it.
+    pub monotonic_ns: u64,
+    /// In nanoseconds since 1970.
+    pub unix_nano: u64,
+}
+
 /// Which traces are sent.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sampling {
@@ -164,7 +173,7 @@ impl Stages {
         before: &Arc<Resource>,
         resource: &Arc<Resource>,
         whole: bool,
-        now_unix_nano: u64,
+        now: Now,
     ) {
         self.assembler.set_resource(instance, resource);
         if let Some(logs) = &mut self.logs {
@@ -178,11 +187,11 @@ impl Stages {
         // What was counted so far stays with the resource that it was counted for.
         if !waits && !Arc::ptr_eq(before, resource) {
             if let Some(meter) = &self.meter {
-                meter.lock().remove_process(instance, now_unix_nano);
+                meter.lock().remove_process(instance, now.monotonic_ns);
             }
-            self.measure(instance, resource, now_unix_nano);
+            self.measure(instance, resource, now.unix_nano);
         }
-        self.release(released, now_unix_nano);
+        self.release(released, now.unix_nano);
     }
 
     /// From now on a process is measured as what this says.
@@ -201,17 +210,17 @@ impl Stages {
     }
 
     /// No more spans of this instance will come.
-    pub fn remove_process(&mut self, instance: u32, now_unix_nano: u64) {
+    pub fn remove_process(&mut self, instance: u32, now: Now) {
         let open = self.assembler.remove_process(instance);
         self.hand_over_all(open);
         let released = self.held.remove(instance);
-        self.release(released, now_unix_nano);
+        self.release(released, now.unix_nano);
         self.only_measured.retain(|(of, _)| *of != instance);
         if let Some(logs) = &mut self.logs {
             logs.remove_process(instance);
         }
         if let Some(meter) = &self.meter {
-            meter.lock().remove_process(instance, now_unix_nano);
+            meter.lock().remove_process(instance, now.monotonic_ns);
         }
     }
 

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use export::{Config, Exporter, LiveStats, Protocol};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -18,6 +18,9 @@ use wire::synthetic::{Request, http};
 
 /// Records that are replayed, as fast as they are taken: far more than the queues hold.
 const RECORDS: u64 = 40_000;
+/// Spans a second of a heavy load, and for how many seconds.
+const RATE: u64 = 100_000;
+const SECONDS: u64 = 2;
 /// Left out by sampling, or by the caller.
 const LEFT_OUT: u8 = 0x20;
 
@@ -129,6 +132,7 @@ impl Sink for Sent {
 
 /// What became of the records.
 struct Outcome {
+    records: u64,
     counts: Counts,
     /// Spans that found the sink's queue full.
     dropped: u64,
@@ -141,11 +145,31 @@ impl Outcome {
     }
 }
 
-fn replay(url: &str, sampling: Sampling) -> Outcome {
+/// How records come.
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    records: u64,
+    /// How many of them between two looks at the ring buffer.
+    round: u64,
+    /// The time of each such round; they come as fast as they are taken without.
+    pace: Option<Duration>,
+    queue_bytes: usize,
+}
+
+const FAST: Load = Load { records: RECORDS, round: 2_000, pace: None, queue_bytes: 2 << 20 };
+/// As a node sends them that is very busy, with the queue that gotap has by default.
+const HEAVY: Load = Load {
+    records: RATE * SECONDS,
+    round: RATE / 10,
+    pace: Some(Duration::from_millis(100)),
+    queue_bytes: 8 << 20,
+};
+
+fn replay(url: &str, sampling: Sampling, load: Load) -> Outcome {
     let config = Config {
         endpoint: url.to_owned(),
         protocol: Protocol::Http,
-        queue_bytes: 2 << 20,
+        queue_bytes: load.queue_bytes,
         timeout: Duration::from_millis(500),
         flush_interval: Duration::from_millis(50),
         ..Config::default()
@@ -164,7 +188,8 @@ fn replay(url: &str, sampling: Sampling) -> Outcome {
         Place::Known,
         0,
     );
-    for number in 0..RECORDS {
+    let began = Instant::now();
+    for number in 0..load.records {
         let id = (number + 1).to_le_bytes();
         let mut trace_id = [7; 16];
         trace_id[..8].copy_from_slice(&id);
@@ -191,30 +216,39 @@ fn replay(url: &str, sampling: Sampling) -> Outcome {
             record.truncate(20);
         }
         stages.event(wire::decode(&record), 0);
-        if number % 2_000 == 0 {
+        if number % load.round == 0 {
             stages.round(number * 10_000, 0, false);
+            let rounds = u32::try_from(number / load.round).unwrap();
+            let due = load.pace.map(|pace| pace * rounds).unwrap_or_default();
+            std::thread::sleep(due.saturating_sub(began.elapsed()));
         }
     }
-    stages.round(RECORDS * 10_000, 0, true);
+    println!("{} records in {:?}", load.records, began.elapsed());
+    stages.round(load.records * 10_000, 0, true);
     sinks.finish(Duration::from_millis(700));
     let dropped = sinks.outlets().map(pipeline::Outlet::dropped).sum();
-    Outcome { counts: stages.counts(), dropped, stats }
+    Outcome { records: load.records, counts: stages.counts(), dropped, stats }
 }
 
 /// Nothing goes missing without a name, neither before the queues nor behind them.
 fn check(outcome: &Outcome) {
     let Counts { spans, undecodable, unknown_process, unsampled, sampled_out, .. } = outcome.counts;
     let before = undecodable + unknown_process + unsampled + sampled_out;
-    assert_eq!(before + outcome.counts.tail_evicted + spans, RECORDS, "{:?}", outcome.counts);
-    assert_eq!((undecodable, unknown_process), (RECORDS / 100, RECORDS / 100));
+    let records = outcome.records;
+    assert_eq!(before + outcome.counts.tail_evicted + spans, records, "{:?}", outcome.counts);
+    assert_eq!((undecodable, unknown_process), (records / 100, records / 100));
     let lost: u64 = outcome.stats.lost().iter().map(|(_, n)| n).sum();
     let exported = outcome.stats.exported();
     assert_eq!(exported + lost + outcome.dropped, spans, "{:?}", outcome.stats);
 }
 
 fn run(kind: Collector, sampling: Sampling) -> (Outcome, u64) {
+    run_at(FAST, kind, sampling)
+}
+
+fn run_at(load: Load, kind: Collector, sampling: Sampling) -> (Outcome, u64) {
     let (got, over) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
-    let outcome = replay(&collector(kind, &got, &over), sampling);
+    let outcome = replay(&collector(kind, &got, &over), sampling, load);
     over.store(true, Ordering::Relaxed);
     check(&outcome);
     (outcome, got.load(Ordering::Relaxed))
@@ -241,6 +275,19 @@ fn what_a_collector_does_not_take_is_counted() {
         assert!(lost > 0, "{kind:?}: {:?}", outcome.stats);
         assert!(kind == Collector::Slow || outcome.stats.exported() == 0, "{:?}", outcome.stats);
     }
+}
+
+/// A hundred thousand spans a second, whether the collector keeps up or is away.
+#[test]
+fn under_heavy_load_all_is_accounted_for() {
+    let (outcome, got) = run_at(HEAVY, Collector::Takes, Sampling::default());
+    println!("{got} arrived, {} found a queue full: {:?}", outcome.dropped, outcome.stats);
+    assert_eq!(outcome.stats.exported(), got);
+    assert!(got > 0, "{:?}", outcome.stats);
+    let (outcome, _) = run_at(HEAVY, Collector::Dead, Sampling::default());
+    println!("nobody there: {:?}", outcome.stats);
+    assert!(outcome.lost("export_queue_full") > 0, "{:?}", outcome.stats);
+    assert_eq!(outcome.stats.exported(), 0);
 }
 
 /// Whole traces are kept of those that failed; what finds no room to wait is counted, too.

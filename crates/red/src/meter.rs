@@ -98,14 +98,14 @@ impl Meter {
         process.or_insert_with(new).ended = None;
     }
 
-    /// No more spans of a process will come.
-    pub fn remove_process(&mut self, instance: u32, now_unix_nano: u64) {
+    /// No more spans of a process will come. `now_ns` is by a clock that is not set.
+    pub fn remove_process(&mut self, instance: u32, now_ns: u64) {
         let Some(address) = self.instances.remove(&instance) else { return };
         if self.instances.values().any(|other| *other == address) {
             return;
         }
         let Some(process) = self.processes.get_mut(&address) else { return };
-        process.ended = Some(now_unix_nano);
+        process.ended = Some(now_ns);
         if process.len() == 0 {
             self.processes.remove(&address);
         }
@@ -148,15 +148,12 @@ impl Meter {
     }
 
     /// The metrics of each process that has any. Those of processes that have ended are given for some time.
-    pub fn collect(
-        &mut self,
-        by: Consumer,
-        now_unix_nano: u64,
-    ) -> Vec<(Arc<Resource>, Vec<Metric>)> {
+    /// `now_ns` is by the same clock as in [`Meter::remove_process`].
+    pub fn collect(&mut self, by: Consumer, now_ns: u64) -> Vec<(Arc<Resource>, Vec<Metric>)> {
         let consumers = self.consumers;
         let is_over = |process: &Process| {
             process.ended.is_some_and(|ended| {
-                let age = now_unix_nano.saturating_sub(ended);
+                let age = now_ns.saturating_sub(ended);
                 age > KEPT && process.seen_by & consumers == consumers || age > KEPT_AT_MOST
             })
         };

@@ -35,6 +35,7 @@ pub(crate) struct Process {
     pub(crate) resource: Arc<Resource>,
     /// When it began to be observed, in nanoseconds since 1970.
     pub(crate) since: u64,
+    /// When it ended, by a clock that is not set.
     pub(crate) ended: Option<u64>,
     /// Who has collected it since its end.
     pub(crate) seen_by: u8,

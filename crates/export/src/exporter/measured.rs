@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::Exporter;
+use super::queue::State;
 use crate::MetricsEndpoint;
 use crate::config::Temporality;
 use crate::delta::Deltas;
@@ -36,25 +37,20 @@ impl Exporter {
 
     fn push_metrics_of(&self, collected: &Collected<'_>, sent: &mut Metrics) {
         let temporality = sent.to.temporality;
-        let mut queue = self.shared.lock();
-        let mut freed = 0;
-        queue.batches.retain(|waiting| {
-            let stays = waiting.signal != Signal::Metrics;
-            freed += if stays { 0 } else { waiting.request.len() };
-            stays
-        });
-        queue.bytes -= freed;
+        let queues = &self.shared.queues;
+        let mut state = queues.lock();
+        state.clear(Signal::Metrics);
         if temporality != Temporality::Cumulative {
             // Whether what is being sent will be taken must be known before more can be.
-            let wait =
-                self.shared.changed.wait_timeout_while(queue, SETTLING, |q| q.sending_metrics);
-            queue = wait.unwrap_or_else(PoisonError::into_inner).0;
-            if queue.sending_metrics {
+            let sends = |state: &mut State| state.sends(Signal::Metrics);
+            let wait = queues.changed.wait_timeout_while(state, SETTLING, sends);
+            state = wait.unwrap_or_else(PoisonError::into_inner).0;
+            if state.sends(Signal::Metrics) {
                 return;
             }
-            sent.deltas.settle(&std::mem::take(&mut queue.taken));
+            sent.deltas.settle(&std::mem::take(&mut state.taken));
         }
-        drop(queue);
+        drop(state);
         let before = sent.clock.last;
         sent.clock.shows(collected.time_unix_nano);
         let how = How {

@@ -22,7 +22,7 @@ use super::processes::Processes;
 use super::profiling;
 use super::runtimes::Runtimes;
 use super::summary::{self, Group};
-use crate::opened::unix_nanoseconds;
+use crate::opened::{monotonic, unix_nanoseconds};
 use crate::reader::Shared;
 use crate::xray::Slow;
 
@@ -149,12 +149,12 @@ impl Figures {
             metrics.push(overflowed(&meter));
             metrics.extend(meter.service_graph());
         }
-        let processes = self.of_processes(by, time_unix_nano);
+        let processes = self.of_processes(by);
         Measured { metrics, processes, time_unix_nano }
     }
 
     /// The operations and the Go runtimes of processes.
-    fn of_processes(&self, by: Consumer, now: u64) -> Vec<(Arc<Resource>, Vec<Metric>)> {
+    fn of_processes(&self, by: Consumer) -> Vec<(Arc<Resource>, Vec<Metric>)> {
         let mut processes = self.runtimes();
         let mut add = |resource: Arc<Resource>, more: Vec<Metric>| match processes
             .iter_mut()
@@ -164,7 +164,7 @@ impl Figures {
             None => processes.push((resource, more)),
         };
         if let Some(meter) = &self.meter {
-            let operations = meter.lock().collect(by, now);
+            let operations = meter.lock().collect(by, monotonic());
             operations.into_iter().for_each(|(resource, of)| add(resource, of));
         }
         if let Some(active) = &self.active {
@@ -180,7 +180,7 @@ impl Figures {
 
     /// The same of those that are observed now, with their ids.
     pub(super) fn observed(&self) -> Vec<(u32, Arc<Resource>, Vec<Metric>)> {
-        let mut all = self.of_processes(Consumer::View, unix_nanoseconds());
+        let mut all = self.of_processes(Consumer::View);
         let observed = self.processes().observed.clone();
         let mut metrics = |resource: &Arc<Resource>| {
             let at = all.iter().position(|(known, _)| Arc::ptr_eq(known, resource));
@@ -332,7 +332,7 @@ impl Figures {
                 "gotap.sink.queue.limit",
                 "{item}",
                 "Spans that may wait for a sink",
-                sink(|outlet| outlet.limit as u64),
+                sink(|outlet| outlet.limit() as u64),
             ),
             Metric::counter(
                 "gotap.sink.drops",

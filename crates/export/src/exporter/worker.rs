@@ -1,0 +1,266 @@
+//! The thread that sends what waits of one signal, and tries again where that may help. Not here: what waits.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::Shared;
+use super::queue::State;
+use crate::batch::Batch;
+use crate::config::Temporality;
+use crate::endpoint::masked;
+use crate::signal::Signal;
+use crate::transport::{Failure, Rejected, Transport};
+use crate::{Config, Error};
+
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+/// The longest pause that a back end may ask for.
+const LONGEST_ASKED: Duration = Duration::from_secs(30);
+/// The longest pause where the back end answers, and says that it takes nothing now.
+const LAST_RETRY: Duration = Duration::from_secs(5);
+/// The longest pause where nobody answers: to ask costs little, and the queue fills meanwhile.
+const LAST_CONNECT: Duration = Duration::from_secs(1);
+/// How often a request that is on its way looks whether there is time left.
+const LOOK_UP: Duration = Duration::from_millis(50);
+
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    signal: Signal,
+    runtime: tokio::runtime::Runtime,
+    sender: Sender,
+}
+
+/// What a worker sends with.
+struct Sender {
+    shared: Arc<Shared>,
+    signal: Signal,
+    transport: Transport,
+    /// Whether it must be known which requests were taken.
+    counts_taken: bool,
+    /// As it may be shown.
+    endpoint: String,
+    /// Whether metrics go where spans go.
+    as_spans: bool,
+    /// What was said of the back end and still holds.
+    failing: bool,
+    refusing: bool,
+}
+
+impl Worker {
+    /// Prepares one for a signal.
+    ///
+    /// # Errors
+    /// [`Error`] for a configuration that can never work.
+    pub(super) fn new(
+        config: &Config,
+        signal: Signal,
+        shared: &Arc<Shared>,
+    ) -> Result<Self, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (endpoint, exact_url) = signal.endpoint(config);
+        let transport = {
+            let _inside = runtime.enter();
+            Transport::new(config, signal, endpoint, exact_url)?
+        };
+        let to = config.metrics.as_ref().filter(|_| signal == Signal::Metrics);
+        let sender = Sender {
+            shared: shared.clone(),
+            signal,
+            transport,
+            counts_taken: to.is_some_and(|to| to.temporality != Temporality::Cumulative),
+            endpoint: masked(endpoint),
+            as_spans: endpoint == config.endpoint,
+            failing: false,
+            refusing: false,
+        };
+        Ok(Self { shared: shared.clone(), signal, runtime, sender })
+    }
+
+    /// Starts its thread.
+    pub(super) fn start(self) -> Result<JoinHandle<()>, Error> {
+        let Self { shared, signal, runtime, mut sender } = self;
+        let name = format!("gotap-{}", signal.name());
+        Ok(std::thread::Builder::new().name(name).spawn(move || {
+            while let Some(batch) = shared.queues.next(signal) {
+                let delivered = runtime.block_on(sender.deliver(&batch));
+                // It is counted before its room is free: what waits and what is counted is never less than all.
+                if let Some(counts) = shared.counts(signal).filter(|_| !delivered) {
+                    counts.shutdown.fetch_add(batch.items, Ordering::Relaxed);
+                }
+                shared.queues.done(&batch);
+            }
+            // A request that was given up may take its time to notice.
+            runtime.shutdown_background();
+        })?)
+    }
+}
+
+impl Sender {
+    /// Sends until it is taken or refused for good; false when the shutdown came first.
+    async fn deliver(&mut self, batch: &Batch) -> bool {
+        let mut failed = 0;
+        loop {
+            let Some(result) = self.attempt(batch).await else { return false };
+            match result {
+                Ok((rejected, message)) => {
+                    self.delivered(batch, rejected, &message);
+                    return true;
+                }
+                Err(Failure { why, retry: None, .. }) => {
+                    self.count_rejected(batch.items);
+                    self.refused(&why);
+                    return true;
+                }
+                // There will be newer ones.
+                Err(Failure { why, .. }) if self.signal == Signal::Metrics => {
+                    if !(self.as_spans && self.shared.failing.load(Ordering::Relaxed)) {
+                        self.refused(&why);
+                    }
+                    return true;
+                }
+                Err(Failure { why, retry: Some(asked), connected }) => {
+                    self.fails(&why);
+                    self.shared.stats.retries.fetch_add(1, Ordering::Relaxed);
+                    self.pause(match asked {
+                        Some(asked) => asked.min(LONGEST_ASKED),
+                        None => pause_after(failed, connected),
+                    });
+                    failed += 1;
+                }
+            }
+        }
+    }
+
+    /// Sends once; `None` when the shutdown's time is over, also in the middle of it.
+    async fn attempt(&mut self, batch: &Batch) -> Option<Result<Rejected, Failure>> {
+        let queues = &self.shared.queues;
+        if queues.left() == Some(Duration::ZERO) {
+            return None;
+        }
+        let mut send = std::pin::pin!(self.transport.send(batch.request.clone()));
+        loop {
+            let time = queues.left().unwrap_or(LOOK_UP).min(LOOK_UP);
+            match tokio::time::timeout(time, &mut send).await {
+                Ok(result) => return Some(result),
+                Err(_) if queues.left() == Some(Duration::ZERO) => return None,
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Says that nothing can be delivered, once until something is.
+    fn fails(&mut self, why: &str) {
+        if self.signal == Signal::Traces {
+            self.shared.failing.store(true, Ordering::Relaxed);
+        }
+        if !std::mem::replace(&mut self.failing, true) {
+            let (endpoint, items) = (&self.endpoint, self.signal.items());
+            self.say(format!("cannot deliver to {endpoint}: {why}; keeping {items} and retrying"));
+        }
+    }
+
+    /// Says that something was refused, once until some is taken again.
+    fn refused(&mut self, why: &str) {
+        let what = match self.signal {
+            Signal::Traces => "refused spans",
+            Signal::Metrics => "took no metrics",
+            Signal::Logs => "refused log records",
+        };
+        if !std::mem::replace(&mut self.refusing, true) {
+            self.say(format!("the collector at {} {what}: {why}", self.endpoint));
+        }
+    }
+
+    fn count_rejected(&self, items: u64) {
+        let stats = &self.shared.stats;
+        let counter = match self.signal {
+            Signal::Traces => &stats.spans.rejected,
+            Signal::Logs => &stats.logs.rejected,
+            Signal::Metrics => &stats.points_rejected,
+        };
+        counter.fetch_add(items, Ordering::Relaxed);
+    }
+
+    fn delivered(&mut self, batch: &Batch, rejected: u64, message: &str) {
+        let stats = &self.shared.stats;
+        let rejected = rejected.min(batch.items);
+        let exported = match self.signal {
+            Signal::Traces => &stats.spans.exported,
+            Signal::Logs => &stats.logs.exported,
+            Signal::Metrics => &stats.points_exported,
+        };
+        exported.fetch_add(batch.items - rejected, Ordering::Relaxed);
+        if self.counts_taken {
+            self.shared.queues.lock().taken.insert(batch.number);
+        }
+        self.count_rejected(rejected);
+        if self.signal == Signal::Traces {
+            self.shared.failing.store(false, Ordering::Relaxed);
+        }
+        if std::mem::take(&mut self.failing) {
+            let (endpoint, items) = (&self.endpoint, self.signal.items());
+            self.say(format!("delivering {items} to {endpoint} again"));
+        }
+        if rejected > 0 {
+            self.refused(&format!("{rejected} of {}: {message}", batch.items));
+        } else {
+            self.refusing = false;
+        }
+    }
+
+    fn say(&self, sentence: String) {
+        (self.shared.notice)(sentence);
+    }
+
+    /// Sleeps, but not past a shutdown.
+    fn pause(&self, time: Duration) {
+        let state = self.shared.queues.lock();
+        if let Some(deadline) = state.deadline {
+            drop(state);
+            let left = deadline.saturating_duration_since(Instant::now());
+            std::thread::sleep(left.min(FIRST_RETRY));
+            return;
+        }
+        let running = |state: &mut State| state.deadline.is_none();
+        // Woken by the shutdown, or by time.
+        let _ = self.shared.queues.changed.wait_timeout_while(state, time, running);
+    }
+}
+
+/// How long to wait where so many requests have failed before, at the least and at the most.
+fn pause_after(failed: u32, connected: bool) -> Duration {
+    let most = if connected { LAST_RETRY } else { LAST_CONNECT };
+    let time = FIRST_RETRY.saturating_mul(1 << failed.min(10)).min(most);
+    // Between three and five quarters of it, so that many agents do not ask at once.
+    let chance = RandomState::new().hash_one(()) % 1024;
+    time * 3 / 4 + time / 2 * u32::try_from(chance).unwrap_or(0) / 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_vary_within_bounds() {
+        for (failed, connected, meant) in [
+            (0, true, 250),
+            (0, false, 250),
+            (2, true, 1000),
+            (2, false, 1000),
+            (4, true, 4000),
+            (9, true, 5000),
+            (u32::MAX, true, 5000),
+            (3, false, 1000),
+            (u32::MAX, false, 1000),
+        ] {
+            let all: Vec<_> = (0..200).map(|_| pause_after(failed, connected)).collect();
+            let meant = Duration::from_millis(meant);
+            let (least, most) = (meant * 3 / 4, meant * 5 / 4);
+            assert!(all.iter().all(|time| (least..=most).contains(time)), "{failed}: {all:?}");
+            assert!(all.iter().any(|time| *time < meant), "{failed}: {all:?}");
+            assert!(all.iter().any(|time| *time > meant), "{failed}: {all:?}");
+        }
+    }
+}

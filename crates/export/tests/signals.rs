@@ -1,0 +1,155 @@
+//! Spans, metrics and log records go their own ways: none waits for what becomes of another, and none takes the
+//! room of another. Not here: what becomes of one of them.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use export::{Collected, Config, Exporter, LogsEndpoint, MetricsEndpoint, Protocol, Temporality};
+use metrics::{Metric, Point};
+use trace::{Kind, LogRecord, Resource, Span, Status};
+
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A back end that takes all but spans, for which it has no answer.
+fn backend() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || answer(stream));
+        }
+    });
+    url
+}
+
+/// Answers requests until the connection ends, or one has spans.
+fn answer(stream: TcpStream) -> Option<()> {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let (mut path, mut length) = (String::new(), 0);
+        reader.read_line(&mut path).ok()?;
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
+            if line.trim().is_empty() {
+                break;
+            }
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().ok()?;
+            }
+        }
+        reader.read_exact(&mut vec![0; length]).ok()?;
+        if path.contains("/v1/traces") {
+            std::thread::sleep(2 * PATIENCE);
+            return None;
+        }
+        reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").ok()?;
+    }
+}
+
+fn exporter(queue_bytes: usize) -> Exporter {
+    let endpoint = backend();
+    let metrics = MetricsEndpoint {
+        endpoint: endpoint.clone(),
+        exact_url: false,
+        temporality: Temporality::Cumulative,
+        exponential: false,
+    };
+    let config = Config {
+        logs: Some(LogsEndpoint { endpoint: endpoint.clone(), exact_url: false }),
+        metrics: Some(metrics),
+        endpoint,
+        protocol: Protocol::Http,
+        queue_bytes,
+        flush_interval: Duration::ZERO,
+        ..Config::default()
+    };
+    Exporter::start(&config, |_| ()).unwrap()
+}
+
+fn span(resource: &Arc<Resource>) -> Span {
+    Span {
+        trace_id: [1; 16],
+        span_id: [2; 8],
+        parent_span_id: None,
+        trace_flags: 1,
+        telemetry: false,
+        left_out: false,
+        own_trace: false,
+        links: Vec::new(),
+        trace_state: String::new(),
+        name: "GET".into(),
+        kind: Kind::Server,
+        start_unix_nano: 1,
+        end_unix_nano: 2,
+        status: Status::Unset,
+        attributes: Vec::new(),
+        parent: wire::Parent::None,
+        unread: wire::UnreadSet::default(),
+        resource: resource.clone(),
+    }
+}
+
+fn record(resource: &Arc<Resource>) -> LogRecord {
+    LogRecord {
+        time_unix_nano: 1,
+        observed_unix_nano: 2,
+        severity: None,
+        event_name: "",
+        body: Some("a line".into()),
+        attributes: Vec::new(),
+        span: None,
+        resource: resource.clone(),
+    }
+}
+
+/// Sends metrics of this time.
+fn send_metrics(exporter: &mut Exporter, time_unix_nano: u64) {
+    let count = Metric::counter("a.count", "1", "Of something", [Point::int(3, Vec::new())]);
+    exporter.push_metrics(&Collected {
+        resource: &[],
+        metrics: &[count],
+        of_others: &[],
+        start_unix_nano: 1,
+        time_unix_nano,
+    });
+}
+
+fn eventually(what: &str, mut is: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is() {
+        assert!(start.elapsed() < PATIENCE, "{what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn metrics_and_logs_arrive_where_spans_do_not() {
+    // Far less than the spans need.
+    let mut exporter = exporter(100_000);
+    let (stats, resource) = (exporter.stats(), Arc::new(Resource::default()));
+    let span = span(&resource);
+    for _ in 0..2_000 {
+        exporter.push(&span);
+        exporter.tick();
+    }
+    assert!(stats.lost().contains(&("export_shutdown", 0)), "{stats:?}");
+    assert!(stats.lost()[0].1 > 0, "{stats:?}");
+    for i in 1..=100 {
+        exporter.push_log(&record(&resource));
+        exporter.tick();
+        send_metrics(&mut exporter, 100 * i);
+        let points = || stats.points_exported.load(Relaxed) >= i;
+        eventually("metrics wait for spans", points);
+        eventually("log records wait for spans", || stats.logs.exported() == i);
+    }
+    assert_eq!(stats.exported(), 0);
+    let stats = exporter.shutdown(Duration::from_millis(100));
+    assert_eq!(stats.lost().iter().map(|(_, n)| n).sum::<u64>(), 2_000, "{stats:?}");
+    assert_eq!(stats.logs.lost().iter().map(|(_, n)| n).sum::<u64>(), 0, "{stats:?}");
+}
