@@ -109,6 +109,18 @@ struct Sampled {
 impl Sampled {
     /// Sends these many requests for `path`, with these settings.
     fn of(path: &str, requests: u64, settings: &[(&str, &str)]) -> Result<Self> {
+        Self::asked(settings, |app, _| {
+            let load = Load::send(&app.address, path, 8, requests)?;
+            ensure!(load.answered == requests, "{load:?}");
+            Ok(())
+        })
+    }
+
+    /// Lets `ask` send requests to the two.
+    fn asked(
+        settings: &[(&str, &str)],
+        ask: impl FnOnce(&App, &App) -> Result<()>,
+    ) -> Result<Self> {
         let (app, backend) = App::start_pair(&App::newest()?)?;
         let collector = Collector::start()?;
         let (pids, url) =
@@ -116,8 +128,7 @@ impl Sampled {
         let arguments = ["run", "--pid", &pids[0], "--pid", &pids[1], "--otlp-endpoint", &url];
         let gotap = Gotap::start(&arguments, settings)?;
         gotap.wait_ready()?;
-        let load = Load::send(&app.address, path, 8, requests)?;
-        ensure!(load.answered == requests, "{load:?}");
+        ask(&app, &backend)?;
         let ended = gotap.stop()?;
         ensure!(ended.summary.dropped.is_empty(), "{:?}", ended.summary);
         let delivered = ended.summary.delivered.context("a count of delivered spans")?;
@@ -211,6 +222,60 @@ fn whole_traces_are_kept_for_what_failed_or_was_slow() -> Result<()> {
     let fine = Sampled::of("/call/same", 100, &tail)?;
     let counts = (fine.spans.len(), fine.left_out());
     ensure!(counts == (0, 300), "{counts:?}: {:?}", fine.ended.summary);
+    Ok(())
+}
+
+/// A route's own requests say what is slow in it: what is usual in one route is slow in another, of which the whole
+/// trace is kept then, as is that of what failed.
+#[test]
+fn whole_traces_are_kept_of_what_was_slower_than_its_route_usually_is() -> Result<()> {
+    if !can_trace("whole_traces_are_kept_of_what_was_slower_than_its_route_usually_is") {
+        return Ok(());
+    }
+    // Of a route as many must be known before any of it is slow, and some that could be.
+    const USUAL: u64 = 450;
+    let tail = [
+        ("GOTAP_SAMPLING_RATIO", "0"),
+        ("GOTAP_OTLP_METRICS", "false"),
+        ("GOTAP_SAMPLING_TAIL_ENABLED", "true"),
+        ("GOTAP_SAMPLING_TAIL_SLOWER_THAN_P99", "true"),
+    ];
+    let sampled = Sampled::asked(&tail, |app, backend| {
+        for (app, path, connections) in [
+            (backend, "/slow?ms=150", 64),
+            (app, "/proxy/hello", 8),
+            (app, "/proxy/slow?ms=150", 1),
+        ] {
+            let requests = if connections == 1 { 4 } else { USUAL };
+            let load = Load::send(&app.address, path, connections, requests)?;
+            ensure!(load.answered == requests, "{path}: {load:?}");
+        }
+        for _ in 0..3 {
+            ensure!(app.get("/proxy/status/500", &[])?.status == 500, "no error");
+        }
+        Ok(())
+    })?;
+    let mut traces: HashMap<&str, Vec<&FlatSpan>> = HashMap::new();
+    for span in &sampled.spans {
+        traces.entry(&span.trace_id).or_default().push(span);
+    }
+    let root = |trace: &[&FlatSpan], path: &str, why: &str| {
+        let is = |span: &&&FlatSpan| span.is_root() && span.text("url.path") == Some(path);
+        trace.iter().find(is).is_some_and(|span| span.text("gotap.sampling.kept") == Some(why))
+    };
+    for (path, why, n) in [("/proxy/slow", "slow_route", 4), ("/proxy/status/500", "error", 3)] {
+        let kept: Vec<_> = traces.values().filter(|trace| root(trace, path, why)).collect();
+        ensure!(kept.len() == n, "{path}: {} traces, {:#?}", kept.len(), sampled.spans);
+        ensure!(kept.iter().all(|trace| trace.len() == 3), "{path}: {kept:#?}");
+    }
+    // One of a hundred is slower than the others; a busy machine makes it some more.
+    for path in ["/slow", "/proxy/hello"] {
+        let kept = traces.values().filter(|trace| root(trace, path, "slow_route")).count() as u64;
+        ensure!(kept < USUAL / 4, "{path}: {kept} traces");
+    }
+    let all = USUAL + 3 * (USUAL + 4 + 3);
+    let counts = (sampled.spans.len() as u64, sampled.left_out());
+    ensure!(counts.0 + counts.1 == all, "{counts:?} of {all}: {:?}", sampled.ended.summary);
     Ok(())
 }
 
