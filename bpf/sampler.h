@@ -63,7 +63,7 @@ struct gt_sampled {
 	u16 m_vdso_pc;
 	u16 g_parent_goid;
 	u16 g_gopc;
-	u16 pad;
+	u16 m_g0;
 	u32 table; /* where the tables of its file are */
 	u64 mm; /* the program's address space; 0 until its first sample, which tells it */
 };

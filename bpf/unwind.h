@@ -166,6 +166,26 @@ static __always_inline void find_g(const struct gt_sampled *proc, struct gt_walk
 	walk->left_pc = read_field(walk->curg, proc->g_sched_pc);
 }
 
+/* Whether Go's tables tell how to go on from an address. */
+static __always_inline bool is_walkable(const struct gt_sampled *proc, u64 pc)
+{
+	u32 kind;
+
+	if (pc < proc->text || pc >= proc->etext)
+		return false;
+	kind = step_at(proc->table, pc - proc->text) >> 24;
+	return kind != GT_STEP_UNKNOWN && kind != GT_STEP_STOPS;
+}
+
+/* Whether a thread that is not in Go's code is where Go calls the vDSO: on the thread's own stack. */
+static __always_inline bool is_on_g0(const struct gt_sampled *proc, u64 m, u64 sp)
+{
+	u64 g0 = read_field(m, proc->m_g0);
+
+	return g0 && sp > read_field(g0, proc->g_stack_lo) &&
+	       sp <= read_field(g0, proc->g_stack_hi);
+}
+
 /*
  * The innermost frame, and from where to walk on. Code that is not Go's has no table: Go notes where it
  * called it. Whether there is more to walk.
@@ -177,7 +197,12 @@ static __always_inline bool begin_walk(const struct gt_sampled *proc, struct gt_
 	u64 vdso_sp = m ? read_field(m, proc->m_vdso_sp) : 0, sp;
 
 	push_frame(stack, walk->pc);
-	if (vdso_sp) {
+	/* A signal's handler may run meanwhile, on a stack of its own. */
+	if (vdso_sp && !is_walkable(proc, walk->pc)) {
+		if (!is_on_g0(proc, m, walk->sp)) {
+			stack->flags |= GT_STACK_BROKEN;
+			return false;
+		}
 		walk->sp = vdso_sp;
 		walk->pc = read_field(m, proc->m_vdso_pc);
 		return walk->pc && push_frame(stack, walk->pc);

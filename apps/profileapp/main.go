@@ -7,6 +7,8 @@
 //	-grow      has its stacks grow all the time
 //	-callc     computes in C, and in Go that C calls (builds with cgo)
 //	-keep      keeps 64 MiB of memory, of which 16 in small objects
+//	-assembly  computes in functions written in assembly
+//	-signalled computes and reads the clock while it sends signals to itself
 //	-blocked   a system call that blocks all the time
 //	-wait      goroutines that wait for a lock, a channel, a timer and a pipe
 //	-sample    SetBlockProfileRate and SetMutexProfileFraction
@@ -22,6 +24,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"gotap/apps/profileapp/assembly"
 )
 
 // callc is set in builds with cgo.
@@ -35,6 +39,8 @@ func main() {
 	grow := flag.Bool("grow", false, "have stacks grow")
 	c := flag.Bool("callc", false, "compute in C")
 	keep := flag.Bool("keep", false, "keep memory")
+	assembly := flag.Bool("assembly", false, "compute in assembly")
+	signalled := flag.Bool("signalled", false, "handle signals")
 	blocked := flag.Bool("blocked", false, "block in a system call")
 	wait := flag.Bool("wait", false, "wait in several ways")
 	sample := flag.Bool("sample", false, "sample waits")
@@ -48,6 +54,7 @@ func main() {
 	}
 	works := map[*bool]func(){
 		work: workAll, recurse: recurseAll, grow: growAll, c: callc, blocked: blockInKernel,
+		assembly: assemblyAll, signalled: signalledAll,
 	}
 	for enabled, f := range works {
 		if *enabled {
@@ -278,5 +285,28 @@ func holdLock(mutex *sync.Mutex) {
 //go:noinline
 func receiveAll(channel chan int) {
 	for range channel {
+	}
+}
+
+// signalledAll reads the clock in a thread that another one sends signals to.
+func signalledAll() {
+	got := make(chan os.Signal, 1)
+	signal.Notify(got, syscall.SIGUSR2)
+	runtime.LockOSThread()
+	pid, thread := uintptr(os.Getpid()), uintptr(syscall.Gettid())
+	go func() {
+		for {
+			syscall.RawSyscall(syscall.SYS_TGKILL, pid, thread, uintptr(syscall.SIGUSR2))
+		}
+	}()
+	for {
+		readClock()
+	}
+}
+
+func assemblyAll() {
+	for {
+		sink += assembly.Leaf(20_000) + assembly.Borrows(20_000) + assembly.Pushes(20_000)
+		sink += assembly.Calls(20_000) + assembly.Moves(20_000) + assembly.MovesAndCalls(20_000)
 	}
 }

@@ -105,8 +105,8 @@ pub struct Sampled {
     pub g_parent_goid: u16,
     /// Offset of `runtime.g.gopc`.
     pub g_gopc: u16,
-    /// Fills the structure.
-    pub pad: u16,
+    /// Offset of `runtime.m.g0`.
+    pub m_g0: u16,
     /// Where the tables of its file are.
     pub table: u32,
     /// The program's address space: 0, and its first sample tells it.

@@ -14,7 +14,8 @@ pub enum Step {
     Delta(u32),
     /// The stack ends here.
     Outermost,
-    /// The function changes the stack pointer as no table tells. Go's own unwinder stops here, too.
+    /// A function of the runtime that changes stacks, as no table tells: what it calls is the outermost there. Go's
+    /// own unwinder stops here, too.
     Stops,
     /// `runtime.systemstack`: the goroutine's own stack goes on where it was left, and the return address is
     /// so many bytes above that.
@@ -75,7 +76,12 @@ impl Pclntab<'_> {
             (_, "runtime.morestack") => Some(Step::MoreStack),
             (_, "runtime.systemstack" | "runtime.cgocallback") => None,
             (Some(flags), _) if flags & TOP_FRAME != 0 => Some(Step::Outermost),
-            (Some(flags), _) if flags & SP_WRITE != 0 => Some(Step::Stops),
+            // The kernel returns to it from the handler of a signal: nobody has called it.
+            (_, "runtime.sigreturn" | "runtime.sigreturn__sigaction") => Some(Step::Outermost),
+            (Some(flags), name) if flags & SP_WRITE != 0 => {
+                let own = name.starts_with("runtime.") || name.starts_with("internal/runtime/");
+                Some(if own { Step::Stops } else { Step::Unknown })
+            }
             _ => None,
         };
         if let Some(step) = whole {

@@ -70,7 +70,7 @@ impl SamplerPlan {
             m_vdso_pc: offset("runtime.m", &["vdsoPC"]),
             g_parent_goid: g(&["parentGoid"]),
             g_gopc: g(&["gopc"]),
-            pad: 0,
+            m_g0: offset("runtime.m", &["g0"]),
             table: 0,
             mm: 0,
         };

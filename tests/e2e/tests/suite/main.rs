@@ -66,6 +66,7 @@ mod profile_buckets;
 mod profile_continuous;
 mod profile_cpu;
 mod profile_requests;
+mod profile_stacks;
 mod profile_waits;
 mod profile_words;
 mod red;
