@@ -158,6 +158,8 @@ func main() {
 	clients := flag.Int("clients", 3, "clients that ask for /mix/{id}, one after the other")
 	hangs := flag.Bool("hang", false, "also ask for what never ends")
 	allocates := flag.Bool("allocate", false, "ask for what allocates, at once and for nothing else")
+	assists := flag.Bool("assist", false, "ask for what helps the garbage collector, at once and for nothing else")
+	stops := flag.Bool("stop", false, "ask for what stops the world, at once and for nothing else")
 	flag.Parse()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/mix/", mix)
@@ -168,6 +170,8 @@ func main() {
 	mux.HandleFunc("/ten", ten)
 	mux.HandleFunc("/three", three)
 	mux.HandleFunc("/one", one)
+	mux.HandleFunc("/assist", assist)
+	mux.HandleFunc("/stop", stop)
 	mux.HandleFunc("/quick", func(w http.ResponseWriter, r *http.Request) {})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -199,13 +203,24 @@ func main() {
 			go get(base + "/hang")
 		}
 	}()
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM)
+	end := make(chan os.Signal, 1)
+	signal.Notify(end, syscall.SIGTERM)
 	if *allocates {
 		startAllocating(base)
 	}
+	var before float64
+	if *assists {
+		startAssisting(base)
+		before = assisted()
+	}
+	if *stops {
+		startStopping(base)
+	}
 	fmt.Println("ready", base)
-	<-stop
+	<-end
+	if *assists || *stops {
+		sayCollected(before)
+	}
 	if *allocates {
 		sayAllocated()
 	}

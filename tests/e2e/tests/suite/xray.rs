@@ -132,6 +132,48 @@ fn compare(version: Version, mode: Mode) -> Result<()> {
     Ok(())
 }
 
+/// What a program itself says of the garbage collector, as a part of the time of its requests.
+fn collected(version: Version, flag: &str, route: &str, truth: &str) -> Result<()> {
+    let program = go::build("xrayapp", version, Mode::Stripped)?;
+    let mut process = Running::start(&program, &[flag], &[])?;
+    process.wait_for("ready", SOON)?;
+    let mut command = Command::new(binary());
+    command.args(["xray", &process.pid().to_string(), "-d", "4s", "--format", "json"]);
+    let output = command.args(["--route", route]).output().context("run gotap")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: Value = serde_json::from_slice(&output.stdout)?;
+    process.signal(libc::SIGTERM)?;
+    let said: Value = serde_json::from_str(process.wait_for("collected", SOON)?.trim())?;
+    let part = |name: &str| said[name].as_f64().with_context(|| format!("no {name}: {said}"));
+    let wanted = 100.0 * part(truth)? / part("served")?;
+    let took = found["requestSeconds"].as_f64().context("no time")?;
+    let gc = 100.0 * number(&found, ["seconds", "gc"])? / took;
+    ensure!(wanted > 15.0, "the program hardly helped: {said}");
+    // On a busy machine looks are rare, above all while the program itself is busy: that time is unknown.
+    let unknown = 100.0 * number(&found, ["seconds", "unknown"])? / took;
+    let possible = gc - TOLERANCE..gc + unknown.min(25.0) + TOLERANCE;
+    ensure!(possible.contains(&wanted), "gc: {gc}% instead of {wanted}%: {found} {said}");
+    Ok(())
+}
+
+/// Requests that allocate help the collector, for as long as the runtime's own metric says.
+#[test]
+fn help_for_the_collector_is_told() -> Result<()> {
+    if !can_trace("help_for_the_collector_is_told") {
+        return Ok(());
+    }
+    collected(Version::NEWEST, "-assist", "/assist", "assisted")
+}
+
+/// While the world is stopped, requests that ran are not told as running.
+#[test]
+fn a_stopped_world_is_told() -> Result<()> {
+    if !can_trace("a_stopped_world_is_told") {
+        return Ok(());
+    }
+    collected(Version::NEWEST, "-stop", "/stop", "stopped")
+}
+
 #[test]
 fn one_route_is_shown_alone_and_others_are_named() -> Result<()> {
     if !can_trace("one_route_is_shown_alone_and_others_are_named") {
