@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::measure::cpu_seconds;
+use crate::progress;
 use crate::report::median;
 use crate::scenario;
 
@@ -38,12 +39,14 @@ pub(crate) fn run(gotap: &Path, rounds: usize, out: &Path) -> Result<String> {
     let process = Running::start(&program, &["-quiet", "-churn"], &[])?;
     process.wait_for("ready", scenario::READY)?;
     let (mut alone, mut observed) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
+    for round in 1..=rounds {
         alone.push(turn(&process)?);
         let commands = start(gotap, process.pid())?;
         std::thread::sleep(ATTACH);
         observed.push(turn(&process)?);
         stop(commands)?;
+        let kept = observed[round - 1].per_cpu_second / alone[round - 1].per_cpu_second;
+        progress(&format!("governor, round {round} of {rounds}: {:.1} % kept", 100.0 * kept));
     }
     let of = |turns: &[Turn], part: fn(&Turn) -> f64| median(turns.iter().map(part).collect());
     let second = [&alone, &observed].map(|turns| of(turns, |turn| turn.per_second));

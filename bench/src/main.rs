@@ -120,6 +120,9 @@ fn main() -> Result<()> {
 
 /// The scenarios under load, and what is written of them.
 fn overhead(cli: &Cli, gotap: PathBuf) -> Result<()> {
+    if !Scenario::all().iter().any(|scenario| cli.wants(scenario.name)) {
+        return Ok(());
+    }
     let programs = scenario::Programs::build(gotap, cli.agent.clone())?;
     let mut runs = Vec::new();
     for scenario in Scenario::all().into_iter().filter(|s| cli.wants(s.name)) {
@@ -149,6 +152,11 @@ fn overhead(cli: &Cli, gotap: PathBuf) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Says what is done now: most of the time nothing else is printed.
+fn progress(what: &str) {
+    eprintln!("bench: {what}");
 }
 
 fn describe(round: usize, run: &Run) -> String {

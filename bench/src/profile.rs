@@ -12,11 +12,14 @@ use probes::{RunTimes, loaded_programs};
 use serde::Serialize;
 
 use crate::measure::cpu_seconds;
+use crate::progress;
 use crate::scenario;
 
-/// How long it is measured, after the first profiles have been made.
-const TURN: Duration = Duration::from_secs(60);
-const BEFORE: Duration = Duration::from_secs(25);
+/// How long it is measured: two profiles of each program. Before, the programs are attached, and with profiles the
+/// first ones have been made.
+const TURN: Duration = Duration::from_secs(30);
+const BEFORE: Duration = Duration::from_secs(20);
+const ATTACH: Duration = Duration::from_secs(5);
 /// Nobody listens there.
 const NOWHERE: &str = "http://127.0.0.1:1";
 const PROGRAM: &str = "sample_cpu";
@@ -76,7 +79,10 @@ fn turn(gotap: &Path, profiles: bool) -> Result<Measured> {
         if profiles { &[("GOTAP_PROFILES_PYROSCOPE_ENDPOINT", NOWHERE)] } else { &[] };
     let mut process = Running::start(gotap, &arguments, to)?;
     process.wait_for_error("gotap: ready", scenario::READY)?;
-    std::thread::sleep(BEFORE);
+    let before = if profiles { BEFORE } else { ATTACH };
+    let (with, seconds) = (if profiles { "with" } else { "without" }, (before + TURN).as_secs());
+    progress(&format!("profile: {seconds} s {with} profiles"));
+    std::thread::sleep(before);
     let state = || -> Result<(u64, u64, f64)> {
         let mut all = loaded_programs()?;
         all.retain(|program| !known.contains(&program.id) && program.name == PROGRAM);
