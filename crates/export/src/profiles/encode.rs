@@ -19,15 +19,17 @@ use trace::{Resource, Value};
 const TRACE_ID: &str = "trace_id";
 const SPAN_ID: &str = "span_id";
 
-/// A request with one profile: its first kind of values, of the process that `resource` is. Labels `trace_id` and
-/// `span_id` in hexadecimal become links. `id` is unlike that of all others.
-pub fn otlp_profiles(resource: &Resource, profile: &Profile, id: [u8; 16]) -> Vec<u8> {
+/// A request with a profile for each id, of the process that `resource` is: the first has the profile's first type of
+/// values, and so on, as one of OTLP has one type. Labels `trace_id` and `span_id` in hexadecimal become links. Each
+/// id is unlike all others.
+pub fn otlp_profiles(resource: &Resource, profile: &Profile, ids: &[[u8; 16]]) -> Vec<u8> {
     let mut tables = Tables::new();
     let value_type = |tables: &mut Tables, kind: &str, unit: &str| otlp::ValueType {
         type_strindex: tables.string(kind),
         unit_strindex: tables.string(unit),
     };
-    let sample_type = profile.types.first().map(|t| value_type(&mut tables, &t.kind, &t.unit));
+    let types: Vec<_> =
+        profile.types.iter().map(|t| value_type(&mut tables, &t.kind, &t.unit)).collect();
     let period = profile.period.as_ref();
     let period_type = period.map(|(t, _)| value_type(&mut tables, &t.kind, &t.unit));
     for mapping in &profile.mappings {
@@ -43,24 +45,30 @@ pub fn otlp_profiles(resource: &Resource, profile: &Profile, id: [u8; 16]) -> Ve
     for location in &profile.locations {
         tables.location(location);
     }
-    let samples = profile.samples.iter().map(|sample| tables.sample(sample)).collect();
-    let one = otlp::Profile {
-        sample_type,
-        samples,
-        time_unix_nano: u64::try_from(profile.time).unwrap_or(0),
-        duration_nano: u64::try_from(profile.duration).unwrap_or(0),
-        period_type,
-        period: period.map_or(0, |(_, period)| *period),
-        profile_id: id.to_vec(),
-        ..otlp::Profile::default()
+    let samples: Vec<_> = profile.samples.iter().map(|sample| tables.sample(sample)).collect();
+    let of_type = |(number, (sample_type, id)): (usize, (otlp::ValueType, &[u8; 16]))| {
+        let value = |(one, sample): (&otlp::Sample, &Sample)| {
+            let values = vec![*sample.values.get(number)?];
+            Some(otlp::Sample { values, ..one.clone() })
+        };
+        otlp::Profile {
+            sample_type: Some(sample_type),
+            samples: samples.iter().zip(&profile.samples).filter_map(value).collect(),
+            time_unix_nano: u64::try_from(profile.time).unwrap_or(0),
+            duration_nano: u64::try_from(profile.duration).unwrap_or(0),
+            period_type,
+            period: period.map_or(0, |(_, period)| *period),
+            profile_id: id.to_vec(),
+            ..otlp::Profile::default()
+        }
     };
+    let profiles = types.into_iter().zip(ids).enumerate().map(of_type).collect();
     let scope = InstrumentationScope {
         name: "gotap".into(),
         version: env!("CARGO_PKG_VERSION").into(),
         ..InstrumentationScope::default()
     };
-    let scope_profiles =
-        otlp::ScopeProfiles { scope: Some(scope), profiles: vec![one], ..Default::default() };
+    let scope_profiles = otlp::ScopeProfiles { scope: Some(scope), profiles, ..Default::default() };
     let resource_profiles = otlp::ResourceProfiles {
         resource: Some(of_resource(resource)),
         scope_profiles: vec![scope_profiles],
@@ -178,6 +186,7 @@ impl Tables {
         });
     }
 
+    /// Without values.
     fn sample(&mut self, sample: &Sample) -> otlp::Sample {
         let index = |number: &usize| i32::try_from(number + 1).unwrap_or(0);
         let stack = otlp::Stack { location_indices: sample.stack.iter().map(index).collect() };
@@ -194,7 +203,7 @@ impl Tables {
             stack_index,
             attribute_indices,
             link_index,
-            values: sample.values.first().copied().into_iter().collect(),
+            values: Vec::new(),
             timestamps_unix_nano: Vec::new(),
         }
     }

@@ -40,7 +40,11 @@ impl Wanted {
             say(&format!("sending profiles to {} ({name})", export::masked(&settings.endpoint)));
         }
         let profiles = &config.profiles;
-        let settings = Settings { interval: profiles.interval()?, frequency: profiles.frequency };
+        let settings = Settings {
+            kinds: profiles.kinds(),
+            interval: profiles.interval()?,
+            frequency: profiles.frequency,
+        };
         let outlets = Outlets::new(exporters);
         Ok(Some(Self { settings, outlets, links: Arc::default(), counts: Arc::default() }))
     }
@@ -91,6 +95,8 @@ impl Counted {
         let one = |n: u64| [Point::int(n, Vec::new())];
         let lost = self.counts.lost();
         let lost = lost.map(|(reason, n)| Point::int(n, vec![("reason", reason.into())]));
+        let skipped = self.counts.skipped();
+        let skipped = skipped.map(|(reason, n)| Point::int(n, vec![("reason", reason.into())]));
         let (mut sent, mut drops, mut retries) = (Vec::new(), Vec::new(), Vec::new());
         for (backend, stats) in &self.stats {
             let (exporter, stats) = (("exporter", backend.name().into()), stats.read());
@@ -118,6 +124,18 @@ impl Counted {
                 "{sample}",
                 "Samples of requests without a link, as these had not ended or their traces are not sent",
                 one(self.counts.without_link()),
+            ),
+            Metric::counter(
+                "gotap.profiles.others",
+                "{profile}",
+                "Profiles of other kinds than cpu that were made",
+                one(self.counts.others()),
+            ),
+            Metric::counter(
+                "gotap.profiles.skipped",
+                "{profile}",
+                "Profiles of other kinds than cpu that were not made",
+                skipped,
             ),
             Metric::counter(
                 "gotap.profiles.left_out",
@@ -157,6 +175,13 @@ impl Counted {
         match listed(&self.counts.lost()) {
             none if none.is_empty() => out.push_str(", none lost"),
             lost => out.push_str(&format!(", lost: {lost}")),
+        }
+        let (others, skipped) = (self.counts.others(), listed(&self.counts.skipped()));
+        if others > 0 || !skipped.is_empty() {
+            out.push_str(&format!("; {others} profiles of other kinds"));
+        }
+        if !skipped.is_empty() {
+            out.push_str(&format!(", not made: {skipped}"));
         }
         for (backend, stats) in &self.stats {
             let stats = stats.read();

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Config, Invalid, time, with_scheme};
+use crate::profile::continuous::Kind;
 
 /// How long a profile may be.
 const INTERVALS: std::ops::RangeInclusive<Duration> =
@@ -24,16 +25,19 @@ pub(crate) struct Profiles {
     /// To whom profiles are given at /targets/PID/debug/pprof/ of the address for Prometheus, for go tool pprof:
     /// to nobody (off), to this machine alone (local), or to all who reach it (all)
     pub(crate) serve: Serve,
-    /// How long each CPU profile is that is sent, from 1s to 10m. They are taken all the time where one of the
-    /// following settings says where to send them
+    /// Which kinds of profiles are taken all the time, where one of the following settings says where to send them:
+    /// cpu; wall, what goroutines wait for; alloc, heap, mutex and block, what Go's own profiler keeps. All but cpu
+    /// are read from the memory of up to 64 processes
+    pub(crate) kinds: Vec<Kind>,
+    /// How long each profile is that is sent, from 1s to 10m
     pub(crate) interval: String,
     /// How often each processor is sampled in a second
     pub(crate) frequency: u64,
-    /// Whether CPU profiles are sent where traces go, by OTLP, whose profiles are in development
+    /// Whether profiles are sent where traces go, by OTLP, whose profiles are in development
     pub(crate) otlp: bool,
-    /// Parca, to which CPU profiles are sent by gRPC
+    /// Parca, to which profiles are sent by gRPC
     pub(crate) parca: Backend,
-    /// Pyroscope, to which CPU profiles are sent by HTTP
+    /// Pyroscope, to which profiles are sent by HTTP
     pub(crate) pyroscope: Backend,
 }
 
@@ -41,7 +45,7 @@ pub(crate) struct Profiles {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Backend {
-    /// URL of the server that takes CPU profiles all the time; none are sent if not given. Without a scheme it is
+    /// URL of the server that takes profiles all the time; none are sent if not given. Without a scheme it is
     /// http://
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) endpoint: Option<String>,
@@ -75,6 +79,7 @@ impl Default for Profiles {
     fn default() -> Self {
         Self {
             serve: Serve::default(),
+            kinds: vec![Kind::Cpu],
             interval: "15s".into(),
             frequency: 99,
             otlp: false,
@@ -97,6 +102,17 @@ impl Profiles {
         Ok(interval)
     }
 
+    /// The kinds that are taken, each once.
+    pub(crate) fn kinds(&self) -> Vec<Kind> {
+        let mut out = Vec::new();
+        for kind in &self.kinds {
+            if !out.contains(kind) {
+                out.push(*kind);
+            }
+        }
+        out
+    }
+
     /// Finds what the types can't.
     pub(super) fn validate(&self, config: &Config) -> Result<()> {
         if self.serve != Serve::Off && config.prometheus_listen.is_none() {
@@ -104,6 +120,11 @@ impl Profiles {
             return Err(Invalid(why.into()).into());
         }
         self.interval()?;
+        if self.kinds.is_empty() {
+            return Err(
+                Invalid("profiles.kinds: want one of them at least, such as cpu".into()).into()
+            );
+        }
         if !FREQUENCIES.contains(&self.frequency) {
             return Err(Invalid("profiles.frequency: want 1 to 999".into()).into());
         }
@@ -148,7 +169,7 @@ impl Backend {
 }
 
 impl Config {
-    /// Where CPU profiles are sent all the time, each with so much room for what waits.
+    /// Where profiles are sent all the time, each with so much room for what waits.
     ///
     /// # Errors
     /// [`Invalid`] for settings that do not say it.
@@ -212,6 +233,7 @@ mod tests {
             (|p| p.interval = "20m".into()) as fn(&mut Profiles),
             |p| p.interval = "fast".into(),
             |p| p.frequency = 0,
+            |p| p.kinds = Vec::new(),
             |p| p.parca.ca_certificate = Some("ca.pem".into()),
             |p| p.serve = Serve::All,
         ] {

@@ -130,6 +130,7 @@ pub(super) const VARIABLES: &[(&str, &str, As)] = &[
     ("GOTAP_METRICS_SERVICE_GRAPH", "metrics.service_graph", As::Bool),
     ("GOTAP_METRICS_NATIVE_HISTOGRAMS", "metrics.native_histograms", As::Bool),
     ("GOTAP_PROFILES_SERVE", "profiles.serve", As::LowerCase),
+    ("GOTAP_PROFILES_KINDS", "profiles.kinds", As::Texts),
     ("GOTAP_PROFILES_INTERVAL", "profiles.interval", As::Text),
     ("GOTAP_PROFILES_FREQUENCY", "profiles.frequency", As::Number),
     ("GOTAP_PROFILES_OTLP", "profiles.otlp", As::Bool),

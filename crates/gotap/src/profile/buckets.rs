@@ -13,7 +13,7 @@ use profile::{Location, Profile, Sample, ValueType};
 use super::naming::{frame, main_mapping, plain as no_code};
 use super::wait::End;
 use super::{Collected, Context, ticks};
-use crate::opened::{plain, unix_nanoseconds};
+use crate::opened::{Target, plain, unix_nanoseconds};
 
 /// What is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(super) enum Kind {
 }
 
 /// One read.
-enum Read {
+pub(super) enum Read {
     Memory(AllocationProfile),
     Waits(WaitProfile),
 }
@@ -36,7 +36,7 @@ type Counts = [f64; 2];
 pub(super) fn collect(context: &Context<'_, '_, '_>, kind: Kind) -> Result<Collected> {
     let target = context.target;
     let began = unix_nanoseconds();
-    let first = read(context, kind)?;
+    let first = read(target, kind)?;
     first.check(context.args.pid, kind)?;
     // From here on the clock of the processor is compared with the time.
     let ticking = ticks::Ticking::new();
@@ -63,16 +63,14 @@ pub(super) fn collect(context: &Context<'_, '_, '_>, kind: Kind) -> Result<Colle
     if before.as_ref().is_some_and(|before| before.rate() != after.rate()) {
         bail!("the program changed its profiler's rate meanwhile: run the command again");
     }
-    let mut profile = kind.profile(after.rate());
+    let per_second = ticking.per_second();
+    let mut profile = profile(target, context.symbols, kind, (before.as_ref(), &after), per_second);
     profile.time = i64::try_from(began).unwrap_or(0);
     #[expect(clippy::cast_possible_truncation, reason = "casts saturate")]
     if before.is_some() {
         profile.duration = (seconds * 1e9) as i64;
     }
-    profile.mappings.push(main_mapping(target));
     let mut notes = after.notes();
-    let per_second = ticking.per_second();
-    fill(context, kind, &mut profile, (before.as_ref(), &after), per_second);
     if profile.samples.is_empty() {
         bail!("process {}: {} in {seconds:.1} s", context.args.pid, kind.nothing());
     }
@@ -93,7 +91,7 @@ fn wait(context: &Context<'_, '_, '_>, kind: Kind, duration: Duration) -> Result
     let pause = Duration::from_millis(500).min(duration);
     let mut last = None;
     let end = stop.wait(process, duration, Some(pause), || {
-        if let Ok(read) = read(context, kind) {
+        if let Ok(read) = read(context.target, kind) {
             last = Some(read);
         }
         Ok(String::new())
@@ -102,11 +100,14 @@ fn wait(context: &Context<'_, '_, '_>, kind: Kind, duration: Duration) -> Result
         let Some(last) = last else { bail!("process {} ended at once", context.args.pid) };
         return Ok((last, end));
     }
-    Ok((read(context, kind)?, end))
+    Ok((read(context.target, kind)?, end))
 }
 
-fn read(context: &Context<'_, '_, '_>, kind: Kind) -> Result<Read> {
-    let target = context.target;
+/// Reads what there is of one kind.
+///
+/// # Errors
+/// When the process can't be read.
+pub(super) fn read(target: &Target<'_, '_>, kind: Kind) -> Result<Read> {
     let (memory, layout, bias) = (&target.memory, &target.layout, target.bias);
     let waits = |which| WaitProfile::read(memory, layout, bias, which).map(Read::Waits);
     match kind {
@@ -117,8 +118,30 @@ fn read(context: &Context<'_, '_, '_>, kind: Kind) -> Result<Read> {
     .map_err(plain)
 }
 
+/// What there is, or what has changed since an earlier read.
+pub(super) fn profile<'d>(
+    target: &Target<'_, 'd>,
+    symbols: &Symbols<'_, 'd>,
+    kind: Kind,
+    (before, after): (Option<&Read>, &Read),
+    ticks_per_second: f64,
+) -> Profile {
+    let mut out = kind.profile(after.rate());
+    out.mappings.push(main_mapping(target));
+    let places = Places { symbols, bias: target.bias };
+    fill(&places, kind, &mut out, (before, after), ticks_per_second);
+    out
+}
+
+/// Names addresses.
+struct Places<'p, 'a, 'd> {
+    symbols: &'p Symbols<'a, 'd>,
+    bias: u64,
+}
+
 impl Read {
-    fn rate(&self) -> u64 {
+    /// One sample for how much; 0 where the program's profiler is off.
+    pub(super) fn rate(&self) -> u64 {
         match self {
             Self::Memory(profile) => profile.rate,
             Self::Waits(profile) => profile.rate,
@@ -126,7 +149,7 @@ impl Read {
     }
 
     /// That the program's profiler is on.
-    fn check(&self, pid: u32, kind: Kind) -> Result<()> {
+    pub(super) fn check(&self, pid: u32, kind: Kind) -> Result<()> {
         if self.rate() > 0 {
             return Ok(());
         }
@@ -241,7 +264,7 @@ impl Kind {
 
 /// Adds a sample for each bucket that has changed.
 fn fill(
-    context: &Context<'_, '_, '_>,
+    places: &Places<'_, '_, '_>,
     kind: Kind,
     profile: &mut Profile,
     (before, after): (Option<&Read>, &Read),
@@ -264,7 +287,7 @@ fn fill(
         if values.iter().all(|value| *value == 0) {
             continue;
         }
-        let stack = stack(context, profile, site, kind.is_of_memory());
+        let stack = stack(places, profile, site, kind.is_of_memory());
         let labels = match kind.is_of_memory() {
             true => vec![("bytes".to_owned(), site.size.to_string())],
             false => Vec::new(),
@@ -275,12 +298,12 @@ fn fill(
 
 /// A bucket's stack; of an allocation from the first function that is not the runtime's, as Go shows it.
 fn stack(
-    context: &Context<'_, '_, '_>,
+    places: &Places<'_, '_, '_>,
     profile: &mut Profile,
     site: &Site,
     hide_runtime: bool,
 ) -> Vec<usize> {
-    let named = by_address(context.symbols, &site.stack);
+    let named = by_address(places.symbols, &site.stack);
     let is_own = |location: &Location| {
         location.frames.first().is_some_and(|frame| {
             !frame.function.starts_with("runtime.")
@@ -290,7 +313,7 @@ fn stack(
     let hidden = if hide_runtime { named.iter().position(is_own).unwrap_or(0) } else { 0 };
     let mut out = Vec::with_capacity(named.len());
     for mut location in named.into_iter().skip(hidden) {
-        location.address = location.address.wrapping_add(context.target.bias);
+        location.address = location.address.wrapping_add(places.bias);
         out.push(profile.location(location));
     }
     if out.is_empty() {

@@ -1,12 +1,14 @@
 //! Profiles that `gotap run` takes all the time, of all processes that it observes, by one sampler: a CPU profile
 //! of each for each interval. This is the thread that does it. Not here: which processes there are (`targets`),
-//! how profiles are made of samples (`cut`), which requests samples belong to (`links`), where profiles go
-//! (`outlets`).
+//! how profiles are made of samples (`cut`), which requests samples belong to (`links`), profiles of other kinds
+//! (`kinds`, `readers`), where profiles go (`outlets`).
 
 mod cut;
+mod kinds;
 mod links;
 mod losses;
 mod outlets;
+mod readers;
 mod targets;
 
 use std::io;
@@ -19,8 +21,11 @@ use probes::{Features, Sampler, ServedMaps};
 
 use crate::opened::unix_nanoseconds;
 use cut::Samples;
+use outlets::Sent;
+use readers::Readers;
 use targets::Targets;
 
+pub(crate) use kinds::Kind;
 pub(crate) use links::{Links, Observer};
 pub(crate) use losses::Counts;
 pub(crate) use outlets::Outlets;
@@ -35,8 +40,9 @@ type Say = fn(&str);
 type Choose = Box<dyn Fn() -> Vec<Chosen> + Send>;
 
 /// What is wanted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Settings {
+    pub(crate) kinds: Vec<Kind>,
     /// How long a profile is.
     pub(crate) interval: Duration,
     /// Samples a second of each processor.
@@ -87,38 +93,52 @@ impl Continuous {
 
 fn run(needs: Needs, counts: Arc<Counts>, stopped: &Receiver<Instant>) {
     let Needs { settings, features, maps, links, choose, outlets, say } = needs;
-    let sampler = match Sampler::of_many(features, settings.frequency, &maps) {
-        Ok(sampler) => sampler,
-        Err(why) => {
-            say(&format!("no profiles are taken: {why}"));
-            return outlets.finish(Instant::now());
-        }
+    let outlets = Arc::new(outlets);
+    let sampler = match settings.kinds.contains(&Kind::Cpu) {
+        true => Sampler::of_many(features, settings.frequency, &maps).map(Some),
+        false => Ok(None),
     };
-    let mut profiler = Profiler {
+    let sampler = sampler.unwrap_or_else(|why| {
+        say(&format!("no CPU profiles are taken: {why}"));
+        None
+    });
+    let mut readers = Readers::new(settings.clone(), outlets.clone(), counts.clone(), say);
+    let mut profiler = sampler.map(|sampler| Profiler {
         targets: Targets::new(say, counts.clone()),
         samples: Samples::new(settings.frequency, links, counts),
         sampler,
-        outlets,
+        outlets: outlets.clone(),
         began: unix_nanoseconds(),
-    };
+    });
     let mut next = Instant::now() + settings.interval;
-    loop {
-        profiler.targets.update(&mut profiler.sampler, choose());
+    let deadline = loop {
+        let chosen = choose();
+        readers.update(&chosen);
+        if let Some(profiler) = &mut profiler {
+            profiler.targets.update(&mut profiler.sampler, chosen);
+        }
         let pause = PAUSE.min(next.saturating_duration_since(Instant::now()));
         match stopped.recv_timeout(pause) {
-            Ok(deadline) => {
-                profiler.sampler.detach();
-                profiler.cut();
-                return profiler.outlets.finish(deadline);
-            }
-            Err(RecvTimeoutError::Disconnected) => return profiler.outlets.finish(Instant::now()),
+            Ok(deadline) => break Some(deadline),
+            Err(RecvTimeoutError::Disconnected) => break None,
             Err(RecvTimeoutError::Timeout) => {}
         }
+        let Some(profiler) = &mut profiler else { continue };
         profiler.samples.read(&mut profiler.sampler);
         if Instant::now() >= next {
             next = (next + settings.interval).max(Instant::now());
             profiler.cut();
         }
+    };
+    if let (Some(profiler), Some(_)) = (&mut profiler, deadline) {
+        profiler.sampler.detach();
+        profiler.cut();
+    }
+    drop(profiler);
+    readers.finish();
+    // Nobody else has them any more.
+    if let Some(outlets) = Arc::into_inner(outlets) {
+        outlets.finish(deadline.unwrap_or_else(Instant::now));
     }
 }
 
@@ -126,7 +146,7 @@ struct Profiler {
     sampler: Sampler,
     targets: Targets,
     samples: Samples,
-    outlets: Outlets,
+    outlets: Arc<Outlets>,
     /// When this interval began, in nanoseconds since 1970.
     began: u64,
 }
@@ -139,7 +159,7 @@ impl Profiler {
         let began = std::mem::replace(&mut self.began, now);
         let outlets = &self.outlets;
         self.samples.cut(&mut self.sampler, &mut self.targets, began, now, |resource, profile| {
-            outlets.send(resource, profile);
+            outlets.send(resource, profile, Sent { name: Kind::Cpu.name(), all_types: false });
         });
         self.targets.forget_ended(&mut self.sampler);
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use goruntime::{Goroutine, Snapshot, StackState};
+use goruntime::{Goroutine, Snapshot, StackState, Symbols};
 use profile::{Location, Profile, Sample, ValueType};
 
 use super::naming::{frame, main_mapping, plain as no_code};
@@ -29,7 +29,7 @@ struct Key {
 
 /// What was seen.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     /// How often, and for how long.
     sums: HashMap<Key, (u64, Duration)>,
     snapshots: u64,
@@ -72,24 +72,11 @@ pub(super) fn collect(context: &Context<'_, '_, '_>, args: &WallArgs) -> Result<
     // Before the first look nothing is known, and nothing after the last one.
     let seen_for = last.duration_since(first.unwrap_or(last));
     let seconds = seen_for.as_secs_f64();
-    let mut profile = Profile::new(vec![
-        ValueType::new("samples", "count"),
-        ValueType::new("wall", "nanoseconds"),
-    ]);
-    let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
-    profile.period = Some((ValueType::new("wall", "nanoseconds"), nanoseconds(args.interval)));
+    let mut profile = empty(args.interval);
     profile.time = i64::try_from(began).unwrap_or(0);
     profile.duration = nanoseconds(seen_for);
     profile.mappings.push(main_mapping(target));
-    let mut order: Vec<_> = seen.sums.iter().collect();
-    order.sort_by(|a, b| (b.1, &a.0.stack, &a.0.reason).cmp(&(a.1, &b.0.stack, &b.0.reason)));
-    for (key, (count, time)) in order {
-        let stack = stack(context, &mut profile, key);
-        let labels = [("state", key.state), ("wait_reason", &*key.reason)];
-        let values = vec![i64::try_from(*count).unwrap_or(i64::MAX), nanoseconds(*time)];
-        let labels = labels.map(|(name, text)| (name.to_owned(), text.to_owned())).to_vec();
-        profile.samples.push(Sample { stack, values, labels });
-    }
+    seen.fill(&mut profile, context.symbols, target.bias);
     if seen.snapshots < 2 {
         bail!("process {}: its goroutines were seen once; profile longer", context.args.pid);
     }
@@ -104,8 +91,39 @@ pub(super) fn collect(context: &Context<'_, '_, '_>, args: &WallArgs) -> Result<
     Ok(Collected { profile, seconds, what, notes })
 }
 
+fn nanoseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// A profile without samples, of looks so far apart.
+pub(super) fn empty(interval: Duration) -> Profile {
+    let wall = ValueType::new("wall", "nanoseconds");
+    let mut out = Profile::new(vec![ValueType::new("samples", "count"), wall.clone()]);
+    out.period = Some((wall, nanoseconds(interval)));
+    out
+}
+
 impl Seen {
-    fn add(&mut self, snapshot: &Snapshot, time: Duration, system: bool) {
+    /// Adds what was seen to a profile.
+    pub(super) fn fill<'d>(&self, profile: &mut Profile, symbols: &Symbols<'_, 'd>, bias: u64) {
+        let mut order: Vec<_> = self.sums.iter().collect();
+        order.sort_by(|a, b| (b.1, &a.0.stack, &a.0.reason).cmp(&(a.1, &b.0.stack, &b.0.reason)));
+        for (key, (count, time)) in order {
+            let stack = stack(symbols, bias, profile, key);
+            let labels = [("state", key.state), ("wait_reason", &*key.reason)];
+            let values = vec![i64::try_from(*count).unwrap_or(i64::MAX), nanoseconds(*time)];
+            let labels = labels.map(|(name, text)| (name.to_owned(), text.to_owned())).to_vec();
+            profile.samples.push(Sample { stack, values, labels });
+        }
+    }
+
+    /// Forgets what was seen, and goes on.
+    pub(super) fn clear(&mut self) {
+        self.sums.clear();
+    }
+
+    /// Adds a look, which stands for the time since the one before; the first one for nothing.
+    pub(super) fn add(&mut self, snapshot: &Snapshot, time: Duration, system: bool) {
         self.snapshots += 1;
         self.unreadable += snapshot.unreadable as u64;
         for goroutine in snapshot.goroutines.iter().filter(|g| system || !g.system) {
@@ -151,16 +169,16 @@ fn key(snapshot: &Snapshot, goroutine: &Goroutine) -> Key {
 }
 
 /// What the goroutine waits for, on top of where.
-fn stack(context: &Context<'_, '_, '_>, profile: &mut Profile, key: &Key) -> Vec<usize> {
+fn stack(symbols: &Symbols<'_, '_>, bias: u64, profile: &mut Profile, key: &Key) -> Vec<usize> {
     let mut out = vec![profile.location(no_code(&format!("[{}]", key.reason)))];
     let Some(stack) = &key.stack else {
         out.push(profile.location(no_code("(stack not known)")));
         return out;
     };
-    for (at, positions) in context.symbols.stack_by_address(stack) {
+    for (at, positions) in symbols.stack_by_address(stack) {
         let (address, mapping) = match at {
             0 => (0, None),
-            at => (at.wrapping_add(context.target.bias), Some(0)),
+            at => (at.wrapping_add(bias), Some(0)),
         };
         let frames = positions.iter().map(frame).collect();
         out.push(profile.location(Location { address, mapping, frames }));

@@ -205,6 +205,75 @@ fn profiles_reach_parca_pyroscope_and_a_collector() -> Result<()> {
     Ok(())
 }
 
+/// Name, types, and a function that is in some profile, of each kind that is read from memory.
+const KINDS: [(&str, [&str; 2], &str); 5] = [
+    ("wall", ["samples:count", "wall:nanoseconds"], "main.receiveAll"),
+    ("memory", ["alloc_objects:count", "alloc_space:bytes"], "main.allocate"),
+    ("memory", ["inuse_objects:count", "inuse_space:bytes"], "main.keepSmall"),
+    ("mutex", ["contentions:count", "delay:nanoseconds"], "main.holdLock"),
+    ("block", ["contentions:count", "delay:nanoseconds"], "main.receiveAll"),
+];
+
+/// Without a trap, in Go's own types; what Go counts since the start is told for each interval.
+#[test]
+fn other_kinds_reach_the_same_back_ends() -> Result<()> {
+    if !can_trace("other_kinds_reach_the_same_back_ends") {
+        return Ok(());
+    }
+    let (sink, collector) = (Sink::start()?, Collector::start()?);
+    let arguments = ["-work", "-keep", "-wait", "-sample"];
+    let worker = ProfileApp::start(Version::NEWEST, Mode::Stripped, &arguments, "1s")?;
+    // Its profiler samples nothing.
+    let _off = busy()?;
+    let pid = worker.process.pid();
+    let endpoint = collector.grpc_endpoint();
+    let arguments =
+        ["run", "--otlp-endpoint", &endpoint, "--name", "xrayapp", "--name", "profileapp"];
+    let environment = [
+        ("GOTAP_PROFILES_KINDS", "wall,alloc,heap,mutex,block"),
+        ("GOTAP_PROFILES_INTERVAL", "1s"),
+        ("GOTAP_PROFILES_PARCA_ENDPOINT", sink.url.as_str()),
+        ("GOTAP_PROFILES_PYROSCOPE_ENDPOINT", &sink.url),
+        ("GOTAP_PROFILES_OTLP", "true"),
+    ];
+    let gotap = Gotap::start(&arguments, &environment)?;
+    gotap.wait_ready()?;
+    let of = |api: &str, (name, types, _): &(&str, [&str; 2], &str)| -> Result<Vec<Value>> {
+        let mut all = sink.profiles(api, pid)?;
+        all.retain(|p| p["labels"]["__name__"] == *name && texts(p, "/types").eq(*types));
+        Ok(all)
+    };
+    let has = |api: &str, kind: &(&str, [&str; 2], &str)| {
+        let all = of(api, kind).unwrap_or_default();
+        all.len() > 2 && all.iter().any(|profile| profile["functions"].get(kind.2).is_some())
+    };
+    let complete = || KINDS.iter().all(|kind| has("parca", kind) && has("pyroscope", kind));
+    ensure!(eventually(SOON, complete), "{:?} {:?}", sink.process.stdout(), gotap.process.stderr());
+    let said = gotap.stop()?.stderr;
+    for kind in &KINDS {
+        for profile in of("parca", kind)? {
+            let duration = profile["duration"].as_u64().context("a duration")?;
+            let heap = kind.1[0].starts_with("inuse");
+            ensure!((duration == 0) == heap, "{profile}");
+            // A lock that is held for two milliseconds is waited for by one at a time.
+            let most = duration / 2_000_000 + 5;
+            let samples = profile["samples"].as_u64().context("samples")?;
+            ensure!(kind.0 != "mutex" || samples <= most, "{samples} {most}: {profile}");
+        }
+    }
+    ensure!(sink.profiles("parca", pid)?.iter().all(|p| p["labels"]["__name__"] != "process_cpu"));
+    let exports = collector.exports()?;
+    let sent: String = exports.iter().map(|e| e["dictionary"]["stringTable"].to_string()).collect();
+    for kind in KINDS.iter().flat_map(|kind| kind.1) {
+        let name = kind.split(':').next().unwrap_or_default();
+        ensure!(sent.contains(&format!("\"{name}\"")), "no {name} by OTLP");
+    }
+    let last = said.iter().find(|line| line.contains("profiles of")).context("a summary")?;
+    ensure!(last.contains("not made: off 4") && !last.contains("unreadable"), "{last}");
+    ensure!(said.iter().any(|line| line.contains("SetBlockProfileRate")), "{said:?}");
+    Ok(())
+}
+
 fn check(
     api: &str,
     profile: &Value,

@@ -1,4 +1,4 @@
-//! What the continuous profiles count: samples, and those that are lost, by reason.
+//! What the continuous profiles count: samples, and those that are lost, by reason; profiles that are not made.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -52,6 +52,36 @@ impl Loss {
     }
 }
 
+/// Why there is no profile of another kind than `cpu`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Skip {
+    /// The program's own profiler does not sample it; once for each process.
+    Off,
+    /// The program changed what its profiler samples.
+    Changed,
+    /// The process could not be read.
+    Unreadable,
+    /// The process ended: what its profiler kept since the last profile is gone.
+    Ended,
+    /// So many processes are read already; once for each process.
+    ManyProcesses,
+}
+
+impl Skip {
+    const ALL: [Self; 5] =
+        [Self::Off, Self::Changed, Self::Unreadable, Self::Ended, Self::ManyProcesses];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Changed => "changed",
+            Self::Unreadable => "unreadable",
+            Self::Ended => "ended",
+            Self::ManyProcesses => "many_processes",
+        }
+    }
+}
+
 /// What the kernel counts of it.
 pub(super) const OF_KERNEL: [(SampledCounter, Loss); 5] = [
     (SampledCounter::RingFull, Loss::RingFull),
@@ -71,6 +101,9 @@ pub(crate) struct Counts {
     /// Processes for which there was no room, or that could not be read.
     left_out: AtomicU64,
     lost: [AtomicU64; Loss::ALL.len()],
+    /// Profiles of other kinds than `cpu`.
+    others: AtomicU64,
+    skipped: [AtomicU64; Skip::ALL.len()],
     /// The same of what the kernel counts, as of the last look.
     of_kernel: [AtomicU64; OF_KERNEL.len()],
 }
@@ -90,6 +123,24 @@ impl Counts {
 
     pub(super) fn lose(&self, why: Loss, samples: u64) {
         self.lost[why as usize].fetch_add(samples, Ordering::Relaxed);
+    }
+
+    pub(super) fn took_other(&self) {
+        self.others.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn skip(&self, why: Skip) {
+        self.skipped[why as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Profiles of other kinds than `cpu`.
+    pub(crate) fn others(&self) -> u64 {
+        self.others.load(Ordering::Relaxed)
+    }
+
+    /// Those that were not made, by reason.
+    pub(crate) fn skipped(&self) -> [(&'static str, u64); Skip::ALL.len()] {
+        Skip::ALL.map(|why| (why.label(), self.skipped[why as usize].load(Ordering::Relaxed)))
     }
 
     /// What one of the kernel's counters says now.

@@ -7,8 +7,6 @@ use export::{ProfileBackend, ProfileExporter, ProfileStats};
 use profile::{Profile, pprof};
 use trace::{Resource, Value};
 
-/// What Parca and Pyroscope call a profile of processor time.
-const NAME: &str = "process_cpu";
 /// Pyroscope makes a series of each value of a label but this one's.
 const TRACE_ID: &str = "trace_id";
 
@@ -25,6 +23,15 @@ const LABELS: [(&str, &str); 9] = [
     ("container", "k8s.container.name"),
 ];
 
+/// How a profile is sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent {
+    /// What Parca and Pyroscope call it.
+    pub(super) name: &'static str,
+    /// Whether all its types of values are sent by OTLP, where each is a profile; else the first one.
+    pub(super) all_types: bool,
+}
+
 /// The back ends that profiles are sent to.
 pub(crate) struct Outlets(Vec<ProfileExporter>);
 
@@ -39,20 +46,22 @@ impl Outlets {
     }
 
     /// Sends a profile to all.
-    pub(super) fn send(&self, resource: &Resource, profile: &Profile) {
-        let labels = labels(resource);
+    pub(super) fn send(&self, resource: &Resource, profile: &Profile, how: Sent) {
+        let labels = labels(resource, how.name);
+        let types = if how.all_types { profile.types.len() } else { 1 };
         for exporter in &self.0 {
-            let id = uuid::Uuid::from_u128(fastrand::u128(..));
-            let id = uuid::Builder::from_random_bytes(id.into_bytes()).into_uuid();
             let request = match exporter.backend() {
-                ProfileBackend::Otlp => export::otlp_profiles(resource, profile, id.into_bytes()),
+                ProfileBackend::Otlp => {
+                    let ids: Vec<_> = (0..types).map(|_| unique().into_bytes()).collect();
+                    export::otlp_profiles(resource, profile, &ids)
+                }
                 ProfileBackend::Parca => {
                     let Ok(file) = pprof::encode(profile) else { continue };
                     export::parca_profile(&labels, file)
                 }
                 ProfileBackend::Pyroscope => {
                     let Ok(file) = pprof::encode_without(profile, TRACE_ID) else { continue };
-                    export::pyroscope_profile(&labels, file, id.to_string())
+                    export::pyroscope_profile(&labels, file, unique().to_string())
                 }
             };
             exporter.push(request);
@@ -68,8 +77,12 @@ impl Outlets {
     }
 }
 
+fn unique() -> uuid::Uuid {
+    uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid()
+}
+
 /// What is known of a process, as labels.
-fn labels(resource: &Resource) -> Vec<(String, String)> {
+fn labels(resource: &Resource, name: &str) -> Vec<(String, String)> {
     let known = LABELS.iter().filter_map(|(label, attribute)| {
         let text = match resource.get(attribute)? {
             Value::Int(n) => n.to_string(),
@@ -77,7 +90,7 @@ fn labels(resource: &Resource) -> Vec<(String, String)> {
         };
         Some(((*label).to_owned(), text)).filter(|(_, text)| !text.is_empty())
     });
-    [("__name__".to_owned(), NAME.to_owned())].into_iter().chain(known).collect()
+    [("__name__".to_owned(), name.to_owned())].into_iter().chain(known).collect()
 }
 
 #[cfg(test)]
@@ -93,7 +106,7 @@ mod tests {
             ("k8s.pod.name".to_owned(), text("shop-1")),
             ("service.version".to_owned(), text("")),
         ];
-        let labels = labels(&Resource { attributes });
+        let labels = labels(&Resource { attributes }, "process_cpu");
         let labels: Vec<_> = labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         let known = [("service_name", "shop"), ("pid", "7"), ("pod", "shop-1")];
         assert_eq!(labels, [&[("__name__", "process_cpu")][..], &known].concat());
