@@ -48,10 +48,11 @@ package: setup ## Make a Debian package of the release build, below target/packa
 	@scripts/package.sh
 
 .PHONY: test-package
-test-package: setup ## Make that package, install it below a folder, run it and remove it (as root)
-	@scripts/package.sh
-	GOTAP_BINARY="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/release/gotap" \
-		$(CARGO) test --locked --package gotap-e2e --test suite package::
+test-package: setup ## Make that package, install, run and remove it, also on Debian 12 and 13 in QEMU (as root)
+	package=$$(scripts/package.sh) && GOTAP_PACKAGE=$$package \
+		GOTAP_BINARY="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/release/gotap" \
+		$(CARGO) test --locked --package gotap-e2e --features systemd --test suite --test systemd -- \
+		package:: the_service_works
 
 .PHONY: test-backends
 test-backends: setup ## Send traces to a real Jaeger and profiles to a real Parca, built first, and through a real Envoy (as root)
