@@ -1,5 +1,6 @@
 //! What the overhead governor leaves of a program's throughput: one that does nothing but start goroutines that
-//! park and end, by turns alone and with every feature at once that traps each of these.
+//! park and end, by turns alone and with every feature at once that traps each of these. Each turn with them is
+//! compared with the turns before and after it, and the median of these ratios counts: machines are busy.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -17,7 +18,7 @@ use crate::report::median;
 use crate::scenario;
 
 /// How long each turn is measured, and until the commands are attached.
-const TURN: Duration = Duration::from_secs(10);
+const TURN: Duration = Duration::from_secs(6);
 const ATTACH: Duration = Duration::from_secs(3);
 /// The commands end by themselves, should this program be killed.
 const AT_MOST: &str = "60s";
@@ -33,33 +34,46 @@ struct Turn {
     per_cpu_second: f64,
 }
 
+impl Turn {
+    /// What is compared.
+    const SORTS: [fn(&Self) -> f64; 2] = [|turn| turn.per_second, |turn| turn.per_cpu_second];
+}
+
 /// Measures, prints the table, which it gives, and writes governor.json.
 pub(crate) fn run(gotap: &Path, rounds: usize, out: &Path) -> Result<String> {
     let program = go::build("runtimeapp", Version::of(26), Mode::Stripped)?;
     let process = Running::start(&program, &["-quiet", "-churn"], &[])?;
     process.wait_for("ready", scenario::READY)?;
-    let (mut alone, mut observed) = (Vec::new(), Vec::new());
+    let mut alone = vec![turn(&process)?];
+    let mut observed = Vec::new();
+    let mut ratios: Vec<[f64; 2]> = Vec::new();
     for round in 1..=rounds {
-        alone.push(turn(&process)?);
         let commands = start(gotap, process.pid())?;
         std::thread::sleep(ATTACH);
-        observed.push(turn(&process)?);
+        let with = turn(&process)?;
         stop(commands)?;
-        let kept = observed[round - 1].per_cpu_second / alone[round - 1].per_cpu_second;
-        progress(&format!("governor, round {round} of {rounds}: {:.1} % kept", 100.0 * kept));
+        let (before, after) = (alone[round - 1], turn(&process)?);
+        let kept = Turn::SORTS.map(|part| 2.0 * part(&with) / (part(&before) + part(&after)));
+        progress(&format!("governor, round {round} of {rounds}: {:.1} % kept", 100.0 * kept[1]));
+        observed.push(with);
+        alone.push(after);
+        ratios.push(kept);
     }
-    let of = |turns: &[Turn], part: fn(&Turn) -> f64| median(turns.iter().map(part).collect());
-    let second = [&alone, &observed].map(|turns| of(turns, |turn| turn.per_second));
-    let cpu = [&alone, &observed].map(|turns| of(turns, |turn| turn.per_cpu_second));
     let mut table = String::from(
         "| goroutines a second | alone | every feature at once | kept |\n|---|---:|---:|---:|\n",
     );
-    for (name, [bare, with]) in [("by the clock", second), ("by its processor time", cpu)] {
-        table += &format!("| {name} | {bare:.0} | {with:.0} | {:.1} % |\n", 100.0 * with / bare);
+    let mut kept = Vec::new();
+    for (number, name) in ["by the clock", "by its processor time"].into_iter().enumerate() {
+        let part = Turn::SORTS[number];
+        let of = |turns: &[Turn]| median(turns.iter().map(part).collect());
+        let ratio = median(ratios.iter().map(|ratios| ratios[number]).collect());
+        let (bare, with) = (of(&alone), of(&observed));
+        table += &format!("| {name} | {bare:.0} | {with:.0} | {:.1} % |\n", 100.0 * ratio);
+        kept.push(ratio);
     }
     println!("{table}");
     let path = out.join("governor.json");
-    let written = json!({ "alone": alone, "observed": observed, "kept": cpu[1] / cpu[0] });
+    let written = json!({ "alone": alone, "observed": observed, "kept": kept[1] });
     std::fs::write(&path, serde_json::to_string_pretty(&written)?)?;
     println!("written: {}", path.display());
     Ok(table)
