@@ -5,7 +5,7 @@
 //! Field numbers are those of opentelemetry-proto's `trace.proto`, `logs.proto`, `common.proto`, `resource.proto`.
 
 use prost::encoding::{WireType, encode_key, encode_varint};
-use trace::{Kind, LogRecord, Resource, Span, Status, Value};
+use trace::{Kind, LogRecord, Resource, Span, Status, ValueRef};
 
 /// Appends one `Span` as field `spans` (2) of `ScopeSpans`.
 pub(crate) fn span(span: &Span, out: &mut Vec<u8>) {
@@ -20,10 +20,8 @@ pub(crate) fn span(span: &Span, out: &mut Vec<u8>) {
         varint(6, if span.kind == Kind::Server { 2 } else { 3 }, out);
         fixed64(7, span.start_unix_nano, out);
         fixed64(8, span.end_unix_nano, out);
-        for (key, value) in &span.attributes {
-            attribute(9, key, value, out);
-        }
-        attribute(9, "gotap.parent", &Value::Static(span.parent.label()), out);
+        span.attributes(|key, value| attribute(9, key, value, out));
+        attribute(9, "gotap.parent", ValueRef::Text(span.parent.label()), out);
         for link in &span.links {
             nested(13, out, |out| {
                 bytes(1, &link.trace_id, out);
@@ -54,9 +52,7 @@ pub(crate) fn log(record: &LogRecord, out: &mut Vec<u8>) {
         if let Some(body) = &record.body {
             nested(5, out, |out| bytes(1, body.as_bytes(), out));
         }
-        for (key, value) in &record.attributes {
-            attribute(6, key, value, out);
-        }
+        record.attributes(|key, value| attribute(6, key, value, out));
         if let Some(span) = &record.span {
             encode_key(8, WireType::ThirtyTwoBit, out);
             out.extend_from_slice(&u32::from(span.trace_flags).to_le_bytes());
@@ -73,8 +69,8 @@ pub(crate) fn log(record: &LogRecord, out: &mut Vec<u8>) {
 pub(crate) fn of_resource(resource: &Resource, items: &[u8], out: &mut Vec<u8>) {
     nested(1, out, |out| {
         nested(1, out, |out| {
-            for (key, value) in &resource.attributes {
-                attribute(1, key, value, out);
+            for (key, value) in resource.attributes() {
+                attribute(1, key, value.as_ref(), out);
             }
         });
         nested(2, out, |out| {
@@ -89,13 +85,12 @@ pub(crate) fn of_resource(resource: &Resource, items: &[u8], out: &mut Vec<u8>) 
 
 /// One `KeyValue`. Most of a span's bytes are attributes, and almost all of these are short: lengths of
 /// one byte each are known before anything is written.
-fn attribute(field: u32, key: &str, value: &Value, out: &mut Vec<u8>) {
+fn attribute(field: u32, key: &str, value: ValueRef<'_>, out: &mut Vec<u8>) {
     let value = match value {
-        Value::Static(value) => *value,
-        Value::Text(value) => value.as_str(),
-        Value::Int(value) => return integer_attribute(field, key, *value, out),
-        Value::Double(value) => return double_attribute(field, key, *value, out),
-        Value::Texts(values) => return texts_attribute(field, key, values, out),
+        ValueRef::Text(value) => value,
+        ValueRef::Int(value) => return integer_attribute(field, key, value, out),
+        ValueRef::Double(value) => return double_attribute(field, key, value, out),
+        ValueRef::Texts(values) => return texts_attribute(field, key, values, out),
     };
     if key.len() + value.len() > 127 - 6 {
         nested(field, out, |out| {
@@ -203,19 +198,15 @@ mod tests {
     use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
     use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
     use prost::Message;
-    use wire::Parent;
+    use trace::{Added, Http, Value, synthetic};
 
     use super::*;
 
     fn sample(path: &str) -> Span {
+        let http = Http { url: Some(path.into()), status: Some(404), ..Http::default() };
+        let mut added = Added::default();
+        added.extend([("x.int", Value::Int(-1)), ("gotap.xray.io", Value::Double(0.25))]);
         Span {
-            trace_id: [0xab; 16],
-            span_id: [0xcd; 8],
-            parent_span_id: Some([0xef; 8]),
-            trace_flags: 1,
-            telemetry: false,
-            left_out: false,
-            own_trace: false,
             links: vec![trace::SpanContext { trace_id: [1; 16], span_id: [2; 8], trace_flags: 1 }],
             trace_state: "a=b".into(),
             name: "GET /x".into(),
@@ -223,23 +214,13 @@ mod tests {
             start_unix_nano: 1 << 60,
             end_unix_nano: (1 << 60) + 5,
             status: Status::Error("broken".into()),
-            attributes: vec![
-                ("url.full", Value::Text(path.into())),
-                ("http.response.status_code", Value::Int(-1)),
-                ("url.scheme", Value::Static("http")),
-                ("gotap.xray.io", Value::Double(0.25)),
-            ],
-            parent: Parent::Context,
-            unread: wire::UnreadSet::default(),
-            resource: Arc::new(Resource {
-                attributes: vec![
-                    ("service.name".into(), Value::Text("shop".into())),
-                    (
-                        "container.image.tags".into(),
-                        Value::Texts(["1.4".into(), "x".into()].into()),
-                    ),
-                ],
-            }),
+            operation: synthetic::http(http),
+            added,
+            resource: Arc::new(Resource::new(vec![
+                ("service.name".into(), Value::Text("shop".into())),
+                ("container.image.tags".into(), Value::Texts(["1.4".into(), "x".into()].into())),
+            ])),
+            ..synthetic::span(0xab, 0xcd, Some(0xef))
         }
     }
 
@@ -277,7 +258,7 @@ mod tests {
         assert_eq!(span.status.as_ref().unwrap().message, "broken");
         let value = |i: usize| span.attributes[i].value.clone().unwrap().value.unwrap();
         assert_eq!(value(0), Any::StringValue("http://h/".into()));
-        assert_eq!(value(1), Any::IntValue(-1));
+        assert_eq!((value(1), value(2)), (Any::IntValue(404), Any::IntValue(-1)));
         assert_eq!(value(3), Any::DoubleValue(0.25));
         assert_eq!(value(4), Any::StringValue("context".into()));
     }
@@ -292,7 +273,8 @@ mod tests {
             severity: Some(trace::Severity::Warn),
             event_name: "e",
             body: Some(String::new()),
-            attributes: vec![("log.iostream", Value::Static("stdout"))],
+            stream: Some("stdout"),
+            added: Added::default(),
             span: Some(span),
             resource: resource.clone(),
         };

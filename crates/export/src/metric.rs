@@ -129,7 +129,7 @@ fn resource_metrics(group: &Group, how: &How<'_>) -> otlp::ResourceMetrics {
     };
     let attributes = match &group.owner {
         None => how.resource.iter().map(|(key, value)| text(key, value)).collect(),
-        Some(owner) => owner.attributes.iter().map(|(key, value)| typed(key, value)).collect(),
+        Some(owner) => owner.attributes().iter().map(|(key, value)| typed(key, value)).collect(),
     };
     let metrics = group.metrics.iter().filter(|metric| metric.points() > 0);
     otlp::ResourceMetrics {

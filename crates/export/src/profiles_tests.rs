@@ -36,7 +36,7 @@ fn all_numbers_in_a_request_lead_to_entries() {
         ("service.name".to_owned(), Value::Text("shop".into())),
         ("process.pid".to_owned(), Value::Int(7)),
     ];
-    let bytes = otlp_profiles(&Resource { attributes }, &example(), &[[9; 16]]);
+    let bytes = otlp_profiles(&Resource::new(attributes), &example(), &[[9; 16]]);
     let request = ExportProfilesServiceRequest::decode(&bytes[..]).unwrap();
     let tables = request.dictionary.unwrap();
     let of = &request.resource_profiles[0];

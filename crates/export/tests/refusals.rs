@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use export::{Config, Exporter, LiveStats, Protocol};
-use trace::{Kind, Resource, Span, Status, Value};
+use trace::{Http, Span, synthetic};
 
 use fake::{Answer, Backend};
 
@@ -20,26 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const BOTH: [Protocol; 2] = [Protocol::Grpc, Protocol::Http];
 
 fn span(path: &str) -> Span {
-    Span {
-        trace_id: [1; 16],
-        span_id: [2; 8],
-        parent_span_id: None,
-        trace_flags: 1,
-        telemetry: false,
-        left_out: false,
-        own_trace: false,
-        links: Vec::new(),
-        trace_state: String::new(),
-        name: "GET".into(),
-        kind: Kind::Server,
-        start_unix_nano: 1,
-        end_unix_nano: 2,
-        status: Status::Unset,
-        attributes: vec![("url.path", Value::Text(path.into()))],
-        parent: wire::Parent::None,
-        unread: wire::UnreadSet::default(),
-        resource: Arc::new(Resource::default()),
-    }
+    let http = synthetic::http(Http { path: Some(path.into()), ..Http::default() });
+    Span { operation: http, ..synthetic::span(1, 2, None) }
 }
 
 /// An exporter, and what it said.

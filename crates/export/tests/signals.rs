@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use export::{Collected, Config, Exporter, LogsEndpoint, MetricsEndpoint, Protocol, Temporality};
 use metrics::{Metric, Point};
-use trace::{Kind, LogRecord, Resource, Span, Status};
+use trace::{LogRecord, Resource, Span, synthetic};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -73,39 +73,11 @@ fn exporter(queue_bytes: usize) -> Exporter {
 }
 
 fn span(resource: &Arc<Resource>) -> Span {
-    Span {
-        trace_id: [1; 16],
-        span_id: [2; 8],
-        parent_span_id: None,
-        trace_flags: 1,
-        telemetry: false,
-        left_out: false,
-        own_trace: false,
-        links: Vec::new(),
-        trace_state: String::new(),
-        name: "GET".into(),
-        kind: Kind::Server,
-        start_unix_nano: 1,
-        end_unix_nano: 2,
-        status: Status::Unset,
-        attributes: Vec::new(),
-        parent: wire::Parent::None,
-        unread: wire::UnreadSet::default(),
-        resource: resource.clone(),
-    }
+    Span { resource: resource.clone(), ..synthetic::span(1, 2, None) }
 }
 
 fn record(resource: &Arc<Resource>) -> LogRecord {
-    LogRecord {
-        time_unix_nano: 1,
-        observed_unix_nano: 2,
-        severity: None,
-        event_name: "",
-        body: Some("a line".into()),
-        attributes: Vec::new(),
-        span: None,
-        resource: resource.clone(),
-    }
+    LogRecord { body: Some("a line".into()), resource: resource.clone(), ..synthetic::record() }
 }
 
 /// Sends metrics of this time.

@@ -35,8 +35,6 @@ mod sdk;
 mod select;
 mod services;
 mod tcp;
-#[cfg(test)]
-mod test_spans;
 mod timeline;
 mod top;
 mod tracked;

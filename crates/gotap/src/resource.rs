@@ -106,7 +106,7 @@ impl Identity {
         if let Some(name) = &self.chosen {
             out.set("service.name", text(name));
         }
-        Resource { attributes: out.0 }
+        Resource::new(out.0)
     }
 }
 
@@ -237,10 +237,10 @@ mod tests {
         assert_eq!(name(&identity(None, &declared)), "variable");
         assert_eq!(name(&identity(Some("setting"), &declared)), "setting");
         let resource = identity(None, &[("service.version", "9")]).resource(None, None);
-        assert_eq!(resource.get("service.version").and_then(Value::as_str), Some("9"));
-        let container = resource.get("container.id").and_then(Value::as_str).unwrap();
-        assert_eq!(container.len(), 64);
-        let runtime = resource.get("container.runtime.name").and_then(Value::as_str);
-        assert_eq!(runtime, Some("docker"));
+        let all: BTreeMap<_, _> = resource.attributes().iter().cloned().collect();
+        assert_eq!(all["service.version"].as_str(), Some("9"));
+        assert_eq!(all["container.id"].as_str().map(str::len), Some(64));
+        assert_eq!(all["container.runtime.name"].as_str(), Some("docker"));
+        assert_eq!(resource.pid(), Some(7));
     }
 }

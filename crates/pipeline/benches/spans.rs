@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use export::Encoder;
 use pipeline::{MAX_QUEUED, Pipeline, Place, Sampling, SharedMeter, Sink, Stages};
-use red::{Consumer, Groups, Settings};
+use red::{Consumer, Settings};
 use rustix::time::{ClockId, clock_gettime};
 use trace::{Assembler, ProcessInfo, Resource, Span, Value};
 use wire::synthetic::{Request, http};
@@ -52,7 +52,7 @@ fn process(name: &str) -> ProcessInfo {
         ("service.name".to_owned(), Value::Text(name.into())),
         ("process.pid".to_owned(), Value::Int(4711)),
     ];
-    ProcessInfo { resource: Arc::new(Resource { attributes }), ..ProcessInfo::default() }
+    ProcessInfo { resource: Arc::new(Resource::new(attributes)), ..ProcessInfo::default() }
 }
 
 /// The records of a call and of the request that it becomes, to which each trace gives its own ids.
@@ -107,16 +107,8 @@ impl Replay {
 }
 
 fn meter() -> Arc<SharedMeter> {
-    let settings = Settings {
-        groups: Groups::ALL,
-        cardinality_limit: 2000,
-        exponential: false,
-        service_graph: true,
-        each_once: false,
-        max_series: red::MAX_SERIES,
-        max_graph_calls: red::MAX_GRAPH_CALLS,
-        consumers: vec![Consumer::Push],
-    };
+    let consumers = vec![Consumer::Push];
+    let settings = Settings { service_graph: true, consumers, ..Settings::default() };
     Arc::new(SharedMeter::new(&settings, 0))
 }
 

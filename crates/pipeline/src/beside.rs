@@ -76,9 +76,9 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use trace::Value;
+    use trace::synthetic::{attribute, span};
 
     use super::*;
-    use crate::test_spans::span;
 
     /// Knows something of the first trace, once that many things were done.
     struct Known(Arc<AtomicU64>);
@@ -93,7 +93,7 @@ mod tests {
         }
 
         fn add(&mut self, span: &mut Span) {
-            span.attributes.push(("x", Value::Double(0.5)));
+            span.added.push("x", Value::Double(0.5));
         }
     }
 
@@ -101,21 +101,23 @@ mod tests {
     fn a_span_waits_until_what_is_added_to_it_is_known() {
         let done = Arc::new(AtomicU64::new(2));
         let mut joined = Joined::new(Some(Box::new(Known(done.clone()))));
-        assert!(joined.take(span(2, 1, None)).is_some_and(|other| other.get("x").is_none()));
+        assert!(
+            joined.take(span(2, 1, None)).is_some_and(|other| attribute(&other, "x").is_none())
+        );
         assert!(joined.take(span(1, 1, None)).is_none());
         assert!(joined.due(false).is_empty());
         done.store(3, Ordering::Relaxed);
         let due = joined.due(false);
-        assert_eq!((due.len(), due[0].get("x")), (1, Some(&Value::Double(0.5))));
+        assert_eq!((due.len(), attribute(&due[0], "x")), (1, Some(Value::Double(0.5))));
         let at_once = joined.take(span(1, 2, None)).unwrap();
-        assert_eq!(at_once.get("x"), Some(&Value::Double(0.5)));
+        assert_eq!(attribute(&at_once, "x"), Some(Value::Double(0.5)));
     }
 
     #[test]
     fn those_that_wait_are_bounded_and_none_is_left_at_the_end() {
         let mut joined = Joined::new(Some(Box::new(Known(Arc::default()))));
         let sent = (0..MAX_WAITING + 2).filter_map(|_| joined.take(span(1, 1, None)));
-        let sent: Vec<_> = sent.map(|span| span.get("x").cloned()).collect();
+        let sent: Vec<_> = sent.map(|span| attribute(&span, "x")).collect();
         assert_eq!(sent, vec![Some(Value::Double(0.5)); 2]);
         assert_eq!(joined.due(true).len(), MAX_WAITING);
         assert!(joined.waiting.is_empty());

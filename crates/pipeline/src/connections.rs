@@ -2,10 +2,10 @@
 //! is known of connections.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
-use trace::{Kind, Span, SpanContext, Value};
+use trace::{Kind, Span, SpanContext};
 
 /// Connections whose requests are remembered; the oldest make room.
 const MAX_CONNECTIONS: usize = 1 << 14;
@@ -66,14 +66,7 @@ fn key_of(span: &Span) -> Option<Key> {
     if span.kind != Kind::Server {
         return None;
     }
-    let address: IpAddr = span.get("network.peer.address")?.as_str()?.parse().ok()?;
-    let (Some(Value::Int(port)), Some(Value::Int(pid))) =
-        (span.get("network.peer.port"), span.resource.get("process.pid"))
-    else {
-        return None;
-    };
-    let peer = SocketAddr::new(address, u16::try_from(*port).ok()?);
-    Some((u32::try_from(*pid).ok()?, canonical(peer)))
+    Some((span.resource.pid()?, canonical(span.operation.peer()?)))
 }
 
 /// One that IPv6 carries for IPv4 is one of IPv4.
@@ -85,20 +78,16 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 mod tests {
     use std::sync::Arc;
 
-    use trace::Resource;
+    use trace::{Endpoint, Http, Resource, Value, synthetic};
 
     use super::*;
-    use crate::test_spans;
 
-    fn request(id: u8, port: i64) -> Span {
-        let resource = Resource { attributes: vec![("process.pid".into(), Value::Int(7))] };
+    fn request(id: u8, port: u16) -> Span {
+        let peer = Some(Endpoint::new("127.0.0.1", Some(port)));
         Span {
-            attributes: vec![
-                ("network.peer.address", Value::Static("127.0.0.1")),
-                ("network.peer.port", Value::Int(port)),
-            ],
-            resource: Arc::new(resource),
-            ..test_spans::span(1, id, None)
+            operation: synthetic::http(Http { peer, ..Http::default() }),
+            resource: Arc::new(Resource::new(vec![("process.pid".into(), Value::Int(7))])),
+            ..synthetic::span(1, id, None)
         }
     }
 
@@ -117,7 +106,7 @@ mod tests {
     #[test]
     fn the_oldest_connections_make_room() {
         let connections = Connections::default();
-        for port in 0..=i64::try_from(MAX_CONNECTIONS).unwrap() {
+        for port in 0..=u16::try_from(MAX_CONNECTIONS).unwrap() {
             connections.note(&request(1, port));
         }
         assert!(connections.take(7, "127.0.0.1:0".parse().unwrap()).is_none());

@@ -170,17 +170,16 @@ fn address(resource: &Arc<Resource>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_spans;
 
     const SOON: Place = Place::Soon(Duration::from_secs(60));
 
     fn resource(name: &str) -> Arc<Resource> {
         let name = trace::Value::Text(name.into());
-        Arc::new(Resource { attributes: vec![("service.name".into(), name)] })
+        Arc::new(Resource::new(vec![("service.name".into(), name)]))
     }
 
     fn span(resource: &Arc<Resource>) -> Span {
-        Span { resource: resource.clone(), ..test_spans::span(1, 1, None) }
+        Span { resource: resource.clone(), ..trace::synthetic::span(1, 1, None) }
     }
 
     #[test]

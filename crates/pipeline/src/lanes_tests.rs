@@ -54,7 +54,7 @@ impl Sink for Counting {
 }
 
 fn spans(n: usize) -> Vec<Span> {
-    vec![crate::test_spans::span(1, 1, None); n]
+    vec![trace::synthetic::span(1, 1, None); n]
 }
 
 fn outlet<'a>(pipeline: &'a Pipeline, name: &str) -> &'a Outlet {
@@ -101,19 +101,6 @@ fn a_sink_that_never_ends_is_left_behind() {
     assert_eq!(outlet(&pipeline, "gated").dropped(), 7);
 }
 
-fn record() -> LogRecord {
-    LogRecord {
-        time_unix_nano: 1,
-        observed_unix_nano: 1,
-        severity: None,
-        event_name: "",
-        body: None,
-        attributes: Vec::new(),
-        span: None,
-        resource: Arc::default(),
-    }
-}
-
 /// Neither log records nor metrics take the room of spans, nor spans theirs; each is counted as what it is.
 #[test]
 fn spans_logs_and_metrics_have_room_of_their_own() {
@@ -124,7 +111,7 @@ fn spans_logs_and_metrics_have_room_of_their_own() {
     // The sink hangs at this one.
     pipeline.spans(spans(1));
     for _ in 0..1000 {
-        pipeline.logs(vec![record()]);
+        pipeline.logs(vec![trace::synthetic::record()]);
         pipeline.metrics(Measured { metrics: vec![], processes: vec![], time_unix_nano: 1 });
     }
     let gated = outlet(&pipeline, "gated");

@@ -12,8 +12,6 @@ mod meter;
 mod peers;
 mod stages;
 mod tail;
-#[cfg(test)]
-mod test_spans;
 
 pub use beside::Beside;
 pub use connections::{Connections, Requests};

@@ -7,7 +7,7 @@ mod text;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use trace::{LogRecord, Resource, Span, SpanContext, Value};
+use trace::{Added, LogRecord, Resource, Span, SpanContext, Value};
 use wire::{LogLine, LogStream};
 
 /// Lines that may wait.
@@ -139,7 +139,12 @@ impl Logs {
             severity: text.and_then(text::severity),
             event_name: "",
             body: text.filter(|_| self.texts).map(str::to_owned),
-            attributes: attributes(line, left_out),
+            stream: match line.stream {
+                LogStream::Stdout => Some("stdout"),
+                LogStream::Stderr => Some("stderr"),
+                LogStream::File => None,
+            },
+            added: added(line, left_out),
             span: Some(active),
             resource: of.clone(),
         };
@@ -157,26 +162,21 @@ impl Logs {
     }
 }
 
-fn attributes(line: &LogLine, left_out: u64) -> Vec<(&'static str, Value)> {
+fn added(line: &LogLine, left_out: u64) -> Added {
     let int = |n: u64| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
-    let stream = match line.stream {
-        LogStream::Stdout => Some("stdout"),
-        LogStream::Stderr => Some("stderr"),
-        LogStream::File => None,
-    };
-    let mut out = Vec::with_capacity(3);
-    out.extend(stream.map(|stream| ("log.iostream", Value::Static(stream))));
-    out.push(("gotap.goroutine.id", int(line.goid)));
+    let mut out = Added::default();
+    out.push("gotap.goroutine.id", int(line.goid));
     if left_out > 0 {
-        out.push(("gotap.log.bytes_left_out", int(left_out)));
+        out.push("gotap.log.bytes_left_out", int(left_out));
     }
     out
 }
 
 #[cfg(test)]
 mod tests {
+    use trace::ValueRef;
+
     use super::*;
-    use crate::test_spans;
 
     fn line(span: u8, text: Option<&str>, length: u64) -> LogLine {
         LogLine {
@@ -202,8 +202,8 @@ mod tests {
     fn a_line_gets_the_trace_of_its_span() {
         let mut logs = logs(true);
         assert!(logs.take(line(5, Some("a\nlevel=warn b\n"), 15), 1000, 0, 7).is_empty());
-        assert!(logs.of(&test_spans::span(1, 4, None)).is_empty());
-        let records = logs.of(&test_spans::span(1, 5, None));
+        assert!(logs.of(&trace::synthetic::span(1, 4, None)).is_empty());
+        let records = logs.of(&trace::synthetic::span(1, 5, None));
         let texts: Vec<_> = records.iter().map(|r| r.body.as_deref().unwrap()).collect();
         assert_eq!(texts, ["a", "level=warn b"]);
         assert_eq!(records[1].severity, Some(trace::Severity::Warn));
@@ -228,14 +228,16 @@ mod tests {
         logs.take(line(5, None, 30), 0, 0, 0);
         logs.take(line(5, Some("abc\nde"), 30), 0, 0, 0);
         let left_out = |record: &LogRecord| {
-            let of = |(key, value): &(&str, Value)| {
-                (*key == "gotap.log.bytes_left_out").then(|| value.clone())
-            };
-            record.attributes.iter().find_map(of)
+            let mut found = None;
+            record.attributes(|key, value| match value {
+                ValueRef::Int(n) if key == "gotap.log.bytes_left_out" => found = Some(n),
+                _ => {}
+            });
+            found
         };
         let records = logs.tick(0, true);
         let told: Vec<_> = records.iter().map(left_out).collect();
-        assert_eq!(told, [Some(Value::Int(30)), None, Some(Value::Int(24))]);
+        assert_eq!(told, [Some(30), None, Some(24)]);
     }
 
     #[test]

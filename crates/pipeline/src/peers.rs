@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use trace::{Kind, Resource, Span, Value};
+use trace::{Kind, Resource, Span};
 
 /// Requests that are remembered for the ends of their calls.
 const MAX: usize = 16_384;
@@ -23,16 +23,7 @@ impl Peers {
             (Kind::Server, Some(call)) => self.remember(call, &span.resource),
             (Kind::Server, None) => {}
             (Kind::Client, _) => {
-                let Some(peer) = self.served.remove(&span.span_id) else { return };
-                let named = [
-                    ("service.peer.name", "service.name"),
-                    ("service.peer.namespace", "service.namespace"),
-                ];
-                for (key, of) in named {
-                    let value =
-                        peer.get(of).and_then(Value::as_str).filter(|name| !name.is_empty());
-                    span.attributes.extend(value.map(|name| (key, Value::Text(name.into()))));
-                }
+                span.answered_by = self.served.remove(&span.span_id);
             }
         }
     }
@@ -53,18 +44,20 @@ impl Peers {
 
 #[cfg(test)]
 mod tests {
+    use trace::Value;
+    use trace::synthetic::{attribute, span};
+
     use super::*;
-    use crate::test_spans::span;
 
     fn served(call: u8, service: &str) -> Span {
         let attributes = vec![("service.name".to_owned(), Value::Text(service.into()))];
-        Span { resource: Arc::new(Resource { attributes }), ..span(1, 9, Some(call)) }
+        Span { resource: Arc::new(Resource::new(attributes)), ..span(1, 9, Some(call)) }
     }
 
     fn peer(peers: &mut Peers, call: u8) -> Option<String> {
         let mut made = Span { kind: Kind::Client, ..span(1, call, None) };
         peers.name(&mut made);
-        made.get("service.peer.name").and_then(Value::as_str).map(str::to_owned)
+        attribute(&made, "service.peer.name")?.as_str().map(str::to_owned)
     }
 
     #[test]

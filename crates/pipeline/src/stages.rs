@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use trace::{Assembler, LogRecord, ProcessInfo, Resource, Span, Status, Value};
+use trace::{Assembler, Kept, LogRecord, ProcessInfo, Resource, Span, Status};
 use wire::{DecodeError, Event, LogLine, Unread, raw};
 
 use crate::beside::{Beside, Joined};
@@ -369,10 +369,10 @@ fn keep(span: &mut Span, sampling: &raw::Sampling) -> bool {
     let took = span.end_unix_nano.saturating_sub(span.start_unix_nano);
     let why = match span.status {
         _ if !span.left_out => return false,
-        Status::Error(_) if sampling.keeps_errors != 0 => "error",
-        _ if sampling.slow_ns != 0 && took > sampling.slow_ns => "slow",
+        Status::Error(_) if sampling.keeps_errors != 0 => Kept::Error,
+        _ if sampling.slow_ns != 0 && took > sampling.slow_ns => Kept::Slow,
         _ => return false,
     };
-    span.attributes.push(("gotap.sampling.kept", Value::Text(why.into())));
+    span.kept = Some(why);
     true
 }

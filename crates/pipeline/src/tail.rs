@@ -10,7 +10,7 @@ mod recent;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
-use trace::{Kind, Span, Status, Value};
+use trace::{Kept, Kind, Span, Status};
 
 use recent::Routes;
 
@@ -98,9 +98,6 @@ pub(crate) enum Verdict {
     NotSent,
 }
 
-/// Why a span is kept, as spans say it.
-const KEPT: &str = "gotap.sampling.kept";
-
 /// Traces that are not decided, and what was decided of others.
 #[derive(Debug)]
 pub(crate) struct Tail {
@@ -159,9 +156,9 @@ impl Tail {
         let why = self.why(&span, slow);
         let fate = self.kept.get(&id).or_else(|| self.dropped.get(&id));
         if why.is_some() || fate == Some(Fate::Kept) {
-            mark(&mut span, why.unwrap_or("trace"));
+            mark(&mut span, why.unwrap_or(Kept::Trace));
             let mut before = self.remove(&id).unwrap_or_default();
-            before.iter_mut().for_each(|span| mark(span, "trace"));
+            before.iter_mut().for_each(|span| mark(span, Kept::Trace));
             self.counts.partial += u64::from(matches!(fate, Some(Fate::Dropped | Fate::Evicted)));
             self.kept.insert(id, Fate::Kept);
             return Verdict::Kept(before, Box::new(span));
@@ -205,22 +202,24 @@ impl Tail {
     }
 
     /// Why a span's trace is kept.
-    fn why(&self, span: &Span, slow: bool) -> Option<&'static str> {
+    fn why(&self, span: &Span, slow: bool) -> Option<Kept> {
         let settings = &self.settings;
         let took = Duration::from_nanos(span.end_unix_nano.saturating_sub(span.start_unix_nano));
         // What is slow is a request, or a trace that begins with a call.
         let counts = span.kind == Kind::Server || span.parent_span_id.is_none();
         match span.status {
-            Status::Error(_) if settings.errors => Some("error"),
-            _ if counts && settings.slower_than.is_some_and(|limit| took > limit) => Some("slow"),
-            _ if slow => Some("slow_route"),
+            Status::Error(_) if settings.errors => Some(Kept::Error),
+            _ if counts && settings.slower_than.is_some_and(|limit| took > limit) => {
+                Some(Kept::Slow)
+            }
+            _ if slow => Some(Kept::SlowRoute),
             _ => None,
         }
     }
 
     fn wait(&mut self, span: Span) {
         let ends = span.parent_span_id.is_none();
-        let bytes = size(&span);
+        let bytes = span.size();
         let (id, place, now) = (span.trace_id, self.next, self.now);
         let wait = u64::try_from(self.settings.wait.as_nanos()).unwrap_or(u64::MAX);
         let until = now.saturating_add(wait);
@@ -263,27 +262,9 @@ impl Tail {
 }
 
 /// Says why a span is sent, and that it is.
-fn mark(span: &mut Span, why: &'static str) {
+fn mark(span: &mut Span, why: Kept) {
     span.trace_flags |= 1;
-    span.attributes.push((KEPT, Value::Static(why)));
-}
-
-/// Bytes that a span takes.
-fn size(span: &Span) -> usize {
-    const INLINE: usize = 24;
-    let text = |len: usize| if len > INLINE { len } else { 0 };
-    let value = |value: &Value| match value {
-        Value::Text(value) => text(value.len()),
-        Value::Static(_) | Value::Int(_) | Value::Double(_) => 0,
-        Value::Texts(texts) => texts.iter().map(|text| 24 + text.len()).sum(),
-    };
-    let status = match &span.status {
-        Status::Error(message) => message.len(),
-        Status::Unset => 0,
-    };
-    let attributes = span.attributes.capacity() * size_of::<(&str, Value)>();
-    let texts: usize = span.attributes.iter().map(|(_, v)| value(v)).sum();
-    size_of::<Span>() + attributes + texts + text(span.name.len()) + span.trace_state.len() + status
+    span.kept = Some(why);
 }
 
 #[cfg(test)]

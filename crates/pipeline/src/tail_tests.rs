@@ -1,7 +1,8 @@
 //! What is kept, what is dropped, and what finds no room.
 
+use trace::synthetic::span;
+
 use super::*;
-use crate::test_spans::span;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -33,8 +34,7 @@ fn sent(tail: &mut Tail, span: Span) -> Vec<(u8, String)> {
             let all = before.into_iter().chain([*span]);
             all.map(|span| {
                 assert!(span.is_sampled());
-                let why = span.get(KEPT).and_then(Value::as_str).unwrap();
-                (span.span_id[0], why.to_owned())
+                (span.span_id[0], span.kept.unwrap().label().to_owned())
             })
             .collect()
         }

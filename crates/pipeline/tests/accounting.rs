@@ -180,7 +180,7 @@ fn replay(url: &str, sampling: Sampling, load: Load) -> Outcome {
         Pipeline::start(vec![Box::new(Sent(exporter))], MAX_QUEUED, |e| panic!("{e}")).unwrap();
     let mut stages = Stages::new(Assembler::new(), None, sampling, sinks.clone());
     let attributes = vec![("service.name".to_owned(), Value::Text("shop".into()))];
-    let resource = Arc::new(Resource { attributes });
+    let resource = Arc::new(Resource::new(attributes));
     stages.add_process(
         1,
         ProcessInfo { resource, ..ProcessInfo::default() },

@@ -31,7 +31,7 @@ fn collected_after_its_end(unix_nano: u64) -> usize {
     let meter = Arc::new(SharedMeter::new(&settings, TODAY));
     let sinks = Pipeline::start(Vec::new(), MAX_QUEUED, |e| panic!("{e}")).unwrap();
     let mut stages = Stages::new(Assembler::new(), Some(meter.clone()), Sampling::default(), sinks);
-    let resource = Arc::new(Resource { attributes: Vec::new() });
+    let resource = Arc::new(Resource::default());
     let info = ProcessInfo { resource, ..ProcessInfo::default() };
     stages.add_process(1, info, false, Place::Known, TODAY);
     let served = http(&Request {

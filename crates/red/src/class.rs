@@ -1,9 +1,9 @@
 //! The sorts of operations that have metrics of their own, with the names, attributes and bounds that the
 //! semantic conventions give them.
 
-use trace::{Kind, Span};
+use trace::{Kind, Operation, Span};
 
-use crate::keys::{Key, Seen};
+use crate::keys::Key;
 
 /// A sort of operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -79,23 +79,29 @@ impl Class {
 
     /// The sorts of an operation. A call that is an HTTP request counts as both, unless each is to
     /// count once.
-    pub(crate) fn of(
-        span: &Span,
-        seen: &Seen<'_>,
-        groups: Groups,
-        each_once: bool,
-    ) -> [Option<Class>; 2] {
-        let (is_rpc, is_database) = (seen.has(Key::RpcSystem), seen.has(Key::DbSystem));
-        // Of other operations than HTTP's the system is always known.
-        let is_http = seen.has(Key::Method) && !(each_once && is_rpc) || !is_rpc && !is_database;
+    pub(crate) fn of(span: &Span, groups: Groups, each_once: bool) -> [Option<Class>; 2] {
         let (http, rpc) = match span.kind {
             Kind::Server => (Class::HttpServer, Class::RpcServer),
             Kind::Client => (Class::HttpClient, Class::RpcClient),
         };
-        let other = if is_database { Class::Database } else { rpc };
-        let wanted = |class: Class| Some(class).filter(|class| groups.contains(*class));
-        let other = (is_rpc || is_database).then_some(other);
-        [is_http.then_some(http).and_then(wanted), other.and_then(wanted)]
+        let classes = match &span.operation {
+            Operation::Http(of) if of.call.is_none() => [Some(http), None],
+            // A call whose HTTP method could not be read counts as a call only.
+            Operation::Http(of) if each_once || of.method.is_none() => [None, Some(rpc)],
+            Operation::Http(_) => [Some(http), Some(rpc)],
+            Operation::Rpc(_) => [None, Some(rpc)],
+            Operation::Database(_) => [None, Some(Class::Database)],
+            Operation::Connection(_) => [None, None],
+        };
+        classes.map(|class| class.filter(|class| groups.contains(*class)))
+    }
+
+    /// Which side its operations are on.
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Class::HttpServer | Class::RpcServer => Kind::Server,
+            Class::HttpClient | Class::RpcClient | Class::Database => Kind::Client,
+        }
     }
 
     /// The attributes of its metrics.

@@ -39,7 +39,7 @@ pub(crate) struct Node<'a> {
     pub(crate) name: &'a str,
     /// Of those that are not observed, where it is known.
     pub(crate) address: Option<&'a str>,
-    pub(crate) port: Option<i64>,
+    pub(crate) port: Option<u16>,
 }
 
 impl Node<'_> {
@@ -66,7 +66,7 @@ struct Edge {
     connection: Connection,
     name: Box<str>,
     address: Option<Box<str>>,
-    port: Option<i64>,
+    port: Option<u16>,
     calls: Calls,
 }
 

@@ -10,10 +10,9 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use metrics::{Metric, Point};
-use trace::{Kind, Resource, Span, Status};
+use trace::{Endpoint, Kind, Operation, Resource, Span, Status};
 
 use crate::edge::{Connection, Edges, Node};
-use crate::keys::{Key, Seen};
 
 /// How long one end of a call waits for the other, in nanoseconds. Both are on this host.
 const PATIENCE: u64 = 2_000_000_000;
@@ -30,7 +29,7 @@ struct Half {
     failed: bool,
     times: u64,
     /// Where a call went; `None` for requests that were served.
-    peer: Option<(Option<trace::Value>, Option<i64>)>,
+    peer: Option<Endpoint>,
     /// When it came, by the clock of [`Graph::tick`].
     came: u64,
 }
@@ -67,20 +66,20 @@ impl Graph {
     }
 
     /// Takes a span that stands for so many.
-    pub(crate) fn record(&mut self, span: &Span, seen: &Seen<'_>, seconds: f64, times: u64) {
+    pub(crate) fn record(&mut self, span: &Span, seconds: f64, times: u64) {
         let failed = matches!(span.status, Status::Error(_));
-        if let Some(system) = seen.get(Key::DbSystem) {
+        if let Operation::Database(query) = &span.operation {
             let node = Node {
                 connection: Connection::Database,
-                name: system.as_str().unwrap_or_default(),
-                address: seen.get(Key::ServerAddress).and_then(trace::Value::as_str),
-                port: port(seen),
+                name: query.system,
+                address: query.server.address.as_deref(),
+                port: query.server.port,
             };
             let client = span.resource.service_name();
             return self.edges.record(client, &node, failed, [seconds; 2], times);
         }
         let peer = match span.kind {
-            Kind::Client => Some((seen.get(Key::ServerAddress).cloned(), port(seen))),
+            Kind::Client => Some(span.operation.server().cloned().unwrap_or_default()),
             Kind::Server => None,
         };
         let id = match (span.kind, span.parent_span_id) {
@@ -163,11 +162,11 @@ impl Graph {
 
     /// The other end is not seen.
     fn give_up(&mut self, half: &Half) {
-        let Some((address, port)) = &half.peer else {
+        let Some(peer) = &half.peer else {
             return self.count_unpaired(&half.resource, half.times);
         };
-        let address = address.as_ref().and_then(trace::Value::as_str);
-        let node = Node { connection: Connection::Virtual, name: "", address, port: *port };
+        let address = peer.address.as_deref();
+        let node = Node { connection: Connection::Virtual, name: "", address, port: peer.port };
         if address.is_none() {
             // Where it went is not known.
             self.dropped += half.times;
@@ -185,13 +184,6 @@ impl Graph {
             None if fits => drop(self.unpaired.insert(service.into(), times)),
             None => {}
         }
-    }
-}
-
-fn port(seen: &Seen<'_>) -> Option<i64> {
-    match seen.get(Key::ServerPort) {
-        Some(trace::Value::Int(port)) => Some(*port),
-        _ => None,
     }
 }
 

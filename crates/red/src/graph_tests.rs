@@ -1,49 +1,34 @@
 //! What the service graph makes of spans.
 
 use metrics::{Data, Number};
-use trace::Value;
-use wire::Parent;
+use trace::{Http, Query, Value, synthetic};
 
 use super::*;
-use crate::keys::Roles;
 
 const SECOND: u64 = 1_000_000_000;
 
 fn service(name: &str) -> Arc<Resource> {
-    Arc::new(Resource { attributes: vec![("service.name".into(), Value::Text(name.into()))] })
+    Arc::new(Resource::new(vec![("service.name".into(), Value::Text(name.into()))]))
 }
 
 fn span(resource: &Arc<Resource>, kind: Kind, id: u8, parent: Option<u8>) -> Span {
-    let attributes = match kind {
-        Kind::Client => {
-            vec![("server.address", Value::Text("::1".into())), ("server.port", Value::Int(90))]
-        }
-        Kind::Server => Vec::new(),
+    let server = Endpoint::new("::1", Some(90));
+    let http = match kind {
+        Kind::Client => Http { server, ..Http::default() },
+        Kind::Server => Http::default(),
     };
-    Span {
-        trace_id: [1; 16],
-        span_id: [id; 8],
-        parent_span_id: parent.map(|id| [id; 8]),
-        trace_flags: 1,
-        telemetry: false,
-        own_trace: false,
-        links: Vec::new(),
-        left_out: false,
-        trace_state: String::new(),
-        name: "x".into(),
-        kind,
-        start_unix_nano: 0,
-        end_unix_nano: 1,
-        status: Status::Unset,
-        attributes,
-        parent: Parent::None,
-        unread: wire::UnreadSet::default(),
-        resource: resource.clone(),
-    }
+    let (operation, resource) = (synthetic::http(http), resource.clone());
+    Span { kind, operation, resource, ..synthetic::span(1, id, parent) }
+}
+
+/// What is asked of a database on this host.
+fn asked(system: &'static str, port: u16) -> Operation {
+    let server = Endpoint::new("::1", Some(port));
+    Operation::Database(Box::new(Query { system, server, ..Query::default() }))
 }
 
 fn record(graph: &mut Graph, span: &Span, seconds: f64) {
-    graph.record(span, &Seen::of(span, &mut Roles::default()), seconds, 1);
+    graph.record(span, seconds, 1);
 }
 
 /// `client>server(connection_type)` with total and failed.
@@ -114,7 +99,7 @@ fn what_is_not_observed_is_a_virtual_node_after_a_while() {
     assert_eq!(edges(&graph), [("front>[::1]:90(virtual_node)".to_owned(), 1, 0)]);
     // Where it went is not known.
     let mut nowhere = span(&front, Kind::Client, 2, None);
-    nowhere.attributes.clear();
+    nowhere.operation = synthetic::http(Http::default());
     record(&mut graph, &nowhere, 0.1);
     graph.tick(100 * SECOND);
     assert_eq!((edges(&graph).len(), graph.dropped), (1, 1));
@@ -125,7 +110,7 @@ fn databases_need_no_other_end() {
     let front = service("front");
     let mut graph = Graph::new(0, MAX_GRAPH_CALLS);
     let mut query = span(&front, Kind::Client, 1, None);
-    query.attributes.push(("db.system.name", Value::Static("postgresql")));
+    query.operation = asked("postgresql", 90);
     record(&mut graph, &query, 0.1);
     assert_eq!(edges(&graph), [("front>postgresql [::1]:90(database)".to_owned(), 1, 0)]);
 }
@@ -165,11 +150,8 @@ fn edges_that_find_no_room_are_one() {
     let front = service("front");
     let mut graph = Graph::new(0, MAX_GRAPH_CALLS);
     let mut query = span(&front, Kind::Client, 1, None);
-    query.attributes[0] = ("db.system.name", Value::Static("redis"));
-    for port in 0..2 * MAX_EDGES as i64 {
-        query.attributes[1].1 = Value::Int(port);
-        query.attributes.truncate(2);
-        query.attributes.push(("server.address", Value::Static("h")));
+    for port in 0..2 * MAX_EDGES as u16 {
+        query.operation = asked("redis", port);
         record(&mut graph, &query, 0.1);
     }
     let all = edges(&graph);

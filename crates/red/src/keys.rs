@@ -1,6 +1,6 @@
-//! The attributes of spans that metrics have, too, found in one pass without an allocation.
+//! The attributes of spans that metrics have, too, each found without an allocation.
 
-use trace::{Span, Value};
+use trace::{Named, Operation, Span, ValueRef};
 
 /// An attribute that a metric may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,127 +55,110 @@ impl Key {
         NAMES[self as usize]
     }
 
-    fn of(name: &str) -> Option<Self> {
-        Some(match name {
-            "http.request.method" => Key::Method,
-            "url.scheme" => Key::Scheme,
-            "error.type" => Key::ErrorType,
-            "http.response.status_code" => Key::HttpStatus,
-            "http.route" => Key::Route,
-            "network.protocol.version" => Key::ProtocolVersion,
-            "server.address" => Key::ServerAddress,
-            "server.port" => Key::ServerPort,
-            "rpc.system.name" => Key::RpcSystem,
-            "rpc.method" => Key::RpcMethod,
-            "rpc.response.status_code" => Key::RpcStatus,
-            "db.system.name" => Key::DbSystem,
-            "db.collection.name" => Key::DbCollection,
-            "db.namespace" => Key::DbNamespace,
-            "db.operation.name" => Key::DbOperation,
-            "db.response.status_code" => Key::DbStatus,
-            "db.query.summary" => Key::DbSummary,
-            "db.stored_procedure.name" => Key::DbProcedure,
-            _ => return None,
-        })
+    /// Its value in a span.
+    pub(crate) fn of(self, span: &Span) -> Option<ValueRef<'_>> {
+        let (operation, error) = (&span.operation, &span.error_type);
+        let text = match (self, operation) {
+            (Key::ErrorType, _) => error.as_deref(),
+            (Key::ServerAddress, _) => operation.server()?.address.as_deref(),
+            (Key::ServerPort, _) => return operation.server()?.port.map(int),
+            (Key::RpcSystem, _) => Some(operation.call()?.system.label()),
+            (Key::RpcMethod, _) => operation.call()?.method.as_ref().map(Named::label),
+            (Key::RpcStatus, _) => operation.call()?.code.as_deref(),
+            (_, Operation::Http(http)) => match self {
+                Key::Method => http.method.as_ref().map(Named::label),
+                Key::Scheme => http.scheme,
+                Key::HttpStatus => return http.status.map(int),
+                Key::Route => http.route.as_deref(),
+                Key::ProtocolVersion => http.version,
+                _ => None,
+            },
+            (_, Operation::Database(query)) => match self {
+                Key::DbSystem => Some(query.system),
+                Key::DbCollection => query.collection.as_deref(),
+                Key::DbNamespace => query.namespace.as_deref(),
+                Key::DbOperation => query.operation.as_deref(),
+                Key::DbStatus => query.code.as_deref(),
+                Key::DbSummary => query.summary.as_deref(),
+                Key::DbProcedure => query.procedure.as_deref(),
+                _ => None,
+            },
+            (_, Operation::Rpc(_) | Operation::Connection(_)) => None,
+        };
+        text.map(ValueRef::Text)
     }
 }
 
-/// What the name of an attribute stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Key(Key),
-    RequestSize,
-    ResponseSize,
-    Other,
-}
-
-impl Role {
-    fn of(name: &str) -> Self {
-        match name {
-            "http.request.body.size" => Role::RequestSize,
-            "http.response.body.size" => Role::ResponseSize,
-            name => Key::of(name).map_or(Role::Other, Role::Key),
-        }
-    }
-}
-
-/// Roles of names by their addresses: names of attributes are constants, of which there are few, and
-/// comparing texts would take longer than all else.
-#[derive(Debug)]
-pub(crate) struct Roles {
-    slots: Box<[(usize, usize, Role); Roles::SLOTS]>,
-}
-
-impl Default for Roles {
-    fn default() -> Self {
-        Self { slots: Box::new([(0, 0, Role::Other); Roles::SLOTS]) }
-    }
-}
-
-impl Roles {
-    const SLOTS: usize = 256;
-    const TRIES: usize = 8;
-
-    fn of(&mut self, name: &'static str) -> Role {
-        let (address, len) = (name.as_ptr() as usize, name.len());
-        let first = (address ^ address >> 8) % Self::SLOTS;
-        for at in first..first + Self::TRIES {
-            let slot = &mut self.slots[at % Self::SLOTS];
-            if (slot.0, slot.1) == (address, len) {
-                return slot.2;
-            }
-            if slot.0 == 0 {
-                *slot = (address, len, Role::of(name));
-                return slot.2;
-            }
-        }
-        Role::of(name)
-    }
-}
-
-/// What a span says of what metrics are about.
-#[derive(Debug, Default)]
-pub(crate) struct Seen<'a> {
-    values: [Option<&'a Value>; Key::COUNT],
-    /// Bytes of the request's body.
-    pub(crate) request_size: Option<i64>,
-    /// Bytes of the answer's body.
-    pub(crate) response_size: Option<i64>,
-}
-
-impl<'a> Seen<'a> {
-    pub(crate) fn of(span: &'a Span, roles: &mut Roles) -> Self {
-        let mut seen = Self::default();
-        for (name, value) in &span.attributes {
-            match (roles.of(name), value) {
-                (Role::Key(key), value) => seen.values[key as usize] = Some(value),
-                (Role::RequestSize, Value::Int(n)) => seen.request_size = Some(*n),
-                (Role::ResponseSize, Value::Int(n)) => seen.response_size = Some(*n),
-                _ => {}
-            }
-        }
-        seen
-    }
-
-    pub(crate) fn get(&self, key: Key) -> Option<&'a Value> {
-        self.values[key as usize]
-    }
-
-    pub(crate) fn has(&self, key: Key) -> bool {
-        self.get(key).is_some()
-    }
+fn int(n: u16) -> ValueRef<'static> {
+    ValueRef::Int(n.into())
 }
 
 #[cfg(test)]
 mod tests {
+    use trace::{Call, Endpoint, Http, Query, RpcSystem, synthetic};
+
     use super::*;
 
+    const ALL: [Key; Key::COUNT] = [
+        Key::Method,
+        Key::Scheme,
+        Key::ErrorType,
+        Key::HttpStatus,
+        Key::Route,
+        Key::ProtocolVersion,
+        Key::ServerAddress,
+        Key::ServerPort,
+        Key::RpcSystem,
+        Key::RpcMethod,
+        Key::RpcStatus,
+        Key::DbSystem,
+        Key::DbCollection,
+        Key::DbNamespace,
+        Key::DbOperation,
+        Key::DbStatus,
+        Key::DbSummary,
+        Key::DbProcedure,
+    ];
+
+    /// Metrics and spans name the same things, with the same values.
     #[test]
-    fn each_key_has_its_name() {
-        for (i, name) in NAMES.iter().enumerate() {
-            let key = Key::of(name).unwrap();
-            assert_eq!((key as usize, key.name()), (i, *name));
+    fn each_key_is_the_attribute_of_its_name() {
+        let server = Endpoint::new("h", Some(80));
+        let method = Some(Named::known("a.B/C"));
+        let call = Call { system: RpcSystem::Grpc, method, code: Some("OK".into()) };
+        let request = Http {
+            method: Some(Named::Other("BREW".into())),
+            scheme: Some("http"),
+            route: Some("/a".into()),
+            server: server.clone(),
+            version: Some("1.1"),
+            status: Some(500),
+            call: Some(call),
+            ..Http::default()
+        };
+        let text = || Some("x".into());
+        let query = Query {
+            system: "mysql",
+            namespace: text(),
+            operation: text(),
+            summary: text(),
+            collection: text(),
+            procedure: text(),
+            code: text(),
+            server,
+            ..Query::default()
+        };
+        let mut seen = [false; Key::COUNT];
+        for operation in [synthetic::http(request), Operation::Database(Box::new(query))] {
+            let error_type = Some("500".into());
+            let span = Span { operation, error_type, ..synthetic::span(1, 1, None) };
+            for (i, key) in ALL.into_iter().enumerate() {
+                let attribute = synthetic::attribute(&span, NAMES[i]);
+                let value = attribute.as_ref().map(trace::Value::as_ref);
+                assert_eq!(key.of(&span), value, "{}", key.name());
+                seen[i] |= value.is_some() && key as usize == i;
+            }
         }
-        assert_eq!(Key::of("url.path"), None);
+        assert_eq!(seen, [true; Key::COUNT]);
     }
 }

@@ -8,9 +8,11 @@ mod edge;
 mod graph;
 mod keys;
 mod meter;
+mod name;
 mod process;
 mod series;
 
 pub use class::{Class, Groups};
 pub use graph::MAX_GRAPH_CALLS;
 pub use meter::{Consumer, MAX_SERIES, Meter, Settings};
+pub use name::{Described, described, operation_name};

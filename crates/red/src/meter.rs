@@ -5,11 +5,10 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use metrics::{Exemplar, Metric, Point};
-use trace::{Resource, Span};
+use trace::{Operation, Resource, Span};
 
 use crate::class::{Class, Groups};
 use crate::graph::Graph;
-use crate::keys::{Roles, Seen};
 use crate::process::{Process, Room};
 use crate::series::Measured;
 
@@ -43,6 +42,22 @@ pub struct Settings {
     pub consumers: Vec<Consumer>,
 }
 
+impl Default for Settings {
+    /// All sorts of operations and no edges, within the usual bounds, for nobody.
+    fn default() -> Self {
+        Self {
+            groups: Groups::ALL,
+            cardinality_limit: 2000,
+            exponential: false,
+            service_graph: false,
+            each_once: false,
+            max_series: MAX_SERIES,
+            max_graph_calls: crate::MAX_GRAPH_CALLS,
+            consumers: Vec::new(),
+        }
+    }
+}
+
 /// Somebody who collects, at times of his own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Consumer {
@@ -65,7 +80,6 @@ pub struct Meter {
     instances: HashMap<u32, usize, RandomState>,
     consumers: u8,
     graph: Option<Graph>,
-    roles: Roles,
 }
 
 impl Meter {
@@ -83,9 +97,8 @@ impl Meter {
         let (processes, instances) = (HashMap::default(), HashMap::default());
         let graph =
             settings.service_graph.then(|| Graph::new(now_unix_nano, settings.max_graph_calls));
-        let (groups, roles) = (settings.groups, Roles::default());
-        let each_once = settings.each_once;
-        Self { groups, each_once, room, processes, instances, consumers, graph, roles }
+        let (groups, each_once) = (settings.groups, settings.each_once);
+        Self { groups, each_once, room, processes, instances, consumers, graph }
     }
 
     /// Spans of a process will come from now on.
@@ -122,10 +135,9 @@ impl Meter {
     /// were left out. Spans of processes that are not known are not counted.
     pub fn record(&mut self, span: &Span, times: u64) {
         let Some(process) = self.processes.get_mut(&address(&span.resource)) else { return };
-        let seen = Seen::of(span, &mut self.roles);
         let took = span.end_unix_nano.saturating_sub(span.start_unix_nano);
         let seconds = took as f64 / 1e9;
-        let size = |size: Option<i64>| size.filter(|_| self.groups.body_sizes).map(|n| n as f64);
+        let size = |size: Option<u64>| size.filter(|_| self.groups.body_sizes).map(|n| n as f64);
         let exemplar = span.is_sampled().then_some(Exemplar {
             value: seconds,
             time_unix_nano: span.end_unix_nano,
@@ -133,17 +145,17 @@ impl Meter {
             span_id: span.span_id,
         });
         if let Some(graph) = &mut self.graph {
-            graph.record(span, &seen, seconds, times);
+            graph.record(span, seconds, times);
         }
-        for class in Class::of(span, &seen, self.groups, self.each_once).into_iter().flatten() {
-            let sizes = match class {
-                Class::HttpServer | Class::HttpClient => {
-                    [size(seen.request_size), size(seen.response_size)]
+        for class in Class::of(span, self.groups, self.each_once).into_iter().flatten() {
+            let sizes = match (class, &span.operation) {
+                (Class::HttpServer | Class::HttpClient, Operation::Http(http)) => {
+                    [size(http.request_size), size(http.response_size)]
                 }
                 _ => [None, None],
             };
             let measured = Measured { seconds, sizes, times, exemplar };
-            process.record(class, &seen, &measured, &mut self.room);
+            process.record(class, span, &measured, &mut self.room);
         }
     }
 

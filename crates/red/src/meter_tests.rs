@@ -1,62 +1,46 @@
 //! What the meter makes of spans.
 
 use metrics::{Data, HistogramPoint, Value as Attribute};
-use trace::{Kind, Status, Value};
-use wire::Parent;
+use trace::{Call, Http, Kind, Named, Query, RpcSystem, synthetic};
 
 use super::*;
 
 const SECOND: u64 = 1_000_000_000;
 
-fn span(resource: &Arc<Resource>, kind: Kind, attributes: &[(&'static str, Value)]) -> Span {
+fn span(resource: &Arc<Resource>, kind: Kind, operation: Operation) -> Span {
     Span {
-        trace_id: [1; 16],
-        span_id: [2; 8],
-        parent_span_id: None,
-        trace_flags: 1,
-        telemetry: false,
-        left_out: false,
-        own_trace: false,
-        links: Vec::new(),
-        trace_state: String::new(),
-        name: "x".into(),
         kind,
         start_unix_nano: 10 * SECOND,
         end_unix_nano: 10 * SECOND + 20_000_000,
-        status: Status::Unset,
-        attributes: attributes.to_vec(),
-        parent: Parent::None,
-        unread: wire::UnreadSet::default(),
+        operation,
         resource: resource.clone(),
+        ..synthetic::span(1, 2, None)
     }
 }
 
 fn meter(limit: usize) -> (Meter, Arc<Resource>) {
     let consumers = vec![Consumer::Push];
-    let settings = Settings {
-        groups: Groups::ALL,
-        cardinality_limit: limit,
-        exponential: true,
-        service_graph: false,
-        each_once: false,
-        max_series: MAX_SERIES,
-        max_graph_calls: crate::MAX_GRAPH_CALLS,
-        consumers,
-    };
+    let settings =
+        Settings { cardinality_limit: limit, exponential: true, consumers, ..Settings::default() };
     let mut meter = Meter::new(&settings, 0);
     let resource = Arc::new(Resource::default());
     meter.add_process(7, &resource, SECOND);
     (meter, resource)
 }
 
-fn http(status: i64) -> Vec<(&'static str, Value)> {
-    vec![
-        ("url.path", Value::Text("/a/1".into())),
-        ("http.request.method", Value::Static("GET")),
-        ("http.route", Value::Text("/a/{id}".into())),
-        ("http.response.status_code", Value::Int(status)),
-        ("http.response.body.size", Value::Int(70)),
-    ]
+fn request(status: u16) -> Http {
+    Http {
+        method: Some(Named::known("GET")),
+        path: Some("/a/1".into()),
+        route: Some("/a/{id}".into()),
+        status: Some(status),
+        response_size: Some(70),
+        ..Http::default()
+    }
+}
+
+fn http(status: u16) -> Operation {
+    synthetic::http(request(status))
 }
 
 /// The points of a metric.
@@ -73,19 +57,18 @@ fn points(meter: &mut Meter, name: &str) -> Vec<HistogramPoint> {
 #[test]
 fn operations_with_the_same_attributes_are_one_series() {
     let (mut meter, resource) = meter(2000);
-    let ok = span(&resource, Kind::Server, &http(200));
+    let ok = span(&resource, Kind::Server, http(200));
     meter.record(&ok, 1);
-    // A value is the same whether it is known at compile time or not.
-    let mut same = ok.clone();
-    same.attributes[1].1 = Value::Text("GET".into());
-    meter.record(&same, 4);
-    meter.record(&span(&resource, Kind::Server, &http(500)), 1);
+    let method = Some(Named::Known("GET".to_owned().into()));
+    let other = synthetic::http(Http { method, path: Some("/a/2".into()), ..request(200) });
+    meter.record(&span(&resource, Kind::Server, other), 4);
+    meter.record(&span(&resource, Kind::Server, http(500)), 1);
     let mut found = points(&mut meter, "http.server.request.duration");
     found.sort_by_key(|point| std::cmp::Reverse(point.histogram.count()));
     let counts: Vec<_> = found.iter().map(|point| point.histogram.count()).collect();
     assert_eq!(counts, [5, 1]);
     let expected = vec![
-        ("http.request.method", Attribute::Static("GET")),
+        ("http.request.method", Attribute::Text("GET".into())),
         ("http.route", Attribute::Text("/a/{id}".into())),
         ("http.response.status_code", Attribute::Int(200)),
     ];
@@ -103,7 +86,7 @@ fn operations_with_the_same_attributes_are_one_series() {
 #[test]
 fn an_operation_that_is_not_sampled_counts_and_is_no_exemplar() {
     let (mut meter, resource) = meter(2000);
-    let mut left_out = span(&resource, Kind::Client, &http(200));
+    let mut left_out = span(&resource, Kind::Client, http(200));
     left_out.trace_flags = 0;
     meter.record(&left_out, 1);
     let found = points(&mut meter, "http.client.request.duration");
@@ -113,13 +96,13 @@ fn an_operation_that_is_not_sampled_counts_and_is_no_exemplar() {
 #[test]
 fn a_call_that_is_a_request_counts_as_both() {
     let (mut meter, resource) = meter(2000);
-    let mut attributes = http(200);
-    attributes.push(("rpc.system.name", Value::Static("grpc")));
-    meter.record(&span(&resource, Kind::Server, &attributes), 1);
-    let database = [("db.system.name", Value::Static("redis"))];
-    meter.record(&span(&resource, Kind::Client, &database), 1);
+    let call = Some(Call { system: RpcSystem::Grpc, method: None, code: None });
+    let called = synthetic::http(Http { call, ..request(200) });
+    meter.record(&span(&resource, Kind::Server, called), 1);
+    let database = Operation::Database(Box::new(Query { system: "redis", ..Query::default() }));
+    meter.record(&span(&resource, Kind::Client, database), 1);
     // Nothing of it could be read, but that it was a request.
-    meter.record(&span(&resource, Kind::Client, &[]), 1);
+    meter.record(&span(&resource, Kind::Client, synthetic::http(Http::default())), 1);
     for (name, n) in [
         ("http.server.request.duration", 1),
         ("rpc.server.call.duration", 1),
@@ -135,7 +118,7 @@ fn a_call_that_is_a_request_counts_as_both() {
 fn what_finds_no_room_is_one_series() {
     let (mut meter, resource) = meter(3);
     for status in 200..210 {
-        meter.record(&span(&resource, Kind::Server, &http(status)), 1);
+        meter.record(&span(&resource, Kind::Server, http(status)), 1);
     }
     let found = points(&mut meter, "http.server.request.duration");
     assert_eq!(found.len(), 3);
@@ -144,7 +127,7 @@ fn what_finds_no_room_is_one_series() {
     assert_eq!(of_overflow.histogram.count(), 8);
     assert!(meter.overflowed().any(|point| point.value == metrics::Number::Int(8)));
     // Those that are known still count for themselves.
-    meter.record(&span(&resource, Kind::Server, &http(200)), 1);
+    meter.record(&span(&resource, Kind::Server, http(200)), 1);
     assert!(
         points(&mut meter, "http.server.request.duration").iter().any(|p| p.histogram.count() == 2)
     );
@@ -153,7 +136,7 @@ fn what_finds_no_room_is_one_series() {
 #[test]
 fn a_process_that_ended_is_collected_once_more_and_forgotten() {
     let (mut meter, resource) = meter(2000);
-    meter.record(&span(&resource, Kind::Server, &http(200)), 1);
+    meter.record(&span(&resource, Kind::Server, http(200)), 1);
     meter.remove_process(7, 30 * SECOND);
     // Nobody has collected it since, so it stays for longer.
     assert_eq!(meter.collect(Consumer::View, 100 * SECOND).len(), 1);
@@ -161,14 +144,14 @@ fn a_process_that_ended_is_collected_once_more_and_forgotten() {
     assert_eq!(meter.collect(Consumer::Push, 102 * SECOND).len(), 0);
     assert_eq!((meter.room.used, meter.processes.len()), (0, 0));
     // Its spans that come later belong to nobody.
-    meter.record(&span(&resource, Kind::Server, &http(200)), 1);
+    meter.record(&span(&resource, Kind::Server, http(200)), 1);
     assert_eq!(meter.collect(Consumer::Push, 103 * SECOND).len(), 0);
 }
 
 #[test]
 fn counters_begin_when_the_process_is_observed() {
     let (mut meter, resource) = meter(2000);
-    meter.record(&span(&resource, Kind::Server, &http(200)), 1);
+    meter.record(&span(&resource, Kind::Server, http(200)), 1);
     let (_, metrics) = meter.collect(Consumer::Push, 20 * SECOND).pop().unwrap();
     assert!(metrics.iter().all(|metric| metric.since == Some(SECOND)), "{metrics:?}");
 }
@@ -176,20 +159,11 @@ fn counters_begin_when_the_process_is_observed() {
 #[test]
 fn groups_that_are_off_are_not_measured() {
     let groups = Groups { http: false, body_sizes: false, rpc: false, database: true };
-    let settings = Settings {
-        groups,
-        cardinality_limit: 9,
-        exponential: false,
-        service_graph: false,
-        each_once: false,
-        max_series: MAX_SERIES,
-        max_graph_calls: crate::MAX_GRAPH_CALLS,
-        consumers: Vec::new(),
-    };
+    let settings = Settings { groups, cardinality_limit: 9, ..Settings::default() };
     let mut meter = Meter::new(&settings, 0);
     let resource = Arc::new(Resource::default());
     meter.add_process(1, &resource, 0);
-    meter.record(&span(&resource, Kind::Server, &http(200)), 1);
+    meter.record(&span(&resource, Kind::Server, http(200)), 1);
     assert!(meter.collect(Consumer::Push, 1).is_empty());
     assert_eq!(meter.overflowed().count(), 1);
 }
@@ -198,10 +172,10 @@ fn groups_that_are_off_are_not_measured() {
 #[test]
 fn a_process_that_is_attached_to_again_counts_on() {
     let (mut meter, resource) = meter(2000);
-    meter.record(&span(&resource, Kind::Server, &http(200)), 1);
+    meter.record(&span(&resource, Kind::Server, http(200)), 1);
     meter.add_process(8, &resource, 20 * SECOND);
     meter.remove_process(7, 25 * SECOND);
-    meter.record(&span(&resource, Kind::Server, &http(200)), 1);
+    meter.record(&span(&resource, Kind::Server, http(200)), 1);
     let found = points(&mut meter, "http.server.request.duration");
     assert!(found.iter().any(|point| point.histogram.count() == 2), "{found:?}");
     meter.remove_process(8, 30 * SECOND);

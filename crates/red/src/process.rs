@@ -7,10 +7,9 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use metrics::{HistogramPoint, Metric};
-use trace::Resource;
+use trace::{Resource, Span, ValueRef};
 
 use crate::class::Class;
-use crate::keys::Seen;
 use crate::series::{Measured, Series};
 
 /// What all processes share.
@@ -66,17 +65,17 @@ impl Process {
     pub(crate) fn record(
         &mut self,
         class: Class,
-        seen: &Seen<'_>,
+        span: &Span,
         measured: &Measured,
         room: &mut Room,
     ) {
-        let hash = hash(&room.hasher, class, seen);
+        let hash = hash(&room.hasher, class, span);
         let at = class as usize;
         let fits = self.by_class[at] + 1 < room.per_metric && room.used < room.total;
-        match self.series.entry(hash, |one| one.matches(class, seen), |one| one.hash) {
+        match self.series.entry(hash, |one| one.matches(class, span), |one| one.hash) {
             Entry::Occupied(mut known) => known.get_mut().record(measured),
             Entry::Vacant(vacant) if fits => {
-                let mut series = Series::new(class, hash, seen, room.exponential);
+                let mut series = Series::new(class, hash, span, room.exponential);
                 series.record(measured);
                 vacant.insert(series);
                 self.by_class[at] += 1;
@@ -118,15 +117,14 @@ impl Process {
     }
 }
 
-fn hash(hasher: &RandomState, class: Class, seen: &Seen<'_>) -> u64 {
+fn hash(hasher: &RandomState, class: Class, span: &Span) -> u64 {
     let mut state = hasher.build_hasher();
     state.write_u8(class as u8);
     for key in class.keys() {
-        match seen.get(*key) {
-            Some(trace::Value::Int(n)) => state.write_i64(*n),
-            // Static and owned texts that are the same are the same value.
-            Some(text) => state.write(text.as_str().unwrap_or_default().as_bytes()),
-            None => state.write_u8(0xfe),
+        match key.of(span) {
+            Some(ValueRef::Text(text)) => state.write(text.as_bytes()),
+            Some(ValueRef::Int(n)) => state.write_i64(n),
+            _ => state.write_u8(0xfe),
         }
     }
     state.finish()

@@ -1,9 +1,9 @@
 //! The distributions of operations that have the same attributes.
 
-use metrics::{Attributes, Exemplar, Exponential, Histogram, HistogramPoint};
+use metrics::{Attributes, Exemplar, Exponential, Histogram, HistogramPoint, Value};
+use trace::{Span, ValueRef};
 
 use crate::class::{Class, SIZE_BOUNDS};
-use crate::keys::Seen;
 
 /// What is measured of one operation.
 #[derive(Debug, Clone, Copy)]
@@ -63,15 +63,15 @@ pub(crate) struct Series {
     pub(crate) hash: u64,
     /// `None` for those that found no room.
     /// In the order of the class's keys.
-    values: Option<Box<[Option<trace::Value>]>>,
+    values: Option<Box<[Option<Value>]>>,
     pub(crate) duration: Distribution,
     /// Of the bodies of requests and answers, from the first one on.
     pub(crate) sizes: [Option<Box<Distribution>>; 2],
 }
 
 impl Series {
-    pub(crate) fn new(class: Class, hash: u64, seen: &Seen<'_>, exponential: bool) -> Self {
-        let values = class.keys().iter().map(|key| seen.get(*key).cloned());
+    pub(crate) fn new(class: Class, hash: u64, span: &Span, exponential: bool) -> Self {
+        let values = class.keys().iter().map(|key| key.of(span).and_then(owned));
         Self { hash, values: Some(values.collect()), ..Self::overflow(class, exponential) }
     }
 
@@ -82,12 +82,12 @@ impl Series {
     }
 
     /// Whether an operation belongs here.
-    pub(crate) fn matches(&self, class: Class, seen: &Seen<'_>) -> bool {
+    pub(crate) fn matches(&self, class: Class, span: &Span) -> bool {
         if self.class != class {
             return false;
         }
         let Some(values) = &self.values else { return false };
-        values.iter().zip(class.keys()).all(|(known, key)| match (known, seen.get(*key)) {
+        values.iter().zip(class.keys()).all(|(known, key)| match (known, key.of(span)) {
             (Some(known), Some(value)) => is_same(known, value),
             (None, None) => true,
             _ => false,
@@ -110,27 +110,23 @@ impl Series {
             return metrics::overflow();
         };
         let pairs = self.class.keys().iter().zip(values);
-        pairs.filter_map(|(key, value)| Some((key.name(), converted(value.as_ref()?)))).collect()
+        pairs.filter_map(|(key, value)| Some((key.name(), value.clone()?))).collect()
     }
 }
 
-/// Whether two values are the same, also where one of the texts is known at compile time.
-fn is_same(one: &trace::Value, other: &trace::Value) -> bool {
+fn is_same(one: &Value, other: ValueRef<'_>) -> bool {
     match (one, other) {
-        (trace::Value::Int(one), trace::Value::Int(other)) => one == other,
-        (trace::Value::Static(one), trace::Value::Static(other)) if std::ptr::eq(*one, *other) => {
-            true
-        }
-        _ => one.as_str().is_some_and(|text| other.as_str() == Some(text)),
+        (Value::Text(one), ValueRef::Text(other)) => one == other,
+        (Value::Int(one), ValueRef::Int(other)) => *one == other,
+        _ => false,
     }
 }
 
-fn converted(value: &trace::Value) -> metrics::Value {
+/// A value to keep. No key has one of another sort.
+fn owned(value: ValueRef<'_>) -> Option<Value> {
     match value {
-        trace::Value::Static(text) => metrics::Value::Static(text),
-        trace::Value::Text(text) => metrics::Value::Text(text.clone()),
-        trace::Value::Int(n) => metrics::Value::Int(*n),
-        trace::Value::Double(n) => metrics::Value::Text(n.to_string().into()),
-        trace::Value::Texts(texts) => metrics::Value::Text(texts.join(",").into()),
+        ValueRef::Text(text) => Some(Value::Text(text.into())),
+        ValueRef::Int(n) => Some(Value::Int(n)),
+        ValueRef::Double(_) | ValueRef::Texts(_) => None,
     }
 }

@@ -12,12 +12,13 @@ use crate::http;
 use crate::http2;
 use crate::messages::Messages;
 use crate::moved::Moved;
+use crate::operation::Operation;
 use crate::paths::Clusters;
 use crate::pending::{Call, PendingCalls};
 use crate::redis;
 use crate::route::Paths;
 use crate::rpc;
-use crate::span::{Kind, Resource, Span, Value};
+use crate::span::{Kind, Resource, Span};
 use crate::sql::{self, Database};
 use crate::tracestate::Fields;
 
@@ -366,21 +367,22 @@ const MAX_SERVICES: usize = 1024;
 
 /// Gives a served request without a route the cluster of its path.
 fn guess_route(clusters: &mut HashMap<String, Clusters>, span: &mut Span) {
-    let named = ["http.route", "rpc.method"].iter().any(|key| span.get(key).is_some());
-    if span.kind != Kind::Server || named {
+    let Operation::Http(http) = &mut span.operation else { return };
+    let is_named = http.route.is_some() || http.call.as_ref().is_some_and(|c| c.method.is_some());
+    if span.kind != Kind::Server || is_named {
         return;
     }
     // A path that was cut may end within a segment.
-    let path = span.get("url.path").and_then(Value::as_str);
+    let path = http.path.as_deref();
     let Some(path) = path.filter(|p| p.starts_with('/') && !p.ends_with('…')) else { return };
     let service = span.resource.service_name();
     if clusters.len() >= MAX_SERVICES && !clusters.contains_key(service) {
         return;
     }
-    let found = !matches!(span.get("http.response.status_code"), Some(Value::Int(404 | 405)));
+    let found = !matches!(http.status, Some(404 | 405));
     let Some(route) = clusters.entry(service.to_owned()).or_default().of(path, found) else {
         return;
     };
     span.name = format_compact!("{} {route}", span.name);
-    span.attributes.push(("http.route", Value::Text(route.into())));
+    http.route = Some(route.into());
 }

@@ -10,15 +10,15 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
+use compact_str::CompactString;
 use wire::{CallEndEvent, Content, HttpEvent, Role};
 
 use crate::assemble::ProcessInfo;
+use crate::operation::{Call as RpcCall, Http, Named, Operation, RpcSystem};
 use crate::pending::{Call, GoesOn};
 use crate::rpc;
-use crate::span::{Kind, Span, Status, Value};
+use crate::span::{Ended, Kind, Span, Status};
 use crate::text::error_message;
-
-type Attributes = Vec<(&'static str, Value)>;
 
 /// Statuses of HTTP that stand for one code, in Connect's and in gRPC's spelling, whatever answered:
 /// connect's handlers, what stands around them, or a proxy.
@@ -52,7 +52,7 @@ const NAMES: [&str; 17] = [
 /// Whether a request that was made is a call that goes on behind the answer. Redirects are no answers to
 /// connect.
 pub(crate) fn goes_on(event: &HttpEvent, span: &Span) -> Option<GoesOn> {
-    let is_call = event.role == Role::Client && span.get("rpc.method").is_some();
+    let is_call = event.role == Role::Client && span.operation.call().is_some();
     let is_stream = matches!(event.content, Content::Connect | Content::Grpc | Content::GrpcWeb);
     match event.status {
         _ if !is_call || event.response == 0 => None,
@@ -83,17 +83,13 @@ pub(crate) fn end(call: Call, event: &CallEndEvent, process: &ProcessInfo) -> Sp
 
 /// Adds to the span of a call how it ended. What is no call stays a request.
 pub(crate) fn add_outcome(span: &mut Span, code: u32, message: String) {
-    let is_grpc = match span.get("rpc.system.name").and_then(Value::as_str) {
-        Some("grpc") => true,
-        Some("connectrpc") => false,
-        _ => return,
+    let Operation::Http(http) = &mut span.operation else { return };
+    let Some(call) = &mut http.call else { return };
+    call.code = match (call.system, code) {
+        (RpcSystem::Grpc, _) => Some(rpc::label(code, &rpc::CODES)),
+        (RpcSystem::Connect, 0) => None,
+        (RpcSystem::Connect, _) => Some(rpc::label(code, &NAMES)),
     };
-    span.attributes.retain(|(key, _)| *key != "rpc.response.status_code");
-    if code == 0 && !is_grpc {
-        return;
-    }
-    let label = rpc::label(code, if is_grpc { &rpc::CODES } else { &NAMES });
-    span.attributes.push(("rpc.response.status_code", label.clone()));
     let failed = match span.kind {
         Kind::Server => rpc::is_servers_fault(code),
         Kind::Client => code != 0,
@@ -101,44 +97,44 @@ pub(crate) fn add_outcome(span: &mut Span, code: u32, message: String) {
     if !failed {
         return;
     }
-    span.attributes.retain(|(key, _)| *key != "error.type");
-    span.attributes.push(("error.type", label));
+    span.error_type.clone_from(&call.code);
     span.status = Status::Error(message);
 }
 
-/// Adds to a request's attributes what it is as a call; gives the call's name.
+/// Adds to a request what it is as a call; gives the call's name.
 pub(crate) fn add_call(
     event: &HttpEvent,
     path: &str,
     procedures: &BTreeSet<String>,
-    out: &mut Attributes,
-) -> Option<String> {
+    http: &mut Http,
+    ended: &mut Ended,
+) -> Option<CompactString> {
     let system = system(event)?;
     let procedure = procedure(path)?;
     // What is known may go on into what stands behind it.
     let known = procedures.range::<str, _>((Bound::Included(procedure), Bound::Unbounded)).next();
     known.filter(|known| known.starts_with(procedure))?;
-    let name = procedure.get(1..)?.to_owned();
-    out.push(("rpc.system.name", Value::Static(system)));
-    out.push(("rpc.method", Value::Text(name.as_str().into())));
-    if let Some((_, connect, grpc)) = CODES.iter().find(|(code, ..)| event.status == Some(*code)) {
-        let code = if system == "grpc" { grpc } else { connect };
-        out.push(("rpc.response.status_code", Value::Static(code)));
-        for (_, kind) in out.iter_mut().filter(|(key, _)| *key == "error.type") {
-            *kind = Value::Static(code);
-        }
+    let name = CompactString::from(procedure.get(1..)?);
+    let code = CODES.iter().find(|(code, ..)| event.status == Some(*code));
+    let code = code.map(|(_, connect, grpc)| match system {
+        RpcSystem::Grpc => CompactString::const_new(grpc),
+        RpcSystem::Connect => CompactString::const_new(connect),
+    });
+    if let (Some(code), Some(kind)) = (&code, &mut ended.error_type) {
+        kind.clone_from(code);
     }
+    http.call = Some(RpcCall { system, method: Some(Named::Known(name.clone())), code });
     Some(name)
 }
 
 /// Which protocol's call a request may be.
-fn system(event: &HttpEvent) -> Option<&'static str> {
+fn system(event: &HttpEvent) -> Option<RpcSystem> {
     match (event.method.value.as_str(), event.content) {
         // Connect alone takes GET, for calls without side effects.
         ("GET", _) | ("POST", Content::Message | Content::Json | Content::Connect) => {
-            Some("connectrpc")
+            Some(RpcSystem::Connect)
         }
-        ("POST", Content::Grpc | Content::GrpcWeb) => Some("grpc"),
+        ("POST", Content::Grpc | Content::GrpcWeb) => Some(RpcSystem::Grpc),
         _ => None,
     }
 }

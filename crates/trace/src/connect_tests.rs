@@ -44,16 +44,13 @@ fn event(method: &str, content: Content, status: u16) -> HttpEvent {
 /// System and name of the call that a request is, and its code.
 fn told(event: &HttpEvent, path: &str) -> Option<(String, String, Option<String>)> {
     let known = ["/a.Shop/Buying", "/a.Shop/Sell"].map(str::to_owned).into();
-    let mut out = vec![("error.type", Value::Static("before"))];
-    let name = add_call(event, path, &known, &mut out)?;
-    let get = |key| {
-        let value = out.iter().find(|(k, _)| *k == key);
-        value.and_then(|(_, value)| value.as_str()).map(str::to_owned)
-    };
-    assert_eq!(get("rpc.method"), Some(name.clone()));
-    let code = get("rpc.response.status_code");
-    assert_eq!(get("error.type"), Some(code.clone().unwrap_or("before".into())));
-    Some((get("rpc.system.name")?, name, code))
+    let (mut http, mut ended) = (Http::default(), Ended::error("before", ""));
+    let name = add_call(event, path, &known, &mut http, &mut ended)?;
+    let call = http.call?;
+    assert_eq!(call.method, Some(Named::Known(name.clone())));
+    let code = call.code.map(String::from);
+    assert_eq!(ended.error_type.as_deref(), Some(code.as_deref().unwrap_or("before")));
+    Some((call.system.label().to_owned(), name.into(), code))
 }
 
 #[test]
@@ -95,11 +92,11 @@ fn a_code_is_told_where_there_is_no_other() {
 
 /// A span of a request that was made, as a call or not.
 fn made(event: &HttpEvent, calls: bool) -> Span {
-    let method = calls.then_some(("rpc.method", Value::Static("a.Shop/Sell")));
-    let system = calls.then_some(("rpc.system.name", Value::Static("connectrpc")));
-    let attributes = method.into_iter().chain(system).collect();
-    let process = ProcessInfo::default();
-    Span::new(&event.span, "call", Kind::Client, Status::Unset, attributes, &process, 0)
+    let (system, method) = (RpcSystem::Connect, Some(Named::known("a.Shop/Sell")));
+    let call = calls.then_some(RpcCall { system, method, code: None });
+    let http = crate::synthetic::http(Http { call, ..Http::default() });
+    let (process, ended) = (ProcessInfo::default(), Ended::default());
+    Span::new(&event.span, "call", Kind::Client, ended, http, &process, 0)
 }
 
 #[test]
@@ -144,8 +141,8 @@ fn an_end_tells_code_message_and_time() {
         // The real time was another one when the call was answered: what counts is how long it took.
         assert_eq!(span.end_unix_nano, 3_500);
         let span = end(Call { span, answered_ns: 8_500 }, event, &process);
-        let code = span.get("rpc.response.status_code").and_then(Value::as_str);
-        (code.map(str::to_owned), span.status, span.end_unix_nano)
+        let code = span.operation.call().and_then(|call| call.code.clone());
+        (code.map(String::from), span.status, span.end_unix_nano)
     };
     let failed = |code: &str, message: &str| {
         (Some(code.to_owned()), Status::Error(message.to_owned()), 4_000)

@@ -1,9 +1,9 @@
-//! Headers of served requests that the user asks for, as attributes. Finding them is the kernel side's matter.
+//! Headers of served requests that the user asks for. Finding them is the kernel side's matter.
 
 use compact_str::CompactString;
 use wire::{Text, Unread, UnreadSet};
 
-use crate::span::{Span, Value};
+use crate::span::{Header, Span};
 use crate::text::marked;
 
 /// Values of one request that are kept: the kernel side sends no more.
@@ -21,6 +21,9 @@ impl Values {
     }
 }
 
+/// Where a header's name begins in the attributes' keys.
+const PREFIXES: [&str; 2] = ["http.request.header.", "rpc.request.metadata."];
+
 /// The attributes' keys by the headers' indices: of HTTP and of gRPC.
 #[derive(Debug, Default)]
 pub(crate) struct Names(Vec<[&'static str; 2]>);
@@ -30,11 +33,9 @@ impl Names {
     pub(crate) fn new(headers: &[String]) -> Self {
         // Keys are static, and these are made once, when gotap starts.
         let key = |prefix: &str, name: &str| -> &'static str {
-            Box::leak(format!("{prefix}.{}", name.to_ascii_lowercase()).into_boxed_str())
+            Box::leak(format!("{prefix}{}", name.to_ascii_lowercase()).into_boxed_str())
         };
-        let keys =
-            |name: &String| [key("http.request.header", name), key("rpc.request.metadata", name)];
-        Self(headers.iter().map(keys).collect())
+        Self(headers.iter().map(|name| PREFIXES.map(|prefix| key(prefix, name))).collect())
     }
 
     /// Adds the values to their span.
@@ -47,7 +48,9 @@ impl Names {
                 .map(|text| marked(&text.value, text.truncated))
                 .collect();
             if !texts.is_empty() {
-                span.attributes.push((keys[usize::from(rpc)], Value::Texts(texts.into())));
+                let key = keys[usize::from(rpc)];
+                let name = &key[PREFIXES[usize::from(rpc)].len()..];
+                span.headers.push(Header { name, key, values: texts.into() });
             }
         }
         span.add_unread(UnreadSet::default().with(Unread::Headers, unread));
@@ -59,8 +62,9 @@ mod tests {
     use wire::{Event, Role};
 
     use super::*;
+    use crate::synthetic::attribute;
     use crate::test_support::{get, http_event};
-    use crate::{Assembler, ProcessInfo};
+    use crate::{Assembler, ProcessInfo, Value};
 
     const KEY: &str = "http.request.header.x-request-id";
 
@@ -88,10 +92,12 @@ mod tests {
         let mut assembler = assembler();
         header(&mut assembler, 2, Some("one"));
         header(&mut assembler, 2, Some("three"));
-        assert_eq!(request(&mut assembler, 3).get(KEY), None);
+        assert_eq!(attribute(&request(&mut assembler, 3), KEY), None);
         let span = request(&mut assembler, 2);
-        assert_eq!(span.get(KEY), Some(&Value::Texts(["one".into(), "three…".into()].into())));
-        assert_eq!(request(&mut assembler, 2).get(KEY), None);
+        let values = Value::Texts(["one".into(), "three…".into()].into());
+        assert_eq!(attribute(&span, KEY), Some(values));
+        assert_eq!(span.headers[0].name, "x-request-id");
+        assert_eq!(attribute(&request(&mut assembler, 2), KEY), None);
     }
 
     #[test]
@@ -99,7 +105,7 @@ mod tests {
         let mut assembler = assembler();
         header(&mut assembler, 2, None);
         let span = request(&mut assembler, 2);
-        assert_eq!((span.get(KEY), get(&span, "gotap.unread").as_str()), (None, "headers"));
+        assert_eq!((attribute(&span, KEY), get(&span, "gotap.unread").as_str()), (None, "headers"));
     }
 
     #[test]
@@ -109,12 +115,12 @@ mod tests {
         header(&mut assembler, 99, Some("old"));
         for id in 1..=50 {
             header(&mut assembler, id, Some("new"));
-            assert!(request(&mut assembler, id).get(KEY).is_some());
+            assert!(attribute(&request(&mut assembler, id), KEY).is_some());
         }
-        assert!(request(&mut assembler, 99).get(KEY).is_some());
+        assert!(attribute(&request(&mut assembler, 99), KEY).is_some());
         (1..=6).for_each(|id| header(&mut assembler, id, Some("new")));
         assert_eq!(assembler.forgotten_headers(), 2);
-        assert!(request(&mut assembler, 2).get(KEY).is_none());
-        assert!(request(&mut assembler, 3).get(KEY).is_some());
+        assert!(attribute(&request(&mut assembler, 2), KEY).is_none());
+        assert!(attribute(&request(&mut assembler, 3), KEY).is_some());
     }
 }

@@ -5,6 +5,7 @@
 //! Not here: how spans are sent (`export`) or printed (`gotap`).
 
 mod assemble;
+mod attributes;
 mod connect;
 mod headers;
 mod http;
@@ -12,6 +13,7 @@ mod http2;
 mod log;
 mod messages;
 mod moved;
+mod operation;
 pub mod paths;
 mod pending;
 mod redis;
@@ -22,6 +24,9 @@ mod sql;
 /// For its benchmark and its fuzz target; nobody else calls it from outside.
 #[doc(hidden)]
 pub mod sql_text;
+/// Spans for tests.
+#[doc(hidden)]
+pub mod synthetic;
 #[cfg(test)]
 mod test_support;
 mod text;
@@ -29,7 +34,11 @@ mod tracestate;
 mod url;
 
 pub use assemble::{Assembler, Databases, MAX_PENDING, ProcessInfo, Routed, Routes};
+pub use attributes::ValueRef;
 pub use http::METHODS as HTTP_METHODS;
 pub use log::{LogRecord, Severity, SpanContext};
-pub use span::{Kind, Resource, Span, Status, Value};
+pub use operation::{
+    Call, Connection, Endpoint, Http, Named, Operation, Query, Rpc, RpcSystem, Traffic,
+};
+pub use span::{Added, Header, Kept, Kind, Resource, Span, Status, Value};
 pub use sql::Database;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Resource, Value};
+use crate::{Added, Resource, ValueRef};
 
 /// How bad it is, by the names of OpenTelemetry's ranges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,10 +71,22 @@ pub struct LogRecord {
     pub event_name: &'static str,
     /// The text; `None` where it is not sent or could not be read.
     pub body: Option<String>,
-    /// Attributes in the order in which they are shown.
-    pub attributes: Vec<(&'static str, Value)>,
+    /// The standard stream that it was written to.
+    pub stream: Option<&'static str>,
+    /// What else is said of it.
+    pub added: Added,
     /// The span that was active.
     pub span: Option<SpanContext>,
     /// Whose it is.
     pub resource: Arc<Resource>,
+}
+
+impl LogRecord {
+    /// Gives all attributes to `out`, in the order in which they are shown.
+    pub fn attributes(&self, mut out: impl FnMut(&'static str, ValueRef<'_>)) {
+        if let Some(stream) = self.stream {
+            out("log.iostream", ValueRef::Text(stream));
+        }
+        self.added.iter().for_each(|(key, value)| out(key, value.as_ref()));
+    }
 }

@@ -1,33 +1,10 @@
 //! Where spans go whose trace turns out to be another one, and for how long they wait.
 
-use std::sync::Arc;
-
-use wire::Parent;
-
 use super::*;
-use crate::span::{Resource, Status};
 
 fn span(trace: u8, own: u8, parent: Option<u8>, own_trace: bool) -> Span {
-    Span {
-        trace_id: [trace; 16],
-        span_id: [own; 8],
-        parent_span_id: parent.map(|id| [id; 8]),
-        trace_flags: 1,
-        telemetry: false,
-        left_out: false,
-        own_trace,
-        links: Vec::new(),
-        unread: Default::default(),
-        trace_state: String::new(),
-        name: "x".into(),
-        kind: if parent.is_some() { Kind::Client } else { Kind::Server },
-        start_unix_nano: 1,
-        end_unix_nano: 2,
-        status: Status::Unset,
-        attributes: Vec::new(),
-        parent: if parent.is_some() { Parent::Context } else { Parent::None },
-        resource: Arc::new(Resource::default()),
-    }
+    let kind = if parent.is_some() { Kind::Client } else { Kind::Server };
+    Span { own_trace, kind, ..crate::synthetic::span(trace, own, parent) }
 }
 
 /// Trace, span and flags.

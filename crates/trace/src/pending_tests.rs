@@ -1,18 +1,11 @@
 //! Tests: which calls wait for their end, and for how long.
 
-use wire::Parent;
-
 use super::*;
-use crate::assemble::ProcessInfo;
-use crate::span::{Kind, Status};
-use crate::test_support::core;
 
 const SECOND: u64 = 1_000_000_000;
 
 fn call(n: u64) -> Call {
-    let (kind, process) = (Kind::Client, ProcessInfo::default());
-    let name = n.to_string();
-    let span = Span::new(&core(Parent::None), name, kind, Status::Unset, Vec::new(), &process, 0);
+    let span = Span { name: n.to_string().into(), ..crate::synthetic::span(1, 2, None) };
     Call { span, answered_ns: 0 }
 }
 

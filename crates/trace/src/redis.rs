@@ -5,10 +5,9 @@ use compact_str::ToCompactString;
 use wire::{Outcome, RedisEvent, RedisSite, Unread};
 
 use crate::assemble::ProcessInfo;
-use crate::span::{Kind, Span, Status, Value};
+use crate::operation::{Endpoint, Operation, Query};
+use crate::span::{Ended, Kind, Span};
 use crate::text::{client_error, host_port};
-
-type Attributes = Vec<(&'static str, Value)>;
 
 /// How many keys a command has, of those where that follows from the number of its arguments.
 #[derive(Clone, Copy)]
@@ -111,19 +110,21 @@ const BLOCKING: [&str; 4] = ["BLPOP", "BRPOP", "BZPOPMIN", "BZPOPMAX"];
 const OWN: [&str; 2] = ["redis: nil", "redis: transaction failed"];
 
 pub(crate) fn span(event: &RedisEvent, process: &ProcessInfo, clock_offset: i64) -> Span {
-    let mut out = Vec::with_capacity(10);
-    out.push(("db.system.name", Value::Static("redis")));
-    let name = operation(event, &mut out);
-    if let Some(db) = event.db {
-        out.push(("db.namespace", Value::Text(db.to_compact_string())));
-    }
-    server(event, &mut out);
-    let status = outcome(event, process, &mut out);
-    Span::new(&event.span, name, Kind::Client, status, out, process, clock_offset)
+    let mut query = Query {
+        system: "redis",
+        namespace: event.db.map(|db| db.to_compact_string()),
+        server: server(event),
+        ..Query::default()
+    };
+    operation(event, &mut query);
+    let ended = outcome(event, process, &mut query);
+    let name = query.operation.clone().unwrap_or_else(|| "redis".into());
+    let query = Operation::Database(Box::new(query));
+    Span::new(&event.span, name, Kind::Client, ended, query, process, clock_offset)
 }
 
-/// Adds what was asked for; gives the span's name.
-fn operation(event: &RedisEvent, out: &mut Attributes) -> String {
+/// Adds what was asked for.
+fn operation(event: &RedisEvent, query: &mut Query) {
     let name = command(event);
     let named = !event.name.value.is_empty() || event.span.unread.has(Unread::Command);
     let (batch, of_last) = (event.batch, u32::from(named));
@@ -135,19 +136,15 @@ fn operation(event: &RedisEvent, out: &mut Attributes) -> String {
         (RedisSite::Do, "EXEC") if batch > 0 => ("MULTI", batch - 1),
         (RedisSite::Do, _) if batch + of_last > 1 => ("PIPELINE", batch + of_last),
         _ => {
-            if name.is_empty() {
-                return "redis".to_owned();
+            if !name.is_empty() {
+                query.key_count = key_count(&name, event.args);
+                query.operation = Some(name.into());
             }
-            out.push(("db.operation.name", Value::Text(name.as_str().into())));
-            if let Some(keys) = key_count(&name, event.args) {
-                out.push(("gotap.redis.key_count", Value::Int(keys.into())));
-            }
-            return name;
+            return;
         }
     };
-    out.push(("db.operation.name", Value::Static(operation)));
-    out.push(("db.operation.batch.size", Value::Int(size.into())));
-    operation.to_owned()
+    query.operation = Some(operation.into());
+    query.batch_size = Some(size);
 }
 
 /// The command's name, if what stands in its place can be one.
@@ -172,27 +169,21 @@ fn key_count(name: &str, args: u32) -> Option<u32> {
     }
 }
 
-fn server(event: &RedisEvent, out: &mut Attributes) {
+fn server(event: &RedisEvent) -> Endpoint {
     let address = event.address.value.as_str();
-    let found = match (host_port(address), event.peer) {
-        (Some((host, Some(port))), _) => Some((host.to_owned(), Some(port))),
-        (Some(_), _) if address.starts_with('/') => Some((address.to_owned(), None)),
+    match (host_port(address), event.peer) {
+        // Without a host it is this machine, by whichever of its addresses.
+        (Some(("", Some(port))), _) => Endpoint { address: None, port: Some(port) },
+        (Some((host, Some(port))), _) => Endpoint::new(host, Some(port)),
+        (Some(_), _) if address.starts_with('/') => Endpoint::new(address, None),
+        (None, Some(peer)) => Endpoint::new(peer.ip().to_compact_string(), Some(peer.port())),
         // A failover client's options hold a word instead of an address.
-        (Some(_), _) => None,
-        (None, peer) => peer.map(|peer| (peer.ip().to_string(), Some(peer.port()))),
-    };
-    let Some((host, port)) = found else { return };
-    // Without a host it is this machine, by whichever of its addresses.
-    if !host.is_empty() {
-        out.push(("server.address", Value::Text(host.into())));
-    }
-    if let Some(port) = port {
-        out.push(("server.port", Value::Int(port.into())));
+        (Some(_), _) | (None, None) => Endpoint::default(),
     }
 }
 
-/// Adds code and error; gives the span's status.
-fn outcome(event: &RedisEvent, process: &ProcessInfo, out: &mut Attributes) -> Status {
+/// Adds the code; gives how it ended.
+fn outcome(event: &RedisEvent, process: &ProcessInfo, query: &mut Query) -> Ended {
     let text = event.message.value.as_str();
     // go-redis tells of a key that is not there as if it was an error.
     if event.span.outcome != Outcome::Error && event.error_type == 0
@@ -200,24 +191,21 @@ fn outcome(event: &RedisEvent, process: &ProcessInfo, out: &mut Attributes) -> S
         // It may be that.
         || event.answered && event.span.unread.has(Unread::Message)
     {
-        return Status::Unset;
+        return Ended::default();
     }
     if !event.answered {
-        let (kind, message) = client_error(process, event.error_type, event.errno, &event.message);
-        out.push(("error.type", kind));
-        return Status::Error(message);
+        return client_error(process, event.error_type, event.errno, &event.message);
     }
     let code = text.split(' ').next().unwrap_or_default();
     let is_code = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     if !code.is_empty() && code.chars().all(is_code) {
-        out.push(("db.response.status_code", Value::Text(code.into())));
-        out.push(("error.type", Value::Text(code.into())));
+        query.code = Some(code.into());
+        Ended::error(code, "")
     } else if OWN.contains(&text) {
-        out.push(("error.type", Value::Text(text.into())));
+        Ended::error(text, "")
     } else {
-        out.push(("error.type", Value::Static("_OTHER")));
+        Ended::error("_OTHER", "")
     }
-    Status::Error(String::new())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use wire::{Parent, Text, Unread};
 
 use super::*;
+use crate::Status;
 use crate::test_support::{core, get, unread};
 
 fn text(value: &str) -> Text {

@@ -7,7 +7,8 @@ use wire::{Role, RpcEvent, Text, Unread, UnreadSet};
 
 use crate::assemble::ProcessInfo;
 use crate::connect;
-use crate::span::{Kind, Span, Status, Value};
+use crate::operation::{Call, Endpoint, Named, Operation, Rpc, RpcSystem};
+use crate::span::{Ended, Kind, Span, Status};
 use crate::text::{host_port, marked};
 
 /// `google.golang.org/grpc/codes`, in order of number.
@@ -35,8 +36,6 @@ const SERVER_FAULTS: [u32; 6] = [2, 4, 12, 13, 14, 15];
 /// What grpc-go answers itself to a method that it does not know.
 const UNKNOWN_METHOD: [&str; 3] = ["unknown service ", "unknown method ", "malformed method name"];
 
-type Attributes = Vec<(&'static str, Value)>;
-
 /// What a call that is an HTTP request adds to the request's span.
 #[derive(Debug, Clone)]
 pub(crate) struct Addition {
@@ -47,7 +46,7 @@ pub(crate) struct Addition {
 #[derive(Debug, Clone)]
 enum Added {
     /// gRPC's: what it is, and how it ended.
-    Call { name: CompactString, attributes: Attributes, status: Status },
+    Call { name: CompactString, call: Call, ended: Ended },
     /// connect's: how it ended, where that is known. What it is, its request says.
     Outcome { code: Option<u32>, message: String },
 }
@@ -59,22 +58,23 @@ impl Addition {
             let what = Added::Outcome { code: event.code, message: message(&event.message) };
             return Self { what, unread };
         }
-        let mut attributes = Vec::with_capacity(4);
-        let name = method(event, &mut attributes);
-        let status = outcome(event, None, &mut attributes);
-        Self { what: Added::Call { name, attributes, status }, unread }
+        let (name, method) = method(event);
+        let mut call = Call { system: RpcSystem::Grpc, method, code: None };
+        let ended = outcome(event, None, &mut call);
+        Self { what: Added::Call { name, call, ended }, unread }
     }
 
     /// The request's span is the call's, too: the call says better what it is and how it ended.
     pub(crate) fn add_to(self, span: &mut Span) {
         span.add_unread(self.unread);
         match self.what {
-            Added::Call { name, attributes, status } => {
+            Added::Call { name, call, ended } => {
+                let Operation::Http(http) = &mut span.operation else { return };
+                http.call = Some(call);
                 span.name = name;
-                span.attributes.retain(|(key, _)| *key != "error.type" && !key.starts_with("rpc."));
-                span.attributes.extend(attributes);
+                span.error_type = ended.error_type;
                 if span.status == Status::Unset {
-                    span.status = status;
+                    span.status = ended.status;
                 }
             }
             Added::Outcome { code: Some(code), message } => {
@@ -86,33 +86,21 @@ impl Addition {
 }
 
 pub(crate) fn span(event: RpcEvent, process: &ProcessInfo, clock_offset: i64) -> Span {
-    let mut attributes = Vec::with_capacity(10);
-    let name = method(&event, &mut attributes);
-    let status = outcome(&event, Some(process), &mut attributes);
-    let kind = match event.role {
-        Role::Server => {
-            if let Some(local) = event.local {
-                server(&local.ip().to_string(), Some(local.port()), &mut attributes);
-            }
-            if let Some(peer) = event.peer {
-                attributes.push(("client.address", Value::Text(peer.ip().to_compact_string())));
-            }
-            Kind::Server
-        }
-        Role::Client => {
-            target(&event, &mut attributes);
-            Kind::Client
-        }
+    let (name, method) = method(&event);
+    let mut call = Call { system: RpcSystem::Grpc, method, code: None };
+    let ended = outcome(&event, Some(process), &mut call);
+    let (kind, server, resend) = match event.role {
+        Role::Server => (Kind::Server, event.local.map(at).unwrap_or_default(), 0),
+        Role::Client => (Kind::Client, target(&event), event.span.resend),
     };
-    peer(event.peer, &mut attributes);
-    Span::new(&event.span, name, kind, status, attributes, process, clock_offset)
+    let rpc = Operation::Rpc(Box::new(Rpc { call, server, peer: event.peer, resend }));
+    Span::new(&event.span, name, kind, ended, rpc, process, clock_offset)
 }
 
-/// Adds system and method; gives the span's name.
-fn method(event: &RpcEvent, out: &mut Attributes) -> CompactString {
-    out.push(("rpc.system.name", Value::Static("grpc")));
+/// The span's name, and what is known of the method.
+fn method(event: &RpcEvent) -> (CompactString, Option<Named>) {
     if event.span.unread.has(Unread::Method) {
-        return "grpc".into();
+        return ("grpc".into(), None);
     }
     let full = event.method.value.strip_prefix('/').unwrap_or(&event.method.value);
     let full = marked(full, event.method.truncated);
@@ -121,35 +109,29 @@ fn method(event: &RpcEvent, out: &mut Attributes) -> CompactString {
         && UNKNOWN_METHOD.iter().any(|text| event.message.value.starts_with(text));
     if unknown {
         // Whatever the client wrote: not one of a few names.
-        out.push(("rpc.method", Value::Static("_OTHER")));
-        out.push(("rpc.method_original", Value::Text(full)));
-        return "grpc".into();
+        return ("grpc".into(), Some(Named::Other(full)));
     }
-    out.push(("rpc.method", Value::Text(full.clone())));
-    if full.is_empty() { "grpc".into() } else { full }
+    let name = if full.is_empty() { "grpc".into() } else { full.clone() };
+    (name, Some(Named::Known(full)))
 }
 
-/// Adds code and error; gives the span's status.
-fn outcome(event: &RpcEvent, process: Option<&ProcessInfo>, out: &mut Attributes) -> Status {
+/// Adds the code; gives how the call ended.
+fn outcome(event: &RpcEvent, process: Option<&ProcessInfo>, call: &mut Call) -> Ended {
     if event.span.unread.has(Unread::Status) {
-        return Status::Unset;
+        return Ended::default();
     }
     let Some(code) = event.code else {
         let name = process.and_then(|process| process.type_names.get(&event.error_type));
-        let kind = name.map_or(Value::Static("_OTHER"), |name| Value::Text(name.into()));
-        out.push(("error.type", kind));
-        return Status::Error(message(&event.message));
+        let kind = name.map_or("_OTHER", String::as_str);
+        return Ended::error(kind, message(&event.message));
     };
-    out.push(("rpc.response.status_code", label(code, &CODES)));
+    let label = label(code, &CODES);
+    call.code = Some(label.clone());
     let failed = match event.role {
         Role::Server => is_servers_fault(code),
         Role::Client => code != 0,
     };
-    if !failed {
-        return Status::Unset;
-    }
-    out.push(("error.type", label(code, &CODES)));
-    Status::Error(message(&event.message))
+    if failed { Ended::error(label, message(&event.message)) } else { Ended::default() }
 }
 
 /// Whether a served call failed by the server's fault, and not by the client's.
@@ -158,10 +140,10 @@ pub(crate) fn is_servers_fault(code: u32) -> bool {
 }
 
 /// The name of a code among `names`, else its number.
-pub(crate) fn label(code: u32, names: &[&'static str; 17]) -> Value {
+pub(crate) fn label(code: u32, names: &[&'static str; 17]) -> CompactString {
     match usize::try_from(code).ok().and_then(|code| names.get(code)) {
-        Some(label) => Value::Static(label),
-        None => Value::Text(code.to_compact_string()),
+        Some(label) => CompactString::const_new(label),
+        None => code.to_compact_string(),
     }
 }
 
@@ -170,13 +152,11 @@ fn message(text: &Text) -> String {
 }
 
 /// Where the client dialled, from what it wrote: `host:port`, `SCHEME:///host:port`.
-fn target(event: &RpcEvent, out: &mut Attributes) {
+fn target(event: &RpcEvent) -> Endpoint {
     let text = event.target.value.as_str();
     let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
     match scheme {
-        "unix" | "unix-abstract" => {
-            server(rest.trim_start_matches("//"), None, out);
-        }
+        "unix" | "unix-abstract" => Endpoint::new(rest.trim_start_matches("//"), None),
         _ => {
             // An authority, such as a name server's, stands before the endpoint.
             let after = text.split_once("://").map(|(_, rest)| rest);
@@ -186,32 +166,15 @@ fn target(event: &RpcEvent, out: &mut Attributes) {
                 _ => endpoint,
             };
             match host_port(endpoint) {
-                Some((host, port)) => server(host, port, out),
-                None => {
-                    if let Some(peer) = event.peer {
-                        server(&peer.ip().to_string(), Some(peer.port()), out);
-                    }
-                }
+                Some((host, port)) => Endpoint::new(host, port),
+                None => event.peer.map(at).unwrap_or_default(),
             }
         }
     }
-    if event.span.resend > 0 {
-        out.push(("gotap.rpc.resend_count", Value::Int(event.span.resend.into())));
-    }
 }
 
-fn server(host: &str, port: Option<u16>, out: &mut Attributes) {
-    out.push(("server.address", Value::Text(host.into())));
-    if let Some(port) = port {
-        out.push(("server.port", Value::Int(port.into())));
-    }
-}
-
-fn peer(peer: Option<SocketAddr>, out: &mut Attributes) {
-    if let Some(peer) = peer {
-        out.push(("network.peer.address", Value::Text(peer.ip().to_compact_string())));
-        out.push(("network.peer.port", Value::Int(peer.port().into())));
-    }
+fn at(address: SocketAddr) -> Endpoint {
+    Endpoint::new(address.ip().to_compact_string(), Some(address.port()))
 }
 
 #[cfg(test)]

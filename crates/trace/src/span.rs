@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use wire::{Parent, SpanCore, Unread, UnreadSet};
+use wire::{Parent, SpanCore, UnreadSet};
 
 use crate::assemble::ProcessInfo;
+use crate::attributes::ValueRef;
 use crate::log::SpanContext;
+use crate::operation::Operation;
 
 /// Value of an attribute.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,19 +68,110 @@ pub enum Status {
 /// The process that spans come from.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Resource {
-    /// Attributes such as `service.name`, in the order in which they are shown.
-    pub attributes: Vec<(String, Value)>,
+    attributes: Vec<(String, Value)>,
+    service_name: CompactString,
+    service_namespace: CompactString,
+    pid: Option<u32>,
 }
 
 impl Resource {
-    /// One attribute.
-    pub fn get(&self, key: &str) -> Option<&Value> {
-        self.attributes.iter().find(|(k, _)| k == key).map(|(_, v)| v)
+    /// Of these attributes, such as `service.name`, in the order in which they are shown.
+    pub fn new(attributes: Vec<(String, Value)>) -> Self {
+        let find = |key| attributes.iter().find(|(known, _)| known == key).map(|(_, value)| value);
+        let text = |key| find(key).and_then(Value::as_str).unwrap_or_default().into();
+        let (service_name, service_namespace) = (text("service.name"), text("service.namespace"));
+        let pid = match find("process.pid") {
+            Some(Value::Int(pid)) => u32::try_from(*pid).ok(),
+            _ => None,
+        };
+        Self { attributes, service_name, service_namespace, pid }
     }
 
-    /// `service.name`, or an empty text.
+    /// All that is said of it.
+    pub fn attributes(&self) -> &[(String, Value)] {
+        &self.attributes
+    }
+
+    /// The service, or an empty text.
     pub fn service_name(&self) -> &str {
-        self.get("service.name").and_then(Value::as_str).unwrap_or_default()
+        &self.service_name
+    }
+
+    /// The service's namespace, or an empty text.
+    pub fn service_namespace(&self) -> &str {
+        &self.service_namespace
+    }
+
+    /// The process.
+    pub fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+}
+
+/// Why a span is sent that sampling left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// It failed.
+    Error,
+    /// It took long.
+    Slow,
+    /// It took long for its route.
+    SlowRoute,
+    /// Another one of its trace is kept.
+    Trace,
+}
+
+impl Kept {
+    /// As spans say it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Kept::Error => "error",
+            Kept::Slow => "slow",
+            Kept::SlowRoute => "slow_route",
+            Kept::Trace => "trace",
+        }
+    }
+}
+
+/// A header of a served request that the user asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Header {
+    /// Its name in lower case.
+    pub name: &'static str,
+    /// The attribute's name.
+    pub key: &'static str,
+    /// Its values.
+    pub values: Box<[CompactString]>,
+}
+
+/// What is said of a span or a log record beside what has a field: a list that only grows, and that only output
+/// reads.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Added(Vec<(&'static str, Value)>);
+
+impl From<Vec<(&'static str, Value)>> for Added {
+    fn from(all: Vec<(&'static str, Value)>) -> Self {
+        Self(all)
+    }
+}
+
+impl Added {
+    /// Adds one attribute.
+    pub fn push(&mut self, key: &'static str, value: Value) {
+        self.0.push((key, value));
+    }
+
+    /// Adds several attributes.
+    pub fn extend(&mut self, all: impl IntoIterator<Item = (&'static str, Value)>) {
+        self.0.extend(all);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        self.0.iter().map(|(key, value)| (*key, value))
+    }
+
+    fn size(&self) -> usize {
+        self.0.capacity() * size_of::<(&str, Value)>()
     }
 }
 
@@ -111,16 +204,40 @@ pub struct Span {
     pub end_unix_nano: u64,
     /// Status.
     pub status: Status,
-    /// Semantic-convention attributes.
-    pub attributes: Vec<(&'static str, Value)>,
+    /// In which way it failed, of few ways.
+    pub error_type: Option<CompactString>,
+    /// What it tells of.
+    pub operation: Operation,
+    /// Headers that the user asks for.
+    pub headers: Vec<Header>,
+    /// What later stages add to it.
+    pub added: Added,
+    /// The process that answered a call.
+    pub answered_by: Option<Arc<Resource>>,
+    /// Why it is sent, if sampling left it out.
+    pub kept: Option<Kept>,
     /// Other spans that belong to it.
     pub links: Vec<SpanContext>,
     /// How the parent was found.
     pub parent: Parent,
-    /// What could not be read, which `gotap.unread` names.
+    /// What could not be read.
     pub unread: UnreadSet,
     /// The process.
     pub resource: Arc<Resource>,
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Ended {
+    pub(crate) status: Status,
+    pub(crate) error_type: Option<CompactString>,
+}
+
+impl Ended {
+    /// In an error of this type, with this message.
+    pub(crate) fn error(kind: impl Into<CompactString>, message: impl Into<String>) -> Self {
+        Self { status: Status::Error(message.into()), error_type: Some(kind.into()) }
+    }
 }
 
 impl Span {
@@ -129,13 +246,13 @@ impl Span {
         core: &SpanCore,
         name: impl Into<CompactString>,
         kind: Kind,
-        status: Status,
-        attributes: Vec<(&'static str, Value)>,
+        ended: Ended,
+        operation: Operation,
         process: &ProcessInfo,
         clock_offset: i64,
     ) -> Self {
         let real = |ns: u64| ns.saturating_add_signed(clock_offset);
-        let mut span = Self {
+        Self {
             trace_id: core.trace_id,
             span_id: core.span_id,
             parent_span_id: (core.parent != Parent::None).then_some(core.parent_span_id),
@@ -149,31 +266,42 @@ impl Span {
             kind,
             start_unix_nano: real(core.start_ns),
             end_unix_nano: real(core.end_ns.max(core.start_ns)),
-            status,
-            attributes,
+            status: ended.status,
+            error_type: ended.error_type,
+            operation,
+            headers: Vec::new(),
+            added: Added::default(),
+            answered_by: None,
+            kept: None,
             parent: core.parent,
-            unread: UnreadSet::default(),
+            unread: core.unread,
             resource: process.resource.clone(),
-        };
-        span.add_unread(core.unread);
-        span
+        }
     }
 
     /// Says that something could not be read, besides what it says already.
     pub(crate) fn add_unread(&mut self, unread: UnreadSet) {
-        const KEY: &str = "gotap.unread";
-        if unread.is_empty() {
-            return;
-        }
         self.unread = self.unread.and(unread);
-        self.attributes.retain(|(key, _)| *key != KEY);
-        let labels: Vec<_> = self.unread.iter().map(Unread::label).collect();
-        self.attributes.push((KEY, Value::Text(labels.join(",").into())));
     }
 
-    /// One attribute.
-    pub fn get(&self, key: &str) -> Option<&Value> {
-        self.attributes.iter().find(|(k, _)| *k == key).map(|(_, v)| v)
+    /// Bytes that it takes, its resource aside.
+    pub fn size(&self) -> usize {
+        const INLINE: usize = 24;
+        let text = |len: usize| if len > INLINE { len } else { 0 };
+        let message = match &self.status {
+            Status::Error(message) => message.len(),
+            Status::Unset => 0,
+        };
+        let mut texts = text(self.name.len()) + self.trace_state.len() + message;
+        self.attributes(|_, value| match value {
+            ValueRef::Text(value) => texts += text(value.len()),
+            ValueRef::Texts(values) => {
+                texts += values.iter().map(|text| INLINE + text.len()).sum::<usize>();
+            }
+            ValueRef::Int(_) | ValueRef::Double(_) => {}
+        });
+        let lists = self.added.size() + size_of_val(&*self.headers);
+        size_of::<Self>() + self.operation.size() + lists + texts
     }
 
     /// What others name it by.

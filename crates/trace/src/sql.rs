@@ -5,15 +5,14 @@
 //! which may have several of each: the summary has them all. An operation has a name where the program
 //! called for it by other means than a text.
 
-use compact_str::ToCompactString;
+use compact_str::{CompactString, ToCompactString, format_compact};
 use wire::{Outcome, SqlEvent, SqlLibrary, SqlOperation};
 
 use crate::assemble::ProcessInfo;
-use crate::span::{Kind, Span, Status, Value};
+use crate::operation::{Endpoint, Operation, Query};
+use crate::span::{Ended, Kind, Span};
 use crate::sql_text::{self, Dialect, Statement};
 use crate::text::client_error;
-
-type Attributes = Vec<(&'static str, Value)>;
 
 /// What a `sql.DB` stands for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,22 +42,19 @@ pub(crate) fn span(event: SqlEvent, process: &ProcessInfo, clock_offset: i64) ->
     let database =
         process.databases.as_ref().and_then(|known| known.database(event.db, event.library));
     let database = database.unwrap_or_default();
-    let mut out = Vec::with_capacity(12);
     let system = if database.system.is_empty() { "other_sql" } else { database.system };
-    out.push(("db.system.name", Value::Static(system)));
-    let name = operation(&event, database.dialect(), &mut out);
-    if let Some(namespace) = &database.namespace {
-        out.push(("db.namespace", Value::Text(namespace.as_str().into())));
-    }
-    if let Some(address) = &database.address {
-        out.push(("server.address", Value::Text(address.as_str().into())));
-    }
-    if let Some(port) = database.port {
-        out.push(("server.port", Value::Int(port.into())));
-    }
-    let status = outcome(&event, process, &mut out);
-    let name = if name.is_empty() { target(&database, system) } else { name };
-    Span::new(&event.span, name, Kind::Client, status, out, process, clock_offset)
+    let address = database.address.as_deref().map(CompactString::from);
+    let mut query = Query {
+        system,
+        namespace: database.namespace.as_deref().map(CompactString::from),
+        server: Endpoint { address, port: database.port },
+        ..Query::default()
+    };
+    operation(&event, database.dialect(), &mut query);
+    let ended = outcome(&event, process, &mut query);
+    let name = query.summary.clone().unwrap_or_else(|| target(&database, system).into());
+    let query = Operation::Database(Box::new(query));
+    Span::new(&event.span, name, Kind::Client, ended, query, process, clock_offset)
 }
 
 /// What a span is named for whose text tells no operation.
@@ -71,25 +67,24 @@ fn target(database: &Database, system: &str) -> String {
     }
 }
 
-/// Adds what was asked for; gives its summary.
-fn operation(event: &SqlEvent, dialect: Dialect, out: &mut Attributes) -> String {
+/// Adds what was asked for.
+fn operation(event: &SqlEvent, dialect: Dialect, query: &mut Query) {
     let fixed = match event.operation {
         SqlOperation::Begin => "BEGIN",
         SqlOperation::Commit => "COMMIT",
         SqlOperation::Rollback => "ROLLBACK",
         SqlOperation::Batch if event.batch > 1 => {
-            out.push(("db.operation.batch.size", Value::Int(event.batch.into())));
+            query.batch_size = Some(event.batch);
             "BATCH"
         }
         SqlOperation::Query | SqlOperation::Exec if is_name(event) => "EXECUTE",
         _ => {
             let text = &event.text;
-            return statement(event, sql_text::parse(&text.value, dialect, text.truncated), out);
+            return statement(event, sql_text::parse(&text.value, dialect, text.truncated), query);
         }
     };
-    out.push(("db.operation.name", Value::Static(fixed)));
-    out.push(("db.query.summary", Value::Static(fixed)));
-    fixed.to_owned()
+    query.operation = Some(fixed.into());
+    query.summary = Some(fixed.into());
 }
 
 /// Whether what stands for the text is the name of a statement that was prepared, as pgx takes it.
@@ -104,39 +99,36 @@ fn is_name(event: &SqlEvent) -> bool {
         && !COMMANDS.iter().any(|command| command.eq_ignore_ascii_case(text))
 }
 
-fn statement(event: &SqlEvent, mut statement: Statement, out: &mut Attributes) -> String {
+fn statement(event: &SqlEvent, mut statement: Statement, query: &mut Query) {
     let prepares = event.operation == SqlOperation::Prepare;
     if !statement.text.is_empty() {
-        out.push(("db.query.text", Value::Text(statement.text.into())));
+        query.text = Some(statement.text.into());
     }
     if event.operation == SqlOperation::Copy {
         // pgx has written the text itself, for the one table that it was called with.
-        out.push(("db.operation.name", Value::Static("COPY")));
+        query.operation = Some("COPY".into());
         let table = statement.summary.split_once(' ').map_or("", |(_, table)| table).to_owned();
         statement.summary = format!("COPY {table}").trim_end().to_owned();
         if !table.is_empty() {
-            out.push(("db.collection.name", Value::Text(table.into())));
+            query.collection = Some(table.into());
         }
     } else if prepares {
-        out.push(("db.operation.name", Value::Static("PREPARE")));
-    } else if let Some(procedure) = statement.procedure {
-        out.push(("db.stored_procedure.name", Value::Text(procedure.into())));
+        query.operation = Some("PREPARE".into());
+    } else {
+        query.procedure = statement.procedure.map(CompactString::from);
     }
-    let summary = match (prepares, statement.summary.as_str()) {
-        (true, "") => "PREPARE".to_owned(),
-        (true, summary) => format!("PREPARE {summary}"),
-        (false, summary) => summary.to_owned(),
+    query.summary = match (prepares, statement.summary.as_str()) {
+        (true, "") => Some("PREPARE".into()),
+        (true, summary) => Some(format_compact!("PREPARE {summary}")),
+        (false, "") => None,
+        (false, summary) => Some(summary.into()),
     };
-    if !summary.is_empty() {
-        out.push(("db.query.summary", Value::Text(summary.as_str().into())));
-    }
-    summary
 }
 
-/// Adds code and error; gives the span's status.
-fn outcome(event: &SqlEvent, process: &ProcessInfo, out: &mut Attributes) -> Status {
+/// Adds the code; gives how it ended.
+fn outcome(event: &SqlEvent, process: &ProcessInfo, query: &mut Query) -> Ended {
     if event.span.outcome != Outcome::Error {
-        return Status::Unset;
+        return Ended::default();
     }
     // A driver's messages may quote what was asked, literals included: the code has to do.
     let code = match event.number {
@@ -145,13 +137,10 @@ fn outcome(event: &SqlEvent, process: &ProcessInfo, out: &mut Attributes) -> Sta
         None => None,
     };
     if let Some(code) = code {
-        out.push(("db.response.status_code", Value::Text(code.clone())));
-        out.push(("error.type", Value::Text(code)));
-        return Status::Error(String::new());
+        query.code = Some(code.clone());
+        return Ended::error(code, "");
     }
-    let (kind, message) = client_error(process, event.error_type, event.errno, &event.message);
-    out.push(("error.type", kind));
-    Status::Error(message)
+    client_error(process, event.error_type, event.errno, &event.message)
 }
 
 #[cfg(test)]

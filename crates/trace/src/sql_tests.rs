@@ -6,6 +6,7 @@ use wire::{Parent, Text, Unread};
 
 use super::*;
 use crate::Databases;
+use crate::Status;
 use crate::test_support::{core, get, unread};
 
 fn event(operation: SqlOperation, text: &str) -> SqlEvent {

@@ -3,6 +3,7 @@
 use wire::{HttpEvent, Outcome, Parent, Role, SpanCore, Text, Unread, UnreadSet};
 
 use crate::span::{Span, Value};
+use crate::synthetic::attribute;
 
 /// A span of 2.5 microseconds.
 pub(crate) fn core(parent: Parent) -> SpanCore {
@@ -59,7 +60,7 @@ pub(crate) fn http_event(role: Role) -> HttpEvent {
 
 /// An attribute as text, `-` for none.
 pub(crate) fn get(span: &Span, key: &str) -> String {
-    match span.get(key) {
+    match attribute(span, key) {
         Some(Value::Int(n)) => n.to_string(),
         Some(Value::Double(n)) => n.to_string(),
         Some(value) => value.as_str().unwrap_or_default().to_owned(),

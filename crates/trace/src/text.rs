@@ -6,7 +6,7 @@ use compact_str::{CompactString, format_compact};
 use wire::Text;
 
 use crate::assemble::ProcessInfo;
-use crate::span::Value;
+use crate::span::Ended;
 
 /// Splits `host[:port]`, also with an IPv6 literal.
 pub(crate) fn host_port(text: &str) -> Option<(&str, Option<u16>)> {
@@ -48,24 +48,22 @@ pub(crate) fn error_message(errno: Option<u32>, name: Option<&String>, text: &Te
     marked(&text.value, text.truncated).into()
 }
 
-/// `error.type` and message of an error that a database's client made itself.
+/// An end in an error that a database's client made itself.
 pub(crate) fn client_error(
     process: &ProcessInfo,
     error_type: u64,
     errno: Option<u32>,
     text: &Text,
-) -> (Value, String) {
+) -> Ended {
     let name = process.type_names.get(&error_type);
     let message = error_message(errno, name, text);
-    let kind = match (message.as_str(), name) {
+    let kind: CompactString = match (message.as_str(), name) {
         // Go's sentinel errors all have the same type: the text is what tells them apart.
-        (text @ ("context canceled" | "driver: bad connection" | "EOF"), _) => {
-            Value::Text(text.into())
-        }
-        (_, Some(name)) => Value::Text(name.as_str().into()),
-        _ => Value::Static("_OTHER"),
+        (text @ ("context canceled" | "driver: bad connection" | "EOF"), _) => text.into(),
+        (_, Some(name)) => name.as_str().into(),
+        _ => "_OTHER".into(),
     };
-    (kind, message)
+    Ended::error(kind, message)
 }
 
 /// The operating system's errors have numbers from one up to this.

@@ -91,7 +91,7 @@ fn of_resource(resource: &Resource) -> OtlpResource {
         }
         other => text(other.as_str().unwrap_or_default()),
     };
-    let attributes = resource.attributes.iter();
+    let attributes = resource.attributes().iter();
     let attributes = attributes.map(|(key, of)| KeyValue {
         key: key.clone(),
         value: Some(value(of)),

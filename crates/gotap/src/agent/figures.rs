@@ -433,7 +433,7 @@ pub(super) fn target(pid: u32, name: &str) -> Attributes {
 }
 
 fn as_target(resource: &Resource) -> Target {
-    Target::new(resource.attributes.iter().map(|(key, value)| {
+    Target::new(resource.attributes().iter().map(|(key, value)| {
         let text = match value {
             Value::Int(n) => n.to_string(),
             Value::Double(n) => n.to_string(),
@@ -445,10 +445,7 @@ fn as_target(resource: &Resource) -> Target {
 }
 
 fn pid(resource: &Resource) -> String {
-    match resource.get("process.pid") {
-        Some(Value::Int(pid)) => pid.to_string(),
-        _ => String::new(),
-    }
+    resource.pid().map(|pid| pid.to_string()).unwrap_or_default()
 }
 
 /// Operations that have no series of their own.

@@ -150,7 +150,7 @@ impl Host {
 /// The agent's own attributes, as those of what it sends.
 fn resource(own: &[(String, String)]) -> Arc<Resource> {
     let text = |(key, text): &(String, String)| (key.clone(), Value::Text(text.as_str().into()));
-    Arc::new(Resource { attributes: own.iter().map(text).collect() })
+    Arc::new(Resource::new(own.iter().map(text).collect()))
 }
 
 /// Reads events and answers until nobody can ask any more.

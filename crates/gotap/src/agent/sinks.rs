@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use export::{Collected, Exporter, LiveStats};
 use pipeline::{Measured, Sink};
-use trace::{LogRecord, Span, Status, Value};
+use trace::{LogRecord, Operation, Span, Status};
 
 use crate::opened::unix_nanoseconds;
 use crate::output::{json_line, log_line, text};
@@ -91,12 +91,12 @@ pub(super) enum Instrument {
 
 impl Instrument {
     fn made(self, span: &Span) -> bool {
-        let system = span.get("db.system.name").and_then(Value::as_str);
-        match self {
-            Instrument::Http => span.get("http.request.method").is_some(),
-            Instrument::Grpc => span.get("rpc.system.name").is_some(),
-            Instrument::Sql => system.is_some_and(|system| system != "redis"),
-            Instrument::Redis => system == Some("redis"),
+        match (self, &span.operation) {
+            (Instrument::Http, Operation::Http(http)) => http.method.is_some(),
+            (Instrument::Grpc, operation) => operation.call().is_some(),
+            (Instrument::Sql, Operation::Database(query)) => query.system != "redis",
+            (Instrument::Redis, Operation::Database(query)) => query.system == "redis",
+            _ => false,
         }
     }
 }

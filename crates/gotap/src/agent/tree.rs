@@ -148,7 +148,7 @@ mod tests {
     use trace::Status;
 
     use super::*;
-    use crate::test_spans::span;
+    use trace::synthetic::span;
 
     /// What was written, for the test to look at.
     #[derive(Clone, Default)]

@@ -141,13 +141,10 @@ fn setup(args: &TopArgs, waiting: &Waiting) -> Result<Setup> {
     let http = args.http.settings();
     let settings = red::Settings {
         groups: red::Groups { body_sizes: false, ..red::Groups::ALL },
-        cardinality_limit: 2000,
         exponential: true,
-        service_graph: false,
         each_once: true,
-        max_series: red::MAX_SERIES,
-        max_graph_calls: red::MAX_GRAPH_CALLS,
         consumers: vec![red::Consumer::View],
+        ..red::Settings::default()
     };
     Ok(Setup {
         selection,

@@ -2,7 +2,7 @@
 //! but attributes and resource as flat objects.
 
 use serde_json::{Map, Value, json};
-use trace::{LogRecord, Span, Status};
+use trace::{LogRecord, Resource, Span, Status, ValueRef};
 
 /// One span as a line without its end.
 pub(crate) fn json_line(span: &Span) -> String {
@@ -11,8 +11,8 @@ pub(crate) fn json_line(span: &Span) -> String {
         Status::Error(message) if message.is_empty() => json!({"code": "error"}),
         Status::Error(message) => json!({"code": "error", "message": message}),
     };
-    let attributes = span.attributes.iter().map(|(k, v)| ((*k).to_owned(), json_value(v)));
-    let resource = span.resource.attributes.iter().map(|(k, v)| (k.clone(), json_value(v)));
+    let mut attributes = Map::new();
+    span.attributes(|key, value| drop(attributes.insert(key.to_owned(), json_value(value))));
     let mut line = json!({
         "traceId": hex(&span.trace_id),
         "spanId": hex(&span.span_id),
@@ -24,8 +24,8 @@ pub(crate) fn json_line(span: &Span) -> String {
         "startTimeUnixNano": span.start_unix_nano.to_string(),
         "endTimeUnixNano": span.end_unix_nano.to_string(),
         "status": status,
-        "attributes": attributes.collect::<Map<_, _>>(),
-        "resource": resource.collect::<Map<_, _>>(),
+        "attributes": attributes,
+        "resource": resource(&span.resource),
         "parent": span.parent.label(),
     });
     if let (false, Some(object)) = (span.links.is_empty(), line.as_object_mut()) {
@@ -40,28 +40,31 @@ pub(crate) fn json_line(span: &Span) -> String {
 
 /// One log record as a line without its end; `body` tells it from a span.
 pub(crate) fn log_line(record: &LogRecord) -> String {
-    let attributes = record.attributes.iter().map(|(k, v)| ((*k).to_owned(), json_value(v)));
-    let resource = record.resource.attributes.iter().map(|(k, v)| (k.clone(), json_value(v)));
+    let mut attributes = Map::new();
+    record.attributes(|key, value| drop(attributes.insert(key.to_owned(), json_value(value))));
     let line = json!({
         "timeUnixNano": record.time_unix_nano.to_string(),
         "severity": record.severity.map(trace::Severity::label),
         "body": record.body,
         "traceId": record.span.map(|span| hex(&span.trace_id)).unwrap_or_default(),
         "spanId": record.span.map(|span| hex(&span.span_id)).unwrap_or_default(),
-        "attributes": attributes.collect::<Map<_, _>>(),
-        "resource": resource.collect::<Map<_, _>>(),
+        "attributes": attributes,
+        "resource": resource(&record.resource),
     });
     line.to_string()
 }
 
+fn resource(resource: &Resource) -> Map<String, Value> {
+    resource.attributes().iter().map(|(k, v)| (k.clone(), json_value(v.as_ref()))).collect()
+}
+
 /// An attribute's value.
-fn json_value(value: &trace::Value) -> Value {
+fn json_value(value: ValueRef<'_>) -> Value {
     match value {
-        trace::Value::Static(text) => json!(text),
-        trace::Value::Text(text) => json!(text.as_str()),
-        trace::Value::Int(number) => json!(number),
-        trace::Value::Double(number) => json!(number),
-        trace::Value::Texts(texts) => texts.iter().map(|text| text.as_str()).collect(),
+        ValueRef::Text(text) => json!(text),
+        ValueRef::Int(number) => json!(number),
+        ValueRef::Double(number) => json!(number),
+        ValueRef::Texts(texts) => texts.iter().map(|text| text.as_str()).collect(),
     }
 }
 

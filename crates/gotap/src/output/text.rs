@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use trace::{Kind, LogRecord, Severity, Span, Status, Value};
+use trace::{Kind, LogRecord, Named, Operation, Severity, Span, Status};
 use wire::Unread;
 
 const RED: &str = "\x1b[31m";
@@ -46,10 +46,7 @@ pub(crate) fn line(span: &Span, style: Style, branch: &str) -> String {
     let paint = |colour: &str, text: String| {
         if style.colours { format!("{colour}{text}{RESET}") } else { text }
     };
-    let pid = match span.resource.get("process.pid") {
-        Some(Value::Int(pid)) => *pid,
-        _ => 0,
-    };
+    let pid = span.resource.pid().unwrap_or(0);
     let who = format!("{branch}{}[{pid}]", span.resource.service_name());
     let direction = match span.kind {
         Kind::Server => "server",
@@ -58,19 +55,18 @@ pub(crate) fn line(span: &Span, style: Style, branch: &str) -> String {
     let (method, what) = what(span);
     let (status, colour) = status(span);
     let mut notes = String::new();
-    if let Some(unread) = span.get("gotap.unread").and_then(Value::as_str) {
-        notes.push_str(&format!("  unread={unread}"));
+    if !span.unread.is_empty() {
+        let unread: Vec<_> = span.unread.iter().map(Unread::label).collect();
+        notes.push_str(&format!("  unread={}", unread.join(",")));
     }
-    if let Some(route) = span.get("http.route").and_then(Value::as_str) {
+    if let Operation::Http(http) = &span.operation
+        && let Some(route) = &http.route
+    {
         notes.push_str(&format!("  route={route}"));
     }
-    for (key, value) in &span.attributes {
-        let header = ["http.request.header.", "rpc.request.metadata."];
-        if let Some(name) = header.iter().find_map(|prefix| key.strip_prefix(prefix))
-            && let Value::Texts(values) = value
-        {
-            notes.push_str(&format!("  {name}={:?}", style.shown(&values.join(", "))));
-        }
+    for header in &span.headers {
+        let values = style.shown(&header.values.join(", "));
+        notes.push_str(&format!("  {}={values:?}", header.name));
     }
     if let Status::Error(message) = &span.status
         && !message.is_empty()
@@ -98,13 +94,9 @@ pub(crate) fn log_line(record: &LogRecord, style: Style) -> String {
     let paint = |colour: &str, text: String| {
         if style.colours { format!("{colour}{text}{RESET}") } else { text }
     };
-    let pid = match record.resource.get("process.pid") {
-        Some(Value::Int(pid)) => *pid,
-        _ => 0,
-    };
+    let pid = record.resource.pid().unwrap_or(0);
     let who = format!("{}[{pid}]", record.resource.service_name());
-    let stream = record.attributes.iter().find(|(key, _)| *key == "log.iostream");
-    let stream = stream.and_then(|(_, value)| value.as_str()).unwrap_or("log");
+    let stream = record.stream.unwrap_or("log");
     let colour = match record.severity {
         Some(Severity::Error | Severity::Fatal) => RED,
         Some(Severity::Warn) => YELLOW,
@@ -128,28 +120,25 @@ pub(crate) fn log_line(record: &LogRecord, style: Style) -> String {
 
 /// The HTTP method or the system, and what was asked for.
 fn what(span: &Span) -> (&str, &str) {
-    let text = |key: &str| span.get(key).and_then(Value::as_str);
-    let or_original = |key: &str, original: &str| match text(key) {
-        Some("_OTHER") => text(original).unwrap_or_default(),
-        other => other.unwrap_or_default(),
-    };
-    if let Some(system) = text("rpc.system.name") {
-        return (system, or_original("rpc.method", "rpc.method_original"));
+    if let Some(call) = span.operation.call() {
+        return (call.system.label(), call.method.as_ref().map_or("", Named::sent));
     }
-    if let Some(system) = text("db.system.name") {
-        return (system, text("db.query.text").or(text("db.operation.name")).unwrap_or_default());
+    match &span.operation {
+        Operation::Http(http) => {
+            let what = if span.kind == Kind::Server { &http.path } else { &http.url };
+            (http.method.as_ref().map_or("", Named::sent), what.as_deref().unwrap_or_default())
+        }
+        Operation::Database(query) => {
+            let what = query.text.as_deref().or(query.operation.as_deref());
+            (query.system, what.unwrap_or_default())
+        }
+        Operation::Rpc(_) | Operation::Connection(_) => ("", ""),
     }
-    let what = match span.kind {
-        Kind::Server => text("url.path"),
-        Kind::Client => text("url.full"),
-    };
-    let method = or_original("http.request.method", "http.request.method_original");
-    (method, what.unwrap_or_default())
 }
 
 /// Status code or a word, and its colour.
 fn status(span: &Span) -> (String, &'static str) {
-    if let Some(code) = span.get("rpc.response.status_code").and_then(Value::as_str) {
+    if let Some(code) = span.operation.call().and_then(|call| call.code.as_deref()) {
         let colour = match (code, &span.status) {
             ("OK", _) => GREEN,
             (_, Status::Unset) => YELLOW,
@@ -157,20 +146,22 @@ fn status(span: &Span) -> (String, &'static str) {
         };
         return (code.to_owned(), colour);
     }
-    match span.get("http.response.status_code") {
-        Some(Value::Int(code)) => {
-            let colour = match code {
-                500.. => RED,
-                400.. => YELLOW,
-                _ => GREEN,
-            };
-            (code.to_string(), colour)
-        }
-        _ if span.status != Status::Unset => ("error".into(), RED),
+    if let Operation::Http(http) = &span.operation
+        && let Some(code) = http.status
+    {
+        let colour = match code {
+            500.. => RED,
+            400.. => YELLOW,
+            _ => GREEN,
+        };
+        return (code.to_string(), colour);
+    }
+    match span.status {
+        Status::Error(_) => ("error".into(), RED),
         _ if [Unread::Status, Unread::Error].iter().any(|what| span.unread.has(*what)) => {
             ("unread".into(), YELLOW)
         }
-        _ => ("-".into(), DIM),
+        Status::Unset => ("-".into(), DIM),
     }
 }
 

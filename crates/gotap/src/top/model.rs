@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::{Attributes, Data, Exponential, Metric, Number};
-use trace::{Kind, Resource, Span, Status, Value};
+use metrics::{Data, Exponential, Metric, Number};
+use trace::{Kind, Named, Resource, Span, Status};
 
 /// Counts of one time.
 #[derive(Debug, Clone, Default)]
@@ -108,25 +108,22 @@ impl Counts {
                 "go.goroutine.count" => out.goroutines = integer(metric),
                 "gotap.go.heap.live" => out.heap = integer(metric),
                 "gotap.go.gc.cycles" => out.collections = integer(metric),
-                name if name.ends_with(".duration") => out.add(metric),
-                _ => {}
+                _ => out.add(metric),
             }
         }
         out
     }
 
-    /// The operations of a metric.
+    /// The operations of a metric, if it is of such.
     fn add(&mut self, metric: &Metric) {
         let Data::Histogram(points) = &metric.data else { return };
-        let made = metric.name.contains(".client.");
         for point in points {
             let Some(times) = &point.exponential else { continue };
-            let operation = Operation { made, name: name(&Given(&point.attributes)) };
-            let totals = self.operations.entry(operation).or_default();
+            let described = red::described(metric.name, &point.attributes);
+            let Some(red::Described { made, name, failed }) = described else { return };
+            let totals = self.operations.entry(Operation { made, name }).or_default();
             totals.times.merge(times);
-            if point.attributes.iter().any(|(key, _)| *key == "error.type") {
-                totals.errors += times.count();
-            }
+            totals.errors += if failed { times.count() } else { 0 };
         }
     }
 
@@ -152,7 +149,7 @@ impl Counts {
         let cpu = |counts: &Self| counts.cpu.map(|time| time.as_secs_f64());
         Row {
             service: self.resource.service_name().to_owned(),
-            pid: pid(&self.resource),
+            pid: self.resource.pid().unwrap_or(0),
             rates: rates(if served.is_empty() { &all } else { &served }),
             goroutines: self.goroutines,
             collections_per_second: growth(collections(self), then(collections)),
@@ -178,83 +175,41 @@ impl View {
 impl Request {
     /// From its span.
     pub(crate) fn new(span: &Span) -> Self {
-        let text = |key: &str| span.get(key).map(text);
-        let codes = ["http.response.status_code", "rpc.response.status_code", "error.type"];
-        let rpc = text("rpc.system.name").and(text("rpc.response.status_code"));
         let failed = matches!(span.status, Status::Error(_));
-        let outcome = rpc.or_else(|| codes.iter().find_map(|key| text(key)));
-        let what = ["url.path", "url.full", "rpc.method", "db.query.text", "db.operation.name"];
+        let (outcome, what) = told(span);
+        let outcome = outcome.or_else(|| span.error_type.as_ref().map(|kind| kind.to_string()));
         let took = span.end_unix_nano.saturating_sub(span.start_unix_nano);
         Self {
-            pid: pid(&span.resource),
-            operation: Operation { made: span.kind == Kind::Client, name: name(&Given(span)) },
+            pid: span.resource.pid().unwrap_or(0),
+            operation: Operation {
+                made: span.kind == Kind::Client,
+                name: red::operation_name(span),
+            },
             end_unix_nano: span.end_unix_nano,
             seconds: took as f64 / 1e9,
             failed,
             outcome: outcome.unwrap_or_else(|| if failed { "error" } else { "ok" }.to_owned()),
-            what: what.iter().find_map(|key| text(key)).unwrap_or_default(),
+            what: what.unwrap_or_default().to_owned(),
             trace_id: span.trace_id,
         }
     }
 }
 
-/// Attributes, of a span or of a point.
-struct Given<T>(T);
-
-trait Attribute {
-    fn text(&self, key: &str) -> Option<String>;
-}
-
-impl Attribute for Given<&Attributes> {
-    fn text(&self, key: &str) -> Option<String> {
-        self.0.iter().find(|(k, _)| *k == key).map(|(_, value)| value.to_text().into())
-    }
-}
-
-impl Attribute for Given<&Span> {
-    fn text(&self, key: &str) -> Option<String> {
-        self.0.get(key).map(text)
-    }
-}
-
-/// The name of an operation, which is the same from its span and from its metric.
-fn name(of: &impl Attribute) -> String {
-    let server = || match (of.text("server.address"), of.text("server.port")) {
-        (Some(address), Some(port)) => format!(" {address}:{port}"),
-        (Some(address), None) => format!(" {address}"),
-        _ => String::new(),
-    };
-    if of.text("otel.metric.overflow").is_some() {
-        return "(others)".to_owned();
-    }
-    if let Some(system) = of.text("rpc.system.name") {
-        return of.text("rpc.method").unwrap_or(system);
-    }
-    if let Some(system) = of.text("db.system.name") {
-        let what = of.text("db.query.summary").or_else(|| of.text("db.operation.name"));
-        return format!("{system} {}", what.unwrap_or_default()).trim_end().to_owned();
-    }
-    let method = of.text("http.request.method").unwrap_or_else(|| "HTTP".to_owned());
-    match of.text("http.route") {
-        Some(route) => format!("{method} {route}"),
-        // Only what is served has a scheme in its metric and no server there.
-        None if of.text("url.scheme").is_some() => method,
-        None => format!("{method}{}", server()),
-    }
-}
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::Int(n) => n.to_string(),
-        Value::Double(n) => n.to_string(),
-        other => other.as_str().unwrap_or_default().to_owned(),
-    }
-}
-
-fn pid(resource: &Resource) -> u32 {
-    match resource.get("process.pid") {
-        Some(Value::Int(pid)) => u32::try_from(*pid).unwrap_or(0),
-        _ => 0,
+/// The code that an operation ended with, and what was asked for.
+fn told(span: &Span) -> (Option<String>, Option<&str>) {
+    let call = span.operation.call();
+    let code = call.and_then(|call| call.code.as_ref().map(|code| code.to_string()));
+    let method = call.and_then(|call| call.method.as_ref().map(Named::label));
+    match &span.operation {
+        trace::Operation::Http(http) => {
+            let status = || http.status.map(|status| status.to_string());
+            let what = http.path.as_deref().or(http.url.as_deref());
+            (code.or_else(status), what.or(method))
+        }
+        trace::Operation::Database(query) => {
+            (None, query.text.as_deref().or(query.operation.as_deref()))
+        }
+        trace::Operation::Rpc(_) | trace::Operation::Connection(_) => (code, method),
     }
 }
 

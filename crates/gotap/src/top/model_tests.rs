@@ -1,13 +1,14 @@
 //! Counts of two times as rates.
 
-use metrics::{Histogram, HistogramPoint, Point};
+use metrics::{Attributes, Histogram, HistogramPoint, Point};
+use trace::synthetic::{http, span};
+use trace::{Endpoint, Http, Query, Value};
 
 use super::*;
-use crate::test_spans::span;
 
 pub(crate) fn resource(service: &str, pid: i64) -> Arc<Resource> {
     let service = ("service.name".to_owned(), Value::Text(service.into()));
-    Arc::new(Resource { attributes: vec![service, ("process.pid".into(), Value::Int(pid))] })
+    Arc::new(Resource::new(vec![service, ("process.pid".into(), Value::Int(pid))]))
 }
 
 /// So many requests of 10 ms, of which some failed, with a client's call of 1 s.
@@ -73,22 +74,24 @@ fn what_is_not_known_of_a_new_process_is_not_zero() {
 #[test]
 fn a_request_has_the_name_of_its_metric() {
     let mut request = span(1, 2, None);
-    request.attributes = vec![
-        ("http.request.method", Value::Static("GET")),
-        ("url.scheme", Value::Static("http")),
-        ("url.path", Value::Text("/a/1".into())),
-        ("server.address", Value::Text("h".into())),
-        ("http.response.status_code", Value::Int(404)),
-    ];
+    let served = Http {
+        method: Some(Named::known("GET")),
+        scheme: Some("http"),
+        path: Some("/a/1".into()),
+        server: Endpoint::new("h", None),
+        status: Some(404),
+        ..Http::default()
+    };
+    request.operation = http(served.clone());
     let shown = Request::new(&request);
     assert_eq!((shown.operation.name.as_str(), shown.operation.made), ("GET", false));
     assert_eq!((shown.outcome.as_str(), shown.what.as_str()), ("404", "/a/1"));
-    request.attributes.push(("http.route", Value::Text("/a/{id}".into())));
+    request.operation = http(Http { route: Some("/a/{id}".into()), ..served });
     assert_eq!(Request::new(&request).operation.name, "GET /a/{id}");
     request.kind = Kind::Client;
-    request.attributes = vec![
-        ("db.system.name", Value::Static("redis")),
-        ("db.operation.name", Value::Static("GET")),
-    ];
-    assert_eq!(Request::new(&request).operation.name, "redis GET");
+    let query = Query { system: "redis", operation: Some("GET".into()), ..Query::default() };
+    request.operation = trace::Operation::Database(Box::new(query));
+    let shown = Request::new(&request);
+    assert_eq!((shown.operation.name.as_str(), shown.operation.made), ("redis GET", true));
+    assert_eq!((shown.outcome.as_str(), shown.what.as_str()), ("ok", "GET"));
 }

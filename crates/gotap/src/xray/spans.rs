@@ -95,24 +95,24 @@ impl Slow {
         let looks = times.as_ref().map_or(0, |times| times.looks);
         let counted = if looks > 0 { &self.counts.seen } else { &self.counts.unseen };
         counted.fetch_add(1, Ordering::Relaxed);
-        span.attributes.push((LOOKS, Value::Int(looks.into())));
+        span.added.push(LOOKS, Value::Int(looks.into()));
         match times {
             Some(times) => self.tell(times, took, span),
             // The other states are not zero: nobody knows.
-            None => span.attributes.push((UNKNOWN, Value::Double(took.as_secs_f64()))),
+            None => span.added.push(UNKNOWN, Value::Double(took.as_secs_f64())),
         }
     }
 
     fn tell(&self, times: Times, took: Duration, span: &mut Span) {
         let sums = times.sums().settled(nanoseconds(took), nanoseconds(self.early()));
         let states = Doing::ALL.map(|doing| (attribute(doing), seconds(sums.of(doing))));
-        span.attributes.extend(states);
-        span.attributes.push((UNKNOWN, seconds(sums.unknown)));
+        span.added.extend(states);
+        span.added.push(UNKNOWN, seconds(sums.unknown));
         // What runs has left its stack behind; what is known of it is of an earlier stop.
         let waits = sums.stacks().filter(|(doing, _, _)| *doing != Doing::Cpu);
         let longest = waits.max_by(|a, b| (a.2, b.1, b.0).cmp(&(b.2, a.1, a.0)));
         if let Some((doing, stack, time)) = longest {
-            span.attributes.extend([
+            span.added.extend([
                 ("gotap.xray.stack", Value::Text(functions(stack).into())),
                 ("gotap.xray.stack.state", Value::Static(doing.name())),
                 ("gotap.xray.stack.seconds", seconds(time)),
@@ -236,7 +236,7 @@ fn attribute(doing: Doing) -> &'static str {
 mod tests {
     use super::super::times::{Moment, Place, Seen};
     use super::*;
-    use crate::test_spans::span;
+    use trace::synthetic::{attribute, keys, span};
 
     const MS: u64 = 1_000_000;
 
@@ -261,8 +261,8 @@ mod tests {
     }
 
     fn get(span: &Span, key: &str) -> Option<f64> {
-        match span.get(key) {
-            Some(Value::Double(seconds)) => Some(*seconds),
+        match attribute(span, key) {
+            Some(Value::Double(seconds)) => Some(seconds),
             None => None,
             other => panic!("{other:?}"),
         }
@@ -282,10 +282,11 @@ mod tests {
         assert_eq!(get(&span, "gotap.xray.channel"), Some(0.1));
         // Three looks stand for half of it.
         assert_eq!(get(&span, UNKNOWN), Some(0.15));
-        assert_eq!(span.get(LOOKS), Some(&Value::Int(3)));
-        let text = |key: &str| span.get(key).and_then(Value::as_str);
-        assert_eq!(text("gotap.xray.stack"), Some("runtime.chanrecv1\nmain.f\nmain.g"));
-        assert_eq!(text("gotap.xray.stack.state"), Some("channel"));
+        assert_eq!(attribute(&span, LOOKS), Some(Value::Int(3)));
+        let text = |key: &str| attribute(&span, key)?.as_str().map(str::to_owned);
+        let stack = text("gotap.xray.stack");
+        assert_eq!(stack.as_deref(), Some("runtime.chanrecv1\nmain.f\nmain.g"));
+        assert_eq!(text("gotap.xray.stack.state").as_deref(), Some("channel"));
         assert_eq!(get(&span, "gotap.xray.stack.seconds"), Some(0.1));
         assert!(slow.line().contains("1 requests took longer than 200ms, 1 of them"));
     }
@@ -298,7 +299,7 @@ mod tests {
         added.add(&mut unseen);
         added.add(&mut quick);
         assert_eq!((get(&unseen, UNKNOWN), get(&unseen, "gotap.xray.io")), (Some(0.3), None));
-        assert!(quick.attributes.is_empty());
+        assert!(keys(&quick).is_empty());
         assert!(slow.table.take(quick.span_id).is_none(), "it is forgotten");
     }
 

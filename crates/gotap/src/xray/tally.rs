@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use trace::{Kind, Span, Value};
+use trace::{Kind, Span};
 
 use super::table::{Looked, Table};
 use super::times::Sums;
@@ -32,9 +32,13 @@ pub(crate) struct Operation {
 impl Operation {
     /// Of a request that was served.
     pub(crate) fn of(span: &Span) -> Self {
-        let text = |key| span.get(key).and_then(Value::as_str).map(str::to_owned);
-        let procedure = || span.get("rpc.system.name").map(|_| span.name.to_string());
-        Self { method: text("http.request.method"), route: text("http.route").or_else(procedure) }
+        let procedure = || span.operation.call().map(|_| span.name.to_string());
+        let trace::Operation::Http(http) = &span.operation else {
+            return Self { method: None, route: procedure() };
+        };
+        let route = http.route.as_ref().map(|route| route.to_string());
+        let method = http.method.as_ref().map(|method| method.label().to_owned());
+        Self { method, route: route.or_else(procedure) }
     }
 
     /// Whether the user asked for it: by its route, or its method and its route; or for all.
@@ -221,13 +225,14 @@ mod tests {
     use super::super::state::Doing;
     use super::super::times::{Moment, Seen};
     use super::*;
-    use crate::test_spans::span;
+    use trace::synthetic::{http, span};
 
     fn request(id: u8, route: &str, took: u64) -> Span {
         let mut out = span(1, id, None);
         out.end_unix_nano = out.start_unix_nano + took;
-        out.attributes.push(("http.request.method", Value::Static("GET")));
-        out.attributes.push(("http.route", Value::Text(route.into())));
+        let method = Some(trace::Named::known("GET"));
+        out.operation =
+            http(trace::Http { method, route: Some(route.into()), ..Default::default() });
         out
     }
 

@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn one_of_a_hundred_is_slow_and_routes_are_apart() {
         let mut routes = Routes::default();
-        let mut span = crate::test_spans::span(1, 1, None);
+        let mut span = trace::synthetic::span(1, 1, None);
         span.resource = Arc::default();
         span.start_unix_nano = 0;
         let mut slow = 0;
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn a_route_that_gets_slower_is_not_slow_for_long() {
         let mut routes = Routes::default();
-        let mut span = crate::test_spans::span(1, 1, None);
+        let mut span = trace::synthetic::span(1, 1, None);
         span.start_unix_nano = 0;
         let mut of = |times: u32, took: u64| {
             span.end_unix_nano = took;

@@ -9,7 +9,7 @@ use host::tcp::{Kind, Reset, Role};
 use metrics::{Attributes, Histogram, HistogramPoint, Metric, Point};
 use pipeline::{Connections as Served, Pipeline};
 use probes::host::{Tcp, TcpOptions};
-use trace::{Resource, Span, Status, Value};
+use trace::{Added, Connection, Operation, Resource, Span, Status, Traffic, Value};
 use wire::{Parent, UnreadSet};
 
 use super::series::Series;
@@ -175,8 +175,9 @@ impl Spans {
             let pid = named.pid.filter(|_| named.role == Some(Role::Server));
             let found = pid.and_then(|pid| self.served.take(pid, named.event.peer));
             if let Some(found) = found {
-                let count = i64::try_from(found.count).unwrap_or(i64::MAX);
-                span.attributes.push(("gotap.tcp.requests", Value::Int(count)));
+                if let Operation::Connection(connection) = &mut span.operation {
+                    connection.requests = Some(found.count);
+                }
                 span.links = found.last.into();
             }
             ready.push(span);
@@ -200,9 +201,11 @@ impl Spans {
             Role::Server => trace::Kind::Server,
         };
         let end = event.time_ns.wrapping_add(offset);
-        let attributes = attributes(named);
-        let failed = attributes.iter().any(|(key, _)| *key == "error.type");
-        let status = if failed { Status::Error(String::new()) } else { Status::Unset };
+        let error = match (event.kind, event.error.name()) {
+            (Kind::Failed, None) => Some("_OTHER".into()),
+            (_, name) => name,
+        };
+        let failed = error.is_some();
         Some(Span {
             trace_id: fastrand::u128(1..).to_be_bytes(),
             span_id: fastrand::u64(1..).to_be_bytes(),
@@ -217,8 +220,13 @@ impl Spans {
             kind,
             start_unix_nano: end.saturating_sub(duration),
             end_unix_nano: end,
-            status,
-            attributes,
+            status: if failed { Status::Error(String::new()) } else { Status::Unset },
+            error_type: error.map(Into::into),
+            operation: operation(named),
+            headers: Vec::new(),
+            added: Added::default(),
+            answered_by: None,
+            kept: None,
             parent: Parent::None,
             unread: UnreadSet::default(),
             resource: self.resource(named.service.as_ref()),
@@ -232,44 +240,23 @@ impl Spans {
         }
         let make = || {
             let name = service.cloned().unwrap_or_else(|| "unknown_service".into());
-            Arc::new(Resource {
-                attributes: vec![("service.name".into(), Value::Text(name.into()))],
-            })
+            Arc::new(Resource::new(vec![("service.name".into(), Value::Text(name.into()))]))
         };
         self.resources.entry(service.cloned()).or_insert_with(make).clone()
     }
 }
 
-/// What is said of a connection, by the conventions where they have a name for it.
-fn attributes(named: &Named) -> Vec<(&'static str, Value)> {
-    let event = &named.event;
+/// What is known of a connection, the requests on it aside.
+fn operation(named: &Named) -> Operation {
     let (client, server) = named.ends();
-    let text = |address: std::net::IpAddr| Value::Text(address.to_string().into());
-    let mut out = vec![
-        ("network.transport", Value::Static("tcp")),
-        ("network.type", Value::Static(if event.peer.is_ipv4() { "ipv4" } else { "ipv6" })),
-        ("client.address", text(client.ip())),
-        ("client.port", Value::Int(client.port().into())),
-        ("server.address", text(server.ip())),
-        ("server.port", Value::Int(server.port().into())),
-    ];
-    let pid = named.pid.map(|pid| ("process.pid", Value::Int(pid.into())));
-    out.extend(pid);
-    if let Some(counts) = &event.counts {
-        let int = |n: u64| Value::Int(n.try_into().unwrap_or(i64::MAX));
-        out.extend([
-            ("gotap.tcp.sent", int(counts.sent)),
-            ("gotap.tcp.received", int(counts.received)),
-            ("gotap.tcp.retransmits", int(counts.retransmits.into())),
-        ]);
-        out.extend(counts.rtt_us.map(|us| ("gotap.tcp.rtt_us", int(us.into()))));
-    }
-    let error = match (event.kind, event.error.name()) {
-        (Kind::Failed, name) => Some(name.unwrap_or_else(|| "_OTHER".into())),
-        (_, name) => name,
-    };
-    out.extend(error.map(|error| ("error.type", Value::Text(error.into()))));
-    out
+    let traffic = named.event.counts.as_ref().map(|counts| Traffic {
+        sent: counts.sent,
+        received: counts.received,
+        retransmits: counts.retransmits,
+        rtt_us: counts.rtt_us,
+    });
+    let pid = named.pid;
+    Operation::Connection(Box::new(Connection { client, server, pid, traffic, requests: None }))
 }
 
 impl Part for Connections {

@@ -84,7 +84,8 @@ fn unique() -> uuid::Uuid {
 /// What is known of a process, as labels.
 fn labels(resource: &Resource, name: &str) -> Vec<(String, String)> {
     let known = LABELS.iter().filter_map(|(label, attribute)| {
-        let text = match resource.get(attribute)? {
+        let mut all = resource.attributes().iter();
+        let text = match &all.find(|(key, _)| key == attribute)?.1 {
             Value::Int(n) => n.to_string(),
             value => value.as_str()?.to_owned(),
         };
@@ -106,7 +107,7 @@ mod tests {
             ("k8s.pod.name".to_owned(), text("shop-1")),
             ("service.version".to_owned(), text("")),
         ];
-        let labels = labels(&Resource { attributes }, "process_cpu");
+        let labels = labels(&Resource::new(attributes), "process_cpu");
         let labels: Vec<_> = labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         let known = [("service_name", "shop"), ("pid", "7"), ("pod", "shop-1")];
         assert_eq!(labels, [&[("__name__", "process_cpu")][..], &known].concat());

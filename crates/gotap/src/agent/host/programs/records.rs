@@ -28,7 +28,8 @@ pub(super) fn record(
         severity: None,
         event_name,
         body: None,
-        attributes: attributes(event, program, masker),
+        stream: None,
+        added: attributes(event, program, masker).into(),
         span: None,
         resource: resource.clone(),
     })

@@ -1,0 +1,80 @@
+//! Spans and log records for tests and benchmarks, of this crate and of others, and what they say of themselves.
+
+use std::sync::Arc;
+
+use wire::{Parent, UnreadSet};
+
+use crate::{Added, Http, Kind, LogRecord, Operation, Span, Status, Value, ValueRef};
+
+/// The span of a request of which nothing is known. It starts at its id.
+pub fn span(trace: u8, id: u8, parent: Option<u8>) -> Span {
+    Span {
+        trace_id: [trace; 16],
+        span_id: [id; 8],
+        parent_span_id: parent.map(|id| [id; 8]),
+        trace_flags: 1,
+        telemetry: false,
+        left_out: false,
+        own_trace: false,
+        links: Vec::new(),
+        trace_state: String::new(),
+        name: "x".into(),
+        kind: Kind::Server,
+        start_unix_nano: id.into(),
+        end_unix_nano: u64::from(id) + 1,
+        status: Status::Unset,
+        error_type: None,
+        operation: Operation::Http(Box::default()),
+        headers: Vec::new(),
+        added: Added::default(),
+        answered_by: None,
+        kept: None,
+        parent: if parent.is_some() { Parent::Context } else { Parent::None },
+        unread: UnreadSet::default(),
+        resource: Arc::default(),
+    }
+}
+
+/// A log record that says nothing.
+pub fn record() -> LogRecord {
+    LogRecord {
+        time_unix_nano: 1,
+        observed_unix_nano: 1,
+        severity: None,
+        event_name: "",
+        body: None,
+        stream: None,
+        added: Added::default(),
+        span: None,
+        resource: Arc::default(),
+    }
+}
+
+/// An HTTP request, as the operation of a span.
+pub fn http(http: Http) -> Operation {
+    Operation::Http(Box::new(http))
+}
+
+/// An attribute as it leaves.
+pub fn attribute(span: &Span, key: &str) -> Option<Value> {
+    let mut found = None;
+    span.attributes(|name, value| {
+        if name == key {
+            assert!(found.is_none(), "{key} is there twice");
+            found = Some(match value {
+                ValueRef::Text(text) => Value::Text(text.into()),
+                ValueRef::Int(n) => Value::Int(n),
+                ValueRef::Double(n) => Value::Double(n),
+                ValueRef::Texts(texts) => Value::Texts(texts.into()),
+            });
+        }
+    });
+    found
+}
+
+/// The names of all attributes, as they leave.
+pub fn keys(span: &Span) -> Vec<&'static str> {
+    let mut keys = Vec::new();
+    span.attributes(|name, _| keys.push(name));
+    keys
+}
