@@ -61,6 +61,8 @@ pub fn can_trace(name: &str) -> bool {
     } else if !fs::exists("/sys/kernel/btf/vmlinux").unwrap_or(false) {
         "the kernel has no BTF"
     } else {
+        // Built now if it is not yet, which takes a minute: not while a test's program runs already.
+        let _ = crate::binary();
         take_turns();
         return true;
     };
