@@ -8,21 +8,24 @@
 #define GOTAP_ALLGS_H
 
 /* Structures that are looked at in one part of a search, and the parts that there are. */
-#define GS_PART 512
-#define GS_PARTS 8
+#define GS_PART 128
+#define GS_PARTS 32
+/* Parts of those for the end of a long list. */
+#define GS_END_PARTS 4
 /* A goroutine is young if about so many others at most have been started since. */
 #define YOUNG 256
 
 static const struct young_gs no_young_gs;
 
-/* Notes a structure that is used now: the runtime will use it again soon. */
-static __always_inline void note_g(const struct gt_process *proc, u64 g)
+/* Notes a structure that is used now: the runtime will use it again soon. Global for the same reason as g_of. */
+__noinline int note_g(u32 instance, u64 g)
 {
-	struct young_gs *young = bpf_map_lookup_elem(&young_gs, &proc->instance);
+	struct young_gs *young = bpf_map_lookup_elem(&young_gs, &instance);
 
 	/* Structures are far larger than 64 bytes. */
 	if (young)
 		young->gs[(g >> 6) * 0x9e3779b97f4a7c15ULL >> (64 - YOUNG_GS_BITS)] = g;
+	return 0;
 }
 
 /*
@@ -46,7 +49,7 @@ __noinline u64 g_of(u32 tgid, u64 from, u64 len, u64 goid)
 		if (found == goid)
 			return g;
 		if (found + YOUNG > goid)
-			note_g(proc, g);
+			note_g(proc->instance, g);
 		at += 8;
 	}
 	return 0;
@@ -82,7 +85,7 @@ static __noinline u64 part_of(u32 instance, u64 len, u32 i)
 	if (len <= GS_PARTS * GS_PART)
 		return (u64)i * GS_PART;
 	young = bpf_map_lookup_elem(&young_gs, &instance);
-	if (!i || !young)
+	if (i < GS_END_PARTS || !young)
 		return len - (u64)(i + 1) * GS_PART;
 	at = young->next < len ? young->next : 0;
 	young->next = at + GS_PART;

@@ -11,7 +11,7 @@
 static __noinline int call_start(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
 {
 	u32 which = unrelated(probe);
-	u64 g = GO_G(ctx), goid = goid_of(proc, g);
+	u64 goid = goid_of(proc, GO_G(ctx));
 	struct go_iface context = {};
 	struct parent parent = {};
 	int starts;
@@ -27,7 +27,7 @@ static __noinline int call_start(struct pt_regs *ctx, const struct gt_process *p
 	if (!starts)
 		return 0;
 	starts = unrelated(starts);
-	join_trace(proc, goid, g, &context, &parent);
+	join_trace(proc, goid, GO_G(ctx), &context, &parent);
 	if (which == GT_PROBE_SQL_START)
 		return sql_call_join(ctx, proc, goid, &parent);
 	if (which == GT_PROBE_REDIS_START)

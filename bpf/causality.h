@@ -96,7 +96,7 @@ static __noinline int parent_by_ancestor(const struct gt_process *proc, u64 goid
 	struct lineage *known = bpf_map_lookup_elem(&lineages, &key);
 
 	if (!known)
-		note_g(proc, g);
+		note_g(proc->instance, g);
 	for (int i = 0; i < MAX_ANCESTORS; i++) {
 		struct server_state *state;
 

@@ -23,7 +23,7 @@ __noinline u32 match_pair(u64 pair)
 
 	if (bpf_probe_read_user(key, sizeof(key), (void *)pair))
 		count_drop(GT_DROP_HEADERS_UNSEEN);
-	found = match_key(key[0], key[1], 0, false);
+	found = match_slot(key[0], key[1], 0, 1, false);
 	return found >> 8 & 15 ? 2 : found >> 4 & 15;
 }
 

@@ -18,6 +18,9 @@ struct found_headers {
 		u64 agent_values;
 		u64 states;
 	};
+	/* Where the search is: the array's next group, and how many follow; and the array that comes after it. */
+	u64 next, left, older, older_left;
+	u64 group_size;
 };
 
 #endif

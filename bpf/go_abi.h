@@ -48,9 +48,25 @@ static __always_inline u64 read_u64(u64 address)
 	return value;
 }
 
+/*
+ * Eight bytes where a field is known, else none. Without a branch: the verifier goes each way of each, and on
+ * apart where the value is known in one.
+ */
+static __always_inline u32 field_size(u16 offset)
+{
+	u64 is_known = ((u64)offset - GT_NONE) >> 63;
+
+	asm volatile("" : "+r"(is_known));
+	return is_known << 3 & 8;
+}
+
+/* A field's word; 0 where the field is not known. */
 static __always_inline u64 read_field(u64 base, u16 offset)
 {
-	return offset == GT_NONE ? 0 : read_u64(base + offset);
+	u64 value = 0;
+
+	bpf_probe_read_user(&value, field_size(offset), (void *)(base + offset));
+	return value;
 }
 
 /* A bit of gt_span.unread. */
@@ -74,10 +90,12 @@ static __always_inline u64 read_noted(u64 address, u32 bits, u32 *unread)
 /* The same of a field, which can't be read where it is not known either. */
 static __always_inline u64 read_field_noted(u64 base, u16 offset, u32 bits, u32 *unread)
 {
-	if (offset != GT_NONE)
-		return read_noted(base + offset, bits, unread);
-	*unread |= bits;
-	return 0;
+	u32 size = field_size(offset);
+	u64 value = 0;
+	long error = bpf_probe_read_user(&value, size, (void *)(base + offset));
+
+	*unread |= if_failed(error | ((long)size - 1), bits);
+	return value;
 }
 
 /* The smallest page there is. */

@@ -7,9 +7,9 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include "wire.h"
+#include "go_abi.h"
 #include "found_headers.h"
 #include "maps.h"
-#include "go_abi.h"
 #include "registers.h"
 #include "kernel_stack.h"
 #include "net.h"

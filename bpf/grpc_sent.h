@@ -51,7 +51,7 @@ __noinline u64 appended_parent(u64 added, u64 count)
 		for (u32 k = 0; k < METADATA_KEYS && 2 * k + 1 < texts.len; k++) {
 			struct go_string key = read_string(texts.ptr + 32 * k, 0);
 
-			if (!(match_key(key.ptr, key.len, 0, false) >> 4 & 15))
+			if (!(match_slot(key.ptr, key.len, 0, 1, false) >> 4 & 15))
 				continue;
 			if (found)
 				return 0;

@@ -7,7 +7,7 @@
 #define GOTAP_HEADERS_H
 
 /* Groups or buckets of a header map that are looked at: 8 headers each. */
-#define MAX_GROUPS 64
+#define MAX_GROUPS 128
 
 /* How eight entries lie together. */
 enum slots {
@@ -17,26 +17,27 @@ enum slots {
 	SLOTS_UNKNOWN = 3, /* no entry can be found */
 };
 
+/* 1 where a is b, else 0. Without a branch, as the verifier goes each way of each. */
+static __always_inline u32 is_equal(u64 a, u64 b)
+{
+	a ^= b;
+	return ((a - 1) & ~a) >> 63;
+}
+
 /*
- * Whether a key is one that is looked for: bits 0-3 hold the slot plus one of User-Agent, 4-7 that
- * of Traceparent, 8-11 that of Tracestate. net/http's keys are canonical, gRPC's are lower-case:
- * the bit that tells letters apart is set in all bytes, which nothing else in those words collides with.
- * Or, when `type` says so, whether it is Content-Type: the slot plus one.
+ * Whether a key of `len` bytes is one that is looked for: bits 0-3 hold the slot plus one of User-Agent, 4-7
+ * that of Traceparent, 8-11 that of Tracestate. net/http's keys are canonical, gRPC's are lower-case: the bit
+ * that tells letters apart is set in all bytes, which nothing else in those words collides with. A global
+ * function, so that the verifier goes through it once and not for each key.
  */
-static __always_inline u32 match_key(u64 ptr, u64 len, u32 slot, const bool type)
+__noinline u32 match_key(u64 ptr, u64 len, u32 slot)
 {
 	u64 text[2] = {};
 
-	if (type ? len != 12 : len != 10 && len != 11)
-		return 0;
 	/* Keeps clang from leaving out the mask: it knows more of the length than 5.10 does. */
 	asm volatile("" : "+r"(len));
 	bpf_probe_read_user(text, len & 15, (void *)ptr);
 	text[0] |= 0x2020202020202020ULL;
-	if (type)
-		return text[0] == 0x2d746e65746e6f63ULL && text[1] == 0x65707954ULL ?
-			       slot + 1 : /* "content-", "Type" */
-			       0;
 	if (text[0] == 0x6567612d72657375ULL && text[1] == 0x746eULL)
 		return slot + 1; /* "user-age", "nt" */
 	if (text[0] == 0x7261706563617274ULL && text[1] == 0x746e65ULL)
@@ -46,60 +47,77 @@ static __always_inline u32 match_key(u64 ptr, u64 len, u32 slot, const bool type
 	return 0;
 }
 
+/* The slot plus one, if a key of 12 bytes is Content-Type. */
+__noinline u32 match_content_type(u64 ptr, u32 slot)
+{
+	u64 text[2] = {};
+
+	bpf_probe_read_user(text, 12, (void *)ptr);
+	text[0] |= 0x2020202020202020ULL;
+	return text[0] == 0x2d746e65746e6f63ULL && text[1] == 0x65707954ULL ? /* "content-", "Type" */
+		       slot + 1 :
+		       0;
+}
+
+/* What those two say of one of eight entries, of which `used` tells which there are. */
+static __always_inline u32 match_slot(u64 ptr, u64 len, u32 slot, u32 used, const bool type)
+{
+	u32 fits = type ? is_equal(len, 12) : is_equal(len, 10) | is_equal(len, 11);
+
+	if (!(fits & used >> slot))
+		return 0;
+	return type ? match_content_type(ptr, slot) : match_key(ptr, len, slot);
+}
+
 /* One bit for each of eight control bytes or top hashes that stand for an entry. */
 static __always_inline u32 used_slots(u64 control, u32 layout)
 {
-	u32 used = 0;
+	const u64 high = 0x8080808080808080ULL;
 
-	/* runtime/map.go: a top hash up to 4 says that the slot is empty or moved. */
-	if (layout == SLOTS_BUCKET) {
-		for (u32 i = 0; i < 8; i++)
-			used |= (u32)(((control >> (8 * i)) & 0xff) > 4) << i;
-		return used;
-	}
-	/* internal/runtime/maps/group.go: the high bit says that it is empty or deleted. The
-	 * multiplication gathers the eight high bits into one byte. */
-	return ((~control & 0x8080808080808080ULL) >> 7) * 0x0102040810204080ULL >> 56;
+	/* runtime/map.go: a top hash up to 4 says that the slot is empty or moved. More than that, with 0x7b
+	 * added to the lower bits, reaches the high one.
+	 * internal/runtime/maps/group.go: the high bit says that it is empty or deleted. */
+	if (layout == SLOTS_BUCKET)
+		control |= (control & ~high) + 0x7b7b7b7b7b7b7b7bULL;
+	else
+		control = ~control;
+	/* The multiplication gathers the eight high bits into one byte. */
+	return ((control & high) >> 7) * 0x0102040810204080ULL >> 56;
 }
 
 /*
- * Looks through the eight entries at `group`. Gives what match_key does, and from bit 12 on where the
+ * Looks through the eight entries at `group`. Gives what match_slot does, and from bit 12 on where the
  * values of User-Agent are if they came along: addresses have 52 bits at most. Constant indexes, as
  * 5.10 refuses others on the stack. Pairs are read four at a time: functions that call each other
  * have 512 bytes of stack in all, in steps of 32.
  */
 static __always_inline u64 look_at_slots(u64 group, u32 layout, const bool type)
 {
-	u64 words[18], values = 0;
-	u32 found = 0, used;
+	u64 words[18], found = 0;
+	u32 used;
 
 	if (read_object(words, sizeof(words), group))
 		return 0;
 	used = used_slots(words[0], layout);
 	if (layout != SLOTS_PAIRS) {
 #pragma unroll
-		for (u32 i = 0; i < 8; i++) {
-			if (used & (1 << i))
-				found |= match_key(words[1 + 2 * i], words[2 + 2 * i], i, type);
-		}
+		for (u32 i = 0; i < 8; i++)
+			found |= match_slot(words[1 + 2 * i], words[2 + 2 * i], i, used, type);
 		return found;
 	}
 #pragma unroll
 	for (u32 i = 0; i < 4; i++) {
-		if (used & (1 << i))
-			found |= match_key(words[1 + 5 * i], words[2 + 5 * i], i, type);
+		found |= match_slot(words[1 + 5 * i], words[2 + 5 * i], i, used, type);
 		/* The fourth element lies behind what was read. */
-		if (!type && i < 3 && (found & 15) == i + 1)
-			values = words[3 + 5 * i] << 12;
+		if (!type && i < 3)
+			found |= (words[3 + 5 * i] << 12) & -(u64)is_equal(found & 15, i + 1);
 	}
 	if (!(used >> 4) || read_object(words, sizeof(words), group + 160))
-		return values | found;
+		return found;
 #pragma unroll
-	for (u32 i = 0; i < 4; i++) {
-		if (used & (16 << i))
-			found |= match_key(words[1 + 5 * i], words[2 + 5 * i], i + 4, type);
-	}
-	return values | found;
+	for (u32 i = 0; i < 4; i++)
+		found |= match_slot(words[1 + 5 * i], words[2 + 5 * i], i + 4, used, type);
+	return found;
 }
 
 /* Global functions of scalars, which the verifier checks once and not at each of their many calls. */
@@ -111,13 +129,6 @@ __noinline u64 match_slots(u64 group, u32 layout)
 __noinline u64 match_type(u64 group, u32 layout)
 {
 	return look_at_slots(group, layout, true);
-}
-
-/* 1 where `len` is Traceparent's, else 0. Without a branch, as the verifier goes each way of each. */
-static __always_inline u32 is_parents_length(u64 len)
-{
-	len ^= 11;
-	return ((len - 1) & ~len) >> 63;
 }
 
 /* Whether one of the eight keys at `group` is as long as Traceparent, which few are: reads no key. */
@@ -132,74 +143,88 @@ __noinline u64 may_have_parent(u64 group, u32 layout)
 	if (layout != SLOTS_PAIRS) {
 #pragma unroll
 		for (u32 i = 0; i < 8; i++)
-			found |= is_parents_length(words[2 + 2 * i]) << i;
+			found |= is_equal(words[2 + 2 * i], 11) << i;
 		return found & used;
 	}
 #pragma unroll
 	for (u32 i = 0; i < 4; i++)
-		found |= is_parents_length(words[2 + 5 * i]) << i;
+		found |= is_equal(words[2 + 5 * i], 11) << i;
 	if (!(used >> 4) || read_object(words, sizeof(words), group + 160))
 		return found & used & 15;
 #pragma unroll
 	for (u32 i = 0; i < 4; i++)
-		found |= is_parents_length(words[2 + 5 * i]) << (i + 4);
+		found |= is_equal(words[2 + 5 * i], 11) << (i + 4);
 	return found & used;
+}
+
+/* `place` is where the element of `slot` is, if that is not 0. Without a branch, as the verifier goes each way. */
+static __always_inline void note_elem(u64 *place, u64 elems, u64 stride, u64 slot)
+{
+	u64 is_one = ((slot | -slot) >> 63) * ~0ULL;
+
+	*place = (*place & ~is_one) | ((elems + stride * (slot - 1)) & is_one);
 }
 
 static __always_inline void scan_slots(u64 group, u32 layout, struct found_headers *out)
 {
-	u64 found = match_slots(group, layout);
+	u64 found = match_slots(group, layout), agent = found & 15;
 	u64 elems = group + (layout == SLOTS_PAIRS ? 24 : 136);
 	u64 stride = layout == SLOTS_PAIRS ? 40 : 24;
+	u64 is_agent = ((agent | -agent) >> 63) * ~0ULL;
 
-	if (found & 15) {
-		out->user_agent = elems + stride * ((found & 15) - 1);
-		out->agent_values = found >> 12;
-	}
-	if (found >> 4 & 15)
-		out->traceparent = elems + stride * ((found >> 4 & 15) - 1);
-	if (found >> 8 & 15)
-		out->tracestate = elems + stride * ((found >> 8 & 15) - 1);
+	note_elem(&out->user_agent, elems, stride, agent);
+	out->agent_values = (out->agent_values & ~is_agent) | (found >> 12 & is_agent);
+	note_elem(&out->traceparent, elems, stride, found >> 4 & 15);
+	note_elem(&out->tracestate, elems, stride, found >> 8 & 15);
 }
 
 /*
- * internal/runtime/maps/map.go: Map{used, seed, dirPtr, dirLen}, table{…, groups at 16, mask}. A
- * map has more than one table only from about 900 headers on; the first is looked at.
+ * Looks through a map of headers, of which `head` is how it begins. Swiss tables, internal/runtime/maps/map.go:
+ * Map{used, seed, dirPtr, dirLen}, table{…, groups at 16, mask}; a map has more than one table only from about
+ * 900 headers on, of which the first is looked at. Before, runtime/map.go: hmap{count, flags and B, buckets,
+ * oldbuckets}; a bucket is 8 top hashes, 8 keys, 8 elements and a pointer to an overflow. A map that has grown
+ * moves its entries later, a few at each write: those not moved yet are in the old array, half as large unless
+ * it grew only to get rid of overflow buckets (flag 8).
  */
-static __always_inline void scan_swiss(const struct gt_process *proc, u64 dir, u64 dir_len,
-				       struct found_headers *out)
+static __noinline int scan_groups(const struct gt_process *proc, const u64 *head,
+				  struct found_headers *out)
 {
-	struct {
-		u64 groups, mask;
-	} table = {};
+	u64 group = head[2], table[2] = {};
+	u32 layout = proc->map_slots;
 
-	if (!dir_len) {
-		scan_slots(dir, proc->map_slots, out);
-		return;
+	out->group_size = proc->map_group_size;
+	out->older = 0;
+	if (layout == SLOTS_BUCKET) {
+		out->group_size = 336;
+		table[1] = (1ULL << ((head[1] >> 8) & 31)) - 1;
+		out->older = head[3];
+		out->older_left = head[1] & 8 ? table[1] : table[1] >> 1;
+	} else if (head[3]) {
+		bpf_probe_read_user(table, sizeof(table), (void *)(read_u64(group) + 16));
+		group = table[0];
+	} else {
+		scan_slots(group, layout, out);
+		return 1;
 	}
-	bpf_probe_read_user(&table, sizeof(table), (void *)(read_u64(dir) + 16));
+	out->left = table[1];
+	out->next = group + out->group_size;
 	for (u32 i = 0; i < MAX_GROUPS; i++) {
-		scan_slots(table.groups + (u64)i * proc->map_group_size, proc->map_slots, out);
-		if (i >= table.mask)
-			return;
-	}
-	count_drop(GT_DROP_HEADERS_UNSEEN);
-}
-
-/* Walks an array of `left` buckets: 8 top hashes, 8 keys, 8 elements, pointer to an overflow. */
-static __noinline int scan_buckets(u64 bucket, u64 left, struct found_headers *out)
-{
-	u64 next = bucket + 336;
-
-	for (u32 i = 0; i < 2 * MAX_GROUPS; i++) {
-		scan_slots(bucket, SLOTS_BUCKET, out);
-		bucket = read_u64(bucket + 328);
-		if (bucket)
+		scan_slots(group, layout, out);
+		group = read_field(group, layout == SLOTS_BUCKET ? 328 : GT_NONE);
+		/* What is in the map is read again: the verifier goes on with what it does not know. */
+		asm volatile("" ::: "memory");
+		if (group)
 			continue;
-		if (--left == 0)
-			return 1;
-		bucket = next;
-		next += 336;
+		if (!out->left) {
+			if (!out->older)
+				return 1;
+			out->next = out->older;
+			out->left = out->older_left + 1;
+			out->older = 0;
+		}
+		out->left--;
+		group = out->next;
+		out->next += out->group_size;
 	}
 	count_drop(GT_DROP_HEADERS_UNSEEN);
 	return 0;
@@ -248,10 +273,7 @@ static __always_inline void scan_headers(const struct gt_process *proc, struct s
 	bool is_swiss = proc->map_slots != SLOTS_BUCKET;
 	bool metadata = state->rpc != RPC_NONE;
 	u64 map = state->headers;
-	/*
-	 * Both kinds of map start with their number of entries and have four words that matter:
-	 * Map{used, seed, dirPtr, dirLen} or hmap{count, flags and B, buckets, oldbuckets}.
-	 */
+	/* Both kinds of map start with their number of entries and have four words that matter. */
 	u64 head[4] = {};
 
 	if (!map)
@@ -270,20 +292,7 @@ static __always_inline void scan_headers(const struct gt_process *proc, struct s
 	if (metadata && !head[3] && (is_swiss || !(head[1] >> 8 & 31)) &&
 	    !may_have_parent(head[2], proc->map_slots))
 		return;
-	if (is_swiss) {
-		scan_swiss(proc, head[2], head[3], out);
-	} else {
-		u64 buckets = 1ULL << ((head[1] >> 8) & 31);
-
-		scan_buckets(head[2], buckets, out);
-		/*
-		 * A map that has grown moves its entries later, a few at each write: those not moved
-		 * yet are in the old array, half as large unless it grew only to get rid of
-		 * overflow buckets (flag 8).
-		 */
-		if (head[3])
-			scan_buckets(head[3], head[1] & 8 ? buckets : buckets / 2, out);
-	}
+	scan_groups(proc, head, out);
 	read_found(state);
 }
 

@@ -46,13 +46,6 @@ static __always_inline void fill_span(const struct gt_process *proc, u16 kind, u
 		FILL(event, route, copy, (strings)->route);                    \
 	} while (0)
 
-/* The strings of a request, still in the target. */
-struct request_strings {
-	struct go_string method, target, host, user_agent, route;
-	bool line; /* `target` starts with the method */
-	u32 unread; /* bits of enum gt_unread, of what was looked for meanwhile */
-};
-
 /* Whether all of them fit into the slots of the small event. */
 static __always_inline bool are_short(const struct request_strings *strings)
 {

@@ -27,8 +27,11 @@ static __always_inline struct go_string url_string(const struct client_state *st
 
 static const struct client_state new_client;
 
-/* How many redirects led to this request: each knows the response that caused it. */
-static __always_inline u8 count_redirects(const struct gt_process *proc, u64 response, u32 *unread)
+/*
+ * How many redirects led to this request: each knows the response that caused it. A function of its own, for the
+ * stack's sake.
+ */
+static __noinline int count_redirects(const struct gt_process *proc, u64 response, u32 *unread)
 {
 	u64 request;
 	u8 count = 0;

@@ -367,8 +367,9 @@ static __always_inline void fill_server(const struct gt_process *proc,
 }
 
 static __noinline int send_short(const struct gt_process *proc, const struct server_state *state,
-				 u8 outcome, struct request_strings *strings)
+				 u8 outcome)
 {
+	const struct request_strings *strings = &state->strings;
 	struct gt_http_small_event *event;
 
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
@@ -385,30 +386,38 @@ static __noinline int send_short(const struct gt_process *proc, const struct ser
 	return 0;
 }
 
-/* The end of a request whose pattern is `route`. */
-static __noinline int send_server(const struct gt_process *proc, struct server_state *state,
-				  u8 outcome, const struct go_string *route)
+/* Looks for what the end of a request says, but for its route, and notes it in the state. */
+static __always_inline void find_ending(const struct gt_process *proc, struct server_state *state)
 {
-	struct request_strings strings = { .route = *route };
-	struct go_iface closed = {};
-	struct gt_http_event *event;
+	u32 unread = 0;
 
+	state->closed = (struct go_iface){};
 	if (state->http2) {
 		const struct gt_http2 *http2 = http2_of(proc, state);
 		u64 stream;
 
 		state->rws = read_field(state->resp, http2->rws);
 		if (http2->close_err != GT_NONE) {
-			stream = read_field_noted(state->rws, http2->stream, UNREAD(ERROR),
-						  &strings.unread);
+			stream = read_field_noted(state->rws, http2->stream, UNREAD(ERROR), &unread);
 			/* As with a pattern: what can't be read was never written. */
-			closed = read_iface(stream + http2->close_err);
+			state->closed = read_iface(stream + http2->close_err);
 		}
 	}
-	find_strings(proc, state, &strings);
-	state->unread |= strings.unread;
-	if (!closed.tab && are_short(&strings) && state->peer_len <= PEER_SHORT)
-		return send_short(proc, state, outcome, &strings);
+	find_strings(proc, state, &state->strings);
+	state->unread |= unread;
+	/* What was found is read again: the verifier goes on with what it does not know. */
+	asm volatile("" ::: "memory");
+}
+
+/* The end of a request. */
+static __noinline int send_server(const struct gt_process *proc, struct server_state *state, u8 outcome)
+{
+	const struct request_strings *strings = &state->strings;
+	struct gt_http_event *event;
+
+	find_ending(proc, state);
+	if (!state->closed.tab && are_short(strings) && state->peer_len <= PEER_SHORT)
+		return send_short(proc, state, outcome);
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
 		count_drop(GT_DROP_RING_FULL);
@@ -417,9 +426,9 @@ static __noinline int send_server(const struct gt_process *proc, struct server_s
 	fill_span(proc, GT_EVENT_HTTP_SERVER, sizeof(*event), state->ended_ns,
 		  &event->head);
 	fill_server(proc, state, outcome, &event->head);
-	FILL_STRINGS(event, &strings, copy_bytes);
+	FILL_STRINGS(event, strings, copy_bytes);
 	__builtin_memcpy(event->peer, state->peer, sizeof(event->peer));
-	fill_error(proc, closed, event);
+	fill_error(proc, state->closed, event);
 	event->head.subject = state->server;
 	bpf_ringbuf_submit(event, wakeup_flags());
 	return 0;

@@ -140,7 +140,8 @@ static __noinline int end_request(const struct gt_process *proc, struct server_s
 	if (state->server && state->rpc == RPC_NONE &&
 	    (!route.len || (proc->tells & GT_TELLS_PATHS)))
 		compare_path(proc, state, kept);
-	return send_server(proc, state, outcome, &route);
+	state->strings.route = route;
+	return send_server(proc, state, outcome);
 }
 
 /* The handler of the current goroutine's request returned, panicked or took over the connection. */

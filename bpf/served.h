@@ -9,6 +9,13 @@
 /* Bytes of an http.Request that are read at once; every known version is smaller. */
 #define REQUEST_BYTES 320
 
+/* The strings of a request, still in the target. */
+struct request_strings {
+	struct go_string method, target, host, user_agent, route;
+	u32 unread; /* bits of enum gt_unread, of what was looked for meanwhile */
+	bool line; /* `target` starts with the method */
+};
+
 /* What a goroutine serves, written anew for each of its requests: see goroutines.h. */
 struct server_state {
 	u64 g; /* the goroutine's structure */
@@ -50,6 +57,9 @@ struct server_state {
 	char peer[48] GT_WORDS;
 	/* While the start looks for them. In a map, so that the verifier takes no value for a known one. */
 	struct found_headers found;
+	/* The same of the end, and the error that HTTP/2 closed the stream with. */
+	struct request_strings strings;
+	struct go_iface closed;
 	u64 caches[GT_MAX_P];
 };
 

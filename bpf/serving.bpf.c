@@ -7,6 +7,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include "wire.h"
+#include "go_abi.h"
 #include "found_headers.h"
 #include "served.h"
 #include "serving.h"
