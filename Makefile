@@ -37,7 +37,8 @@ demo: ## Watch the requests of a shop of four services for some seconds (as root
 
 .PHONY: test
 test: setup ## Run all tests (end-to-end tests need root and skip without)
-	$(CARGO) test --workspace --locked
+	@# The command that crates/gotap/tests start is built before any test runs: no other one is needed.
+	GOTAP_BINARY="$(abspath $(or $(CARGO_TARGET_DIR),target))/debug/gotap" $(CARGO) test --workspace --locked
 
 .PHONY: test-matrix
 test-matrix: setup ## Run oracle and end-to-end tests with all Go versions and build modes (long)
