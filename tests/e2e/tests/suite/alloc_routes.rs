@@ -95,7 +95,7 @@ fn what_requests_allocate_is_told_by_route() {
         return;
     }
     let json = |app: &Running, arguments: &[&str]| -> Result<Value> {
-        let out = gotap(app, &[&["-d", "2s", "--format", "json"], arguments].concat())?;
+        let out = gotap(app, &[&["-d", "1500ms", "--format", "json"], arguments].concat())?;
         serde_json::from_str(&out).context("JSON")
     };
     let newest = with_app(Version::NEWEST, Mode::Stripped, |app| {

@@ -138,7 +138,7 @@ fn collected(version: Version, flag: &str, route: &str, truth: &str) -> Result<(
     let mut process = Running::start(&program, &[flag], &[])?;
     process.wait_for("ready", SOON)?;
     let mut command = Command::new(binary());
-    command.args(["xray", &process.pid().to_string(), "-d", "4s", "--format", "json"]);
+    command.args(["xray", &process.pid().to_string(), "-d", "3s", "--format", "json"]);
     let output = command.args(["--route", route]).output().context("run gotap")?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let found: Value = serde_json::from_slice(&output.stdout)?;
