@@ -2,6 +2,7 @@
 
 mod host;
 mod kubernetes;
+mod sorts;
 mod top;
 mod xray;
 
@@ -16,6 +17,7 @@ use crate::governor::Budget;
 
 pub(crate) use host::{ExecArgs, FlowsArgs, TcpArgs, XdpChoice};
 pub(crate) use kubernetes::KubernetesArgs;
+pub(crate) use sorts::Sort;
 pub(crate) use top::TopArgs;
 pub(crate) use xray::XrayArgs;
 
@@ -97,14 +99,9 @@ pub(crate) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TraceCommand {
-    /// HTTP requests that Go programs serve and make
-    Http(TraceArgs),
-    /// gRPC calls that Go programs serve and make
-    Grpc(TraceArgs),
-    /// What Go programs ask databases for, through database/sql
-    Sql(TraceArgs),
-    /// What Go programs ask Redis for: go-redis and redigo
-    Redis(TraceArgs),
+    /// Operations of one sort
+    #[command(flatten)]
+    Sort(Sort),
     /// Goroutines of one process that are created and end, and how long they lived
     Goroutines(TrackArgs),
     /// Programs of the whole host that start and end, with arguments, container and exit code

@@ -1,13 +1,15 @@
 //! Libraries of a program that say what it speaks: which are linked in, in which version, and what
 //! is traced of each. Those of which nothing is are named, too, so that silence is not taken for
-//! idleness. Not here: whether a probe could be placed (`probes`), which is only asked.
+//! idleness. Not here: which libraries are known, and whether a probe could be placed (`probes`), which is only asked.
 
+#[cfg(test)]
+mod table_tests;
 mod tested;
 
 use std::collections::BTreeSet;
 
 use gobin::{Binary, Module};
-use probes::{Ability, Plan};
+use probes::{Ability, Plan, Seen};
 
 /// A library that is linked in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,59 +22,6 @@ pub(crate) struct Library {
     /// The labels of what is traced of it; none for what is not.
     pub(crate) instruments: Vec<&'static str>,
 }
-
-/// How calls of a library are seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seen {
-    As(&'static [Ability]),
-    /// By probes in its own functions, of a package in it.
-    Within(&'static str),
-    /// By probes in its own functions.
-    Inside(Ability),
-    /// The same, or through its driver of database/sql, which is a package of it.
-    Driver(&'static str),
-    Not,
-}
-
-const HTTP: Seen = Seen::As(&[
-    Ability::HttpServer,
-    Ability::HttpClient,
-    Ability::Http2Server,
-    Ability::Http2Client,
-]);
-/// What stands upon the server of net/http.
-const SERVER: Seen = Seen::As(&[Ability::HttpServer, Ability::Http2Server]);
-const GRPC: Seen = Seen::As(&[Ability::GrpcServer, Ability::GrpcClient]);
-const SQL: Seen = Seen::As(&[Ability::Sql]);
-const FAST_HTTP: Seen = Seen::Inside(Ability::FastHttp);
-const REDIS: Seen = Seen::Inside(Ability::Redis);
-
-/// Modules without their major version.
-const KNOWN: [(&str, Seen); 23] = [
-    ("google.golang.org/grpc", GRPC),
-    ("golang.org/x/net", Seen::Within("http2")),
-    ("connectrpc.com/connect", HTTP),
-    ("github.com/bufbuild/connect-go", HTTP),
-    ("github.com/gin-gonic/gin", SERVER),
-    ("github.com/go-chi/chi", SERVER),
-    ("github.com/gorilla/mux", SERVER),
-    ("github.com/labstack/echo", SERVER),
-    ("github.com/julienschmidt/httprouter", SERVER),
-    ("github.com/lib/pq", SQL),
-    ("github.com/jackc/pgx", Seen::Driver("stdlib.(*Conn).QueryContext")),
-    ("github.com/go-sql-driver/mysql", SQL),
-    ("modernc.org/sqlite", SQL),
-    ("github.com/mattn/go-sqlite3", SQL),
-    ("github.com/valyala/fasthttp", FAST_HTTP),
-    ("github.com/gofiber/fiber", FAST_HTTP),
-    ("github.com/cloudwego/hertz", Seen::Not),
-    ("github.com/redis/go-redis", REDIS),
-    ("github.com/go-redis/redis", REDIS),
-    ("github.com/gomodule/redigo", REDIS),
-    ("github.com/segmentio/kafka-go", Seen::Not),
-    ("github.com/IBM/sarama", Seen::Not),
-    ("github.com/Shopify/sarama", Seen::Not),
-];
 
 /// The known libraries of a binary, in the order of its build information. Without any, as when it was
 /// built outside of modules, its functions tell which there are, and nothing which version.
@@ -103,9 +52,8 @@ pub(crate) fn find(binary: &Binary<'_>, plan: &Plan) -> Vec<Library> {
 fn linked<'a>(functions: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
     let mut out = BTreeSet::new();
     for name in functions {
-        let Some((module, _)) = KNOWN.iter().find(|(module, _)| name.starts_with(module)) else {
-            continue;
-        };
+        let mut modules = probes::libraries().map(|library| library.module);
+        let Some(module) = modules.find(|module| name.starts_with(module)) else { continue };
         let rest = name.get(module.len()..).unwrap_or_default();
         let major = rest.strip_prefix("/v").map(|rest| {
             let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
@@ -113,7 +61,7 @@ fn linked<'a>(functions: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
         });
         let path = match major {
             Some(major) if !major.is_empty() => format!("{module}/v{major}"),
-            _ => (*module).to_owned(),
+            _ => module.to_owned(),
         };
         // Else it is a module whose name only begins like that.
         let after = name.get(path.len()..).unwrap_or_default();
@@ -129,8 +77,8 @@ fn seen(path: &str) -> Option<Seen> {
         let number = rest.strip_prefix("/v");
         rest.is_empty() || number.is_some_and(|n| n.parse::<u32>().is_ok())
     };
-    let known = KNOWN.iter().find(|(module, _)| path.strip_prefix(module).is_some_and(major));
-    known.map(|(_, seen)| *seen)
+    let is_it = |module: &str| path.strip_prefix(module).is_some_and(major);
+    probes::libraries().find(|library| is_it(library.module)).map(|library| library.seen)
 }
 
 /// What is traced of a library; `None` where what matters of it is not linked in.
@@ -213,8 +161,9 @@ mod tests {
     #[test]
     fn modules_are_known_in_all_major_versions() {
         assert_eq!(seen("github.com/jackc/pgx"), seen("github.com/jackc/pgx/v5"));
-        assert_eq!(seen("google.golang.org/grpc"), Some(GRPC));
-        assert_eq!(seen("github.com/redis/go-redis/v9"), Some(REDIS));
+        let grpc = &[Ability::GrpcServer, Ability::GrpcClient];
+        assert_eq!(seen("google.golang.org/grpc"), Some(Seen::As(grpc)));
+        assert_eq!(seen("github.com/redis/go-redis/v9"), Some(Seen::Inside(Ability::Redis)));
         assert_eq!(seen("github.com/IBM/sarama"), Some(Seen::Not));
         assert_eq!(seen("github.com/jackc/pgxpool"), None);
         assert_eq!(seen("google.golang.org/grpc/cmd/protoc-gen-go-grpc"), None);

@@ -21,6 +21,7 @@ mod object;
 mod plan;
 mod privileges;
 mod reaper;
+mod registry;
 mod run_times;
 mod sampler;
 mod serving;
@@ -43,6 +44,7 @@ pub use plan::{
     RequestLayouts, Rewriter, RouteLayout, Router, Tls, Wrapper,
 };
 pub use privileges::{missing_capabilities, needed_capabilities};
+pub use registry::{KnownLibrary, Seen, TRACED, Traced, Verb, libraries};
 pub use run_times::{LoadedProgram, RunTimes, loaded_programs};
 pub use sampler::{Kind as SamplerKind, STACKS_OF_MANY, Sampler, SamplerPlan, Served};
 pub use serving::{ActiveRequests, Requests, ServedMaps};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use export::{Collected, Exporter, LiveStats};
 use pipeline::{Measured, Sink};
+use probes::Verb;
 use trace::{LogRecord, Operation, Span, Status};
 
 use crate::opened::unix_nanoseconds;
@@ -80,31 +81,21 @@ impl Sink for JsonLines {
     }
 }
 
-/// What a span tells of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Instrument {
-    Http,
-    Grpc,
-    Sql,
-    Redis,
-}
-
-impl Instrument {
-    fn made(self, span: &Span) -> bool {
-        match (self, &span.operation) {
-            (Instrument::Http, Operation::Http(http)) => http.method.is_some(),
-            (Instrument::Grpc, operation) => operation.call().is_some(),
-            (Instrument::Sql, Operation::Database(query)) => query.system != "redis",
-            (Instrument::Redis, Operation::Database(query)) => query.system == "redis",
-            _ => false,
-        }
+/// Whether a span tells of an operation of this sort.
+fn is_of(verb: Verb, span: &Span) -> bool {
+    match (verb, &span.operation) {
+        (Verb::Http, Operation::Http(http)) => http.method.is_some(),
+        (Verb::Grpc, operation) => operation.call().is_some(),
+        (Verb::Sql, Operation::Database(query)) => query.system != "redis",
+        (Verb::Redis, Operation::Database(query)) => query.system == "redis",
+        _ => false,
     }
 }
 
 /// Which spans are printed: those that pass all that is asked for.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Filter {
-    pub(super) instrument: Option<Instrument>,
+    pub(super) verb: Option<Verb>,
     /// Those that ended in an error.
     pub(super) errors: bool,
     /// Those that took longer.
@@ -114,7 +105,7 @@ pub(super) struct Filter {
 impl Filter {
     pub(super) fn passes(&self, span: &Span) -> bool {
         let took = span.end_unix_nano.saturating_sub(span.start_unix_nano);
-        self.instrument.is_none_or(|instrument| instrument.made(span))
+        self.verb.is_none_or(|verb| is_of(verb, span))
             && (!self.errors || matches!(span.status, Status::Error(_)))
             && self.slower_than.is_none_or(|limit| Duration::from_nanos(took) > limit)
     }

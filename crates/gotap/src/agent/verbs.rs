@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use pipeline::{Sampling, SharedMeter, Sink};
-use probes::{Features, Options};
+use probes::{Features, Options, Verb};
 use trace::Assembler;
 
 use super::{Agent, Setup, admin, debug, own, placing, profiling, say, sinks, tree};
@@ -115,10 +115,7 @@ fn observing(
 /// `gotap trace`. All is observed, as parents may be of another sort; what is asked for is printed.
 pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
     let (args, wanted) = match what {
-        TraceCommand::Http(args) => (args, Some(sinks::Instrument::Http)),
-        TraceCommand::Grpc(args) => (args, Some(sinks::Instrument::Grpc)),
-        TraceCommand::Sql(args) => (args, Some(sinks::Instrument::Sql)),
-        TraceCommand::Redis(args) => (args, Some(sinks::Instrument::Redis)),
+        TraceCommand::Sort(sort) => (&sort.args, Some(sort.verb)),
         TraceCommand::All(args) => (args, None),
         TraceCommand::Goroutines(args) => return crate::tracked::run(args),
         TraceCommand::Exec(args) => return crate::exec::run(args),
@@ -169,10 +166,10 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
 }
 
 /// What prints the spans that are asked for.
-fn printer(args: &TraceArgs, instrument: Option<sinks::Instrument>) -> Box<dyn Sink> {
+fn printer(args: &TraceArgs, verb: Option<Verb>) -> Box<dyn Sink> {
     let style = text::Style { colours: text::colours(), whole: args.verbose };
     let slower_than = args.slower_than.map(Into::into);
-    let filter = sinks::Filter { instrument, errors: args.errors, slower_than };
+    let filter = sinks::Filter { verb, errors: args.errors, slower_than };
     let lines: Box<dyn Sink> = match args.format {
         Format::Text if args.tree => return Box::new(tree::Trees::new(style, filter)),
         Format::Text => Box::new(sinks::TextLines::new(style)),

@@ -1,38 +1,17 @@
 //! Which versions of the known libraries the tests trace: the oldest and the newest of each module, as the
-//! `go.mod` files below `apps/` name them. Others may be laid out in another way; the plan finds out what
+//! `go.mod` files below `apps/` and the registry of `probes` name them. Others may be laid out in another way; the plan finds out what
 //! it can. Not here: what is traced of a library.
 
 use semver::Version;
 
 /// Module with its major version, oldest and newest version that is tested.
-const TESTED: [(&str, &str, &str); 22] = [
-    ("connectrpc.com/connect", "1.11.0", "1.21.1"),
-    ("github.com/bufbuild/connect-go", "1.1.0", "1.1.0"),
-    ("github.com/gin-gonic/gin", "1.8.1", "1.12.0"),
-    ("github.com/go-chi/chi/v5", "5.0.7", "5.5.0"),
-    ("github.com/go-redis/redis/v8", "8.8.0", "8.11.5"),
-    ("github.com/go-sql-driver/mysql", "1.6.0", "1.10.1"),
-    ("github.com/gofiber/fiber/v2", "2.39.0", "2.52.15"),
-    ("github.com/gofiber/fiber/v3", "3.1.0", "3.1.0"),
-    ("github.com/gomodule/redigo", "1.8.2", "1.9.3"),
-    ("github.com/gorilla/mux", "1.8.0", "1.8.1"),
-    ("github.com/jackc/pgx/v4", "4.10.1", "4.18.3"),
-    ("github.com/jackc/pgx/v5", "5.0.0", "5.13.0"),
-    ("github.com/julienschmidt/httprouter", "1.3.0", "1.3.0"),
-    ("github.com/labstack/echo/v4", "4.9.0", "4.16.0"),
-    ("github.com/labstack/echo/v5", "5.4.4", "5.4.4"),
-    ("github.com/lib/pq", "1.10.4", "1.12.3"),
-    ("github.com/mattn/go-sqlite3", "1.14.16", "1.14.53"),
-    ("github.com/redis/go-redis/v9", "9.0.0", "9.23.0"),
-    ("github.com/valyala/fasthttp", "1.40.0", "1.78.0"),
-    ("golang.org/x/net", "0.0.0-20200822124328-c89045814202", "0.62.0"),
-    ("google.golang.org/grpc", "1.33.3", "1.85.0"),
-    ("modernc.org/sqlite", "1.18.2", "1.62.0"),
-];
+fn tested() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    probes::libraries().flat_map(|library| library.tested).copied()
+}
 
 /// Whether a version of a module lies between those that are tested.
 pub(super) fn is_tested(module: &str, version: &str) -> bool {
-    let range = TESTED.iter().find(|(known, ..)| *known == module);
+    let range = tested().find(|(known, ..)| *known == module);
     let parsed = |text: &str| Version::parse(text.trim_start_matches('v')).ok();
     let known = range.and_then(|(_, oldest, newest)| Some((parsed(oldest)?, parsed(newest)?)));
     match (known, parsed(version)) {
@@ -90,8 +69,7 @@ mod tests {
             // What only comes along with another library is not looked at.
             let line = line.trim().trim_start_matches("require ");
             let Some((module, version)) = line.split_once(" v") else { continue };
-            if crate::libraries::seen(module)
-                .is_some_and(|seen| seen != crate::libraries::Seen::Not)
+            if crate::libraries::seen(module).is_some_and(|seen| seen != probes::Seen::Not)
                 && !version.contains("//")
             {
                 found.entry(module).or_default().push(Version::parse(version).unwrap());
@@ -105,9 +83,8 @@ mod tests {
                 (module, (end(versions.first()), end(versions.last())))
             })
             .collect();
-        let table = TESTED.iter().map(|(module, oldest, newest)| {
-            (*module, ((*oldest).to_owned(), (*newest).to_owned()))
-        });
+        let table = tested()
+            .map(|(module, oldest, newest)| (module, (oldest.to_owned(), newest.to_owned())));
         assert_eq!(table.collect::<BTreeMap<_, _>>(), found);
     }
 }

@@ -12,16 +12,6 @@ const WIDTH: usize = 100;
 /// What the table has room for of a name.
 const NAME: usize = 24;
 
-/// What is traced, in short words, each with the abilities that it stands for.
-const WORDS: [(&str, &[Ability]); 6] = [
-    ("http", &[Ability::HttpServer, Ability::HttpClient]),
-    ("h2", &[Ability::Http2Server, Ability::Http2Client]),
-    ("fasthttp", &[Ability::FastHttp]),
-    ("grpc", &[Ability::GrpcServer, Ability::GrpcClient]),
-    ("sql", &[Ability::Sql]),
-    ("redis", &[Ability::Redis]),
-];
-
 pub(super) fn print(targets: &[Target]) -> Result<()> {
     let header = ["PID", "SERVICE", "GO", "TRACES", "NOT"].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(header).chain(targets.iter().map(row)).collect();
@@ -42,7 +32,7 @@ fn row(target: &Target) -> [String; 5] {
 
 fn words(plan: &Plan) -> Vec<&'static str> {
     let has = |abilities: &[Ability]| abilities.iter().any(|a| plan.abilities.contains(a));
-    WORDS.iter().filter(|(_, abilities)| has(abilities)).map(|(word, _)| *word).collect()
+    probes::TRACED.iter().filter(|traced| has(traced.abilities)).map(|traced| traced.word).collect()
 }
 
 /// What somebody would expect to be seen and is not.
