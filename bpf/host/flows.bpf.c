@@ -107,6 +107,10 @@ struct {
 	__type(value, u64);
 } xdp_lost SEC(".maps");
 
+/*
+ * Adds to counts of this processor. No atomic operation: packets are handled with softirqs off, so that nobody else
+ * adds to them meanwhile.
+ */
 static __always_inline int add(void *map, const void *key, const struct gt_flow_count *more)
 {
 	struct gt_flow_count *count = bpf_map_lookup_elem(map, key);
@@ -119,9 +123,9 @@ static __always_inline int add(void *map, const void *key, const struct gt_flow_
 		if (!count)
 			return -1;
 	}
-	__sync_fetch_and_add(&count->packets, more->packets);
-	__sync_fetch_and_add(&count->bytes, more->bytes);
-	__sync_fetch_and_add(&count->payload, more->payload);
+	count->packets += more->packets;
+	count->bytes += more->bytes;
+	count->payload += more->payload;
 	return 0;
 }
 
@@ -147,11 +151,21 @@ struct ipv6 {
 	u8 destination[16];
 };
 
+/* IPv4 without options, with what of TCP is looked at: most packets. */
+struct tcp_ipv4 {
+	struct ipv4 ip;
+	u16 ports[2];
+	u8 numbers[8];
+	u8 offset;
+	u8 pad[3];
+};
+
 /* What is known of a packet. */
 struct packet {
 	u32 length; /* from IP's header on */
 	u32 headers; /* of it: the headers of IP and of what is in it */
 	u32 next; /* where what is in IP begins */
+	u32 transport; /* the length of the header that is there, and the ports are known; 0: they are not */
 	bool whole; /* it begins in this fragment */
 	bool known; /* the headers are */
 };
@@ -165,16 +179,27 @@ static __always_inline void mapped(u8 *to, u32 address)
 static __always_inline int read_ipv4(struct __sk_buff *skb, u32 at, struct gt_flow_key *key,
 				     struct packet *packet)
 {
+	struct tcp_ipv4 read;
 	struct ipv4 ip;
 
-	if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)))
+	/* Most packets take one read; shorter ones than that are no TCP. */
+	if (!bpf_skb_load_bytes(skb, at, &read, sizeof(read)))
+		ip = read.ip;
+	else if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)))
 		return -1;
+	else
+		read.ip.version_length = 0;
 	key->version = 4;
 	key->protocol = ip.protocol;
 	mapped(key->source, ip.source);
 	mapped(key->destination, ip.destination);
 	packet->next = at + (ip.version_length & 15) * 4;
 	packet->whole = !(ip.fragment & bpf_htons(0x1fff));
+	if (read.ip.version_length == 0x45 && ip.protocol == IPPROTO_TCP && packet->whole) {
+		packet->transport = (read.offset >> 4) * 4;
+		key->source_port = bpf_ntohs(read.ports[0]);
+		key->destination_port = bpf_ntohs(read.ports[1]);
+	}
 	/* A short frame is filled up behind the packet; a very long one has no length. */
 	if (!skb->gso_size && ip.total)
 		packet->length = bpf_ntohs(ip.total);
@@ -228,6 +253,11 @@ static __always_inline void read_transport(struct __sk_buff *skb, u32 start,
 
 	if (!packet->whole)
 		return;
+	if (packet->transport) {
+		packet->known = true;
+		packet->headers = packet->next - start + packet->transport;
+		return;
+	}
 	switch (key->protocol) {
 	case IPPROTO_TCP:
 		if (bpf_skb_load_bytes(skb, packet->next + 12, &offset, 1))
