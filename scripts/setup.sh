@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building and testing gotap needs beyond Rust (rustup) and Go, on Debian 12 or later.
 #
-#   scripts/setup.sh                  apt packages (compilers, libelf, wrk, iproute2)
+#   scripts/setup.sh                  apt packages (compilers, libelf, wrk, iproute2, nftables)
 #   scripts/setup.sh collector        builds the OpenTelemetry Collector the tests send to
 #   scripts/setup.sh go VERSION...    fetches Go toolchains, e.g. 1.18.10 1.27.3
 #   scripts/setup.sh kernels VERSION... installs QEMU and fetches Debian's kernels, e.g. 5.10 7
@@ -30,7 +30,7 @@ set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${GOTAP_CACHE:-$HOME/.cache/gotap}
 
-apt_packages=(clang-19 llvm-19 libelf-dev zlib1g-dev pkg-config wrk make gcc iproute2)
+apt_packages=(clang-19 llvm-19 libelf-dev zlib1g-dev pkg-config wrk make gcc iproute2 nftables)
 kernel_apt_packages=(qemu-system-x86 e2fsprogs)
 # These have no service, which mariadb-server and redis-server would have.
 mariadb_apt_packages=(mariadb-server-core mariadb-client-core)

@@ -73,6 +73,29 @@ impl Namespace {
         Ok(App { process, address })
     }
 
+    /// Lets the kernel translate addresses of connections to `port` of it: they go to `to`, and seem to come from
+    /// `from`, which is nobody's.
+    ///
+    /// # Errors
+    /// When `nft` or `ip` fail.
+    pub fn translate(&self, port: u16, to: &str, from: &str) -> Result<()> {
+        let pid = self.holder.pid().to_string();
+        let way_back = self.address.rsplit_once('.').context("an address")?.0.to_owned() + ".1";
+        let inside = [
+            "ip route add default via ".to_owned() + &way_back,
+            "nft add table ip translate".to_owned(),
+            "nft add chain ip translate to { type nat hook prerouting priority -100 ; }".to_owned(),
+            format!("nft add rule ip translate to tcp dport {port} dnat to {to}"),
+            "nft add chain ip translate from { type nat hook input priority 100 ; }".to_owned(),
+            format!("nft add rule ip translate from ct status dnat snat to {from}"),
+        ];
+        for line in inside {
+            let words: Vec<&str> = line.split(' ').collect();
+            command("/usr/bin/nsenter", &[&["-t", &pid, "-n", "--"][..], &words].concat())?;
+        }
+        Ok(())
+    }
+
     /// Its address on the link to this namespace.
     pub fn address(&self) -> &str {
         &self.address

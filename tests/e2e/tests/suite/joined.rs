@@ -188,3 +188,29 @@ fn calls_between_network_namespaces_are_joined() -> Result<()> {
     ensure!(traces.len() == 3, "{}", Span::list(&spans));
     Ok(())
 }
+
+/// Neither end sees the other's address, as behind a Kubernetes service.
+#[test]
+fn calls_through_translated_addresses_are_joined() -> Result<()> {
+    if !can_trace("calls_through_translated_addresses_are_joined") {
+        return Ok(());
+    }
+    let program = App::newest()?;
+    let other = Namespace::new()?;
+    let backend = other.start(&program)?;
+    other.translate(80, &backend.address, "10.213.0.9")?;
+    let app =
+        App::start_with(&program, &["-backend", &format!("http://{}:80", other.address())], &[])?;
+    let gotap = trace_both(&app, &backend)?;
+    for _ in 0..3 {
+        app.get("/call/numbered", &[])?;
+    }
+    let spans = gotap.finish(9)?;
+    let joined: Vec<_> = spans.iter().filter(|span| span.parent == "connection").collect();
+    ensure!(joined.len() == 3, "{}", Span::list(&spans));
+    let seen = joined.iter().all(|span| span.text("network.peer.address") == Some("10.213.0.9"));
+    ensure!(seen, "{}", Span::list(&spans));
+    let traces: HashSet<_> = spans.iter().map(|span| &span.trace_id).collect();
+    ensure!(traces.len() == 3, "{}", Span::list(&spans));
+    Ok(())
+}
