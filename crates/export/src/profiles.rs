@@ -276,7 +276,7 @@ impl Worker {
             self.say("can't be reached", &why);
             if tried < TRIES {
                 self.shared.stats.retries.fetch_add(1, Ordering::Relaxed);
-                self.pause(asked.unwrap_or(delay).min(LAST_RETRY));
+                self.pause(asked.unwrap_or(delay).clamp(FIRST_RETRY, LAST_RETRY));
                 delay *= 2;
             }
         }

@@ -87,9 +87,11 @@ impl Queued {
         self.dropped.fetch_add(n as u64, Ordering::Relaxed);
     }
 
-    /// One does not wait any more.
-    fn leave(&self) {
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    /// So many do not wait any more; how many of them still did. Those that were given up meanwhile did not.
+    fn leave(&self, n: usize) -> usize {
+        let rest = |waiting: usize| Some(waiting.saturating_sub(n));
+        let before = self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest);
+        before.unwrap_or(0).min(n)
     }
 
     fn waiting(&self) -> usize {
@@ -264,7 +266,7 @@ impl Lane {
         let Some(queued) = self.outlet.of(&item) else { return };
         // A sink that failed is gone: nothing waits for it.
         if queued.enter(n) && self.items.send(item).is_err() {
-            queued.drop(n);
+            queued.drop(queued.leave(n));
         }
     }
 }
@@ -276,18 +278,18 @@ fn write(mut sink: Box<dyn Sink>, items: &Receiver<Item>, outlet: &Outlet) -> an
             Ok(Item::Spans(spans)) => {
                 for span in spans.iter() {
                     sink.span(span)?;
-                    outlet.spans.leave();
+                    outlet.spans.leave(1);
                 }
             }
             Ok(Item::Logs(records)) => {
                 for record in records.iter() {
                     sink.log(record)?;
-                    outlet.logs.leave();
+                    outlet.logs.leave(1);
                 }
             }
             Ok(Item::Metrics(measured)) => {
                 sink.metrics(&measured);
-                outlet.metrics.leave();
+                outlet.metrics.leave(1);
             }
             Ok(Item::Finish(patience)) => {
                 sink.finish(patience);

@@ -135,4 +135,14 @@ fn a_sink_whose_output_is_gone_says_so() {
     pipeline.spans(spans(3));
     let said = failure.recv_timeout(Duration::from_secs(20)).unwrap();
     assert_eq!((said.as_str(), seen.load(Ordering::Relaxed)), ("the output is gone", 3));
+    // What comes later finds nobody, and is counted once.
+    let outlet = outlet(&pipeline, "counting");
+    while outlet.dropped() == 0 {
+        pipeline.spans(spans(10));
+    }
+    let before = (outlet.dropped(), outlet.queued() as u64);
+    pipeline.spans(spans(10));
+    assert_eq!((outlet.dropped(), outlet.queued() as u64), (before.0 + 10, before.1));
+    pipeline.finish(Duration::ZERO);
+    assert_eq!((outlet.dropped(), outlet.queued()), (before.0 + before.1 + 10, 0));
 }

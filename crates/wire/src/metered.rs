@@ -127,7 +127,7 @@ pub enum MeterCounter {
     KeysFull = 1,
     /// Hits whose stack is not known.
     StacksLost = 2,
-    /// Hits of which it is not known whose they are, as there were too many requests.
+    /// Hits that are not counted by request, as there were too many requests.
     RequestsFull = 3,
 }
 

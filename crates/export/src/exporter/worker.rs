@@ -123,10 +123,7 @@ impl Sender {
                 Err(Failure { why, retry: Some(asked), connected }) => {
                     self.fails(&why);
                     self.shared.stats.retries.fetch_add(1, Ordering::Relaxed);
-                    self.pause(match asked {
-                        Some(asked) => asked.min(LONGEST_ASKED),
-                        None => pause_after(failed, connected),
-                    });
+                    self.pause(pause_after(failed, connected, asked));
                     failed += 1;
                 }
             }
@@ -229,8 +226,12 @@ impl Sender {
     }
 }
 
-/// How long to wait where so many requests have failed before, at the least and at the most.
-fn pause_after(failed: u32, connected: bool) -> Duration {
+/// How long to wait where so many requests have failed before; as long as the back end asked for, if it did, but
+/// always for a while.
+fn pause_after(failed: u32, connected: bool, asked: Option<Duration>) -> Duration {
+    if let Some(asked) = asked {
+        return asked.clamp(FIRST_RETRY, LONGEST_ASKED);
+    }
     let most = if connected { LAST_RETRY } else { LAST_CONNECT };
     let time = FIRST_RETRY.saturating_mul(1 << failed.min(10)).min(most);
     // Between three and five quarters of it, so that many agents do not ask at once.
@@ -255,12 +256,20 @@ mod tests {
             (3, false, 1000),
             (u32::MAX, false, 1000),
         ] {
-            let all: Vec<_> = (0..200).map(|_| pause_after(failed, connected)).collect();
+            let all: Vec<_> = (0..200).map(|_| pause_after(failed, connected, None)).collect();
             let meant = Duration::from_millis(meant);
             let (least, most) = (meant * 3 / 4, meant * 5 / 4);
             assert!(all.iter().all(|time| (least..=most).contains(time)), "{failed}: {all:?}");
             assert!(all.iter().any(|time| *time < meant), "{failed}: {all:?}");
             assert!(all.iter().any(|time| *time > meant), "{failed}: {all:?}");
+        }
+    }
+
+    #[test]
+    fn a_back_end_can_ask_for_a_pause_but_not_for_none() {
+        for (asked, meant) in [(0, 250), (2_000, 2_000), (3_600_000, 30_000)] {
+            let asked = Some(Duration::from_millis(asked));
+            assert_eq!(pause_after(5, true, asked), Duration::from_millis(meant));
         }
     }
 }

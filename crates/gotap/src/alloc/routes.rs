@@ -49,7 +49,7 @@ pub(super) struct ByRoute {
     pub(super) routes: Vec<(Operation, Amount)>,
     /// For no request.
     pub(super) none: Amount,
-    /// For requests of which no end was seen: they had not ended, or their spans are lost.
+    /// For requests whose end was not seen: they had not ended, or their spans are lost.
     pub(super) not_ended: Amount,
     /// By goroutines that could not be read.
     pub(super) unread: Amount,
@@ -132,8 +132,7 @@ impl ByRequest {
         }
         if self.full > 0 {
             out.push(format!(
-                "of {} allocations it is not known for which request they are: there are too many requests; \
-                 they are missing by route",
+                "{} allocations are missing by route: there are too many requests",
                 self.full
             ));
         }

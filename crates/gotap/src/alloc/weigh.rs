@@ -102,14 +102,17 @@ impl<'c> Weights<'c> {
             (Self::Samples { counted, refills, .. }, REFILL) => {
                 // Class 0 has none of the small objects.
                 let (size, objects) = *counted.small.get(class(hit).checked_sub(1)?)?;
-                let all = refills.get(&class(hit)).copied().unwrap_or(1).max(1);
+                // Where none of its samples found room, it is not known what one stands for.
+                let all = *refills.get(&class(hit))?;
                 let objects = objects as f64 * hit.count as f64 / all as f64;
                 Some(Weight { objects, bytes: objects * size as f64, size })
             }
             (Self::Samples { counted, large: (number, all), .. }, LARGE) => {
+                if *number == 0 {
+                    return None;
+                }
                 let bytes = counted.large_bytes as f64 * hit.amount as f64 / (*all).max(1) as f64;
-                let number = (*number).max(1) as f64;
-                let objects = counted.large_objects as f64 * hit.count as f64 / number;
+                let objects = counted.large_objects as f64 * hit.count as f64 / *number as f64;
                 Some(Weight { objects, bytes, size: mean })
             }
             _ => None,
@@ -143,6 +146,16 @@ mod tests {
         assert_eq!(of(&all[1]), Some((750.0, 12000.0, 16)));
         assert_eq!(of(&large), Some((3.0, 900_000.0, 300_000)));
         assert_eq!(of(&Hit { operation: REFILL, value: 1, count: 1, amount: 0 }), None);
+    }
+
+    #[test]
+    fn a_hit_without_samples_to_compare_it_with_stands_for_nothing() {
+        let counted =
+            SizeClasses { small: vec![(8, 1000)], large_bytes: 900_000, large_objects: 3, tiny: 0 };
+        let weights = Weights::of_samples(std::iter::empty(), &counted);
+        let refill = Hit { operation: REFILL, value: 2, count: 2, amount: 0 };
+        let large = Hit { operation: LARGE, value: 32769, count: 2, amount: 600_000 };
+        assert_eq!([weights.of(&refill), weights.of(&large)], [None, None]);
     }
 
     #[test]

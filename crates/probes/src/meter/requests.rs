@@ -134,7 +134,7 @@ impl Meter {
         Ok(out)
     }
 
-    /// Hits of which it is not known whose they are, as there were too many requests.
+    /// Hits that are not counted by request, as there were too many requests.
     ///
     /// # Errors
     /// What libbpf says.

@@ -97,7 +97,8 @@ impl Readers {
 
     fn begin(&mut self, one: &Chosen) {
         let resource = Arc::new(Mutex::new(one.resource.clone()));
-        let reading = self.by_pid.values().filter(|reader| reader.thread.is_some()).count();
+        let reads = |reader: &&Reader| reader.thread.as_ref().is_some_and(|t| !t.1.is_finished());
+        let reading = self.by_pid.values().filter(reads).count();
         let thread = (reading < MAX_PROCESSES).then(|| {
             let (stop, stopped) = channel();
             let (shared, resource, pid) = (self.shared.clone(), resource.clone(), one.pid);
@@ -173,14 +174,23 @@ struct Taker<'t, 'a, 'd> {
     target: &'t Target<'a, 'd>,
     symbols: &'t Symbols<'a, 'd>,
     ticking: Ticking,
-    /// What was read of each kind at the end of the last interval.
-    before: HashMap<Kind, Read>,
+    /// What was read of each kind last, and when: at the end of the last interval, if it could be read then.
+    before: HashMap<Kind, (Read, Time)>,
     /// Kinds that the program's profiler does not sample, which is counted.
     off: Vec<Kind>,
     seen: wall::Seen,
     looked: Instant,
-    /// When the interval began, also in nanoseconds since 1970.
-    began: (Instant, u64),
+    /// Looks of this interval that failed.
+    failed: u64,
+    /// When the interval began.
+    began: Time,
+}
+
+/// A moment, also in nanoseconds since 1970.
+type Time = (Instant, u64);
+
+fn now() -> Time {
+    (Instant::now(), unix_nanoseconds())
 }
 
 impl<'t, 'a, 'd> Taker<'t, 'a, 'd> {
@@ -190,10 +200,23 @@ impl<'t, 'a, 'd> Taker<'t, 'a, 'd> {
         target: &'t Target<'a, 'd>,
         symbols: &'t Symbols<'a, 'd>,
     ) -> Self {
-        let now = Instant::now();
         let (ticking, before, off) = (Ticking::new(), HashMap::new(), Vec::new());
-        let (seen, looked, began) = (wall::Seen::default(), now, (now, unix_nanoseconds()));
-        Self { shared, resource, target, symbols, ticking, before, off, seen, looked, began }
+        let began = now();
+        let (seen, looked) = (wall::Seen::default(), began.0);
+        let failed = 0;
+        Self {
+            shared,
+            resource,
+            target,
+            symbols,
+            ticking,
+            before,
+            off,
+            seen,
+            looked,
+            failed,
+            began,
+        }
     }
 
     fn follow(&mut self, stopped: &Receiver<()>) -> Result<()> {
@@ -232,6 +255,8 @@ impl<'t, 'a, 'd> Taker<'t, 'a, 'd> {
         if let Ok(snapshot) = taken {
             self.seen.add(&snapshot, now.duration_since(self.looked), false);
             self.looked = now;
+        } else {
+            self.failed += 1;
         }
     }
 
@@ -240,29 +265,29 @@ impl<'t, 'a, 'd> Taker<'t, 'a, 'd> {
         for kind in self.shared.settings.kinds.clone() {
             let Some(of) = kind.of_buckets() else { continue };
             if let Ok(read) = buckets::read(self.target, of) {
-                self.before.insert(kind, read);
+                self.before.insert(kind, (read, self.began));
             }
         }
     }
 
     /// Ends an interval.
     fn cut(&mut self, has_ended: bool) {
-        let now = (Instant::now(), unix_nanoseconds());
+        let now = now();
         let began = std::mem::replace(&mut self.began, now);
-        let lasted = now.0.duration_since(began.0);
         for kind in self.shared.settings.kinds.clone() {
             let made = match kind {
                 Kind::Cpu => continue,
-                Kind::Wall => Ok(self.wall()),
+                Kind::Wall => self.wall(has_ended).map(|profile| Some((profile?, began))),
                 // Its memory is gone.
                 _ if has_ended => Err(Skip::Ended),
-                _ => self.buckets(kind),
+                _ => self.buckets(kind, began),
             };
             match made {
-                Ok(Some(mut profile)) => {
-                    profile.time = i64::try_from(began.1).unwrap_or(0);
+                Ok(Some((mut profile, since))) => {
+                    profile.time = i64::try_from(since.1).unwrap_or(0);
                     if kind != Kind::Heap {
-                        profile.duration = i64::try_from(lasted.as_nanos()).unwrap_or(i64::MAX);
+                        let lasted = now.0.duration_since(since.0).as_nanos();
+                        profile.duration = i64::try_from(lasted).unwrap_or(i64::MAX);
                     }
                     self.send(kind, profile);
                 }
@@ -280,16 +305,21 @@ impl<'t, 'a, 'd> Taker<'t, 'a, 'd> {
         self.shared.outlets.send(&resource, &profile, Sent { name: kind.name(), all_types: true });
     }
 
-    fn wall(&mut self) -> Option<Profile> {
+    fn wall(&mut self, has_ended: bool) -> Result<Option<Profile>, Skip> {
+        let failed = std::mem::take(&mut self.failed);
         let mut profile = wall::empty(LOOK);
         profile.mappings.push(main_mapping(self.target));
         self.seen.fill(&mut profile, self.symbols, self.target.bias);
         self.seen.clear();
-        (!profile.samples.is_empty()).then_some(profile)
+        match profile.samples.is_empty() {
+            false => Ok(Some(profile)),
+            true if failed > 0 && !has_ended => Err(Skip::Unreadable),
+            true => Ok(None),
+        }
     }
 
-    /// `None` where nothing has happened.
-    fn buckets(&mut self, kind: Kind) -> Result<Option<Profile>, Skip> {
+    /// A profile and since when it counts, in an interval that began then; `None` where nothing has happened.
+    fn buckets(&mut self, kind: Kind, began: Time) -> Result<Option<(Profile, Time)>, Skip> {
         let Some(of) = kind.of_buckets() else { return Ok(None) };
         let read = buckets::read(self.target, of).map_err(|_| Skip::Unreadable)?;
         if read.rate() == 0 {
@@ -297,18 +327,21 @@ impl<'t, 'a, 'd> Taker<'t, 'a, 'd> {
             return self.is_off(kind, &read, of);
         }
         self.off.retain(|off| *off != kind);
-        let before = self.before.remove(&kind).filter(|before| before.rate() == read.rate());
-        let since = if kind == Kind::Heap { None } else { before.as_ref() };
-        let made = if since.is_some() || kind == Kind::Heap {
-            let ticks = self.ticking.per_second();
-            let all = buckets::profile(self.target, self.symbols, of, (since, &read), ticks);
-            Ok(Some(kind.part(all)).filter(|profile| !profile.samples.is_empty()))
-        } else {
-            // Since when it counts is not known.
-            Err(Skip::Changed)
+        let before = self.before.remove(&kind).filter(|(before, _)| before.rate() == read.rate());
+        // After an interval whose end could not be read, it is longer than one.
+        let (before, since) = match &before {
+            _ if kind == Kind::Heap => (None, Some(began)),
+            Some((before, since)) => (Some(before), Some(*since)),
+            None => (None, None),
         };
-        self.before.insert(kind, read);
-        made
+        let made = since.map(|since| {
+            let ticks = self.ticking.per_second();
+            let all = buckets::profile(self.target, self.symbols, of, (before, &read), ticks);
+            Some((kind.part(all), since)).filter(|(profile, _)| !profile.samples.is_empty())
+        });
+        self.before.insert(kind, (read, self.began));
+        // Else it is not known since when it counts.
+        made.ok_or(Skip::Changed)
     }
 
     /// Counts and says it once.
@@ -317,7 +350,7 @@ impl<'t, 'a, 'd> Taker<'t, 'a, 'd> {
         kind: Kind,
         read: &Read,
         of: buckets::Kind,
-    ) -> Result<Option<Profile>, Skip> {
+    ) -> Result<Option<(Profile, Time)>, Skip> {
         if self.off.contains(&kind) {
             return Ok(None);
         }
