@@ -59,7 +59,7 @@ __noinline u32 match_content_type(u64 ptr, u32 slot)
 		       0;
 }
 
-/* What those two say of one of eight entries, of which `used` tells which there are. */
+/* What those two say of one of eight entries; 0 where `used` says that there is none. */
 static __always_inline u32 match_slot(u64 ptr, u64 len, u32 slot, u32 used, const bool type)
 {
 	u32 fits = type ? is_equal(len, 12) : is_equal(len, 10) | is_equal(len, 11);
@@ -179,9 +179,9 @@ static __always_inline void scan_slots(u64 group, u32 layout, struct found_heade
 }
 
 /*
- * Looks through a map of headers, of which `head` is how it begins. Swiss tables, internal/runtime/maps/map.go:
+ * Looks through a map of headers, which begins with `head`. Swiss tables, internal/runtime/maps/map.go:
  * Map{used, seed, dirPtr, dirLen}, table{…, groups at 16, mask}; a map has more than one table only from about
- * 900 headers on, of which the first is looked at. Before, runtime/map.go: hmap{count, flags and B, buckets,
+ * 900 headers on: the first one is looked at. Before, runtime/map.go: hmap{count, flags and B, buckets,
  * oldbuckets}; a bucket is 8 top hashes, 8 keys, 8 elements and a pointer to an overflow. A map that has grown
  * moves its entries later, a few at each write: those not moved yet are in the old array, half as large unless
  * it grew only to get rid of overflow buckets (flag 8).

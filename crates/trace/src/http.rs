@@ -124,7 +124,7 @@ fn version(event: &HttpEvent) -> Option<&'static str> {
     }
 }
 
-/// A request of which only the sizes of its bodies are known.
+/// A request with the sizes of its bodies, and nothing else yet.
 fn sizes(event: &HttpEvent) -> Http {
     let possible = |size: &u64| i64::try_from(*size).is_ok();
     // Go counts what the handler wrote, or what a GET would bring; of neither is anything sent.

@@ -6,7 +6,7 @@ use wire::{Parent, UnreadSet};
 
 use crate::{Added, Http, Kind, LogRecord, Operation, Span, Status, Value, ValueRef};
 
-/// The span of a request of which nothing is known. It starts at its id.
+/// The span of a request, without anything that is known of it. It starts at its id.
 pub fn span(trace: u8, id: u8, parent: Option<u8>) -> Span {
     Span {
         trace_id: [trace; 16],

@@ -85,7 +85,7 @@ impl<'c> Weights<'c> {
         Self::Samples { counted, refills, large }
     }
 
-    /// Of one; `None` if it stands for nothing.
+    /// What hits stand for; `None` if that is nothing, or is not known.
     pub(super) fn of(&self, hit: &Hit) -> Option<Weight> {
         let mean = hit.amount / hit.count.max(1);
         match (self, hit.operation) {

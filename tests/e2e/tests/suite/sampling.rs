@@ -225,8 +225,8 @@ fn whole_traces_are_kept_for_what_failed_or_was_slow() -> Result<()> {
     Ok(())
 }
 
-/// A route's own requests say what is slow in it: what is usual in one route is slow in another, of which the whole
-/// trace is kept then, as is that of what failed.
+/// A route's own requests say what is slow in it: what is usual in one route is slow in another. The whole trace of
+/// what was slow is kept, as is that of what failed.
 #[test]
 fn whole_traces_are_kept_of_what_was_slower_than_its_route_usually_is() -> Result<()> {
     if !can_trace("whole_traces_are_kept_of_what_was_slower_than_its_route_usually_is") {

@@ -38,6 +38,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// The processes that are read.
 pub(super) struct Readers {
     by_pid: HashMap<u32, Reader>,
+    /// Of processes that are not read any more: they make their last profiles.
+    ending: Vec<JoinHandle<()>>,
     shared: Arc<Shared>,
 }
 
@@ -69,7 +71,7 @@ impl Readers {
     ) -> Self {
         let (looking, said) = (AtomicUsize::new(0), Mutex::default());
         let shared = Arc::new(Shared { settings, outlets, counts, say, looking, said });
-        Self { by_pid: HashMap::new(), shared }
+        Self { by_pid: HashMap::new(), ending: Vec::new(), shared }
     }
 
     /// Reads these processes from now on, and no others.
@@ -81,8 +83,10 @@ impl Readers {
         let is_same = |pid: &u32, reader: &Reader| {
             chosen.get(pid).is_some_and(|one| one.since == reader.since)
         };
-        let gone: Vec<_> = self.by_pid.extract_if(|pid, reader| !is_same(pid, reader)).collect();
-        end(gone.into_iter().map(|(_, reader)| reader));
+        // Nobody is left to stop them, which each notices. The caller has samples to read meanwhile.
+        let gone = self.by_pid.extract_if(|pid, reader| !is_same(pid, reader));
+        self.ending.extend(gone.filter_map(|(_, reader)| Some(reader.thread?.1)));
+        self.ending.retain(|thread| !thread.is_finished());
         for (pid, one) in chosen {
             match self.by_pid.get(&pid) {
                 Some(known) => {
@@ -98,7 +102,7 @@ impl Readers {
     fn begin(&mut self, one: &Chosen) {
         let resource = Arc::new(Mutex::new(one.resource.clone()));
         let reads = |reader: &&Reader| reader.thread.as_ref().is_some_and(|t| !t.1.is_finished());
-        let reading = self.by_pid.values().filter(reads).count();
+        let reading = self.by_pid.values().filter(reads).count() + self.ending.len();
         let thread = (reading < MAX_PROCESSES).then(|| {
             let (stop, stopped) = channel();
             let (shared, resource, pid) = (self.shared.clone(), resource.clone(), one.pid);
@@ -114,18 +118,13 @@ impl Readers {
     }
 
     /// Has all send what there is, and waits for that.
-    pub(super) fn finish(mut self) {
-        end(self.by_pid.drain().map(|(_, reader)| reader));
-    }
-}
-
-/// Ends threads, all at once.
-fn end(readers: impl Iterator<Item = Reader>) {
-    // Each notices that nobody is left to stop it.
-    let threads: Vec<_> = readers.filter_map(|reader| Some(reader.thread?.1)).collect();
-    for thread in threads {
-        // A panic in it was printed already.
-        let _ = thread.join();
+    pub(super) fn finish(self) {
+        // All end at once.
+        let threads: Vec<_> = self.by_pid.into_values().filter_map(|r| Some(r.thread?.1)).collect();
+        for thread in self.ending.into_iter().chain(threads) {
+            // A panic in it was printed already.
+            let _ = thread.join();
+        }
     }
 }
 
