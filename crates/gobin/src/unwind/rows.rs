@@ -79,7 +79,10 @@ impl Pclntab<'_> {
             // The kernel returns to it from the handler of a signal: nobody has called it.
             (_, "runtime.sigreturn" | "runtime.sigreturn__sigaction") => Some(Step::Outermost),
             (Some(flags), name) if flags & SP_WRITE != 0 => {
-                let own = name.starts_with("runtime.") || name.starts_with("internal/runtime/");
+                // `gogo<>` of the runtime's assembly has no package in its name.
+                let own = name.starts_with("runtime.")
+                    || name.starts_with("internal/runtime/")
+                    || name == "gogo";
                 Some(if own { Step::Stops } else { Step::Unknown })
             }
             _ => None,
