@@ -200,7 +200,9 @@ static __noinline int scan_groups(const struct gt_process *proc, const u64 *head
 		out->older = head[3];
 		out->older_left = head[1] & 8 ? table[1] : table[1] >> 1;
 	} else if (head[3]) {
-		bpf_probe_read_user(table, sizeof(table), (void *)(read_u64(group) + 16));
+		if (bpf_probe_read_user(table, sizeof(table), (void *)(read_u64(group) + 16)) ||
+		    head[3] != 1)
+			count_drop(GT_DROP_HEADERS_UNSEEN);
 		group = table[0];
 	} else {
 		scan_slots(group, layout, out);
