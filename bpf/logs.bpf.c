@@ -151,13 +151,7 @@ static __always_inline void fill(struct gt_log *log, const struct gt_log *known,
 
 static __always_inline void written_by(const struct gt_logging *proc, u32 stream, u64 from, u64 length)
 {
-	const struct gt_descent of = {
-		.dial_conn = proc->dial_conn,
-		.dial_conn_size = proc->dial_conn_size,
-		.instance = proc->instance,
-		.g_parent_goid = proc->g_parent_goid,
-		.g_gopc = proc->g_gopc,
-	};
+	const struct gt_descent of = DESCENT_OF(proc);
 	struct gt_log log = { .length = length, .instance = proc->instance, .stream = stream };
 	u64 g = current_goroutine(proc);
 	struct server_state *state;

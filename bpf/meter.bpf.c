@@ -113,13 +113,7 @@ static __always_inline void add(void *values, const void *key, u64 amount, u32 f
 /* For which request the goroutine of `g` does something. */
 static __always_inline void own(const struct gt_meter_served *proc, struct gt_meter_request *key, u64 g)
 {
-	const struct gt_descent of = {
-		.dial_conn = proc->dial_conn,
-		.dial_conn_size = proc->dial_conn_size,
-		.instance = proc->instance,
-		.g_parent_goid = proc->g_parent_goid,
-		.g_gopc = proc->g_gopc,
-	};
+	const struct gt_descent of = DESCENT_OF(proc);
 	struct server_state *state;
 	u32 unread = 0;
 	u64 goid = 0;

@@ -52,7 +52,7 @@ struct gt_meter_value {
 	u64 amount; /* of sizes: bytes */
 };
 
-/* Where requests are told apart: what is known of the process. GT_NONE stands for offsets that are not known. */
+/* Constants of a process whose hits are counted by request. GT_NONE stands for an unknown offset. */
 struct gt_meter_served {
 	u64 dial_conn; /* as in struct gt_descent */
 	u64 dial_conn_size;

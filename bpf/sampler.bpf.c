@@ -207,13 +207,7 @@ static __always_inline void tell_sample(const struct gt_sampled *proc, struct gt
 	struct gt_told told = { .hash = stack->hash, .time_ns = bpf_ktime_get_ns() };
 
 	if (g) {
-		const struct gt_descent of = {
-			.dial_conn = proc->dial_conn,
-			.dial_conn_size = proc->dial_conn_size,
-			.instance = proc->instance,
-			.g_parent_goid = proc->g_parent_goid,
-			.g_gopc = proc->g_gopc,
-		};
+		const struct gt_descent of = DESCENT_OF(proc);
 		struct server_state *state;
 
 		told.goid = read_field(g, proc->g_goid);

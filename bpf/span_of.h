@@ -15,6 +15,14 @@ struct gt_descent {
 	u16 g_gopc;
 };
 
+/* The same of the constants at `proc`, which each object has in a structure of its own. */
+#define DESCENT_OF(proc)                                                            \
+	((struct gt_descent){ .dial_conn = (proc)->dial_conn,                       \
+			      .dial_conn_size = (proc)->dial_conn_size,             \
+			      .instance = (proc)->instance,                         \
+			      .g_parent_goid = (proc)->g_parent_goid,               \
+			      .g_gopc = (proc)->g_gopc })
+
 /* Whether the goroutine of `g` works for a client's connection, and so for all who use it. */
 static __always_inline bool serves_connection(const struct gt_descent *of, u64 g)
 {

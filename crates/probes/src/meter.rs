@@ -119,7 +119,7 @@ pub struct Meter {
     instrument: Instrument,
     /// What the calibration counted.
     before: u64,
-    /// Where requests are told apart, what the programs know.
+    /// The constants that the programs need to count by request; `None` where they do not.
     served: Option<wire::MeterServed>,
 }
 

@@ -4,7 +4,7 @@
 use compact_str::{CompactString, ToCompactString};
 use wire::Unread;
 
-use crate::operation::{Call, Connection, Endpoint, Http, Operation, Query, Rpc};
+use crate::operation::{Call, Connection, Endpoint, Http, Named, Operation, Query, Rpc};
 use crate::span::{Kind, Span, Value};
 
 /// The value of an attribute, on its way out.
@@ -91,6 +91,13 @@ impl Out<'_> {
         self.int(key, n.map(|n| i64::try_from(n).unwrap_or(i64::MAX)));
     }
 
+    /// A name, and as it was sent where that is another.
+    fn named(&mut self, key: &'static str, original: &'static str, name: Option<&Named>) {
+        let Some(name) = name else { return };
+        self.text(key, name.label());
+        self.some(original, Some(name.sent()).filter(|sent| *sent != name.label()));
+    }
+
     fn server(&mut self, server: &Endpoint) {
         self.some("server.address", server.address.as_deref());
         self.int("server.port", server.port);
@@ -98,12 +105,7 @@ impl Out<'_> {
 }
 
 fn http(of: &Http, error: Option<&str>, out: &mut Out<'_>) {
-    if let Some(method) = &of.method {
-        out.text("http.request.method", method.label());
-        if method.label() != method.sent() {
-            out.text("http.request.method_original", method.sent());
-        }
-    }
+    out.named("http.request.method", "http.request.method_original", of.method.as_ref());
     out.some("url.scheme", of.scheme);
     out.some("url.path", of.path.as_deref());
     out.some("url.query", of.query.as_deref());
@@ -132,12 +134,7 @@ fn http(of: &Http, error: Option<&str>, out: &mut Out<'_>) {
 /// What is said of a call, whatever carries it, and how it failed.
 fn call(of: &Call, error: Option<&str>, out: &mut Out<'_>) {
     out.text("rpc.system.name", of.system.label());
-    if let Some(method) = &of.method {
-        out.text("rpc.method", method.label());
-        if method.label() != method.sent() {
-            out.text("rpc.method_original", method.sent());
-        }
-    }
+    out.named("rpc.method", "rpc.method_original", of.method.as_ref());
     out.some("rpc.response.status_code", of.code.as_deref());
     out.some("error.type", error);
 }

@@ -69,7 +69,7 @@ pub struct MeterValue {
     pub amount: u64,
 }
 
-/// What is known of a process whose requests are told apart (`struct gt_meter_served`).
+/// Constants of a process whose hits are counted by request (`struct gt_meter_served`).
 #[expect(missing_docs, reason = "bpf/meter.h and bpf/span_of.h say what each is")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]

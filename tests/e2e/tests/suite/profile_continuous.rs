@@ -214,7 +214,8 @@ const KINDS: [(&str, [&str; 2], &str); 5] = [
     ("block", ["contentions:count", "delay:nanoseconds"], "main.receiveAll"),
 ];
 
-/// Without a trap, in Go's own types; what Go counts since the start is told for each interval.
+/// They cost no trap and have the sample types of Go. What Go counts since its start becomes the change in each
+/// interval.
 #[test]
 fn other_kinds_reach_the_same_back_ends() -> Result<()> {
     if !can_trace("other_kinds_reach_the_same_back_ends") {
