@@ -17,6 +17,7 @@ KERNELS ?= 5.10 6.1 6.12 7
 export RUST_TEST_THREADS ?= $(shell expr 2 \* $$(nproc))
 # Where setup.sh puts what it builds.
 export GOTAP_CACHE ?= $(HOME)/.cache/gotap
+DEBUG_GOTAP := "$(abspath $(or $(CARGO_TARGET_DIR),target))/debug/gotap"
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/go/bin:$(GOTAP_CACHE)/bin
 
 .PHONY: help
@@ -38,7 +39,11 @@ demo: ## Watch the requests of a shop of four services for some seconds (as root
 .PHONY: test
 test: setup ## Run all tests (end-to-end tests need root and skip without)
 	@# The command that crates/gotap/tests start is built before any test runs: no other one is needed.
-	GOTAP_BINARY="$(abspath $(or $(CARGO_TARGET_DIR),target))/debug/gotap" $(CARGO) test --workspace --locked
+	GOTAP_BINARY=$(DEBUG_GOTAP) $(CARGO) test --workspace --locked --no-fail-fast
+
+.PHONY: test-again
+test-again: ## Run single end-to-end tests, one after the other (TESTS="module::name ...")
+	GOTAP_BINARY=$(DEBUG_GOTAP) $(CARGO) test --locked --package gotap-e2e --test suite -- --exact --test-threads=1 $(TESTS)
 
 .PHONY: test-matrix
 test-matrix: setup ## Run oracle and end-to-end tests with all Go versions and build modes (long)

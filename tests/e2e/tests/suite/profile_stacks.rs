@@ -53,10 +53,12 @@ fn check_assembly(version: Version, mode: Mode) -> Result<()> {
     for (name, expected) in ASSEMBLY {
         let mut whole = 0.0;
         for (stack, value) in all.iter().filter(|(stack, _)| stack.iter().any(|f| f == name)) {
-            // A sample may be of an instruction before the call.
+            // A sample may be of an instruction before the call, or of the runtime, which takes a goroutine that has
+            // run for long off its processor where a function checks its stack.
             let shorter = &expected[..expected.len() - 1];
             let is_whole = stack.iter().take(expected.len()).eq(expected);
-            ensure!(is_whole || stack.iter().eq(shorter), "{name}: {stack:?}");
+            let own = stack.iter().take_while(|frame| !frame.starts_with("runtime.morestack"));
+            ensure!(is_whole || own.eq(shorter), "{name}: {stack:?}");
             whole += if is_whole { *value } else { 0.0 };
         }
         ensure!(whole > 0.0, "no sample of {name}: {all:?}");
