@@ -13,6 +13,7 @@
 //	-flight FILE    runs a flight recorder (flight.go), which writes its window into a file; "-" for none
 //	-channels       uses channels and locks at known rates (channels.go)
 //	-churn          starts goroutines that end as fast as it can (churn.go)
+//	-fault KIND     has a fault, or looks like it: deadlock, stuck or healthy (faults.go)
 //	-quiet          none of the goroutines that wait in every way
 package main
 
@@ -66,6 +67,7 @@ func main() {
 	flight := flag.String("flight", "", "run a flight recorder")
 	channels := flag.Bool("channels", false, "use channels at known rates")
 	churn := flag.Bool("churn", false, "start goroutines all the time")
+	fault := flag.String("fault", "", "the kind of a fault")
 	quiet := flag.Bool("quiet", false, "only what the other flags ask for")
 	flag.Parse()
 
@@ -89,6 +91,9 @@ func main() {
 	}
 	if *work {
 		serve()
+	}
+	if *fault != "" {
+		fail(*fault, facts)
 	}
 	if *channels {
 		useChannels(facts)

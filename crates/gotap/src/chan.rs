@@ -5,25 +5,29 @@
 
 mod hints;
 mod rates;
+mod stuck;
 mod waits;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use goruntime::{Channel, Lock, Position, Snapshot, Symbols, WaitingOn};
+use goruntime::{Channel, Holds, Lock, Position, Snapshot, Symbols, WaitingOn, holders};
 use serde_json::{Value, json};
 
 use crate::cli::{ChanArgs, Format};
 use crate::live::Until;
 use crate::opened::{Opened, Target, monotonic, plain};
 use crate::output::line;
+use hints::Again;
 use rates::{Counts, Rates};
 use waits::Waits;
 
 /// Between looks at what waits, and the share of a processor that looking may take.
 const INTERVAL: Duration = Duration::from_millis(10);
 const SHARE: f64 = 0.1;
+/// Until the second look, where the first one has something to confirm.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Runs the command.
 pub(crate) fn run(args: &ChanArgs) -> Result<()> {
@@ -35,9 +39,22 @@ pub(crate) fn run(args: &ChanArgs) -> Result<()> {
     let watched = args.duration.map(|_| watch(args, &target, &symbols)).transpose()?;
     let snapshot = take(&target)?;
     target.check()?;
-    let mut view = View { snapshot: &snapshot, symbols: &symbols, oldest: HashMap::new() };
-    view.note_ages(monotonic());
-    let hints = view.hints();
+    let held = holders::holds(&target.memory, &target.layout, &symbols, target.bias, &snapshot);
+    let held = held.map_err(plain)?;
+    let now = monotonic();
+    let mut view =
+        View { snapshot: &snapshot, symbols: &symbols, held, now, oldest: HashMap::new() };
+    view.note_ages();
+    let again = match view.needs_second_look() {
+        true => {
+            std::thread::sleep(AGAIN);
+            let second = take(&target)?;
+            target.check()?;
+            Again::new(&snapshot, &second)
+        }
+        false => Again::default(),
+    };
+    let hints = view.hints(&again);
     match args.memory.format {
         Format::Json => {
             let mut out = view.json(args.memory.pid, &target.service, &hints);
@@ -114,13 +131,17 @@ fn place_of<'d>(stack: &[Position<'d>]) -> Option<Position<'d>> {
 struct View<'a, 'd> {
     snapshot: &'a Snapshot,
     symbols: &'a Symbols<'a, 'd>,
+    /// Who holds locks, as far as stacks show it.
+    held: Holds<'d>,
+    /// When the snapshot was taken, by the monotonic clock.
+    now: u64,
     /// For how long somebody has waited for a channel or lock, by its address, in nanoseconds.
     oldest: HashMap<u64, u64>,
 }
 
 impl View<'_, '_> {
-    fn note_ages(&mut self, now: u64) {
-        let snapshot = self.snapshot;
+    fn note_ages(&mut self) {
+        let (snapshot, now) = (self.snapshot, self.now);
         for goroutine in &snapshot.goroutines {
             let Some(age) = goroutine.wait_since.and_then(|since| now.checked_sub(since)) else {
                 continue;
@@ -156,6 +177,22 @@ impl View<'_, '_> {
         all
     }
 
+    /// Who is known to hold a lock, and where it will unlock it.
+    fn holders(&self, lock: &Lock) -> Vec<Value> {
+        let is_it = |n: usize| self.snapshot.locks.get(n).is_some_and(|l| std::ptr::eq(l, lock));
+        let holds = self.held.holds.iter().filter(|hold| is_it(hold.lock));
+        let holder = |hold: &goruntime::Hold<'_>| {
+            json!({
+                "goid": self.snapshot.goroutines.get(hold.goroutine).map(|g| g.goid),
+                "function": goruntime::printed(hold.at.function),
+                "file": hold.at.file,
+                "line": hold.at.line,
+                "shared": hold.shared,
+            })
+        };
+        holds.map(holder).collect()
+    }
+
     fn seconds(&self, address: u64) -> Option<f64> {
         self.oldest.get(&address).map(|age| *age as f64 / 1e9)
     }
@@ -183,6 +220,7 @@ impl View<'_, '_> {
                 "kind": lock.kind.name(),
                 "address": format!("{:#x}", lock.address),
                 "waiters": lock.waiters,
+                "holders": self.holders(lock),
                 "oldestWaitSeconds": self.seconds(lock.address),
             })
         };
@@ -212,7 +250,12 @@ impl View<'_, '_> {
         }
         for lock in self.locks() {
             let (kind, age) = (lock.kind.name(), self.age(lock.address));
-            line(format!("{kind} {:#x}, {} wait{age}", lock.address, lock.waiters.len()))?;
+            let holds = match self.holders(lock).as_slice() {
+                [] => String::new(),
+                [one] => format!(", goroutine {} holds it", one["goid"]),
+                all => format!(", {} hold it to read", all.len()),
+            };
+            line(format!("{kind} {:#x}, {} wait{age}{holds}", lock.address, lock.waiters.len()))?;
         }
         for hint in hints {
             line(format!("note: {hint}"))?;

@@ -47,6 +47,17 @@ pub fn printed(name: &str) -> Cow<'_, str> {
     }
 }
 
+/// A function that the compiler made to call another one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wrapper<'d> {
+    pub(crate) entry: u64,
+    /// The function that it was made for.
+    pub(crate) owner: &'d str,
+    pub(crate) calls: &'d str,
+    /// Where in the owner it is made.
+    pub(crate) at: Position<'d>,
+}
+
 /// Functions that are never hidden when a wrapper calls them.
 const PANICS: [&str; 3] = ["runtime.gopanic", "runtime.sigpanic", "runtime.panicwrap"];
 /// How the names of functions begin that functions call of themselves: to have a larger stack, and for the
@@ -163,6 +174,22 @@ impl<'a, 'd> Symbols<'a, 'd> {
         let is_new = outermost.is_none_or(|name| name == function.name);
         let called = outermost.filter(|_| !is_new).or_else(|| self.called(start));
         Some(called.unwrap_or(function.name))
+    }
+
+    /// Functions that the compiler made inside of functions with wanted names, as it does for `defer f(x)`.
+    pub(crate) fn wrappers(&self, wanted: impl Fn(&str) -> bool) -> Vec<Wrapper<'d>> {
+        let of = |function: gobin::Function<'d>| {
+            let (owner, last) = function.name.rsplit_once('.')?;
+            let is_inner = last.starts_with("deferwrap") || last.starts_with("func");
+            if !is_inner || !wanted(owner) || !self.lines.is_wrapper(&function) {
+                return None;
+            }
+            let calls = self.called(function.entry)?;
+            let at = self.frames(function.entry).last().map(position)?;
+            let at = Position { function: owner, ..at };
+            Some(Wrapper { entry: function.entry, owner, calls, at })
+        };
+        self.binary.functions().functions().filter_map(of).collect()
     }
 
     /// What a wrapper calls, or has inlined.

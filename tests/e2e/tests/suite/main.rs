@@ -9,6 +9,7 @@ mod alone;
 mod alone_programs;
 mod attach_load;
 mod b3;
+mod chan_hints;
 mod cli;
 mod connect;
 mod crowd;

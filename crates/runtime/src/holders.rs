@@ -1,0 +1,333 @@
+//! Who holds a lock that others wait for, as far as stacks show it.
+//!
+//! `sync.Mutex` does not store who holds it. But `defer mu.Unlock()` leaves two words in the frame of the function
+//! that has it: the code of a small function that the compiler made, which calls `Unlock`, and the address of the
+//! lock. A goroutine whose stack has both, in a call that is past the `defer` statement, holds the lock. One that
+//! unlocks without `defer` is not found. Not here: the sentences that `gotap chan` makes of it.
+
+use std::collections::{HashMap, HashSet};
+
+use gomem::{Memory, u64_at};
+
+use crate::goroutine::RawG;
+use crate::layout::Layout;
+use crate::symbols::{Position, Symbols};
+use crate::{Error, Goroutine, LockKind, Snapshot, State, WaitingOn};
+
+/// Goroutines whose stacks are read, and bytes of each that are: the innermost.
+const MAX_STACKS: usize = 16 << 10;
+const MAX_STACK: u64 = 32 << 10;
+/// Stacks that are read together.
+const BATCH: usize = 256;
+
+/// A goroutine that holds a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold<'d> {
+    /// Its index in the snapshot.
+    pub goroutine: usize,
+    /// The lock's index in the snapshot.
+    pub lock: usize,
+    /// Whether others may hold it, too: it is locked for reading.
+    pub shared: bool,
+    /// The `defer` statement that will unlock it.
+    pub at: Position<'d>,
+}
+
+/// What stacks say of locks and channels.
+#[derive(Debug, Default)]
+pub struct Holds<'d> {
+    /// Who holds which lock.
+    pub holds: Vec<Hold<'d>>,
+    /// Channels whose addresses stand on stacks of goroutines that wait to send: index of the goroutine, index of
+    /// the channel.
+    pub mentions: Vec<(usize, usize)>,
+    /// Goroutines whose stacks were not read, as there are too many.
+    pub left_out: usize,
+}
+
+/// A function that the compiler made of `defer mu.Unlock()`.
+#[derive(Debug, Clone, Copy)]
+struct Unlocks<'d> {
+    /// The function that the statement is in.
+    owner: &'d str,
+    shared: bool,
+    at: Position<'d>,
+}
+
+/// Reads the stacks of a snapshot's goroutines for what they say of its locks.
+///
+/// # Errors
+/// When the process is gone, or may not be read.
+pub fn holds<'d>(
+    memory: &impl Memory,
+    layout: &Layout,
+    symbols: &Symbols<'_, 'd>,
+    bias: u64,
+    snapshot: &Snapshot,
+) -> Result<Holds<'d>, Error> {
+    let mut search = Search::new(symbols, bias, snapshot);
+    let candidates = search.candidates();
+    let left_out = candidates.len().saturating_sub(MAX_STACKS);
+    for batch in candidates[..candidates.len() - left_out].chunks(BATCH) {
+        search.batch(memory, layout, batch)?;
+    }
+    let mut out = search.out;
+    out.holds = certain(snapshot, out.holds);
+    out.left_out = left_out;
+    Ok(out)
+}
+
+struct Search<'s, 'a, 'd> {
+    symbols: &'s Symbols<'a, 'd>,
+    bias: u64,
+    snapshot: &'s Snapshot,
+    /// Locks and channels by their addresses.
+    locks: HashMap<u64, usize>,
+    channels: HashMap<u64, usize>,
+    /// By the addresses of their code in the process.
+    unlocks: HashMap<u64, Unlocks<'d>>,
+    /// Frames of each stack, by its number.
+    stacks: HashMap<u32, Vec<Position<'d>>>,
+    out: Holds<'d>,
+}
+
+impl<'s, 'a, 'd> Search<'s, 'a, 'd> {
+    fn new(symbols: &'s Symbols<'a, 'd>, bias: u64, snapshot: &'s Snapshot) -> Self {
+        let is_held = |kind| matches!(kind, LockKind::Mutex | LockKind::RwMutex);
+        let locks = snapshot.locks.iter().enumerate().filter(|(_, lock)| is_held(lock.kind));
+        let channels =
+            snapshot.channels.iter().enumerate().filter(|(_, channel)| !channel.senders.is_empty());
+        Self {
+            symbols,
+            bias,
+            snapshot,
+            locks: locks.map(|(i, lock)| (lock.address, i)).collect(),
+            channels: channels.map(|(i, channel)| (channel.address, i)).collect(),
+            unlocks: HashMap::new(),
+            stacks: HashMap::new(),
+            out: Holds::default(),
+        }
+    }
+
+    fn stack_of(&self, goroutine: &Goroutine) -> Option<&Vec<Position<'d>>> {
+        match goroutine.stack {
+            crate::StackState::Known(number) => self.stacks.get(&number),
+            _ => None,
+        }
+    }
+
+    /// Goroutines that may hold a lock, or wait to send to one of several channels.
+    fn candidates(&mut self) -> Vec<usize> {
+        if self.locks.is_empty() && self.channels.len() < 2 {
+            return Vec::new();
+        }
+        let own: Vec<usize> = (0..self.snapshot.goroutines.len())
+            .filter(|i| {
+                let goroutine = &self.snapshot.goroutines[*i];
+                !goroutine.system && !goroutine.changed && goroutine.state != State::Running
+            })
+            .collect();
+        for i in &own {
+            let goroutine = &self.snapshot.goroutines[*i];
+            if let (crate::StackState::Known(number), Some(stack)) =
+                (goroutine.stack, self.snapshot.stack(goroutine))
+            {
+                let symbols = self.symbols;
+                self.stacks.entry(number).or_insert_with(|| symbols.stack(stack));
+            }
+        }
+        if !self.locks.is_empty() {
+            let owners: HashSet<&str> =
+                self.stacks.values().flatten().map(|frame| frame.function).collect();
+            let bias = self.bias;
+            let found = self.symbols.wrappers(|owner| owners.contains(owner)).into_iter();
+            self.unlocks = found
+                .filter_map(|wrapper| {
+                    let shared = unlocks(wrapper.calls)?;
+                    let (owner, at) = (wrapper.owner, wrapper.at);
+                    Some((wrapper.entry.wrapping_add(bias), Unlocks { owner, shared, at }))
+                })
+                .collect();
+        }
+        let owners: HashSet<&str> = self.unlocks.values().map(|one| one.owner).collect();
+        own.into_iter()
+            .filter(|i| {
+                let goroutine = &self.snapshot.goroutines[*i];
+                let Some(stack) = self.stack_of(goroutine) else { return false };
+                // `Wait` has unlocked what its caller has locked.
+                let is_condition = stack.iter().any(|f| f.function == "sync.(*Cond).Wait");
+                let may_hold = !is_condition && stack.iter().any(|f| owners.contains(f.function));
+                may_hold || (self.channels.len() > 1 && is_sender(self.snapshot, goroutine))
+            })
+            .collect()
+    }
+
+    fn batch(
+        &mut self,
+        memory: &impl Memory,
+        layout: &Layout,
+        batch: &[usize],
+    ) -> Result<(), Error> {
+        let at = &layout.g;
+        let goroutine = |i: &usize| &self.snapshot.goroutines[*i];
+        let structures: Vec<_> = batch.iter().map(|i| (goroutine(i).address, at.len)).collect();
+        let read = memory.gather(&structures)?;
+        let raw = |i: usize| RawG::parse(read.get(i)?, at);
+        let places: Vec<(u64, usize)> = (0..batch.len())
+            .map(|i| {
+                let raw = raw(i).filter(|raw| is_still(raw, goroutine(&batch[i])));
+                let len = raw.map_or(0, |raw| raw.high.saturating_sub(raw.sp).min(MAX_STACK));
+                (raw.map_or(0, |raw| raw.sp), usize::try_from(len).unwrap_or(0))
+            })
+            .collect();
+        let stacks = memory.gather(&places)?;
+        let again = memory.gather(&structures)?;
+        for (i, index) in batch.iter().enumerate() {
+            let now = again.get(i).and_then(|bytes| RawG::parse(bytes, at));
+            let is_same = raw(i).zip(now).is_some_and(|(then, now)| now.is_still(&then));
+            if let Some(bytes) = stacks.get(i).filter(|bytes| is_same && !bytes.is_empty()) {
+                self.scan(*index, bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at the words of one stack.
+    fn scan(&mut self, index: usize, bytes: &[u8]) {
+        let goroutine = &self.snapshot.goroutines[index];
+        let sends = is_sender(self.snapshot, goroutine);
+        let (mut holds, mut mentions) = (Vec::new(), Vec::new());
+        for offset in (0..bytes.len().saturating_sub(7)).step_by(8) {
+            let Some(word) = u64_at(bytes, offset) else { break };
+            if sends && let Some(channel) = self.channels.get(&word) {
+                mentions.push((index, *channel));
+            }
+            let Some(unlocks) = self.unlocks.get(&word) else { continue };
+            let next = u64_at(bytes, offset + 8);
+            let Some(lock) = next.and_then(|next| self.locks.get(&next)) else { continue };
+            let stack = self.stack_of(goroutine).map(Vec::as_slice).unwrap_or_default();
+            if is_past(stack, unlocks, goroutine, *lock) {
+                let (shared, at) = (unlocks.shared, unlocks.at);
+                holds.push(Hold { goroutine: index, lock: *lock, shared, at });
+            }
+        }
+        holds.dedup_by_key(|hold| hold.lock);
+        mentions.sort_unstable();
+        mentions.dedup();
+        self.out.holds.extend(holds);
+        self.out.mentions.extend(mentions);
+    }
+}
+
+/// Whether a goroutine is where the snapshot says.
+fn is_still(raw: &RawG, goroutine: &Goroutine) -> bool {
+    raw.goid == goroutine.goid
+        && raw.state == Some(goroutine.state)
+        && raw.stops == goroutine.stops
+        && raw.has_stack()
+}
+
+/// Whether a call of the function with the `defer` statement has gone past it. Words of an earlier call may still
+/// stand there.
+fn is_past(
+    stack: &[Position<'_>],
+    unlocks: &Unlocks<'_>,
+    goroutine: &Goroutine,
+    lock: usize,
+) -> bool {
+    let is_there = |frame: &Position<'_>| {
+        frame.function == unlocks.owner && unlocks.at.line > 0 && frame.line >= unlocks.at.line
+    };
+    let waits_for_it =
+        matches!(goroutine.waiting_on, Some(WaitingOn::Lock(n)) if n as usize == lock);
+    if !waits_for_it {
+        return stack.iter().any(is_there);
+    }
+    // It waits for the lock that it seems to hold: a function may unlock for a while and lock again before it
+    // returns. One that it calls may not.
+    let is_own = |frame: &&Position<'_>| {
+        ["sync.", "internal/sync.", "runtime."].iter().any(|own| frame.function.starts_with(own))
+    };
+    let callers = stack.iter().skip_while(is_own);
+    callers.skip_while(|frame| frame.inlined).skip(1).any(is_there)
+}
+
+/// Whether a function unlocks what is locked for reading (`true`) or writing; `None` of any other function.
+fn unlocks(function: &str) -> Option<bool> {
+    match function {
+        "sync.(*Mutex).Unlock" | "sync.(*RWMutex).Unlock" => Some(false),
+        "sync.(*RWMutex).RUnlock" => Some(true),
+        _ => None,
+    }
+}
+
+/// Whether a goroutine waits to send to a channel.
+pub fn is_sender(snapshot: &Snapshot, goroutine: &Goroutine) -> bool {
+    match goroutine.waiting_on {
+        Some(WaitingOn::Channel(number)) => snapshot
+            .channels
+            .get(number as usize)
+            .is_some_and(|channel| channel.senders.contains(&goroutine.goid)),
+        _ => false,
+    }
+}
+
+/// Only one goroutine can hold a lock, unless all hold it for reading: where there are more, none is certain.
+fn certain<'d>(snapshot: &Snapshot, holds: Vec<Hold<'d>>) -> Vec<Hold<'d>> {
+    let mut counts: HashMap<usize, (usize, usize)> = HashMap::new();
+    for hold in &holds {
+        let (shared, all) = counts.entry(hold.lock).or_default();
+        *shared += usize::from(hold.shared);
+        *all += 1;
+    }
+    let fits = |hold: &Hold<'_>| {
+        let kind = snapshot.locks.get(hold.lock).map(|lock| lock.kind);
+        let may_be = !hold.shared || kind == Some(LockKind::RwMutex);
+        counts.get(&hold.lock).is_some_and(|(shared, all)| shared == all || *all == 1) && may_be
+    };
+    holds.into_iter().filter(fits).collect()
+}
+
+/// One goroutine of a circle: it waits for the lock that the next one holds.
+pub type Link<'h, 'd> = &'h Hold<'d>;
+
+/// Circles of goroutines that each wait for a lock which the next one holds: they wait for ever. Each hold is
+/// that of the goroutine which the one before it waits for.
+pub fn cycles<'h, 'd>(snapshot: &Snapshot, holds: &'h [Hold<'d>]) -> Vec<Vec<Link<'h, 'd>>> {
+    let lock_of = |goroutine: usize| {
+        let goroutine = snapshot.goroutines.get(goroutine)?;
+        let waits = goroutine.state == State::Waiting && !goroutine.changed;
+        match goroutine.waiting_on {
+            Some(WaitingOn::Lock(number)) if waits => Some(number as usize),
+            _ => None,
+        }
+    };
+    // Of several that hold a lock for reading, one that waits for a lock itself.
+    let mut held: HashMap<usize, Link<'h, 'd>> = HashMap::new();
+    for hold in holds {
+        let known = held.entry(hold.lock).or_insert(hold);
+        if lock_of(known.goroutine).is_none() {
+            *known = hold;
+        }
+    }
+    let mut done = HashSet::new();
+    let mut out = Vec::new();
+    for hold in holds {
+        let mut path: Vec<(usize, Link<'h, 'd>)> = Vec::new();
+        let mut at = hold.goroutine;
+        while done.insert(at) {
+            let Some(link) = lock_of(at).and_then(|lock| held.get(&lock).copied()) else { break };
+            path.push((at, link));
+            at = link.goroutine;
+        }
+        // Where it came to a goroutine of this path again, the rest of the path is a circle.
+        if let Some(start) = path.iter().position(|(goroutine, _)| *goroutine == at) {
+            out.push(path.split_off(start).into_iter().map(|(_, link)| link).collect());
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+#[path = "holders_tests.rs"]
+mod tests;

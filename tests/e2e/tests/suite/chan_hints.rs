@@ -1,0 +1,118 @@
+//! What `gotap chan` notes of locks and channels: a deadlock in a program that serves requests all the same, and
+//! nothing at all of a program that is well.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use gotap_e2e::goroutines::RuntimeApp;
+use gotap_e2e::{SOON, binary, can_trace};
+use gotap_testkit::go::{self, Mode, Version};
+use gotap_testkit::process::Running;
+use serde_json::Value;
+
+/// For how long goroutines must wait before it is noted, and a second more.
+const WAIT: Duration = Duration::from_secs(11);
+const FAULTS: [&str; 3] = ["deadlock", "stuck", "healthy"];
+
+#[test]
+fn hints_are_of_faults_alone() {
+    if !can_trace("hints_are_of_faults_alone") {
+        return;
+    }
+    let mut apps = Vec::new();
+    for (minor, mode) in [(18, Mode::Plain), (27, Mode::Stripped)] {
+        let program = go::build("runtimeapp", Version::of(minor), mode).expect("runtimeapp");
+        for fault in FAULTS {
+            let app = RuntimeApp::start(&program, &["-quiet", "-fault", fault], &[]);
+            apps.push((minor, fault, app.expect("the program starts")));
+        }
+    }
+    let began = Instant::now();
+    let all: Vec<_> = apps.iter_mut().map(|(_, _, app)| app.report().expect("a report")).collect();
+    std::thread::sleep(WAIT.saturating_sub(began.elapsed()));
+    let mut failures = Vec::new();
+    for ((minor, fault, app), report) in apps.iter_mut().zip(all) {
+        let facts = &report["facts"];
+        let result = match *fault {
+            "deadlock" => deadlock(app, facts),
+            "stuck" => stuck(app, facts),
+            _ => healthy(app),
+        };
+        if let Err(error) = result {
+            failures.push(format!("Go 1.{minor}, {fault}: {error:#}"));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn hints(object: &Value) -> Result<Vec<&str>> {
+    let hints = object["hints"].as_array().context("hints")?;
+    Ok(hints.iter().filter_map(Value::as_str).collect())
+}
+
+/// The goroutines that wait for a lock, and those that are known to hold it, with the line.
+fn sides(object: &Value, address: &Value) -> Result<(Value, Value)> {
+    let locks = object["mutexes"].as_array().context("mutexes")?;
+    let lock = locks.iter().find(|lock| lock["address"] == *address);
+    let lock = lock.with_context(|| format!("no {address}: {object}"))?;
+    Ok((lock["waiters"].clone(), lock["holders"].clone()))
+}
+
+fn deadlock(app: &mut RuntimeApp, facts: &Value) -> Result<()> {
+    let object = app.gotap("chan", &[])?;
+    let all = hints(&object)?;
+    let address = |name: &str| facts[name].as_str().context("an address");
+    let found = |parts: &[&str]| all.iter().filter(|h| parts.iter().all(|p| h.contains(p))).count();
+    // Two that wait for each other: each holds what the other waits for.
+    let (one, other) = (address("one")?, address("other")?);
+    ensure!(found(&["deadlock, for at least 1", one, other, "main.transfer "]) == 1, "{all:?}");
+    let (first, holds_first) = sides(&object, &facts["one"])?;
+    let (second, holds_second) = sides(&object, &facts["other"])?;
+    ensure!(first[0] == holds_second[0]["goid"] && second[0] == holds_first[0]["goid"], "{object}");
+    ensure!(holds_first[0]["function"] == "main.transfer", "{holds_first}");
+    ensure!(holds_first[0]["line"].as_u64() > Some(0), "{holds_first}");
+    // One that waits for itself.
+    let twice = address("twice")?;
+    ensure!(found(&["deadlock", twice, "which it holds", "main.(*account).add "]) == 1, "{all:?}");
+    // Forty that send to one that takes five a second; and workers without work, which is no fault.
+    let orders = address("orders")?;
+    let crowd = found(&[orders, "4 of 4 used", "main.placeOrders", "got through within a second"]);
+    ensure!(crowd == 1, "{all:?}");
+    ensure!(found(&[address("jobs")?]) == 0, "{all:?}");
+    ensure!(all.len() == 3, "{all:?}");
+    let pid = app.process.pid().to_string();
+    let mut text = Running::start(binary(), &["chan", &pid], &[])?;
+    ensure!(text.wait(SOON)?.success(), "{:?}", text.stderr());
+    let text = text.stdout();
+    let has = |parts: &[&str]| text.iter().any(|line| parts.iter().all(|p| line.contains(p)));
+    ensure!(has(&["note: deadlock", one, other]), "{text:?}");
+    ensure!(has(&["mutex ", one, "1 wait", "holds it"]), "{text:?}");
+    Ok(())
+}
+
+/// Nothing on the stacks says who holds what: the locks are given back without `defer`.
+fn stuck(app: &mut RuntimeApp, facts: &Value) -> Result<()> {
+    let object = app.gotap("chan", &[])?;
+    let all = hints(&object)?;
+    ensure!(
+        all.iter().any(|h| h.starts_with("none that runs code") && h.contains("2 gor")),
+        "{all:?}"
+    );
+    for name in ["one", "other"] {
+        let address = facts[name].as_str().context("an address")?;
+        let unknown = |h: &&str| h.contains(address) && h.contains("who holds it is not known");
+        ensure!(all.iter().any(|h| unknown(&h)), "{all:?}");
+        ensure!(sides(&object, &facts[name])?.1.as_array().is_some_and(Vec::is_empty), "{object}");
+    }
+    ensure!(all.len() == 3, "{all:?}");
+    Ok(())
+}
+
+fn healthy(app: &mut RuntimeApp) -> Result<()> {
+    for _ in 0..3 {
+        let object = app.gotap("chan", &[])?;
+        ensure!(object["channels"].as_array().is_some_and(|c| !c.is_empty()), "{object}");
+        ensure!(hints(&object)?.is_empty(), "{object}");
+    }
+    Ok(())
+}
