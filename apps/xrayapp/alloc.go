@@ -18,7 +18,7 @@ var (
 	sinks [8]any
 	// allocated has bytes by route; what no request allocates is the last.
 	allocated = map[string]*uint64{
-		"/ten": new(uint64), "/three": new(uint64), "/one": new(uint64), "": new(uint64),
+		"/ten": new(uint64), "/three": new(uint64), "/one": new(uint64), "/big": new(uint64), "": new(uint64),
 	}
 )
 
@@ -55,6 +55,14 @@ func three(w http.ResponseWriter, r *http.Request) {
 func one(w http.ResponseWriter, r *http.Request) {
 	allocate(&sinks[2], 1)
 	noteAllocated("/one", 1)
+}
+
+// big allocates objects that are too large for any size class.
+func big(w http.ResponseWriter, r *http.Request) {
+	for i := 0; i < 4; i++ {
+		sinks[4] = make([]byte, unit)
+	}
+	noteAllocated("/big", 4)
 }
 
 // startAllocating asks for these in turn, and allocates for nobody in between: however slow the one is, there are

@@ -170,6 +170,7 @@ func main() {
 	mux.HandleFunc("/ten", ten)
 	mux.HandleFunc("/three", three)
 	mux.HandleFunc("/one", one)
+	mux.HandleFunc("/big", big)
 	mux.HandleFunc("/assist", assist)
 	mux.HandleFunc("/stop", stop)
 	mux.HandleFunc("/quick", func(w http.ResponseWriter, r *http.Request) {})

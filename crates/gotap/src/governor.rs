@@ -98,6 +98,8 @@ pub(crate) struct Governor {
     attached_for: Duration,
     pauses: u64,
     hits: u64,
+    /// What reading took, in nanoseconds.
+    read: f64,
     used: Duration,
 }
 
@@ -120,8 +122,16 @@ impl Governor {
             attached_for: Duration::ZERO,
             pauses: 0,
             hits: 0,
+            read: 0.0,
             used: Duration::ZERO,
         }
+    }
+
+    /// Reading what was counted took so long, which is a part of the cost.
+    pub(crate) fn spend(&mut self, time: Duration) {
+        let time = time.as_secs_f64() * 1e9;
+        self.read += time;
+        self.credit -= time;
     }
 
     /// What is to be done when so much time has gone by, the process has used so much of processors, and there
@@ -166,7 +176,7 @@ impl Governor {
 
     /// What came of it.
     pub(crate) fn coverage(&self, elapsed: Duration) -> Coverage {
-        let spent = self.hits as f64 * self.cost / 1e9;
+        let spent = (self.hits as f64 * self.cost + self.read) / 1e9;
         let whole = self.pauses == 0;
         Coverage {
             budget: self.budget,
@@ -189,7 +199,7 @@ pub(crate) struct Coverage {
     pub(crate) attached: Duration,
     pub(crate) pauses: u64,
     pub(crate) hits: u64,
-    /// The share of the process's processor time that the traps took.
+    /// What the traps took, and reading what they count, as a share of the process's processor time.
     pub(crate) taken: Option<f64>,
 }
 
@@ -274,6 +284,14 @@ impl Watch {
             Step::PutBack => governed.put_back()?,
         }
         Ok(step)
+    }
+
+    /// Counts the time that `read` takes as a part of the cost.
+    pub(crate) fn spend<T>(&mut self, read: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let out = read();
+        self.governor.spend(began.elapsed());
+        out
     }
 
     /// What came of it, until now.
@@ -366,6 +384,21 @@ mod tests {
             assert!(!coverage.is_whole() && coverage.pauses > 2, "{hits}: {coverage:?}");
             assert!(coverage.share() < 0.35 && coverage.share() > 0.005, "{hits}: {coverage:?}");
         }
+    }
+
+    #[test]
+    fn what_is_read_is_a_part_of_the_cost() {
+        let step = Duration::from_millis(5);
+        let mut governor = Governor::new(Budget::Share(0.02), Some(1000.0));
+        let mut away = 0;
+        for i in 0..2000u32 {
+            // No hit at all, and reading takes a tenth of a processor.
+            governor.spend(step / 10);
+            away += u32::from(governor.look(step * i, step * i, 0, 1) == Step::TakeAway);
+        }
+        let coverage = governor.coverage(step * 2000);
+        assert!(away > 0 && !coverage.is_whole(), "{coverage:?}");
+        assert!(coverage.taken.is_some_and(|taken| (taken - 0.1).abs() < 0.01), "{coverage:?}");
     }
 
     #[test]

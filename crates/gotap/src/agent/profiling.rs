@@ -97,6 +97,8 @@ impl Counted {
         let lost = lost.map(|(reason, n)| Point::int(n, vec![("reason", reason.into())]));
         let skipped = self.counts.skipped();
         let skipped = skipped.map(|(reason, n)| Point::int(n, vec![("reason", reason.into())]));
+        let unseen = self.counts.unseen();
+        let unseen = unseen.map(|(reason, n)| Point::int(n, vec![("reason", reason.into())]));
         let (mut sent, mut drops, mut retries) = (Vec::new(), Vec::new(), Vec::new());
         for (backend, stats) in &self.stats {
             let (exporter, stats) = (("exporter", backend.name().into()), stats.read());
@@ -136,6 +138,12 @@ impl Counted {
                 "{profile}",
                 "Profiles of other kinds than cpu that were not made",
                 skipped,
+            ),
+            Metric::counter(
+                "gotap.profiles.unseen",
+                "{observation}",
+                "Observations of goroutines that are in no wall profile",
+                unseen,
             ),
             Metric::counter(
                 "gotap.profiles.left_out",
@@ -182,6 +190,10 @@ impl Counted {
         }
         if !skipped.is_empty() {
             out.push_str(&format!(", not made: {skipped}"));
+        }
+        let unseen = listed(&self.counts.unseen());
+        if !unseen.is_empty() {
+            out.push_str(&format!(", goroutines not seen: {unseen}"));
         }
         for (backend, stats) in &self.stats {
             let stats = stats.read();

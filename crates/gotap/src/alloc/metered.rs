@@ -5,6 +5,8 @@
 //! Exact: a trap at each allocation, whatever the Go version calls to make one. Both are under the overhead
 //! budget. Not here: Go's own buckets.
 
+use std::ops::Range;
+
 use anyhow::{Result, bail};
 use gobin::{Binary, Types};
 use goruntime::{Position, SizeClasses, Symbols};
@@ -31,6 +33,8 @@ pub(super) struct Seen {
     /// Hits that found no room, and those whose stack is not known.
     lost: (u64, u64),
     exact: bool,
+    /// The addresses of [`INNER`]: the kernel leaves out what is called from there when it counts by request.
+    inner: Range<u64>,
     /// By request, where that was asked for.
     requests: Option<ByRequest>,
 }
@@ -53,7 +57,9 @@ pub(super) fn watch(
     let features = if args.no_uprobe_multi { features.without_uprobe_multi() } else { features };
     let told_apart = match traced.map(|traced| {
         let (binary, bias, served) = (target.binary, target.bias, traced.served());
-        MeteredRequests::new(binary, types, bias, served, INNER)
+        // Samples are taken where only one function of the runtime calls.
+        let inner = if args.exact { INNER } else { "" };
+        MeteredRequests::new(binary, types, bias, served, inner)
     }) {
         Some(Err(why)) => bail!("requests of process {pid} can't be told apart: {why}"),
         Some(Ok(told_apart)) => Some(told_apart),
@@ -70,7 +76,7 @@ pub(super) fn watch(
     while !until.is_over() && target.process.is_alive() {
         watch.look(&mut meter)?;
         if let Some(requests) = &mut requests {
-            requests.now_and_then(&mut meter)?;
+            requests.now_and_then(&mut meter, &mut watch)?;
         }
         std::thread::sleep(crate::governor::LOOK);
     }
@@ -81,7 +87,8 @@ pub(super) fn watch(
         requests.read_all(&mut meter)?;
     }
     let (counts, lost) = (meter.counts()?, meter.lost()?);
-    Ok((Seen { counts, coverage, lost, exact: args.exact, requests }, before, after))
+    let inner = target.binary.function(INNER).map_or(0..0, |inner| inner.entry..inner.end);
+    Ok((Seen { counts, coverage, lost, exact: args.exact, inner, requests }, before, after))
 }
 
 fn place(
@@ -161,7 +168,7 @@ impl Seen {
         counted: Option<&SizeClasses>,
     ) -> Result<Sums<'d>> {
         let (mut sums, weights) = (Sums::new(0, 0), self.weights(counted)?);
-        for one in self.counts.iter().filter(|one| !Self::is_inner(one, symbols, bias)) {
+        for one in self.counts.iter().filter(|one| !is_inner(&self.inner, one, bias)) {
             let Some(weight) = weights.of(&one.into()) else { continue };
             let frames = frames(one, symbols, bias);
             sums.add(one.count, weight.objects, weight.bytes, weight.size, frames);
@@ -176,13 +183,6 @@ impl Seen {
     /// What was counted by request, where that was asked for.
     pub(super) fn requests(&self) -> Option<&ByRequest> {
         self.requests.as_ref()
-    }
-
-    /// Whether a part of the runtime that another one calls was hit: then it is counted there already.
-    fn is_inner(one: &Counted, symbols: &Symbols<'_, '_>, bias: u64) -> bool {
-        let caller = || stack(&[one.caller], symbols, bias);
-        one.operation == MALLOC
-            && caller().first().is_some_and(|frame| frame.function.starts_with(INNER))
     }
 
     /// What limits what is shown.
@@ -222,6 +222,12 @@ impl Seen {
     }
 }
 
+/// Whether a part of the runtime was hit that another one has called: then it is counted there already. The
+/// kernel decides the same by the same addresses (`bpf/meter.bpf.c`).
+fn is_inner(inner: &Range<u64>, one: &Counted, bias: u64) -> bool {
+    one.operation == MALLOC && inner.contains(&one.caller.wrapping_sub(bias))
+}
+
 fn frames<'d>(one: &Counted, symbols: &Symbols<'_, 'd>, bias: u64) -> Vec<Position<'d>> {
     if one.stack.is_empty() {
         return stack(&[one.caller], symbols, bias);
@@ -239,6 +245,23 @@ fn stack<'d>(addresses: &[u64], symbols: &Symbols<'_, 'd>, bias: u64) -> Vec<Pos
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_runtime_calls_itself_is_known_by_the_address_of_the_call() {
+        let hit = |operation, caller| Counted {
+            operation,
+            value: 16,
+            caller,
+            stack: Vec::new(),
+            count: 1,
+            amount: 16,
+        };
+        let (inner, bias) = (0x1000..0x1200, 0x5500_0000);
+        for (at, expected) in [(0xfff, false), (0x1001, true), (0x11ff, true), (0x1200, false)] {
+            assert_eq!(is_inner(&inner, &hit(MALLOC, bias + at), bias), expected, "{at:#x}");
+            assert!(!is_inner(&inner, &hit(REFILL, bias + at), bias));
+        }
+    }
 
     #[test]
     fn functions_for_single_sizes_are_found_and_no_others() {

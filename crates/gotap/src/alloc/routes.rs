@@ -9,6 +9,7 @@ use probes::{Meter, RequestCount};
 use wire::MeterOwner;
 
 use super::weigh::{Hit, Weights};
+use crate::governor::Watch;
 use crate::xray::{Found, Operation};
 
 /// Requests, with what is counted of each, that are kept.
@@ -61,10 +62,10 @@ impl ByRequest {
         Self { counts: HashMap::new(), full: 0, knows_started, looked: Instant::now() }
     }
 
-    /// Reads the kernel's counts, if it is time for it.
-    pub(super) fn now_and_then(&mut self, meter: &mut Meter) -> Result<()> {
+    /// Reads the kernel's counts, if it is time for it. What that takes is a part of the budget.
+    pub(super) fn now_and_then(&mut self, meter: &mut Meter, watch: &mut Watch) -> Result<()> {
         if self.looked.elapsed() >= READ {
-            self.read(meter)?;
+            watch.spend(|| self.read(meter))?;
             self.looked = Instant::now();
         }
         Ok(())

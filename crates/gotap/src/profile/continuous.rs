@@ -135,11 +135,10 @@ fn run(needs: Needs, counts: Arc<Counts>, stopped: &Receiver<Instant>) {
         profiler.cut();
     }
     drop(profiler);
-    readers.finish();
-    // Nobody else has them any more.
-    if let Some(outlets) = Arc::into_inner(outlets) {
-        outlets.finish(deadline.unwrap_or_else(Instant::now));
-    }
+    let (now, deadline) = (Instant::now(), deadline.unwrap_or_else(Instant::now));
+    // Sending takes its time, too.
+    readers.finish(now + deadline.saturating_duration_since(now) / 2);
+    outlets.finish(deadline);
 }
 
 struct Profiler {

@@ -117,9 +117,10 @@ impl Seen {
         }
     }
 
-    /// Forgets what was seen, and goes on.
-    pub(super) fn clear(&mut self) {
+    /// Forgets what was seen, and goes on. Gives how often a goroutine could not be read, and found no room.
+    pub(super) fn clear(&mut self) -> (u64, u64) {
         self.sums.clear();
+        (std::mem::take(&mut self.unreadable), std::mem::take(&mut self.full))
     }
 
     /// Adds a look, which stands for the time since the one before; the first one for nothing.

@@ -74,9 +74,9 @@ fn with_app(
             // What goroutines allocate that a request has started is not known to be the request's.
             let notes = object["notes"].to_string();
             ensure!(notes.contains("since Go 1.21"), "{notes}");
-            compare(&found, &truth, &["/ten", "/one"], tolerance)?;
+            compare(&found, &truth, &["/ten", "/big", "/one"], tolerance)?;
         } else {
-            compare(&found, &truth, &["/ten", "/three", "/one"], tolerance)?;
+            compare(&found, &truth, &["/ten", "/big", "/three", "/one"], tolerance)?;
             // The clients, too, allocate for no request.
             of_none(&found, &truth, 0.1)?;
         }

@@ -101,7 +101,7 @@ fn stuck(app: &mut RuntimeApp, facts: &Value) -> Result<()> {
     for name in ["one", "other"] {
         let address = facts[name].as_str().context("an address")?;
         let unknown = |h: &&str| h.contains(address) && h.contains("who holds it is not known");
-        ensure!(all.iter().any(|h| unknown(&h)), "{all:?}");
+        ensure!(all.iter().any(unknown), "{all:?}");
         ensure!(sides(&object, &facts[name])?.1.as_array().is_some_and(Vec::is_empty), "{object}");
     }
     ensure!(all.len() == 3, "{all:?}");

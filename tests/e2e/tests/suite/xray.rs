@@ -13,6 +13,10 @@ use serde_json::Value;
 const LOOKED: &str = "6500ms";
 /// In points of a hundred.
 const TOLERANCE: f64 = 10.0;
+/// Of the time of requests that help the collector or are stopped, this much may be unknown, in the same.
+const MOST_UNKNOWN: f64 = 40.0;
+/// How often these are looked at: what else runs on the machine takes time from the one side of the comparison alone.
+const ATTEMPTS: usize = 3;
 
 /// A running xrayapp; its clients begin when gotap observes.
 struct App {
@@ -149,11 +153,27 @@ fn collected(version: Version, flag: &str, route: &str, truth: &str) -> Result<(
     let took = found["requestSeconds"].as_f64().context("no time")?;
     let gc = 100.0 * number(&found, ["seconds", "gc"])? / took;
     ensure!(wanted > 15.0, "the program hardly helped: {said}");
-    // On a busy machine looks are rare, above all while the program itself is busy: that time is unknown.
+    // Where the machine has no time for looks, the rest is too little to be of all: the test looks again.
     let unknown = 100.0 * number(&found, ["seconds", "unknown"])? / took;
-    let possible = gc - TOLERANCE..gc + unknown.min(25.0) + TOLERANCE;
-    ensure!(possible.contains(&wanted), "gc: {gc}% instead of {wanted}%: {found} {said}");
+    ensure!(unknown < MOST_UNKNOWN, "{unknown}% is unknown: {found}");
+    let of_known = 100.0 * gc / (100.0 - unknown);
+    ensure!(
+        (of_known - wanted).abs() < TOLERANCE,
+        "gc: {of_known}% instead of {wanted}%: {found} {said}"
+    );
     Ok(())
+}
+
+/// The same, again where something else takes the processors.
+fn collected_in_time(flag: &str, route: &str, truth: &str) -> Result<()> {
+    let mut result = Ok(());
+    for _ in 0..ATTEMPTS {
+        result = collected(Version::NEWEST, flag, route, truth);
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
 }
 
 /// Requests that allocate help the collector, for as long as the runtime's own metric says.
@@ -162,7 +182,7 @@ fn help_for_the_collector_is_told() -> Result<()> {
     if !can_trace("help_for_the_collector_is_told") {
         return Ok(());
     }
-    collected(Version::NEWEST, "-assist", "/assist", "assisted")
+    collected_in_time("-assist", "/assist", "assisted")
 }
 
 /// While the world is stopped, requests that ran are not told as running.
@@ -171,7 +191,7 @@ fn a_stopped_world_is_told() -> Result<()> {
     if !can_trace("a_stopped_world_is_told") {
         return Ok(());
     }
-    collected(Version::NEWEST, "-stop", "/stop", "stopped")
+    collected_in_time("-stop", "/stop", "stopped")
 }
 
 #[test]

@@ -65,11 +65,22 @@ pub(crate) enum Skip {
     Ended,
     /// So many processes are read already; once for each process.
     ManyProcesses,
+    /// No thread could be started for the process; once for each process.
+    NoThread,
+    /// The agent ended before the last profiles of the process were made; once for each process.
+    Late,
 }
 
 impl Skip {
-    const ALL: [Self; 5] =
-        [Self::Off, Self::Changed, Self::Unreadable, Self::Ended, Self::ManyProcesses];
+    const ALL: [Self; 7] = [
+        Self::Off,
+        Self::Changed,
+        Self::Unreadable,
+        Self::Ended,
+        Self::ManyProcesses,
+        Self::NoThread,
+        Self::Late,
+    ];
 
     fn label(self) -> &'static str {
         match self {
@@ -78,6 +89,31 @@ impl Skip {
             Self::Unreadable => "unreadable",
             Self::Ended => "ended",
             Self::ManyProcesses => "many_processes",
+            Self::NoThread => "no_thread",
+            Self::Late => "late",
+        }
+    }
+}
+
+/// Why a goroutine that a look met is not in a `wall` profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unseen {
+    /// It could not be read.
+    Unreadable,
+    /// There were too many different stacks.
+    ManyStacks,
+    /// The look failed: all goroutines are missing. Counted as one.
+    LookFailed,
+}
+
+impl Unseen {
+    const ALL: [Self; 3] = [Self::Unreadable, Self::ManyStacks, Self::LookFailed];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::ManyStacks => "many_stacks",
+            Self::LookFailed => "look_failed",
         }
     }
 }
@@ -104,6 +140,8 @@ pub(crate) struct Counts {
     /// Profiles of other kinds than `cpu`.
     others: AtomicU64,
     skipped: [AtomicU64; Skip::ALL.len()],
+    /// What looks at goroutines did not see.
+    unseen: [AtomicU64; Unseen::ALL.len()],
     /// The same of what the kernel counts, as of the last look.
     of_kernel: [AtomicU64; OF_KERNEL.len()],
 }
@@ -131,6 +169,15 @@ impl Counts {
 
     pub(super) fn skip(&self, why: Skip) {
         self.skipped[why as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn miss(&self, why: Unseen, count: u64) {
+        self.unseen[why as usize].fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// What looks at goroutines did not see, by reason.
+    pub(crate) fn unseen(&self) -> [(&'static str, u64); Unseen::ALL.len()] {
+        Unseen::ALL.map(|why| (why.label(), self.unseen[why as usize].load(Ordering::Relaxed)))
     }
 
     /// Profiles of other kinds than `cpu`.

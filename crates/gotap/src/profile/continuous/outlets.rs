@@ -1,6 +1,6 @@
 //! The back ends that profiles go to, and the labels that each one gets. Not here: delivering (`export`).
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
 
 use export::{ProfileBackend, ProfileExporter, ProfileStats};
@@ -32,24 +32,28 @@ pub(super) struct Sent {
     pub(super) all_types: bool,
 }
 
-/// The back ends that profiles are sent to.
-pub(crate) struct Outlets(Vec<ProfileExporter>);
+/// The back ends that profiles are sent to; none any more after the end.
+pub(crate) struct Outlets(RwLock<Vec<ProfileExporter>>);
 
 impl Outlets {
     pub(crate) fn new(exporters: Vec<ProfileExporter>) -> Self {
-        Self(exporters)
+        Self(RwLock::new(exporters))
+    }
+
+    fn exporters(&self) -> RwLockReadGuard<'_, Vec<ProfileExporter>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What became of what was sent, by back end, also to be read later.
     pub(crate) fn stats(&self) -> Vec<(ProfileBackend, Arc<ProfileStats>)> {
-        self.0.iter().map(|exporter| (exporter.backend(), exporter.stats())).collect()
+        self.exporters().iter().map(|one| (one.backend(), one.stats())).collect()
     }
 
     /// Sends a profile to all.
     pub(super) fn send(&self, resource: &Resource, profile: &Profile, how: Sent) {
         let labels = labels(resource, how.name);
         let types = if how.all_types { profile.types.len() } else { 1 };
-        for exporter in &self.0 {
+        for exporter in self.exporters().iter() {
             let request = match exporter.backend() {
                 ProfileBackend::Otlp => {
                     let ids: Vec<_> = (0..types).map(|_| unique().into_bytes()).collect();
@@ -68,12 +72,15 @@ impl Outlets {
         }
     }
 
-    /// Lets all finish by then.
-    pub(super) fn finish(self, deadline: Instant) {
-        for exporter in &self.0 {
+    /// Lets all finish by then. Whoever sends later, as it has not ended in time, sends to none.
+    pub(super) fn finish(&self, deadline: Instant) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let exporters = std::mem::take(&mut *all);
+        drop(all);
+        for exporter in &exporters {
             exporter.finish_by(deadline);
         }
-        self.0.into_iter().for_each(ProfileExporter::join);
+        exporters.into_iter().for_each(ProfileExporter::join);
     }
 }
 
