@@ -1,3 +1,5 @@
+//! Who holds a lock, by stacks and by circles that are made up.
+
 use super::*;
 use crate::waiting::{Channel, Lock};
 use crate::{Goroutine, StackState};

@@ -1,3 +1,5 @@
+//! Begin and end of the threads that read processes.
+
 use super::*;
 
 fn readers(start: Start) -> Readers {
