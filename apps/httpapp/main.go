@@ -7,8 +7,8 @@
 //	httpapp [-addr HOST:PORT] [-backend URL]     serves; the first line is "listening HOST:PORT"
 //	httpapp -tls [-h2] …                         the same over TLS, with a certificate of its own
 //	httpapp -h2c …                               HTTP/2 without TLS, from Go 1.24 on
-//	httpapp -client N [-delay D] URL             sends N sequential GETs from the main goroutine
-//	httpapp -hold                                does nothing at all until it is told to stop
+//	httpapp -client N [-until FILE] URL          sends N sequential GETs from the main goroutine
+//	httpapp -hold                                does nothing at all until a signal ends it
 //
 // It calls http:// and https:// URLs alike. All is HTTP/1.1 but for -h2, which enables HTTP/2 over
 // TLS for what is served and for what is called, and -h2c, which does without TLS; -h2c-calls does so
@@ -36,7 +36,7 @@ type options struct {
 	addr     string
 	backend  string
 	client   int
-	delay    time.Duration
+	until    string
 	hold     bool
 	reuse    bool
 	tls      bool
@@ -50,7 +50,7 @@ func main() {
 	flag.StringVar(&o.addr, "addr", "127.0.0.1:0", "address to listen on")
 	flag.StringVar(&o.backend, "backend", "", "base URL that the handlers below /call/ call")
 	flag.IntVar(&o.client, "client", 0, "send this many GETs to the URL argument, then exit")
-	flag.DurationVar(&o.delay, "delay", 0, "wait before the first GET of -client")
+	flag.StringVar(&o.until, "until", "", "wait until there is such a file before the first GET of -client")
 	flag.BoolVar(&o.hold, "hold", false, "serve nothing and wait for a signal")
 	flag.BoolVar(&o.reuse, "reuse", true, "keep outgoing connections alive and reuse them")
 	flag.BoolVar(&o.tls, "tls", false, "serve TLS, with a certificate made at the start")
@@ -65,13 +65,13 @@ func main() {
 	case o.hold:
 		hold()
 	case o.client > 0:
-		runClient(o.client, o.delay, flag.Arg(0))
+		runClient(o.client, o.until, flag.Arg(0))
 	default:
 		serve(o)
 	}
 }
 
-// serve listens, tells where, and answers requests until the program is killed.
+// serve listens, prints where, and answers requests until the program is killed.
 func serve(o options) {
 	listener, err := net.Listen("tcp", o.addr)
 	if err != nil {
@@ -92,9 +92,14 @@ func serve(o options) {
 }
 
 // runClient prints "client ready", and "status CODE" or "error TEXT" for each of its requests.
-func runClient(count int, delay time.Duration, url string) {
+func runClient(count int, until string, url string) {
 	fmt.Println("client ready")
-	time.Sleep(delay)
+	for until != "" {
+		if _, err := os.Stat(until); err == nil {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 	for i := 0; i < count; i++ {
 		response, err := http.Get(url)
 		if err != nil {

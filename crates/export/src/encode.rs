@@ -1,7 +1,6 @@
 //! OTLP protobuf, written straight into a buffer.
 //!
-//! Written by hand because it is the hot path: the generated message types need some thirty
-//! allocations a span, this needs none. The tests decode it with the generated types and compare.
+//! This is the hot path: the generated message types need some thirty allocations a span, this code needs none. The tests decode it with the generated types and compare.
 //! Field numbers are those of opentelemetry-proto's `trace.proto`, `logs.proto`, `common.proto`, `resource.proto`.
 
 use prost::encoding::{WireType, encode_key, encode_varint};

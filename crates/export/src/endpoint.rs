@@ -49,9 +49,29 @@ pub(crate) fn without_credentials(url: &str) -> (String, Option<String>) {
     (bare, Some(format!("Basic {}", BASE64_STANDARD.encode(pair))))
 }
 
+/// The scheme, the host and the port of a URL: what is alike for all that goes to one server.
+pub(crate) fn origin(url: &str) -> String {
+    let (bare, _) = without_credentials(url);
+    match bare.parse::<http::Uri>().map(http::Uri::into_parts) {
+        Ok(http::uri::Parts { scheme: Some(scheme), authority: Some(authority), .. }) => {
+            let usual = if scheme.as_str() == "https" { 443 } else { 80 };
+            let port = authority.port_u16().unwrap_or(usual);
+            format!("{scheme}://{}:{port}", authority.host().to_ascii_lowercase())
+        }
+        _ => bare,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_is_named_by_its_address_alone() {
+        assert_eq!(origin("http://a:b@Host:4318/v1/traces?x=1"), "http://host:4318");
+        assert_eq!(origin("https://host/v1"), origin("https://host:443"));
+        assert_ne!(origin("http://host"), origin("https://host"));
+    }
 
     #[test]
     fn secrets_are_masked() {

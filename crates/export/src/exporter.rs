@@ -2,13 +2,14 @@
 //! that none waits for what becomes of another. Not here: what becomes of metrics before they are queued.
 
 mod measured;
+mod outages;
 mod queue;
+mod threads;
 mod worker;
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use trace::{LogRecord, Span};
@@ -20,7 +21,9 @@ use crate::signal::Signal;
 use crate::stats::{Delivered, Stats};
 use crate::{Config, Error};
 use measured::Metrics;
+use outages::Outages;
 use queue::Queues;
+use threads::Threads;
 use worker::Worker;
 
 /// The counts of an exporter, and what its queue holds. After [`Exporter::shutdown`] they are final.
@@ -56,23 +59,22 @@ impl Deref for LiveStats {
 struct Shared {
     queues: Queues,
     stats: Stats,
-    /// Whether spans can't be delivered: metrics need not say so, too.
-    failing: AtomicBool,
+    outages: Outages,
     notice: Box<dyn Fn(String) + Send + Sync>,
 }
 
 impl Shared {
-    /// What became of spans or log records; of metrics only the newest count.
-    fn counts(&self, signal: Signal) -> Option<&Delivered> {
+    /// What became of spans, log records, or points of metrics.
+    fn counts(&self, signal: Signal) -> &Delivered {
         match signal {
-            Signal::Traces => Some(&self.stats.spans),
-            Signal::Logs => Some(&self.stats.logs),
-            Signal::Metrics => None,
+            Signal::Traces => &self.stats.spans,
+            Signal::Logs => &self.stats.logs,
+            Signal::Metrics => &self.stats.points.delivered,
         }
     }
 }
 
-/// Takes spans and log records and sees to it that they arrive.
+/// Takes spans, log records and metrics and sees to it that they arrive. Its threads end when it is dropped.
 pub struct Exporter {
     spans: Batcher,
     logs: Batcher,
@@ -80,7 +82,7 @@ pub struct Exporter {
     /// `None` where none are sent.
     metrics: Option<Metrics>,
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Threads,
     flushed: Instant,
     flush_interval: Duration,
 }
@@ -97,16 +99,19 @@ impl Exporter {
     ) -> Result<Self, Error> {
         let sent: Vec<_> =
             Signal::ALL.into_iter().filter(|signal| signal.is_sent(config)).collect();
+        // What is collected for the next batch counts, too. Metrics are not collected.
+        let batched = sent.iter().filter(|signal| **signal != Signal::Metrics).count();
+        let collecting = batched * Batcher::room(config.queue_bytes);
         let shared = Arc::new(Shared {
-            queues: Queues::new(config.queue_bytes, &sent),
+            queues: Queues::new(config.queue_bytes - collecting, &sent),
             stats: Stats::default(),
-            failing: AtomicBool::new(false),
+            outages: Outages::new(config),
             notice: Box::new(notice),
         });
         let workers = sent.iter().map(|signal| Worker::new(config, *signal, &shared));
         // All are right before the first one starts.
         let workers = workers.collect::<Result<Vec<_>, Error>>()?;
-        let threads = workers.into_iter().map(Worker::start).collect::<Result<_, Error>>()?;
+        let threads = Threads::start(&shared, workers, Worker::start)?;
         let metrics = config.metrics.clone().map(|to| Metrics {
             to,
             deltas: Deltas::default(),
@@ -132,6 +137,16 @@ impl Exporter {
         }
     }
 
+    /// Whether log records are sent.
+    pub fn sends_logs(&self) -> bool {
+        self.sends_logs
+    }
+
+    /// Whether metrics are.
+    pub fn sends_metrics(&self) -> bool {
+        self.metrics.is_some()
+    }
+
     /// Adds a log record, if they are sent at all. Never blocks.
     pub fn push_log(&mut self, record: &LogRecord) {
         let batch = self.sends_logs.then(|| self.logs.log(record)).flatten();
@@ -155,13 +170,8 @@ impl Exporter {
     /// Sends what waits, for at most `patience`, stops, and gives the final counts.
     pub fn shutdown(mut self, patience: Duration) -> LiveStats {
         self.flush();
-        self.shared.queues.lock().deadline = Some(Instant::now() + patience);
-        self.shared.queues.changed.notify_all();
-        for thread in self.threads {
-            // A panic in it was printed already; what it had is counted as waiting.
-            let _ = thread.join();
-        }
-        LiveStats(self.shared)
+        self.threads.stop(patience);
+        self.stats()
     }
 
     fn flush(&mut self) {
@@ -173,10 +183,8 @@ impl Exporter {
 
     fn enqueue(&self, batch: Batch) {
         let (signal, items) = (batch.signal, batch.items);
-        if !self.shared.queues.push(batch)
-            && let Some(counts) = self.shared.counts(signal)
-        {
-            counts.queue_full.fetch_add(items, Ordering::Relaxed);
+        if !self.shared.queues.push(batch) {
+            self.shared.counts(signal).queue_full.fetch_add(items, Ordering::Relaxed);
         }
     }
 }

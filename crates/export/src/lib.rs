@@ -28,7 +28,7 @@ pub use profiles::{
     ProfileBackend, ProfileExporter, ProfileStats, Sent, otlp_profiles, parca_profile,
     pyroscope_profile,
 };
-pub use stats::{Delivered, Stats};
+pub use stats::{Delivered, Points, Stats};
 
 /// Why an exporter can't be started.
 #[derive(Debug, thiserror::Error)]

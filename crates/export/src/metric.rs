@@ -32,6 +32,14 @@ pub struct Collected<'a> {
     pub time_unix_nano: u64,
 }
 
+impl Collected<'_> {
+    /// How many points there are.
+    pub(crate) fn points(&self) -> u64 {
+        let others = self.of_others.iter().flat_map(|(_, metrics)| metrics);
+        self.metrics.iter().chain(others).map(|metric| metric.points() as u64).sum()
+    }
+}
+
 /// Metrics of one resource.
 #[derive(Debug, Clone)]
 pub(crate) struct Group {

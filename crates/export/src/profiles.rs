@@ -83,6 +83,8 @@ pub struct ProfileStats {
     pub given_up: AtomicU64,
     /// Still waiting when the agent stopped.
     pub shutdown: AtomicU64,
+    /// No request could be made of it.
+    pub not_encoded: AtomicU64,
     /// Requests that were sent again.
     pub retries: AtomicU64,
 }
@@ -93,7 +95,7 @@ pub struct Sent {
     /// Profiles that arrived.
     pub sent: u64,
     /// Those that were lost, by reason.
-    pub lost: [(&'static str, u64); 4],
+    pub lost: [(&'static str, u64); 5],
     /// Requests that were sent again.
     pub retries: u64,
 }
@@ -107,6 +109,7 @@ impl ProfileStats {
             ("export_rejected", read(&self.rejected)),
             ("export_unreachable", read(&self.given_up)),
             ("export_shutdown", read(&self.shutdown)),
+            ("not_encoded", read(&self.not_encoded)),
         ];
         Sent { sent: read(&self.sent), lost, retries: read(&self.retries) }
     }
@@ -139,7 +142,7 @@ impl Shared {
     }
 }
 
-/// Takes requests with one profile each and sees to it that they arrive.
+/// Takes requests with one profile each and sees to it that they arrive. Its thread ends when it is dropped.
 pub struct ProfileExporter {
     backend: ProfileBackend,
     shared: Arc<Shared>,
@@ -190,8 +193,12 @@ impl ProfileExporter {
         self.shared.stats.clone()
     }
 
-    /// Adds a request with one profile. Never blocks.
-    pub fn push(&self, request: Vec<u8>) {
+    /// Adds a request with one profile; counts it if there is none, as it could not be made. Never blocks.
+    pub fn push(&self, request: Option<Vec<u8>>) {
+        let Some(request) = request else {
+            self.shared.stats.not_encoded.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
         let mut queue = self.shared.lock();
         if queue.bytes + request.len() > self.shared.max_bytes {
             self.shared.stats.queue_full.fetch_add(1, Ordering::Relaxed);
@@ -211,9 +218,22 @@ impl ProfileExporter {
 
     /// Waits for the end that was set before.
     pub fn join(mut self) {
+        self.wait();
+    }
+
+    fn wait(&mut self) {
         if let Some(thread) = self.thread.take() {
             // A panic in it was printed already.
             let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for ProfileExporter {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            self.finish_by(Instant::now());
+            self.wait();
         }
     }
 }
@@ -260,7 +280,7 @@ impl Worker {
     async fn deliver(&mut self, request: Bytes) -> Result<(), Lost> {
         let mut delay = FIRST_RETRY;
         for tried in 1..=TRIES {
-            let Failure { why, retry, .. } = match self.attempt(&request).await {
+            let Failure { why, retry, connected } = match self.attempt(&request).await {
                 None => return Err(Lost::Shutdown),
                 Some(Ok((0, _))) => {
                     self.delivered();
@@ -273,7 +293,10 @@ impl Worker {
                 self.say("took no profile", &why);
                 return Err(Lost::Rejected);
             };
-            self.say("can't be reached", &why);
+            // A back end may end a connection that is idle, which is no news.
+            if connected || tried > 1 {
+                self.say("can't be reached", &why);
+            }
             if tried < TRIES {
                 self.shared.stats.retries.fetch_add(1, Ordering::Relaxed);
                 self.pause(asked.unwrap_or(delay).clamp(FIRST_RETRY, LAST_RETRY));

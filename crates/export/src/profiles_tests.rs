@@ -110,9 +110,10 @@ fn profiles_that_nobody_takes_are_counted() {
     });
     let exporter = exporter.unwrap();
     let stats = exporter.stats();
-    exporter.push(vec![0; 8]);
-    exporter.push(vec![0; 8]);
-    let until = Instant::now() + Duration::from_secs(10);
+    exporter.push(Some(vec![0; 8]));
+    exporter.push(Some(vec![0; 8]));
+    exporter.push(None);
+    let until = Instant::now() + Duration::from_secs(30);
     while stats.read().lost[2].1 == 0 && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -122,7 +123,17 @@ fn profiles_that_nobody_takes_are_counted() {
     assert_eq!((sent.sent, sent.retries), (0, u64::from(TRIES) - 1));
     let lost = [("export_queue_full", 1), ("export_rejected", 0), ("export_unreachable", 1)];
     assert_eq!(sent.lost[..3], lost);
+    assert_eq!(sent.lost[4], ("not_encoded", 1));
     let said = said.lock().unwrap();
     assert!(said.len() == 1 && said[0].contains("127.0.0.1:1 can't be reached"), "{said:?}");
     assert!(!said[0].contains("secret"), "{said:?}");
+}
+
+#[test]
+fn a_thread_ends_with_its_exporter() {
+    let config = Config { endpoint: "http://127.0.0.1:1".into(), ..Config::default() };
+    let exporter = ProfileExporter::start(ProfileBackend::Otlp, &config, |_| ()).unwrap();
+    let shared = exporter.shared.clone();
+    drop(exporter);
+    assert_eq!(Arc::strong_count(&shared), 1);
 }

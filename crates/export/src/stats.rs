@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts of spans or of log records since start. Each that was pushed is in exactly one of them or still waiting.
+/// Counts of one kind of telemetry since start. Each item that was pushed is in exactly one of them or still waiting.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "each is what its name says")]
 pub struct Delivered {
@@ -32,6 +32,42 @@ impl Delivered {
     }
 }
 
+/// Counts of the points of metrics since start. What a point says that did not arrive is in the next one of its
+/// series, if there is one: only the newest are sent. Each point that was pushed is in exactly one of these counts
+/// or still waiting.
+#[derive(Debug, Default)]
+pub struct Points {
+    /// What can become of all telemetry.
+    pub delivered: Delivered,
+    /// The back end was not reached, or was busy.
+    pub unreachable: AtomicU64,
+    /// Newer ones came while they waited.
+    pub replaced: AtomicU64,
+    /// The request before was still on its way, and what it would bring was not known.
+    pub busy: AtomicU64,
+}
+
+impl Points {
+    /// How many arrived.
+    pub fn exported(&self) -> u64 {
+        self.delivered.exported()
+    }
+
+    /// How many were lost, by reason.
+    pub fn lost(&self) -> [(&'static str, u64); 6] {
+        let read = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        let [full, rejected, shutdown] = self.delivered.lost();
+        [
+            full,
+            rejected,
+            shutdown,
+            ("export_unreachable", read(&self.unreachable)),
+            ("export_replaced", read(&self.replaced)),
+            ("export_busy", read(&self.busy)),
+        ]
+    }
+}
+
 /// Counts since start.
 #[derive(Debug, Default)]
 pub struct Stats {
@@ -39,12 +75,10 @@ pub struct Stats {
     pub spans: Delivered,
     /// Of log records.
     pub logs: Delivered,
+    /// Of points of metrics.
+    pub points: Points,
     /// Requests that were sent again.
     pub retries: AtomicU64,
-    /// Points of metrics that arrived.
-    pub points_exported: AtomicU64,
-    /// Points of metrics that the back end refused.
-    pub points_rejected: AtomicU64,
 }
 
 impl Stats {

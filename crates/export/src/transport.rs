@@ -91,6 +91,8 @@ fn rejected(response: Response) -> Rejected {
 }
 
 pub(crate) struct Grpc {
+    endpoint: Endpoint,
+    compression: Compression,
     client: tonic::client::Grpc<Channel>,
     metadata: MetadataMap,
     timeout: Duration,
@@ -110,14 +112,9 @@ impl Grpc {
             }
             _ => return Err(bad()),
         }
-        let channel = endpoint.connect_timeout(config.timeout).connect_lazy();
-        let mut client = tonic::client::Grpc::new(channel);
-        if config.compression == Compression::Gzip {
-            // Servers answer in the coding that they were asked in.
-            client = client
-                .send_compressed(CompressionEncoding::Gzip)
-                .accept_compressed(CompressionEncoding::Gzip);
-        }
+        let endpoint = endpoint.connect_timeout(config.timeout);
+        let compression = config.compression;
+        let client = Self::connect(&endpoint, compression);
         let mut metadata = MetadataMap::new();
         for (name, value) in &with_credentials(&config.headers, credentials) {
             let pair = MetadataKey::from_bytes(name.to_lowercase().as_bytes())
@@ -127,7 +124,19 @@ impl Grpc {
             metadata.insert(key, value);
         }
         let path = PathAndQuery::from_static(paths.grpc);
-        Ok(Self { client, metadata, timeout: config.timeout, path })
+        Ok(Self { endpoint, compression, client, metadata, timeout: config.timeout, path })
+    }
+
+    /// A client that connects when something is sent.
+    fn connect(endpoint: &Endpoint, compression: Compression) -> tonic::client::Grpc<Channel> {
+        let client = tonic::client::Grpc::new(endpoint.connect_lazy());
+        match compression {
+            Compression::None => client,
+            // Servers answer in the coding that they were asked in.
+            Compression::Gzip => client
+                .send_compressed(CompressionEncoding::Gzip)
+                .accept_compressed(CompressionEncoding::Gzip),
+        }
     }
 
     async fn send(&mut self, body: Bytes) -> Result<Rejected, Failure> {
@@ -142,6 +151,8 @@ impl Grpc {
         match tokio::time::timeout(self.timeout, call).await {
             Ok(answer) => answer.map(|response| rejected(response.into_inner())),
             Err(_) => {
+                // The connection may have died without a sign, which TCP notices after a quarter of an hour only.
+                self.client = Self::connect(&self.endpoint, self.compression);
                 let why = "no answer in time".into();
                 Err(Failure { why, retry: Some(None), connected: true })
             }
@@ -320,8 +331,8 @@ impl Http {
         let mut answer = answer.map_err(again)?;
         let status = answer.status().as_u16();
         if (200..300).contains(&status) {
-            let bytes = answer.body_mut().read_to_vec().map_err(again)?;
-            // A body that can't be read is no reason to send the spans twice.
+            // It was taken: a body that can't be read is no reason to send the same twice.
+            let bytes = answer.body_mut().read_to_vec().unwrap_or_default();
             return Ok(rejected(Response::decode(&bytes[..]).unwrap_or_default()));
         }
         let after = answer.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok());

@@ -15,7 +15,7 @@ use trace::{Http, Span, synthetic};
 use fake::{Answer, Backend};
 
 /// Long enough for what takes about a second on a quiet machine.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const BOTH: [Protocol; 2] = [Protocol::Grpc, Protocol::Http];
 
@@ -36,6 +36,8 @@ impl Sender {
             endpoint: backend.endpoint.clone(),
             protocol: backend.protocol,
             flush_interval: Duration::ZERO,
+            // What is sent again as an answer is late arrives twice.
+            timeout: 2 * PATIENCE,
             ..Config::default()
         };
         change(&mut config);
@@ -154,7 +156,7 @@ fn a_back_end_that_stalls_holds_up_neither_spans_nor_the_end() {
         backend.wait_for_requests(1);
         let start = Instant::now();
         let (stats, _) = sender.stop();
-        assert!(start.elapsed() < Duration::from_secs(5), "{protocol:?}: {:?}", start.elapsed());
+        assert!(start.elapsed() < PATIENCE / 2, "{protocol:?}: {:?}", start.elapsed());
         let [(_, full), (_, rejected), (_, shutdown)] = stats.lost();
         assert!(full > 0 && shutdown > 0, "{stats:?}", stats = *stats);
         assert_eq!(stats.exported() + full + rejected + shutdown, 1000, "{protocol:?}");
@@ -170,6 +172,8 @@ fn a_request_that_is_not_answered_is_sent_again() {
         sender.send(10);
         sender.settle(10);
         assert_eq!(sender.stop().0.exported(), 10, "{protocol:?}");
-        assert_eq!(backend.taken(), 10, "{protocol:?}");
+        // On a busy machine the next answer may be late, too: then the same arrives once more.
+        let taken = backend.taken();
+        assert!(taken >= 10 && taken.is_multiple_of(10), "{protocol:?}: {taken}");
     }
 }

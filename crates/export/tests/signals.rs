@@ -5,15 +5,15 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use export::{Collected, Config, Exporter, LogsEndpoint, MetricsEndpoint, Protocol, Temporality};
 use metrics::{Metric, Point};
 use trace::{LogRecord, Resource, Span, synthetic};
 
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A back end that takes all but spans, for which it has no answer.
 fn backend() -> String {
@@ -53,14 +53,17 @@ fn answer(stream: TcpStream) -> Option<()> {
 }
 
 fn exporter(queue_bytes: usize) -> Exporter {
-    let endpoint = backend();
+    Exporter::start(&config(queue_bytes, backend()), |_| ()).unwrap()
+}
+
+fn config(queue_bytes: usize, endpoint: String) -> Config {
     let metrics = MetricsEndpoint {
         endpoint: endpoint.clone(),
         exact_url: false,
         temporality: Temporality::Cumulative,
         exponential: false,
     };
-    let config = Config {
+    Config {
         logs: Some(LogsEndpoint { endpoint: endpoint.clone(), exact_url: false }),
         metrics: Some(metrics),
         endpoint,
@@ -68,8 +71,7 @@ fn exporter(queue_bytes: usize) -> Exporter {
         queue_bytes,
         flush_interval: Duration::ZERO,
         ..Config::default()
-    };
-    Exporter::start(&config, |_| ()).unwrap()
+    }
 }
 
 fn span(resource: &Arc<Resource>) -> Span {
@@ -116,7 +118,7 @@ fn metrics_and_logs_arrive_where_spans_do_not() {
         exporter.push_log(&record(&resource));
         exporter.tick();
         send_metrics(&mut exporter, 100 * i);
-        let points = || stats.points_exported.load(Relaxed) >= i;
+        let points = || stats.points.exported() >= i;
         eventually("metrics wait for spans", points);
         eventually("log records wait for spans", || stats.logs.exported() == i);
     }
@@ -124,4 +126,56 @@ fn metrics_and_logs_arrive_where_spans_do_not() {
     let stats = exporter.shutdown(Duration::from_millis(100));
     assert_eq!(stats.lost().iter().map(|(_, n)| n).sum::<u64>(), 2_000, "{stats:?}");
     assert_eq!(stats.logs.lost().iter().map(|(_, n)| n).sum::<u64>(), 0, "{stats:?}");
+}
+
+#[test]
+fn a_back_end_that_nobody_is_at_is_named_once() {
+    let said = Arc::<Mutex<Vec<String>>>::default();
+    let heard = said.clone();
+    let config = config(1 << 20, "http://127.0.0.1:1".into());
+    let notice = move |sentence| heard.lock().unwrap().push(sentence);
+    let mut exporter = Exporter::start(&config, notice).unwrap();
+    let (stats, resource) = (exporter.stats(), Arc::new(Resource::default()));
+    exporter.push(&span(&resource));
+    exporter.push_log(&record(&resource));
+    exporter.tick();
+    send_metrics(&mut exporter, 100);
+    let unreachable = || stats.points.unreachable.load(Relaxed);
+    // Each signal is tried more than once.
+    eventually("nothing is tried", || unreachable() == 1 && stats.retried() > 6);
+    let stats = exporter.shutdown(Duration::from_millis(100));
+    let said = said.lock().unwrap();
+    assert_eq!(said.len(), 1, "{said:?}");
+    for signal in ["spans", "metrics", "log records"] {
+        assert!(said[0].contains(signal), "{said:?}");
+    }
+    let lost = [stats.lost(), stats.logs.lost()].map(|lost| lost[2]);
+    assert_eq!(lost, [("export_shutdown", 1); 2]);
+}
+
+/// Metrics whose request is larger than what may wait are counted, as are those that nobody takes.
+#[test]
+fn each_point_of_metrics_is_accounted_for() {
+    let mut exporter = exporter(100);
+    send_metrics(&mut exporter, 100);
+    let stats = exporter.shutdown(Duration::from_millis(100));
+    assert_eq!(stats.points.lost()[0], ("export_queue_full", 1));
+    // Spans stall there, so no request of metrics is answered either.
+    let mut config = config(1 << 20, backend());
+    config.metrics.iter_mut().for_each(|to| {
+        (to.exact_url, to.endpoint) = (true, format!("{}/v1/traces", config.endpoint));
+    });
+    let mut exporter = Exporter::start(&config, |_| ()).unwrap();
+    let stats = exporter.stats();
+    for time in 1..=20 {
+        send_metrics(&mut exporter, 100 * time);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // One is on its way or waits, and one more may wait.
+    let replaced = stats.points.replaced.load(Relaxed);
+    assert!((18..=19).contains(&replaced), "{:?}", stats.points);
+    let stats = exporter.shutdown(Duration::from_millis(100));
+    let lost: u64 = stats.points.lost().iter().map(|(_, n)| n).sum();
+    assert_eq!((stats.points.exported(), lost), (0, 20), "{:?}", stats.points);
+    assert!(stats.points.delivered.shutdown.load(Relaxed) > 0, "{:?}", stats.points);
 }

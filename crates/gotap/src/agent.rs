@@ -8,6 +8,7 @@ mod debug;
 mod figures;
 mod host;
 mod hush;
+mod losses;
 mod overhead;
 mod own;
 mod placing;
@@ -446,6 +447,7 @@ impl Agent {
         };
         let mut summary = Summary::new(counts, &counters, dropped("output"));
         summary.notes = overhead;
+        summary.losses = losses::of(&self.figures.own());
         summary.delivery = self.export.as_ref().map(|stats| {
             let lost = stats.lost().into_iter().chain([("export_busy", dropped("otlp"))]);
             let not = lost.filter(|(_, n)| *n > 0).collect();

@@ -35,20 +35,25 @@ struct Waiting {
 pub(crate) struct Joined {
     beside: Option<Box<dyn Beside>>,
     waiting: Vec<Waiting>,
+    /// Spans that went on before all was known.
+    pub(crate) unfinished: u64,
 }
 
 impl Joined {
     pub(crate) fn new(beside: Option<Box<dyn Beside>>) -> Self {
-        Self { beside, waiting: Vec::new() }
+        Self { beside, ..Self::default() }
     }
 
     /// Gives a span back with what is added to it, unless it waits.
     pub(crate) fn take(&mut self, mut span: Span) -> Option<Span> {
         let Some(beside) = &mut self.beside else { return Some(span) };
         let Some(ticket) = beside.ticket(&span) else { return Some(span) };
-        if !beside.is_done(ticket) && self.waiting.len() < MAX_WAITING {
-            self.waiting.push(Waiting { ticket, until: Instant::now() + PATIENCE, span });
-            return None;
+        if !beside.is_done(ticket) {
+            if self.waiting.len() < MAX_WAITING {
+                self.waiting.push(Waiting { ticket, until: Instant::now() + PATIENCE, span });
+                return None;
+            }
+            self.unfinished += 1;
         }
         beside.add(&mut span);
         Some(span)
@@ -63,6 +68,7 @@ impl Joined {
         let is_due = |one: &mut Waiting| end || one.until <= now || beside.is_done(one.ticket);
         let due: Vec<_> = self.waiting.extract_if(.., is_due).collect();
         let added = due.into_iter().map(|mut one| {
+            self.unfinished += u64::from(!beside.is_done(one.ticket));
             beside.add(&mut one.span);
             one.span
         });
@@ -105,12 +111,13 @@ mod tests {
             joined.take(span(2, 1, None)).is_some_and(|other| attribute(&other, "x").is_none())
         );
         assert!(joined.take(span(1, 1, None)).is_none());
-        assert!(joined.due(false).is_empty());
+        assert!(joined.due(false).is_empty() && joined.unfinished == 0);
         done.store(3, Ordering::Relaxed);
         let due = joined.due(false);
         assert_eq!((due.len(), attribute(&due[0], "x")), (1, Some(Value::Double(0.5))));
         let at_once = joined.take(span(1, 2, None)).unwrap();
         assert_eq!(attribute(&at_once, "x"), Some(Value::Double(0.5)));
+        assert_eq!(joined.unfinished, 0);
     }
 
     #[test]
@@ -119,7 +126,9 @@ mod tests {
         let sent = (0..MAX_WAITING + 2).filter_map(|_| joined.take(span(1, 1, None)));
         let sent: Vec<_> = sent.map(|span| attribute(&span, "x")).collect();
         assert_eq!(sent, vec![Some(Value::Double(0.5)); 2]);
+        assert_eq!(joined.unfinished, 2);
         assert_eq!(joined.due(true).len(), MAX_WAITING);
         assert!(joined.waiting.is_empty());
+        assert_eq!(joined.unfinished, MAX_WAITING as u64 + 2);
     }
 }

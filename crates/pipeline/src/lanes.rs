@@ -34,8 +34,16 @@ pub trait Sink: Send {
     fn log(&mut self, _record: &LogRecord) -> anyhow::Result<()> {
         Ok(())
     }
+    /// Whether it takes log records. None wait for one that does not.
+    fn takes_logs(&self) -> bool {
+        false
+    }
     /// Takes all metrics of one time.
     fn metrics(&mut self, _measured: &Measured) {}
+    /// Whether it takes metrics. None wait for one that does not.
+    fn takes_metrics(&self) -> bool {
+        false
+    }
     /// Called after each batch, and when there is none for a while.
     fn tick(&mut self) -> anyhow::Result<()>;
     /// Called once at the end, with the time that is left.
@@ -159,10 +167,17 @@ impl Outlet {
     pub fn logs_dropped(&self) -> u64 {
         self.logs.dropped.load(Ordering::Relaxed)
     }
+
+    /// The same of metrics, all of one time being one.
+    pub fn metrics_dropped(&self) -> u64 {
+        self.metrics.dropped.load(Ordering::Relaxed)
+    }
 }
 
 struct Lane {
     outlet: Arc<Outlet>,
+    takes_logs: bool,
+    takes_metrics: bool,
     items: Sender<Item>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -201,7 +216,7 @@ impl Pipeline {
             return;
         }
         let records = Arc::new(records);
-        for lane in self.lanes.iter() {
+        for lane in self.lanes.iter().filter(|lane| lane.takes_logs) {
             lane.send(Item::Logs(records.clone()), records.len());
         }
     }
@@ -210,7 +225,7 @@ impl Pipeline {
     /// the next ones make up for them.
     pub fn metrics(&self, measured: Measured) {
         let measured = Arc::new(measured);
-        for lane in self.lanes.iter() {
+        for lane in self.lanes.iter().filter(|lane| lane.takes_metrics) {
             lane.send(Item::Metrics(measured.clone()), 1);
         }
     }
@@ -250,6 +265,7 @@ impl Lane {
         failed: impl Fn(anyhow::Error) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (items, receiver) = channel();
+        let (takes_logs, takes_metrics) = (sink.takes_logs(), sink.takes_metrics());
         let outlet = Arc::new(Outlet::new(sink.name(), limit));
         let shared = outlet.clone();
         let thread = std::thread::Builder::new().name(format!("gotap-{}", sink.name())).spawn(
@@ -259,7 +275,8 @@ impl Lane {
                 }
             },
         )?;
-        Ok(Self { outlet, items, thread: Mutex::new(Some(thread)) })
+        let thread = Mutex::new(Some(thread));
+        Ok(Self { outlet, takes_logs, takes_metrics, items, thread })
     }
 
     fn send(&self, item: Item, n: usize) {

@@ -22,6 +22,14 @@ impl Sink for Gated {
         Ok(())
     }
 
+    fn takes_logs(&self) -> bool {
+        true
+    }
+
+    fn takes_metrics(&self) -> bool {
+        true
+    }
+
     fn tick(&mut self) -> anyhow::Result<()> {
         Ok(())
     }
@@ -106,7 +114,8 @@ fn a_sink_that_never_ends_is_left_behind() {
 fn spans_logs_and_metrics_have_room_of_their_own() {
     let gate = Arc::new((Mutex::new(false), Condvar::new()));
     let seen = Arc::new(AtomicU64::new(0));
-    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Gated { gate, seen })];
+    let other = Counting { seen: Arc::default(), fails_after: u64::MAX };
+    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Gated { gate, seen }), Box::new(other)];
     let pipeline = Pipeline::start(sinks, 100, |_| {}).unwrap();
     // The sink hangs at this one.
     pipeline.spans(spans(1));
@@ -116,13 +125,17 @@ fn spans_logs_and_metrics_have_room_of_their_own() {
     }
     let gated = outlet(&pipeline, "gated");
     assert_eq!((gated.waiting(), gated.queued(), gated.limit()), (1 + 25 + 4, 1, 100));
-    assert_eq!((gated.dropped(), gated.logs_dropped()), (0, 975));
+    assert_eq!((gated.dropped(), gated.logs_dropped(), gated.metrics_dropped()), (0, 975, 996));
     for _ in 0..200 {
         pipeline.spans(spans(1));
     }
     assert_eq!((gated.queued(), gated.dropped()), (100, 101));
     pipeline.finish(Duration::ZERO);
-    assert_eq!((gated.dropped(), gated.logs_dropped()), (201, 1000), "all that waited");
+    let dropped = (gated.dropped(), gated.logs_dropped(), gated.metrics_dropped());
+    assert_eq!(dropped, (201, 1000, 1000), "all that waited");
+    // The other one takes neither, and misses none.
+    let other = outlet(&pipeline, "counting");
+    assert_eq!((other.logs_dropped(), other.metrics_dropped()), (0, 0));
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub(crate) struct Logs {
     held: usize,
     /// Lines of processes that are not known any more.
     pub(crate) unknown_process: u64,
+    /// Lines of deliveries of telemetry.
+    pub(crate) telemetry: u64,
 }
 
 #[derive(Debug)]
@@ -89,7 +91,7 @@ impl Logs {
 
     /// What was written while a span was active that is sent nowhere is sent nowhere either.
     pub(crate) fn forget(&mut self, span: &Span) {
-        self.release(span.span_id);
+        self.telemetry += self.release(span.span_id).len() as u64;
     }
 
     /// What has waited for long enough; all of it at the end.
@@ -223,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_read_is_told() {
+    fn what_was_not_read_is_marked() {
         let mut logs = logs(true);
         logs.take(line(5, None, 30), 0, 0, 0);
         logs.take(line(5, Some("abc\nde"), 30), 0, 0, 0);
@@ -236,8 +238,17 @@ mod tests {
             found
         };
         let records = logs.tick(0, true);
-        let told: Vec<_> = records.iter().map(left_out).collect();
-        assert_eq!(told, [Some(30), None, Some(24)]);
+        let marked: Vec<_> = records.iter().map(left_out).collect();
+        assert_eq!(marked, [Some(30), None, Some(24)]);
+    }
+
+    #[test]
+    fn lines_of_deliveries_of_telemetry_are_counted() {
+        let mut logs = logs(true);
+        logs.take(line(5, Some("sent"), 4), 0, 0, 0);
+        logs.forget(&trace::synthetic::span(1, 5, None));
+        assert!(logs.tick(u64::MAX, true).is_empty());
+        assert_eq!(logs.telemetry, 1);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub struct Counts {
     pub unknown_process: u64,
     /// Inbound tracestates that are no lists.
     pub tracestate_invalid: u64,
-    /// Requests whose own trace the program told of too late.
+    /// Requests whose own trace became known too late.
     pub trace_split: u64,
     /// Of traces that their callers decided against: such spans go nowhere.
     pub unsampled: u64,
@@ -44,7 +44,7 @@ pub struct Counts {
     pub tail_bytes: usize,
     /// Of programs whose own SDK sends their traces: they are measured only.
     pub left_to_sdk: u64,
-    /// Spans of which something could not be read, by what that is.
+    /// Spans that lack something which could not be read, by what that is.
     pub unread: [u64; Unread::ALL.len()],
     /// Deliveries of telemetry, and what was done for them.
     pub telemetry: u64,
@@ -56,6 +56,10 @@ pub struct Counts {
     pub logs: u64,
     /// Lines of logs of processes that are not known any more.
     pub logs_unknown_process: u64,
+    /// Lines of logs that deliveries of telemetry wrote.
+    pub logs_telemetry: u64,
+    /// Spans that went on before all was known that is added to them.
+    pub beside_unfinished: u64,
 }
 
 /// A time by two clocks.
@@ -272,6 +276,8 @@ impl Stages {
             sampled_out: self.counts.sampled_out + tail.dropped,
             no_pod: self.held.without,
             logs_unknown_process: self.logs.as_ref().map_or(0, |logs| logs.unknown_process),
+            logs_telemetry: self.logs.as_ref().map_or(0, |logs| logs.telemetry),
+            beside_unfinished: self.joined.unfinished,
             tail_evicted: tail.evicted,
             tail_partial: tail.partial,
             tail_bytes: self.tail.as_ref().map_or(0, Tail::bytes),

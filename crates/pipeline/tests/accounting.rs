@@ -236,7 +236,9 @@ fn replay(url: &str, patience: Duration, sampling: Sampling, load: Load) -> Outc
     }
     println!("{} records in {:?}", load.records, began.elapsed());
     stages.round(load.records * 10_000, 0, true);
+    let began = Instant::now();
     sinks.finish(patience + Duration::from_millis(200));
+    println!("finished in {:?}", began.elapsed());
     let dropped = sinks.outlets().map(pipeline::Outlet::dropped).sum();
     Outcome { records: load.records, counts: stages.counts(), dropped, stats }
 }
@@ -272,7 +274,8 @@ fn a_collector_that_takes_spans_gets_those_that_are_counted() {
     assert!(got > 0 && outcome.counts.sampled_out > RECORDS / 3, "{:?}", outcome.counts);
     let (outcome, got) = run(Collector::TakesSome, Sampling::default());
     let rejected = outcome.lost("export_rejected");
-    assert!(rejected > 0 && rejected % 3 == 0, "{rejected}");
+    // The last request may have fewer than three.
+    assert!(rejected >= 3, "{rejected}");
     assert_eq!(outcome.stats.exported() + rejected, got);
 }
 

@@ -80,6 +80,10 @@ pub struct Meter {
     instances: HashMap<u32, usize, RandomState>,
     consumers: u8,
     graph: Option<Graph>,
+    /// Operations of processes that are not known.
+    unknown: u64,
+    /// Processes that ended and were forgotten before everybody had collected their last operations.
+    uncollected: u64,
 }
 
 impl Meter {
@@ -98,7 +102,18 @@ impl Meter {
         let graph =
             settings.service_graph.then(|| Graph::new(now_unix_nano, settings.max_graph_calls));
         let (groups, each_once) = (settings.groups, settings.each_once);
-        Self { groups, each_once, room, processes, instances, consumers, graph }
+        let (unknown, uncollected) = (0, 0);
+        Self {
+            groups,
+            each_once,
+            room,
+            processes,
+            instances,
+            consumers,
+            graph,
+            unknown,
+            uncollected,
+        }
     }
 
     /// Spans of a process will come from now on.
@@ -119,7 +134,7 @@ impl Meter {
         }
         let Some(process) = self.processes.get_mut(&address) else { return };
         process.ended = Some(now_ns);
-        if process.len() == 0 {
+        if !process.has_any() {
             self.processes.remove(&address);
         }
         let ended = self.processes.iter().filter_map(|(address, p)| Some((p.ended?, *address)));
@@ -132,9 +147,12 @@ impl Meter {
     }
 
     /// Counts an operation. `times` is for how many it stands: more than one where others of the same sort
-    /// were left out. Spans of processes that are not known are not counted.
+    /// were left out. Of spans of processes that are not known only the number is.
     pub fn record(&mut self, span: &Span, times: u64) {
-        let Some(process) = self.processes.get_mut(&address(&span.resource)) else { return };
+        let Some(process) = self.processes.get_mut(&address(&span.resource)) else {
+            self.unknown += times;
+            return;
+        };
         let took = span.end_unix_nano.saturating_sub(span.start_unix_nano);
         let seconds = took as f64 / 1e9;
         let size = |size: Option<u64>| size.filter(|_| self.groups.body_sizes).map(|n| n as f64);
@@ -204,9 +222,21 @@ impl Meter {
         points.map(|(class, n)| Point::int(n, vec![("metric", class.duration().name.into())]))
     }
 
+    /// Operations of processes that were not known: they are in no metric.
+    pub fn unknown(&self) -> u64 {
+        self.unknown
+    }
+
+    /// Processes whose last operations not everybody has collected.
+    pub fn uncollected(&self) -> u64 {
+        self.uncollected
+    }
+
     fn forget(&mut self, address: usize) {
         if let Some(process) = self.processes.remove(&address) {
             self.room.used -= process.len();
+            let missed = process.seen_by & self.consumers != self.consumers;
+            self.uncollected += u64::from(missed && process.has_any());
         }
     }
 }

@@ -146,6 +146,25 @@ fn a_process_that_ended_is_collected_once_more_and_forgotten() {
     // Its spans that come later belong to nobody.
     meter.record(&span(&resource, Kind::Server, http(200)), 1);
     assert_eq!(meter.collect(Consumer::Push, 103 * SECOND).len(), 0);
+    assert_eq!((meter.unknown(), meter.uncollected()), (1, 0));
+}
+
+#[test]
+fn processes_that_nobody_collected_are_counted() {
+    let (mut meter, first) = meter(1);
+    let mut end = |number: u32, resource: &Arc<Resource>| {
+        meter.add_process(number, resource, SECOND);
+        meter.record(&span(resource, Kind::Server, http(200)), 1);
+        meter.remove_process(number, u64::from(number) * SECOND);
+    };
+    end(7, &first);
+    let ended = u32::try_from(MAX_ENDED).unwrap();
+    for number in 8..8 + ended {
+        end(number, &Arc::default());
+    }
+    assert_eq!((meter.uncollected(), meter.processes.len()), (1, MAX_ENDED));
+    assert_eq!(meter.collect(Consumer::Push, 2000 * SECOND).len(), 0);
+    assert_eq!((meter.uncollected(), meter.unknown()), (1 + MAX_ENDED as u64, 0));
 }
 
 #[test]

@@ -61,6 +61,11 @@ impl Process {
         self.series.len()
     }
 
+    /// Whether any operation was counted.
+    pub(crate) fn has_any(&self) -> bool {
+        self.len() > 0 || self.overflow.iter().any(Option::is_some)
+    }
+
     /// Counts an operation.
     pub(crate) fn record(
         &mut self,

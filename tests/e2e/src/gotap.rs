@@ -9,7 +9,7 @@ use gotap_testkit::process::Running;
 use crate::{SOON, Span, Summary, binary};
 
 /// How long gotap may take to end. It promises about a second; a busy machine gets more.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long the kernel may take to verify the programs: seconds, but for emulated busy machines.
 const LOADING: Duration = Duration::from_secs(180);
@@ -85,14 +85,14 @@ impl Gotap {
     pub fn wait_for_lines(&self, n: usize) -> Result<()> {
         let deadline = Instant::now() + SOON;
         loop {
-            let lines = self.process.stdout();
-            if lines.len() >= n {
+            let printed = self.process.printed();
+            if printed >= n {
                 return Ok(());
             }
             if Instant::now() >= deadline {
                 let spans = Span::list(&self.spans()?);
                 let said = self.process.stderr().join("\n");
-                bail!("only {} spans of {n} after {SOON:?}:\n{spans}\n{said}", lines.len());
+                bail!("only {printed} spans of {n} after {SOON:?}:\n{spans}\n{said}");
             }
             std::thread::sleep(Duration::from_millis(20));
         }

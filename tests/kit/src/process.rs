@@ -86,6 +86,16 @@ impl Running {
         self.output.lines().stdout.clone()
     }
 
+    /// How many lines standard output has so far.
+    pub fn printed(&self) -> usize {
+        self.output.lines().stdout.len()
+    }
+
+    /// Whether one of the lines of standard output contains this; the newest are looked at first.
+    pub fn has_printed(&self, text: &str) -> bool {
+        self.output.lines().stdout.iter().rev().any(|line| line.contains(text))
+    }
+
     /// The lines of standard error so far.
     pub fn stderr(&self) -> Vec<String> {
         self.output.lines().stderr.clone()

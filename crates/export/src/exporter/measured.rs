@@ -1,6 +1,7 @@
 //! Metrics on their way into the queue: as they are, or as what came since the back end took some. Not here:
 //! sending.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -39,13 +40,15 @@ impl Exporter {
         let temporality = sent.to.temporality;
         let queues = &self.shared.queues;
         let mut state = queues.lock();
-        state.clear(Signal::Metrics);
+        let points = &self.shared.stats.points;
+        points.replaced.fetch_add(state.clear(Signal::Metrics), Ordering::Relaxed);
         if temporality != Temporality::Cumulative {
             // Whether what is being sent will be taken must be known before more can be.
             let sends = |state: &mut State| state.sends(Signal::Metrics);
             let wait = queues.changed.wait_timeout_while(state, SETTLING, sends);
             state = wait.unwrap_or_else(PoisonError::into_inner).0;
             if state.sends(Signal::Metrics) {
+                points.busy.fetch_add(collected.points(), Ordering::Relaxed);
                 return;
             }
             sent.deltas.settle(&std::mem::take(&mut state.taken));

@@ -57,10 +57,15 @@ impl State {
         self.of[signal as usize].sending
     }
 
-    /// Gives up what waits of a signal.
-    pub(super) fn clear(&mut self, signal: Signal) {
+    /// Gives up what waits of a signal; how many items that was.
+    pub(super) fn clear(&mut self, signal: Signal) -> u64 {
         let queue = &mut self.of[signal as usize];
-        queue.bytes -= queue.batches.drain(..).map(|batch| batch.request.len()).sum::<usize>();
+        let mut items = 0;
+        for batch in queue.batches.drain(..) {
+            queue.bytes -= batch.request.len();
+            items += batch.items;
+        }
+        items
     }
 }
 
@@ -170,7 +175,7 @@ mod tests {
         let queues = Queues::new(800, &[Signal::Traces, Signal::Metrics]);
         assert_eq!(fill(&queues, Signal::Traces), 70);
         assert_eq!(fill(&queues, Signal::Metrics), 10);
-        queues.lock().clear(Signal::Metrics);
+        assert_eq!(queues.lock().clear(Signal::Metrics), 10);
         assert_eq!(queues.lock().bytes(), 700);
         assert_eq!(fill(&queues, Signal::Metrics), 10, "newer ones have its room");
     }

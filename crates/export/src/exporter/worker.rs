@@ -41,10 +41,7 @@ struct Sender {
     counts_taken: bool,
     /// As it may be shown.
     endpoint: String,
-    /// Whether metrics go where spans go.
-    as_spans: bool,
-    /// What was said of the back end and still holds.
-    failing: bool,
+    /// Whether it was said that something was refused, and still holds.
     refusing: bool,
 }
 
@@ -71,8 +68,6 @@ impl Worker {
             transport,
             counts_taken: to.is_some_and(|to| to.temporality != Temporality::Cumulative),
             endpoint: masked(endpoint),
-            as_spans: endpoint == config.endpoint,
-            failing: false,
             refusing: false,
         };
         Ok(Self { shared: shared.clone(), signal, runtime, sender })
@@ -86,8 +81,8 @@ impl Worker {
             while let Some(batch) = shared.queues.next(signal) {
                 let delivered = runtime.block_on(sender.deliver(&batch));
                 // It is counted before its room is free: what waits and what is counted is never less than all.
-                if let Some(counts) = shared.counts(signal).filter(|_| !delivered) {
-                    counts.shutdown.fetch_add(batch.items, Ordering::Relaxed);
+                if !delivered {
+                    shared.counts(signal).shutdown.fetch_add(batch.items, Ordering::Relaxed);
                 }
                 shared.queues.done(&batch);
             }
@@ -100,7 +95,7 @@ impl Worker {
 impl Sender {
     /// Sends until it is taken or refused for good; false when the shutdown came first.
     async fn deliver(&mut self, batch: &Batch) -> bool {
-        let mut failed = 0;
+        let (mut failed, mut at_once) = (0, true);
         loop {
             let Some(result) = self.attempt(batch).await else { return false };
             match result {
@@ -113,15 +108,19 @@ impl Sender {
                     self.refused(&why);
                     return true;
                 }
+                // A back end may end a connection that is idle, or is itself replaced: that is no news.
+                Err(Failure { connected: false, .. }) if std::mem::take(&mut at_once) => {
+                    self.shared.stats.retries.fetch_add(1, Ordering::Relaxed);
+                }
                 // There will be newer ones.
                 Err(Failure { why, .. }) if self.signal == Signal::Metrics => {
-                    if !(self.as_spans && self.shared.failing.load(Ordering::Relaxed)) {
-                        self.refused(&why);
-                    }
+                    let lost = &self.shared.stats.points.unreachable;
+                    lost.fetch_add(batch.items, Ordering::Relaxed);
+                    self.say(self.shared.outages.fails(self.signal, &why));
                     return true;
                 }
                 Err(Failure { why, retry: Some(asked), connected }) => {
-                    self.fails(&why);
+                    self.say(self.shared.outages.fails(self.signal, &why));
                     self.shared.stats.retries.fetch_add(1, Ordering::Relaxed);
                     self.pause(pause_after(failed, connected, asked));
                     failed += 1;
@@ -147,17 +146,6 @@ impl Sender {
         }
     }
 
-    /// Says that nothing can be delivered, once until something is.
-    fn fails(&mut self, why: &str) {
-        if self.signal == Signal::Traces {
-            self.shared.failing.store(true, Ordering::Relaxed);
-        }
-        if !std::mem::replace(&mut self.failing, true) {
-            let (endpoint, items) = (&self.endpoint, self.signal.items());
-            self.say(format!("cannot deliver to {endpoint}: {why}; keeping {items} and retrying"));
-        }
-    }
-
     /// Says that something was refused, once until some is taken again.
     fn refused(&mut self, why: &str) {
         let what = match self.signal {
@@ -166,40 +154,23 @@ impl Sender {
             Signal::Logs => "refused log records",
         };
         if !std::mem::replace(&mut self.refusing, true) {
-            self.say(format!("the collector at {} {what}: {why}", self.endpoint));
+            self.say(Some(format!("the collector at {} {what}: {why}", self.endpoint)));
         }
     }
 
     fn count_rejected(&self, items: u64) {
-        let stats = &self.shared.stats;
-        let counter = match self.signal {
-            Signal::Traces => &stats.spans.rejected,
-            Signal::Logs => &stats.logs.rejected,
-            Signal::Metrics => &stats.points_rejected,
-        };
-        counter.fetch_add(items, Ordering::Relaxed);
+        self.shared.counts(self.signal).rejected.fetch_add(items, Ordering::Relaxed);
     }
 
     fn delivered(&mut self, batch: &Batch, rejected: u64, message: &str) {
-        let stats = &self.shared.stats;
         let rejected = rejected.min(batch.items);
-        let exported = match self.signal {
-            Signal::Traces => &stats.spans.exported,
-            Signal::Logs => &stats.logs.exported,
-            Signal::Metrics => &stats.points_exported,
-        };
+        let exported = &self.shared.counts(self.signal).exported;
         exported.fetch_add(batch.items - rejected, Ordering::Relaxed);
         if self.counts_taken {
             self.shared.queues.lock().taken.insert(batch.number);
         }
         self.count_rejected(rejected);
-        if self.signal == Signal::Traces {
-            self.shared.failing.store(false, Ordering::Relaxed);
-        }
-        if std::mem::take(&mut self.failing) {
-            let (endpoint, items) = (&self.endpoint, self.signal.items());
-            self.say(format!("delivering {items} to {endpoint} again"));
-        }
+        self.say(self.shared.outages.works(self.signal));
         if rejected > 0 {
             self.refused(&format!("{rejected} of {}: {message}", batch.items));
         } else {
@@ -207,8 +178,10 @@ impl Sender {
         }
     }
 
-    fn say(&self, sentence: String) {
-        (self.shared.notice)(sentence);
+    fn say(&self, sentence: Option<String>) {
+        if let Some(sentence) = sentence {
+            (self.shared.notice)(sentence);
+        }
     }
 
     /// Sleeps, but not past a shutdown.

@@ -5,6 +5,12 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
@@ -42,6 +48,19 @@ impl TraceService for Service {
     }
 }
 
+/// Takes all metrics.
+struct TakesMetrics;
+
+#[tonic::async_trait]
+impl MetricsService for TakesMetrics {
+    async fn export(
+        &self,
+        _request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
+    }
+}
+
 /// `google.rpc.Status` with a `RetryInfo` in it, byte by byte.
 fn retry_info(seconds: u8) -> Vec<u8> {
     let field = |number: u8, bytes: &[u8]| {
@@ -60,6 +79,7 @@ pub fn serve(listener: TcpListener, script: Arc<Script>) {
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
         let service = TraceServiceServer::new(Service(script));
         let server = tonic::transport::Server::builder().add_service(service);
+        let server = server.add_service(MetricsServiceServer::new(TakesMetrics));
         server.serve_with_incoming(TcpIncoming::from(listener)).await.unwrap();
     });
 }

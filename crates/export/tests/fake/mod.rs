@@ -1,8 +1,9 @@
-//! A back end that answers as it is told: each request gets the next answer, and when there are no
-//! more, all is taken.
+//! A back end with a list of answers: each request gets the next one, and when there are no more, all is taken.
 
 #![expect(clippy::unwrap_used, reason = "a fake that fails shall fail its test")]
+#![allow(dead_code, reason = "each test uses a part of it")]
 
+pub mod breaker;
 mod grpc;
 mod http;
 
@@ -34,7 +35,7 @@ pub enum Answer {
 }
 
 /// How long a stall takes: longer than any test.
-const STALL: Duration = Duration::from_secs(60);
+const STALL: Duration = Duration::from_secs(600);
 
 /// What both protocols share.
 #[derive(Default)]
@@ -99,7 +100,7 @@ impl Backend {
     pub fn wait_for_requests(&self, n: u64) {
         let start = Instant::now();
         while self.script.requests.load(Ordering::Relaxed) < n {
-            assert!(start.elapsed() < Duration::from_secs(15), "no request came");
+            assert!(start.elapsed() < Duration::from_secs(60), "no request came");
             std::thread::sleep(Duration::from_millis(5));
         }
     }

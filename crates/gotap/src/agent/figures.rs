@@ -1,15 +1,17 @@
 //! What gotap measures of itself, as metrics: spans, losses, traps, queues, processes, its own CPU time
 //! and memory. Collected when asked, from any thread. Not here: how they leave.
 
+mod sent;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use export::LiveStats;
 use metrics::{Attributes, HistogramPoint, Labels, Metric, Point, Target, target_labels};
-use pipeline::{Measured, Outlet, Pipeline, Place, SharedMeter};
+use pipeline::{Measured, Pipeline, Place, SharedMeter};
 use podwatch::Pods;
-use probes::{Hits, RINGS};
+use probes::Hits;
 use red::Consumer;
 use trace::{Resource, Value};
 
@@ -133,10 +135,22 @@ impl Figures {
     /// Everything, as of now.
     pub(super) fn collect(&self, by: Consumer) -> Measured {
         let time_unix_nano = unix_nanoseconds();
+        let metrics = self.own();
+        let processes = self.of_processes(by);
+        Measured { metrics, processes, time_unix_nano }
+    }
+
+    /// What gotap measures of itself, and of all programs of the host.
+    pub(super) fn own(&self) -> Vec<Metric> {
         let mut metrics = self.spans();
         metrics.extend(self.traps());
-        metrics.extend(self.queues());
-        metrics.extend(self.delivery());
+        let (counts, fill) = {
+            let shown = self.reader.read();
+            (shown.counts, shown.fill)
+        };
+        metrics.extend(sent::logs(&counts));
+        metrics.extend(sent::queues(&fill, &self.pipeline));
+        metrics.extend(self.export.iter().flat_map(sent::delivery));
         metrics.extend(self.targets());
         metrics.extend(own::metrics());
         metrics.extend(self.host.metrics());
@@ -146,11 +160,10 @@ impl Figures {
         metrics.extend(self.xray.iter().flat_map(|slow| slow.metrics()));
         if let Some(meter) = &self.meter {
             let meter = meter.lock();
-            metrics.push(overflowed(&meter));
+            metrics.extend(of_meter(&meter));
             metrics.extend(meter.service_graph());
         }
-        let processes = self.of_processes(by);
-        Measured { metrics, processes, time_unix_nano }
+        metrics
     }
 
     /// The operations and the Go runtimes of processes.
@@ -299,108 +312,6 @@ impl Figures {
         vec![Metric::counter("gotap.traps", "{hit}", description, points.flatten())]
     }
 
-    fn queues(&self) -> Vec<Metric> {
-        let fill = self.reader.read().fill;
-        let ring = |value: fn(&probes::Fill) -> u64| {
-            let points = RINGS.iter().zip(&fill);
-            points.map(move |(name, fill)| Point::int(value(fill), vec![("ring", (*name).into())]))
-        };
-        let sink = |value: fn(&Outlet) -> u64| {
-            let outlets = self.pipeline.outlets();
-            outlets.map(move |o| Point::int(value(o), vec![("sink", o.name.into())]))
-        };
-        vec![
-            Metric::gauge(
-                "gotap.ring.used",
-                "By",
-                "What waited in the kernel's ring buffers when they were read last",
-                ring(|fill| fill.used),
-            ),
-            Metric::gauge(
-                "gotap.ring.size",
-                "By",
-                "Size of the ring buffers",
-                ring(|fill| fill.size),
-            ),
-            Metric::gauge(
-                "gotap.sink.queue.used",
-                "{item}",
-                "Spans that wait for a sink",
-                sink(|outlet| outlet.queued() as u64),
-            ),
-            Metric::gauge(
-                "gotap.sink.queue.limit",
-                "{item}",
-                "Spans that may wait for a sink",
-                sink(|outlet| outlet.limit() as u64),
-            ),
-            Metric::counter(
-                "gotap.sink.drops",
-                "{span}",
-                "Spans that a sink did not get as its queue was full",
-                sink(Outlet::dropped),
-            ),
-            Metric::counter(
-                "gotap.sink.logs.drops",
-                "{record}",
-                "Log records that a sink did not get as its queue was full",
-                sink(Outlet::logs_dropped),
-            ),
-        ]
-    }
-
-    fn delivery(&self) -> Vec<Metric> {
-        let Some(stats) = &self.export else { return Vec::new() };
-        let lost = stats.lost().map(|(reason, n)| Point::int(n, vec![("reason", reason.into())]));
-        let lost_logs = stats.logs.lost();
-        let lost_logs = lost_logs.map(|(why, n)| Point::int(n, vec![("reason", why.into())]));
-        let count = |n: u64| [Point::int(n, Vec::new())];
-        vec![
-            Metric::counter(
-                "gotap.export.logs",
-                "{record}",
-                "Log records that the collector took",
-                count(stats.logs.exported()),
-            ),
-            Metric::counter(
-                "gotap.export.logs.drops",
-                "{record}",
-                "Log records that the collector did not get",
-                lost_logs,
-            ),
-            Metric::counter(
-                "gotap.export.spans",
-                "{span}",
-                "Spans that the collector took",
-                count(stats.exported()),
-            ),
-            Metric::counter(
-                "gotap.export.drops",
-                "{span}",
-                "Spans that the collector did not get",
-                lost,
-            ),
-            Metric::counter(
-                "gotap.export.retries",
-                "{request}",
-                "Requests to the collector that were sent again",
-                count(stats.retried()),
-            ),
-            Metric::gauge(
-                "gotap.export.queue.used",
-                "By",
-                "What waits for the collector",
-                count(stats.queued_bytes() as u64),
-            ),
-            Metric::gauge(
-                "gotap.export.queue.limit",
-                "By",
-                "What may wait for the collector",
-                count(stats.max_bytes() as u64),
-            ),
-        ]
-    }
-
     fn targets(&self) -> Vec<Metric> {
         let processes = self.processes();
         let histogram = processes.attach.clone();
@@ -448,12 +359,27 @@ fn pid(resource: &Resource) -> String {
     resource.pid().map(|pid| pid.to_string()).unwrap_or_default()
 }
 
-/// Operations that have no series of their own.
-fn overflowed(meter: &red::Meter) -> Metric {
-    Metric::counter(
-        "gotap.metrics.overflow",
-        "{operation}",
-        "Operations that are counted without their attributes, as a metric had too many series",
-        meter.overflowed(),
-    )
+/// What the meter of operations does not have as it should.
+fn of_meter(meter: &red::Meter) -> [Metric; 3] {
+    let one = |n: u64| [Point::int(n, Vec::new())];
+    [
+        Metric::counter(
+            "gotap.metrics.overflow",
+            "{operation}",
+            "Operations that are counted without their attributes, as a metric had too many series",
+            meter.overflowed(),
+        ),
+        Metric::counter(
+            "gotap.metrics.drops",
+            "{operation}",
+            "Operations that are in no metric, as their process was not known",
+            one(meter.unknown()),
+        ),
+        Metric::counter(
+            "gotap.metrics.uncollected",
+            "{process}",
+            "Processes that ended and were forgotten before their last metrics were collected",
+            one(meter.uncollected()),
+        ),
+    ]
 }

@@ -26,6 +26,8 @@ use crate::reader::ReaderCommand;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long one of them may take to finish.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How long what one of them measured is waited for.
+const ANSWER: Duration = Duration::from_secs(2);
 /// Size of a ring buffer.
 const BUFFER: u32 = 4 << 20;
 
@@ -123,12 +125,12 @@ impl Host {
         Ok(())
     }
 
-    /// What all of them measured. Nothing of one that failed.
+    /// What all of them measured. Nothing of one that failed or hangs.
     pub(super) fn metrics(&self) -> Vec<Metric> {
         let ask = |part: &Sender<Question>| {
             let (answer, answered) = channel();
             part.send(Question::Metrics(answer)).ok()?;
-            answered.recv().ok()
+            answered.recv_timeout(ANSWER).ok()
         };
         self.parts.iter().filter_map(ask).flatten().collect()
     }

@@ -38,12 +38,16 @@ impl Sink for TextLines {
         Ok(writeln!(self.out, "{}", text::log_line(record, self.style))?)
     }
 
+    fn takes_logs(&self) -> bool {
+        true
+    }
+
     fn tick(&mut self) -> Result<()> {
         Ok(self.out.flush()?)
     }
 
     fn finish(mut self: Box<Self>, _patience: Duration) {
-        // The reader of our output may be gone; there is nobody to tell.
+        // The reader of our output may be gone: nobody can be shown an error.
         let _ = self.out.flush();
     }
 }
@@ -70,6 +74,10 @@ impl Sink for JsonLines {
 
     fn log(&mut self, record: &LogRecord) -> Result<()> {
         Ok(writeln!(self.out, "{}", log_line(record))?)
+    }
+
+    fn takes_logs(&self) -> bool {
+        true
     }
 
     fn tick(&mut self) -> Result<()> {
@@ -136,6 +144,18 @@ impl Sink for Only {
         self.inner.log(record)
     }
 
+    fn takes_logs(&self) -> bool {
+        self.inner.takes_logs()
+    }
+
+    fn metrics(&mut self, measured: &Measured) {
+        self.inner.metrics(measured);
+    }
+
+    fn takes_metrics(&self) -> bool {
+        self.inner.takes_metrics()
+    }
+
     fn tick(&mut self) -> Result<()> {
         self.inner.tick()
     }
@@ -177,6 +197,14 @@ impl Sink for Otlp {
     fn log(&mut self, record: &LogRecord) -> Result<()> {
         self.exporter.push_log(record);
         Ok(())
+    }
+
+    fn takes_logs(&self) -> bool {
+        self.exporter.sends_logs()
+    }
+
+    fn takes_metrics(&self) -> bool {
+        self.exporter.sends_metrics()
     }
 
     fn metrics(&mut self, measured: &Measured) {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use wire::{Drop, Unread};
 
 use super::count;
+use super::losses::{self, Loss};
 use crate::cli::Format;
 
 /// What a count means.
@@ -118,6 +119,8 @@ pub(super) struct Summary {
     spans: u64,
     counted: Vec<Counted>,
     traps: Vec<(&'static str, u64)>,
+    /// What was lost beside operations and spans.
+    pub(super) losses: Vec<Loss>,
     /// What else is to be said.
     pub(super) notes: Vec<String>,
     /// `None` where nothing is sent.
@@ -158,6 +161,12 @@ pub(super) fn counted(reader: &Counts, counters: &Counters) -> Vec<Counted> {
             "its headers were forgotten",
             reader.headers_forgotten,
         ),
+        one(
+            incomplete,
+            "xray_unfinished",
+            "where its time went was not all known yet",
+            reader.beside_unfinished,
+        ),
         one(incomplete, "no_pod", "its pod was not known yet", reader.no_pod),
         one(left_out, "unsampled", UNSAMPLED, reader.unsampled + by_programs(Drop::Unsampled)),
         one(
@@ -185,6 +194,7 @@ impl Summary {
             spans: reader.spans - not_written.min(reader.spans),
             counted,
             traps: traps.map(|(probe, n)| (probe.label(), *n)).collect(),
+            losses: Vec::new(),
             notes: Vec::new(),
             delivery: None,
         }
@@ -220,6 +230,7 @@ impl Summary {
                 (_, false) => lines.push(format!("{heading}: {list}")),
             }
         }
+        lines.extend(self.losses.iter().map(Loss::line));
         if let Some(Delivery { delivered, not }) = &self.delivery {
             last.push_str(&format!("; {delivered} delivered"));
             if !not.is_empty() {
@@ -241,6 +252,7 @@ impl Summary {
             let counts: Vec<_> = self.of(group).map(|c| (c.label.as_str(), c.n)).collect();
             all.insert(group.key().into(), object(&counts));
         }
+        all.insert("losses".into(), losses::json(&self.losses));
         all.insert("traps".into(), object(&self.traps));
         if let Some(Delivery { delivered, not }) = &self.delivery {
             all.insert("delivered".into(), json!(delivered));
@@ -327,6 +339,7 @@ mod tests {
             "at_attach": {},
             "processes": {},
             "not_recorded": {},
+            "losses": {},
             "traps": {"http_server_start": 7},
             "delivered": 9,
             "not_delivered": {"export_rejected": 1},

@@ -90,9 +90,12 @@ fn a_program_that_only_calls_is_traced() -> Result<()> {
     with_each(|program| {
         let backend = App::start(program)?;
         let url = format!("http://{}/status/404", backend.address);
-        let arguments = ["-client", "3", "-delay", "8s", &url];
+        let folder = tempfile::TempDir::with_prefix("gotap-e2e-")?;
+        let go = folder.path().join("go");
+        let arguments = ["-client", "3", "-until", &go.display().to_string(), &url];
         let client = gotap_testkit::process::Running::start(program, &arguments, &[])?;
         let gotap = Gotap::trace_pid(client.pid())?;
+        std::fs::write(&go, "")?;
         let ended = gotap.wait()?;
         ensure!(ended.status.success(), "{:?}", ended.status);
         ensure!(

@@ -35,27 +35,31 @@ fn a_busy_program_is_traced_as_the_budget_allows() -> Result<()> {
     let load = Load::start(&app.address, "/hello", 4);
     let said = gotap.process.wait_for_error("more than the overhead budget of 2.0 %", SOON)?;
     ensure!(said.contains("is traced a part of the time"), "{said}");
+    // Its operations are counted, and when the probes have come back, counted on.
+    let count = || scrape().map_or(0.0, |text| sum(&text, COUNT));
+    let mut first = 0.0;
+    let begun = eventually(SOON, || {
+        first = count();
+        first > 0.0
+    });
     // What was in the buffers is counted by then.
     std::thread::sleep(Duration::from_secs(1));
-    let first = sum(&scrape()?, COUNT);
-    // The probes come back, and its operations are counted on.
-    let mut text = String::new();
-    let again = eventually(SOON, || {
-        text = scrape().unwrap_or_default();
-        sum(&text, COUNT) > first
-    });
+    first = count();
+    let again = begun && eventually(SOON, || count() > first);
     let said = gotap.process.stderr().join("\n");
-    ensure!(first > 0.0 && again, "{first} requests, and no more: {said}\n{text}");
-    // The metric is of the last twenty seconds.
-    std::thread::sleep(Duration::from_secs(12));
+    ensure!(again, "{first} requests, and no more: {said}");
+    // The metric is of the last twenty seconds. On a busy machine a window may be a longer one.
+    let mut text = String::new();
+    let keeps_to_it = eventually(SOON, || {
+        text = scrape().unwrap_or_default();
+        let overhead = sum(&text, "gotap_target_overhead_ratio");
+        let untraced = sum(&text, "gotap_target_untraced_time_seconds_total");
+        overhead > 0.0 && overhead < 0.06 && untraced > 10.0
+    });
+    ensure!(keeps_to_it, "it costs more than it may: {text}");
     let load = load.stop()?;
     text = scrape()?;
     are_documented(&text)?;
-    let overhead = sum(&text, "gotap_target_overhead_ratio");
-    // On a busy machine the last window may be a longer one.
-    ensure!(overhead > 0.0 && overhead < 0.06, "{overhead}: {text}");
-    let untraced = sum(&text, "gotap_target_untraced_time_seconds_total");
-    ensure!(untraced > 4.0, "{untraced} s: {text}");
     let traced = sum(&text, COUNT) / load.answered as f64;
     ensure!(traced > 0.02 && traced < 0.8, "{traced} of {load:?}");
     // Hits are not counted anew each time.

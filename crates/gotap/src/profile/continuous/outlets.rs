@@ -57,15 +57,16 @@ impl Outlets {
             let request = match exporter.backend() {
                 ProfileBackend::Otlp => {
                     let ids: Vec<_> = (0..types).map(|_| unique().into_bytes()).collect();
-                    export::otlp_profiles(resource, profile, &ids)
+                    Some(export::otlp_profiles(resource, profile, &ids))
                 }
                 ProfileBackend::Parca => {
-                    let Ok(file) = pprof::encode(profile) else { continue };
-                    export::parca_profile(&labels, file)
+                    let file = pprof::encode(profile).ok();
+                    file.map(|file| export::parca_profile(&labels, file))
                 }
                 ProfileBackend::Pyroscope => {
-                    let Ok(file) = pprof::encode_without(profile, TRACE_ID) else { continue };
-                    export::pyroscope_profile(&labels, file, unique().to_string())
+                    let file = pprof::encode_without(profile, TRACE_ID).ok();
+                    let id = unique().to_string();
+                    file.map(|file| export::pyroscope_profile(&labels, file, id))
                 }
             };
             exporter.push(request);
