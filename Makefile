@@ -60,6 +60,11 @@ test-package: setup ## Make that package, install, run and remove it, also on De
 		$(CARGO) test --locked --package gotap-e2e --features systemd --test suite --test systemd -- \
 		package:: the_service_works
 
+.PHONY: test-image
+test-image: setup ## Build the container's image with podman and run it as the DaemonSet does (as root; ten minutes, 6 GB)
+	@scripts/setup.sh podman
+	$(CARGO) test --locked --package gotap-e2e --features image --test image -- --nocapture
+
 .PHONY: test-backends
 test-backends: setup ## Send traces to a real Jaeger and profiles to a real Parca, built first, and through a real Envoy (as root)
 	$(CARGO) test --locked --package gotap-e2e --features backends --test backends

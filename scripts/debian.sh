@@ -2,7 +2,7 @@
 # Makes a small Debian with systemd and prints its folder: `scripts/debian.sh SUITE`, such as trixie (as root). It goes
 # below ${GOTAP_CACHE:-$HOME/.cache/gotap}/debian, 100 MB each, and stays there until it is removed.
 #
-# Exit codes: 0 done, 1 a step failed, 2 wrong usage, 77 something must be installed by hand.
+# Exit codes: 0 done, 1 a step failed, 2 wrong usage, 77 something is missing that it can't install.
 set -euo pipefail
 
 cache=${GOTAP_CACHE:-$HOME/.cache/gotap}

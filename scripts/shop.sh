@@ -5,7 +5,7 @@
 #
 # usage: scripts/shop.sh [build]     with `build` it builds the services and ends
 #
-# Exit codes: 0 done, 1 a step failed, 77 not root, or something must be installed by hand.
+# Exit codes: 0 done, 1 a step failed, 77 not root, or something is missing that it can't install.
 set -euo pipefail
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

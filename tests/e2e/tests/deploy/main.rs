@@ -38,7 +38,7 @@ fn template(folder: &Path, kubernetes: &str, values: &Value) -> Result<String> {
     output(command, "")
 }
 
-/// By Kubernetes' own schemas, of which it says which object breaks them.
+/// By Kubernetes' own schemas; an error names the object that breaks them.
 fn validate(folder: &Path, version: &str, manifests: &str) -> Result<String> {
     let file = folder.join("manifests.yaml");
     std::fs::write(&file, manifests).context("write manifests")?;
@@ -162,4 +162,28 @@ fn the_plain_manifests_are_the_charts() -> Result<()> {
     ensure!(written == text, "run this with GOTAP_WRITE_DEPLOY=1");
     validate(folder.path(), "1.37", &written)?;
     is_configuration(folder.path(), &objects(&written)?).map(drop)
+}
+
+/// A row of the table of memory in docs/kubernetes.md, in MiB.
+fn measured(document: &str, row: &str) -> Result<u64> {
+    let lines = || document.split_once("<!-- memory:begin -->").map(|(_, table)| table.lines());
+    let line = lines().and_then(|mut lines| lines.find(|line| line.starts_with(row)));
+    let cell = line.and_then(|line| line.split('|').nth_back(1)).context(row.to_owned())?;
+    cell.trim().trim_end_matches(" MiB").parse().with_context(|| format!("{row}: {cell}"))
+}
+
+/// As docs/kubernetes.md says it, and not much more.
+#[test]
+fn requests_and_limits_follow_from_what_was_measured() -> Result<()> {
+    let document = std::fs::read_to_string(repo_root().join("docs/kubernetes.md"))?;
+    let charged = measured(&document, "| charged to its cgroup, at most |")?;
+    let queues = measured(&document, "| what its queues and caches ")?;
+    let values = std::fs::read_to_string(chart().join("values.yaml"))?;
+    let values: Value = serde_saphyr::from_str(&values).context("read values.yaml")?;
+    for (kind, wanted) in [("requests", charged), ("limits", (charged + queues) * 4 / 3)] {
+        let text = values["resources"][kind]["memory"].as_str().context(kind)?;
+        let memory: u64 = text.trim_end_matches("Mi").parse().context(text.to_owned())?;
+        ensure!((wanted..=wanted + wanted / 10).contains(&memory), "{kind}: {text} for {wanted}");
+    }
+    Ok(())
 }

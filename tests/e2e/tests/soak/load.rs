@@ -22,10 +22,10 @@ impl Steady {
     pub(crate) fn start(address: &str) -> Result<Self> {
         let mut connection = Connection::open(address)?;
         let stop = Arc::<AtomicBool>::default();
-        let told = stop.clone();
+        let stopped = stop.clone();
         let thread = std::thread::spawn(move || {
             let mut answered = 0;
-            while !told.load(Ordering::Relaxed) {
+            while !stopped.load(Ordering::Relaxed) {
                 connection.get("/hello", &[]).context("a request")?;
                 answered += 1;
                 std::thread::sleep(PAUSE);

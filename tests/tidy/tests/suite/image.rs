@@ -1,4 +1,4 @@
-//! The image's Dockerfile, which no test builds: what it names is what there is.
+//! The image's Dockerfile, which CI does not build as `make test-image` does: what it names is what there is.
 
 use crate::repo::{files, root};
 
