@@ -10,33 +10,54 @@
 
 static __noinline int call_start(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
 {
-	u32 which = unrelated(probe);
+	u32 kind = probe;
 	u64 goid = goid_of(proc, GO_G(ctx));
 	struct go_iface context = {};
 	struct parent parent = {};
 	int starts;
 
-	if (probe == GT_PROBE_SQL_START)
-		starts = sql_call_start(ctx, proc, goid, &context);
-	else if (probe == GT_PROBE_REDIS_START)
-		starts = redis_call_start(ctx, proc, goid, &context);
-	else if (probe == GT_PROBE_GRPC_CLIENT_START)
-		starts = grpc_call_start(ctx, proc, &context);
-	else
-		starts = http_call_start(ctx, proc, probe, goid, &context);
+	/* clang-format off */
+#define SITE(name, handler)
+#define JOIN(name, handler)
+#define PROBE(name, label, program, handler) program(name, handler)
+	/* Each handler is called at one place: the verifier would go on apart from two. */
+#define CALL(name, handler)
+#define CALL_LIKE(name, other)           \
+	if (kind == GT_PROBE_##name)     \
+		kind = GT_PROBE_##other;
+#include "probes.h"
+#undef CALL
+#undef CALL_LIKE
+	kind = unrelated(kind);
+#define CALL_LIKE(name, other)
+#define CALL(name, handler)                                                    \
+	case GT_PROBE_##name:                                                  \
+		starts = handler##_call_start(ctx, proc, probe, goid, &context); \
+		break;
+	switch (kind) {
+#include "probes.h"
+	default:
+		return 0;
+	}
+#undef CALL
 	if (!starts)
 		return 0;
 	starts = unrelated(starts);
+	kind = unrelated(kind);
 	join_trace(proc, goid, GO_G(ctx), &context, &parent);
-	if (which == GT_PROBE_SQL_START)
-		return sql_call_join(ctx, proc, goid, &parent);
-	if (which == GT_PROBE_REDIS_START)
-		return redis_call_join(ctx, proc, goid, starts, &parent);
-	if (which == GT_PROBE_GRPC_CLIENT_START) {
-		grpc_call_join(ctx, proc, goid, &parent);
-		return proc->tells & GT_SENDS_TRACE ? grpc_call_sent(ctx, proc, &parent) : 0;
+#define CALL(name, handler)   \
+	case GT_PROBE_##name: \
+		return handler##_call_join(ctx, proc, goid, starts, &parent);
+	switch (kind) {
+#include "probes.h"
 	}
-	return http_call_join(proc, goid, &parent);
+#undef CALL
+#undef CALL_LIKE
+#undef PROBE
+#undef JOIN
+#undef SITE
+	/* clang-format on */
+	return 0;
 }
 
 #endif

@@ -237,7 +237,7 @@ static __always_inline void renew_span(struct gt_span *span)
 }
 
 /* In runtime.newproc1, after the new goroutine's id is stored (exact lineage). */
-static __noinline int new_goroutine(struct pt_regs *ctx, const struct gt_process *proc)
+static __noinline int new_goroutine(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
 {
 	u64 child_g = x86_register(ctx, proc->new_g_register), child = goid_of(proc, child_g);
 	/* It runs on the system stack: the creator is the thread's current goroutine. */

@@ -32,7 +32,7 @@ static __noinline int find_error(const struct gt_process *proc, const struct go_
 			break;
 		out->role = type->role;
 		if (type->role == GT_TYPE_SQLSTATE || type->role == GT_TYPE_ERROR_STRING ||
-		    type->role == GT_TYPE_REDIS_ERROR) {
+		    type->role == GT_TYPE_ANSWER) {
 			out->text = read_text(error.data, type->first);
 			break;
 		}

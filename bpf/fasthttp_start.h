@@ -149,7 +149,7 @@ static __noinline int read_fast_peer(const struct gt_process *proc, struct serve
 		conn = read_iface(conn.data + fast->counted_conn);
 	} else if (type && type == fast->counted_tls) {
 		inner = read_u64(conn.data + fast->counted_tls_conn);
-		conn = read_iface(inner + proc->redigo.tls_inner);
+		conn = read_iface(inner + proc->net.tls_inner);
 	}
 	state->peer_len = copy_peer(proc, conn, ip, &port);
 	__builtin_memcpy(state->peer, ip, sizeof(ip));

@@ -40,10 +40,10 @@
 #include "grpc_conns.h"
 #include "grpc_sent.h"
 #include "grpc.bpf.c"
-#include "sql.bpf.c"
-#include "connect.bpf.c"
-#include "redigo.h"
-#include "redis.bpf.c"
+#include "site.h"
+#define GT_PART GT_CODE
+#include "instruments.h"
+#undef GT_PART
 #include "call_start.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -59,9 +59,9 @@ static __always_inline struct gt_process *observed(struct pt_regs *ctx, u32 prob
 		return NULL;
 	}
 	count(&hits, proc->hits + probe);
-	if (!(proc->guards & GT_WAS_HIT))
-		proc->guards |= GT_WAS_HIT;
-	if ((proc->guards & (1ULL << probe)) && GO_STACK_GROWS(ctx))
+	if (!(proc->guards[1] & GT_WAS_HIT))
+		proc->guards[1] |= GT_WAS_HIT;
+	if ((proc->guards[probe >> 6 & 1] & (1ULL << (probe & 63))) && GO_STACK_GROWS(ctx))
 		return NULL;
 	return proc;
 }
@@ -75,57 +75,19 @@ static __always_inline int dispatch(struct pt_regs *ctx, u32 probe, bool with_ca
 		return 0;
 	which = unrelated(probe);
 	switch (probe) {
-	case GT_PROBE_HTTP_SERVER_START:
-	case GT_PROBE_HTTP2_STREAM_START:
-	case GT_PROBE_XNET_SERVER_START:
-	case GT_PROBE_GRPC_SERVER_START:
-	case GT_PROBE_FASTHTTP_SERVER_START:
-		return server_start(ctx, proc, which);
-	case GT_PROBE_HTTP_SERVER_FINISH:
-	case GT_PROBE_HTTP_SERVER_HIJACK:
-	case GT_PROBE_HTTP_CONN_CLOSE:
-	case GT_PROBE_HTTP2_SERVER_FINISH:
-	case GT_PROBE_HTTP2_SERVER_PANIC:
-	case GT_PROBE_XNET_SERVER_FINISH:
-	case GT_PROBE_XNET_SERVER_PANIC:
-		return server_end(ctx, proc, which);
-	case GT_PROBE_FASTHTTP_SERVER_FINISH:
-	case GT_PROBE_FASTHTTP_SERVER_HIJACK:
-	case GT_PROBE_FASTHTTP_CONN_CLOSE:
-		return fasthttp_end(ctx, proc, which);
-	case GT_PROBE_HTTP_CLIENT_START:
-	case GT_PROBE_XNET_CLIENT_START:
-	case GT_PROBE_GRPC_CLIENT_START:
-	case GT_PROBE_SQL_START:
-	case GT_PROBE_REDIS_START:
-		return with_calls ? call_start(ctx, proc, which) : 0;
-	case GT_PROBE_HTTP_CLIENT_DONE:
-	case GT_PROBE_HTTP_CLIENT_ALTERNATE:
-	case GT_PROBE_HTTP_CLIENT_NO_CONN:
-	case GT_PROBE_HTTP_CLIENT_CTX_DONE:
-	case GT_PROBE_HTTP_CLIENT_REFUSED:
-	case GT_PROBE_XNET_CLIENT_DONE:
-		return client_end(ctx, proc, which);
-	case GT_PROBE_GRPC_SERVER_STATUS:
-	case GT_PROBE_GRPC_HANDLER_STATUS:
-		return grpc_server_end(ctx, proc, which);
-	case GT_PROBE_CONNECT_SERVER_END:
-		return connect_server_end(ctx, proc);
-	case GT_PROBE_CONNECT_CLIENT_END:
-		return connect_client_end(ctx, proc);
-	case GT_PROBE_GRPC_CLIENT_FINISH:
-		return grpc_client_end(ctx, proc);
-	case GT_PROBE_SQL_END:
-		return sql_end(ctx, proc);
-	case GT_PROBE_REDIS_END:
-		return redis_end(ctx, proc);
-	case GT_PROBE_HTTP_CLIENT_JOIN:
-	case GT_PROBE_HTTP2_CLIENT_JOIN:
-	case GT_PROBE_XNET_CLIENT_JOIN:
-	case GT_PROBE_GRPC_CLIENT_JOIN:
-		return with_calls ? join_call(ctx, proc, which) : 0;
-	case GT_PROBE_NEW_GOROUTINE:
-		return new_goroutine(ctx, proc);
+#define SITE(handler) handler(ctx, proc, which)
+#define CALL(handler) (with_calls ? call_start(ctx, proc, which) : 0)
+#define CALL_LIKE(other) CALL(other)
+#define JOIN(handler) (with_calls ? handler(ctx, proc, which) : 0)
+#define PROBE(name, label, program, handler) \
+	case GT_PROBE_##name:                \
+		return program(handler);
+#include "probes.h"
+#undef PROBE
+#undef SITE
+#undef CALL
+#undef CALL_LIKE
+#undef JOIN
 	}
 	return 0;
 }
@@ -168,51 +130,14 @@ int go_site_empty(struct pt_regs *ctx)
 	return 0;
 }
 
-#define PROGRAM(name, probe)                    \
-	SEC("uprobe")                           \
-	int name(struct pt_regs *ctx)           \
-	{                                       \
-		return dispatch(ctx, probe, true); \
+#define PROBE(name, label, program, handler)             \
+	SEC("uprobe")                                    \
+	int probe_##label(struct pt_regs *ctx)           \
+	{                                                \
+		return dispatch(ctx, GT_PROBE_##name, true); \
 	}
-
-PROGRAM(probe_server_start, GT_PROBE_HTTP_SERVER_START)
-PROGRAM(probe_server_finish, GT_PROBE_HTTP_SERVER_FINISH)
-PROGRAM(probe_server_hijack, GT_PROBE_HTTP_SERVER_HIJACK)
-PROGRAM(probe_conn_close, GT_PROBE_HTTP_CONN_CLOSE)
-PROGRAM(probe_client_start, GT_PROBE_HTTP_CLIENT_START)
-PROGRAM(probe_client_done, GT_PROBE_HTTP_CLIENT_DONE)
-PROGRAM(probe_client_no_conn, GT_PROBE_HTTP_CLIENT_NO_CONN)
-PROGRAM(probe_client_ctx_done, GT_PROBE_HTTP_CLIENT_CTX_DONE)
-PROGRAM(probe_new_goroutine, GT_PROBE_NEW_GOROUTINE)
-PROGRAM(probe_client_alternate, GT_PROBE_HTTP_CLIENT_ALTERNATE)
-PROGRAM(probe_http2_finish, GT_PROBE_HTTP2_SERVER_FINISH)
-PROGRAM(probe_http2_panic, GT_PROBE_HTTP2_SERVER_PANIC)
-PROGRAM(probe_http2_stream, GT_PROBE_HTTP2_STREAM_START)
-PROGRAM(probe_xnet_start, GT_PROBE_XNET_SERVER_START)
-PROGRAM(probe_xnet_finish, GT_PROBE_XNET_SERVER_FINISH)
-PROGRAM(probe_xnet_panic, GT_PROBE_XNET_SERVER_PANIC)
-PROGRAM(probe_xnet_client, GT_PROBE_XNET_CLIENT_START)
-PROGRAM(probe_xnet_done, GT_PROBE_XNET_CLIENT_DONE)
-PROGRAM(probe_grpc_start, GT_PROBE_GRPC_SERVER_START)
-PROGRAM(probe_grpc_status, GT_PROBE_GRPC_SERVER_STATUS)
-PROGRAM(probe_grpc_handler, GT_PROBE_GRPC_HANDLER_STATUS)
-PROGRAM(probe_grpc_client, GT_PROBE_GRPC_CLIENT_START)
-PROGRAM(probe_grpc_finish, GT_PROBE_GRPC_CLIENT_FINISH)
-PROGRAM(probe_sql_start, GT_PROBE_SQL_START)
-PROGRAM(probe_sql_end, GT_PROBE_SQL_END)
-PROGRAM(probe_redis_start, GT_PROBE_REDIS_START)
-PROGRAM(probe_redis_end, GT_PROBE_REDIS_END)
-PROGRAM(probe_fasthttp_start, GT_PROBE_FASTHTTP_SERVER_START)
-PROGRAM(probe_fasthttp_finish, GT_PROBE_FASTHTTP_SERVER_FINISH)
-PROGRAM(probe_fasthttp_hijack, GT_PROBE_FASTHTTP_SERVER_HIJACK)
-PROGRAM(probe_fasthttp_close, GT_PROBE_FASTHTTP_CONN_CLOSE)
-PROGRAM(probe_connect_end, GT_PROBE_CONNECT_SERVER_END)
-PROGRAM(probe_connect_client, GT_PROBE_CONNECT_CLIENT_END)
-PROGRAM(probe_client_refused, GT_PROBE_HTTP_CLIENT_REFUSED)
-PROGRAM(probe_client_join, GT_PROBE_HTTP_CLIENT_JOIN)
-PROGRAM(probe_http2_join, GT_PROBE_HTTP2_CLIENT_JOIN)
-PROGRAM(probe_xnet_join, GT_PROBE_XNET_CLIENT_JOIN)
-PROGRAM(probe_grpc_join, GT_PROBE_GRPC_CLIENT_JOIN)
+#include "probes.h"
+#undef PROBE
 
 static __always_inline int send_lifecycle(u16 kind, u32 tgid)
 {

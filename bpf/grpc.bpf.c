@@ -133,14 +133,14 @@ static __always_inline u64 call_of(struct pt_regs *ctx, const struct gt_process 
  * (*csAttempt).getTransport(a), before grpc 1.46 (*clientStream).newAttemptLocked(cs, …). Gives
  * whether a call starts, and not a further attempt, and its context.
  */
-static __noinline int grpc_call_start(struct pt_regs *ctx, const struct gt_process *proc,
-				      struct go_iface *context)
+static __noinline int grpc_call_start(struct pt_regs *ctx, const struct gt_process *proc, u32 probe,
+				      u64 goid, struct go_iface *context)
 {
 	u64 call = call_of(ctx, proc);
 	struct gt_key key = key_of(proc, call);
 	struct rpc_call *state = bpf_map_lookup_elem(&rpc_calls, &key);
 
-	note_attempt(proc, goid_of(proc, GO_G(ctx)), call, GO_ARG0(ctx));
+	note_attempt(proc, goid, call, GO_ARG0(ctx));
 	if (state && state->failed) {
 		state->attempts++;
 		state->failed = 0;
@@ -162,8 +162,8 @@ static __always_inline struct go_iface sending_context(struct pt_regs *ctx,
 }
 
 /* Begins the span of a call, whose parent is known now. */
-static __noinline int grpc_call_join(struct pt_regs *ctx, const struct gt_process *proc, u64 goid,
-				     const struct parent *parent)
+static __noinline int begin_call(struct pt_regs *ctx, const struct gt_process *proc, u64 goid,
+				 const struct parent *parent)
 {
 	struct gt_key key = key_of(proc, call_of(ctx, proc));
 	struct rpc_call *state;
@@ -188,6 +188,13 @@ static __noinline int grpc_call_sent(struct pt_regs *ctx, const struct gt_proces
 	struct rpc_call *state = value ? bpf_map_lookup_elem(&rpc_calls, &key) : NULL;
 
 	return state ? join_sent(proc, value, parent, &state->span) : 0;
+}
+
+static __always_inline int grpc_call_join(struct pt_regs *ctx, const struct gt_process *proc,
+					  u64 goid, u32 starts, const struct parent *parent)
+{
+	begin_call(ctx, proc, goid, parent);
+	return proc->tells & GT_SENDS_TRACE ? grpc_call_sent(ctx, proc, parent) : 0;
 }
 
 static __always_inline bool read_bool(u64 base, u16 offset)
@@ -315,7 +322,7 @@ static __noinline int send_rpc_client(const struct gt_process *proc, struct rpc_
  * is over. A call whose start was not seen is not told from one that has had its end, and not
  * counted.
  */
-static __noinline int grpc_client_end(struct pt_regs *ctx, const struct gt_process *proc)
+static __noinline int grpc_client_end(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
 {
 	struct go_iface error = { GO_ARG1(ctx), GO_ARG2(ctx) };
 	u64 attempt = GO_ARG0(ctx), call = read_field(attempt, proc->grpc.attempt_call);

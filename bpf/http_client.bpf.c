@@ -245,8 +245,8 @@ static __always_inline u32 mark_call(const struct gt_process *proc, struct clien
 }
 
 /* Begins the span of a call, whose parent is known now. */
-static __noinline int http_call_join(const struct gt_process *proc, u64 goid,
-				     const struct parent *parent)
+static __noinline int http_call_join(struct pt_regs *ctx, const struct gt_process *proc, u64 goid,
+				     u32 starts, const struct parent *parent)
 {
 	struct gt_key key = key_of(proc, goid);
 	struct client_state *state = bpf_map_lookup_elem(&clients, &key);

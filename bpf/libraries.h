@@ -49,36 +49,14 @@ struct gt_join {
 };
 _Static_assert(sizeof(struct gt_join) == 48, "wire");
 
-/* connectrpc.com/connect */
-struct gt_connect {
-	__u64 error; /* type descriptor of *Error, 0 unknown */
-	__u64 eof; /* address of io.EOF, 0 unknown */
-};
-_Static_assert(sizeof(struct gt_connect) == 16, "wire");
-
-/* Two libraries of the same authors: github.com/go-redis/redis/v8, github.com/redis/go-redis/v9. */
-#define GT_REDIS_LIBRARIES 2
-struct gt_redis {
-	__u64 set_up_pool; /* *pool.SingleConnPool, of clients that set up a connection */
-	__u64 string; /* the type string */
-	__u16 client_pool, client_opt; /* baseClient */
-	__u16 opt_addr, opt_db; /* Options */
-	__u16 cmd_args, cmd_err; /* baseCmd */
-	__u16 node_client; /* clusterNode */
-	__u16 client_base; /* Client */
-};
-_Static_assert(sizeof(struct gt_redis) == 32, "wire");
-
-/* github.com/gomodule/redigo: its conn, and what of net and crypto/tls it stands on. */
-struct gt_redigo {
+/* Packages net and crypto/tls: the other side of a connection. */
+struct gt_net {
 	__u64 tcp_conn; /* *net.TCPConn */
 	__u64 tls_conn; /* *tls.Conn */
-	__u16 pending, conn;
 	__u16 conn_fd, fd_remote, tls_inner;
-	__u16 bw; /* GT_NONE: nothing is asked for by hand */
-	__u16 writer_buf, writer_n; /* bufio.Writer */
+	__u16 pad;
 };
-_Static_assert(sizeof(struct gt_redigo) == 32, "wire");
+_Static_assert(sizeof(struct gt_net) == 24, "wire");
 
 /* github.com/valyala/fasthttp, in the RequestCtx but where another structure is named; and fiber. */
 struct gt_fasthttp {

@@ -105,39 +105,6 @@ struct rpc_conn {
 	u64 check; /* of all the rest: two may write here at a time */
 };
 
-/* A goroutine's operation on a database, under way or ended, written anew in place for the next. */
-struct sql_call {
-	u8 active;
-	u8 again; /* an attempt failed for want of a connection, and the statement may try another */
-	u8 pad[6];
-	u64 text; /* where it could not be read at the start, and how long it is */
-	u64 text_len;
-	struct gt_sql_event event;
-};
-
-/*
- * What a goroutine asks of Redis, under way or ended. What a client does meanwhile to set up a
- * connection is no operation of its own: it is counted as `nested`. What redigo is asked for by hand
- * belongs to the connection instead, as its answers may be awaited after those of another one.
- */
-struct redis_call {
-	u8 active;
-	u8 joins; /* redigo's Do: what it awaits is told by the connection's pipeline */
-	u8 listens; /* a connection's: it subscribes, so what it receives answers nothing */
-	u8 multi; /* by hand: the first command is MULTI, the last one EXEC */
-	u8 exec;
-	u8 failed; /* a connection's, with a pipeline */
-	u8 pad[2];
-	u32 nested;
-	u32 pad2;
-	u64 depth; /* of the stack at the start */
-	u64 client; /* redigo's conn */
-	u64 arg; /* where the name is, as an interface; 0 redigo */
-	u64 commands; /* of a pipeline, an array of interfaces */
-	u64 replies; /* redigo: still to come */
-	struct gt_redis_event event;
-};
-
 /*
  * The context of a request, found again by whoever holds a context derived from it, also after the
  * request. Written without a lock: `check` tells a reader that the entry is whole.
@@ -268,20 +235,6 @@ struct {
 	__type(key, struct gt_key);
 	__type(value, struct rpc_call);
 } rpc_calls SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
-	__type(key, struct gt_key);
-	__type(value, struct sql_call);
-} sql_calls SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 8192);
-	__type(key, struct gt_key);
-	__type(value, struct redis_call);
-} redis_calls SEC(".maps");
 
 /* Slots of rpc_conns, a power of two: connections of which one may take another's place. */
 #define RPC_CONNS 1024

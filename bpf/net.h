@@ -48,7 +48,7 @@ static __always_inline u8 copy_address(const struct gt_process *proc, struct go_
 static __always_inline u8 copy_peer(const struct gt_process *proc, struct go_iface conn, u8 *ip,
 				    u16 *port)
 {
-	const struct gt_redigo *net = &proc->redigo;
+	const struct gt_net *net = &proc->net;
 	u64 type = dynamic_type(conn.tab), file;
 	u32 unread = !type;
 	struct go_iface remote;

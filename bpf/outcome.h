@@ -33,7 +33,7 @@ enum gt_unread {
 	GT_UNREAD_SIZE = 10, /* of the response */
 	GT_UNREAD_RESEND = 11,
 	GT_UNREAD_STATEMENT = 12,
-	GT_UNREAD_COMMAND = 13, /* of Redis: name and arguments */
+	GT_UNREAD_COMMAND = 13, /* name and arguments of a command */
 	GT_UNREAD_BATCH = 14,
 	GT_UNREAD_DATABASE = 15,
 	GT_UNREAD_ADDRESS = 16,

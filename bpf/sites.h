@@ -17,13 +17,13 @@ enum gt_site_key {
 	GT_KEY_RECEIVER = 2, /* the connection, which is the receiver or at `key_field` in it */
 };
 struct gt_site {
-	__u8 operation; /* enum gt_sql_operation, gt_redis_site or gt_call_site */
+	__u8 operation; /* what it stands for: a number of the instrument's own */
 	__u8 flags;
 	__u8 base; /* the receiver */
 	__u8 context[2];
 	__u8 text[2];
 	__u8 error[2];
-	__u8 library; /* enum gt_sql_library, or which of gt_process.redis */
+	__u8 library; /* which of the libraries of the instrument it is of */
 	__u16 base_slot; /* the receiver is at this offset behind the register `base` */
 	__u16 context_field; /* of the receiver */
 	__u16 text_field;

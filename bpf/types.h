@@ -15,7 +15,7 @@ enum gt_type_role {
 	GT_TYPE_SQLSTATE = 10, /* an error whose SQLSTATE is the string at `first` */
 	GT_TYPE_SQL_NUMBER = 11, /* an error whose number is at `first`, of `second` bytes */
 	GT_TYPE_GRPC_STATUS = 9, /* gRPC's error: `first` pointers lead from it to the status's message */
-	GT_TYPE_REDIS_ERROR = 12, /* what a Redis server answered, as the string at `first` */
+	GT_TYPE_ANSWER = 12, /* what a server answered, as the string at `first` */
 	GT_TYPE_CONNECT_ERROR = 14, /* connect's: code at `first`, the error that it holds at `second` */
 	GT_TYPE_REQUEST_CONTEXT = 13, /* of fasthttp: the pointer at `first`; GT_NONE: itself */
 	GT_TYPE_CONTEXT_FORK = 15, /* contexts at `first`, `second` and `third`; GT_NONE: none */

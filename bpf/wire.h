@@ -16,46 +16,13 @@
 #include "outcome.h"
 /* What a uprobe stands for; also the cookie of uprobe_multi and the index of the hit counters. */
 enum gt_probe {
-	GT_PROBE_HTTP_SERVER_START = 0,
-	GT_PROBE_HTTP_SERVER_FINISH = 1,
-	GT_PROBE_HTTP_SERVER_HIJACK = 2,
-	GT_PROBE_HTTP_CONN_CLOSE = 3,
-	GT_PROBE_HTTP_CLIENT_START = 4,
-	GT_PROBE_HTTP_CLIENT_DONE = 5,
-	GT_PROBE_HTTP_CLIENT_NO_CONN = 6,
-	GT_PROBE_HTTP_CLIENT_CTX_DONE = 7,
-	GT_PROBE_NEW_GOROUTINE = 8,
-	GT_PROBE_HTTP_CLIENT_ALTERNATE = 9,
-	GT_PROBE_HTTP2_SERVER_FINISH = 10,
-	GT_PROBE_HTTP2_SERVER_PANIC = 11,
-	GT_PROBE_HTTP2_STREAM_START = 12,
-	GT_PROBE_XNET_SERVER_START = 13,
-	GT_PROBE_XNET_SERVER_FINISH = 14,
-	GT_PROBE_XNET_SERVER_PANIC = 15,
-	GT_PROBE_XNET_CLIENT_START = 16,
-	GT_PROBE_XNET_CLIENT_DONE = 17,
-	GT_PROBE_GRPC_SERVER_START = 18,
-	GT_PROBE_GRPC_SERVER_STATUS = 19,
-	GT_PROBE_GRPC_HANDLER_STATUS = 20,
-	GT_PROBE_GRPC_CLIENT_START = 21,
-	GT_PROBE_GRPC_CLIENT_FINISH = 22,
-	GT_PROBE_SQL_START = 23,
-	GT_PROBE_SQL_END = 24,
-	GT_PROBE_REDIS_START = 25,
-	GT_PROBE_REDIS_END = 26,
-	GT_PROBE_FASTHTTP_SERVER_START = 27,
-	GT_PROBE_FASTHTTP_SERVER_FINISH = 28,
-	GT_PROBE_FASTHTTP_SERVER_HIJACK = 29,
-	GT_PROBE_FASTHTTP_CONN_CLOSE = 30,
-	GT_PROBE_CONNECT_SERVER_END = 31,
-	GT_PROBE_CONNECT_CLIENT_END = 32,
-	GT_PROBE_HTTP_CLIENT_REFUSED = 33,
-	GT_PROBE_HTTP_CLIENT_JOIN = 34,
-	GT_PROBE_HTTP2_CLIENT_JOIN = 35,
-	GT_PROBE_XNET_CLIENT_JOIN = 36,
-	GT_PROBE_GRPC_CLIENT_JOIN = 37,
-	GT_PROBE_COUNT = 38, /* gt_process.guards has 63 bits for them */
+#define PROBE(name, label, program, handler) GT_PROBE_##name,
+#include "probes.h"
+#undef PROBE
+	GT_PROBE_COUNT
 };
+/* The last bit of gt_process.guards says something else. */
+_Static_assert(GT_PROBE_COUNT < 128, "wire");
 
 /* Why something seen was not reported; index of the drop counters. */
 enum gt_drop {
@@ -92,13 +59,10 @@ enum gt_event_kind {
 	GT_EVENT_HTTP_CLIENT_SMALL = 7,
 	GT_EVENT_RPC_SERVER = 8,
 	GT_EVENT_RPC_CLIENT = 9,
-	GT_EVENT_SQL = 11,
-	GT_EVENT_REDIS = 12,
 	GT_EVENT_RPC_STATUS = 10, /* of the HTTP request with this span id, whose event follows */
 	GT_EVENT_HEADER = 15, /* wanted_headers.h */
 	GT_EVENT_PATH = 20, /* paths.h; of the HTTP request with this span id, whose event follows */
 	GT_EVENT_MOVED = 14, /* the trace that a request began is another one */
-	GT_EVENT_CALL_END = 13, /* of the HTTP request that was answered by this response, after its event */
 };
 
 /* How the parent of a span was found. */
@@ -245,108 +209,6 @@ struct gt_rpc_event {
 };
 _Static_assert(sizeof(struct gt_rpc_event) == 488, "wire");
 
-/* How a call by connect ended that was made. */
-struct gt_call_end_event {
-	struct gt_event_header header;
-	__u64 end_ns; /* CLOCK_MONOTONIC */
-	__u64 response; /* address of its response's http.Header */
-	__u64 subject; /* type descriptor of an error that has no code, else 0 */
-	__u32 code;
-	__u16 site; /* enum gt_call_site */
-	__u16 message_len;
-	__u32 unread, pad; /* bits of enum gt_unread */
-	char message[128] GT_WORDS;
-};
-_Static_assert(sizeof(struct gt_call_end_event) == 176, "wire");
-
-/* What a site of a client of connect stands for. */
-enum gt_call_site {
-	GT_CALL_ENDED = 0,
-	GT_CALL_CLOSED = 1, /* the caller wants no more of a stream, whose end may have been seen */
-};
-
-/* What is asked of a database. */
-enum gt_sql_operation {
-	GT_SQL_QUERY = 0,
-	GT_SQL_EXEC = 1,
-	GT_SQL_PREPARE = 2,
-	GT_SQL_STMT_QUERY = 3,
-	GT_SQL_STMT_EXEC = 4,
-	GT_SQL_BEGIN = 5,
-	GT_SQL_COMMIT = 6,
-	GT_SQL_ROLLBACK = 7,
-	GT_SQL_BATCH = 8,
-	GT_SQL_COPY = 9,
-	GT_SQL_OPERATIONS = 10,
-};
-
-/* What of a program speaks to a database. */
-enum gt_sql_library {
-	GT_SQL_STD = 0, /* database/sql */
-	GT_SQL_PGX4 = 1,
-	GT_SQL_PGX5 = 2,
-};
-
-/* An operation on a database. Sent with as much of the text as there is. */
-struct gt_sql_event {
-	struct gt_event_header header;
-	struct gt_span span;
-	__u64 db; /* address of the sql.DB, or of pgx's configuration */
-	__u64 subject; /* the error's type descriptor, 0 none */
-	__u64 number; /* of the error, where its driver has numbers */
-	__u8 operation; /* enum gt_sql_operation */
-	__u8 error; /* enum gt_type_role of what the error was told by, 0 none */
-	__u16 text_len;
-	__u16 message_len;
-	__u16 state_len;
-	__u32 batch; /* statements of a batch */
-	__u8 library; /* enum gt_sql_library */
-	__u8 pad[3];
-	char state[8] GT_WORDS; /* SQLSTATE */
-	char message[48] GT_WORDS; /* the error's text where it is a plain string */
-	char text[1024] GT_WORDS; /* the statement */
-};
-_Static_assert(sizeof(struct gt_sql_event) == 1192, "wire");
-
-/* What a site of a Redis client stands for; some are operations, too. */
-enum gt_redis_site {
-	GT_REDIS_COMMAND = 0, /* an attempt of a command of go-redis */
-	GT_REDIS_PIPELINE = 1, /* its pipelines and transactions, with all their attempts */
-	GT_REDIS_DO = 2, /* redigo's Do, with what was sent before */
-	GT_REDIS_RETRY = 3, /* go-redis has waited before another attempt */
-	GT_REDIS_REPLY = 4, /* redigo got a reply */
-	GT_REDIS_FATAL = 5, /* redigo's connection failed */
-	GT_REDIS_BATCH = 6, /* commands for a node of a cluster, an attempt of them; redigo's by hand */
-	GT_REDIS_TRANSACTION = 7, /* the same between MULTI and EXEC, which are not counted */
-	GT_REDIS_FLUSH = 8, /* redigo sends what it has, and nobody waits yet */
-	GT_REDIS_RECEIVE = 9, /* redigo got a reply, for which somebody waits by hand */
-	GT_REDIS_CLOSE = 10, /* redigo's connection is closed */
-};
-
-/* Commands of a client of Redis: one, or several that were sent together. */
-struct gt_redis_event {
-	struct gt_event_header header;
-	struct gt_span span;
-	__u64 subject; /* the error's type descriptor, 0 none */
-	__u64 number; /* errno */
-	__s64 db; /* index, -1 unknown */
-	__u32 batch; /* commands; of redigo those sent ahead of the last one */
-	__u32 args; /* of a single command, its name included */
-	__u8 operation; /* enum gt_redis_site */
-	__u8 error; /* enum gt_type_role of what the error was told by, 0 none */
-	__u16 name_len;
-	__u16 message_len;
-	__u16 address_len;
-	__u16 peer_port;
-	__u8 peer_len;
-	__u8 pad[5];
-	__u8 peer[16] GT_WORDS;
-	char name[32] GT_WORDS; /* of the first command, or redigo's last */
-	char message[48] GT_WORDS; /* the error's text */
-	char address[64] GT_WORDS; /* host:port, or a path */
-};
-_Static_assert(sizeof(struct gt_redis_event) == 280, "wire");
-
 #include "sites.h"
 
 /* Key of everything that belongs to one goroutine, context or type of one process. */
@@ -411,6 +273,16 @@ struct gt_learned {
 };
 _Static_assert(sizeof(struct gt_learned) == 72, "wire");
 
+/* What instruments are told of a process: each has a structure of its own. */
+#define GT_PART GT_CONTRACTS
+#include "instruments.h"
+#undef GT_PART
+struct gt_instruments {
+#define GT_PART GT_CONSTANTS
+#include "instruments.h"
+#undef GT_PART
+};
+
 /* Bits of gt_process.tells. */
 #define GT_TELLS_CONTENT 1 /* content types of requests */
 #define GT_TELLS_PATHS 2 /* whether a request's path was changed, also of one that has a pattern */
@@ -421,10 +293,10 @@ _Static_assert(sizeof(struct gt_learned) == 72, "wire");
 #define GT_HAS_SDK 32 /* OpenTelemetry's SDK begins traces in it */
 #define GT_FREES_REQUESTS 16 /* HTTP/2 keeps no net/http request: GC may free it during its handler */
 
-/* In gt_process.guards, set by the programs: a probe of the process was hit. */
 /* Processes whose hits are counted by themselves; the first one stands for all others. */
 #define GT_HIT_SLOTS 512
 
+/* In the last word of gt_process.guards, set by the programs: a probe of the process was hit. */
 #define GT_WAS_HIT (1ULL << 63)
 
 /* Constants of one process, by tgid. Offsets are in bytes, GT_NONE where there is no such field. */
@@ -432,7 +304,7 @@ struct gt_process {
 	__u32 instance;
 	__u32 hits; /* index of its first counter in `hits` */
 	__u64 dial_conn_size;
-	__u64 guards; /* bit per gt_probe: the site is the branch of a stack check */
+	__u64 guards[2]; /* bit per gt_probe: the site is the branch of a stack check */
 	__u64 allgptr; /* address of runtime.allgptr, 0 unknown */
 	__u64 allglen;
 	__u64 allp; /* address of the slice runtime.allp, 0 unknown */
@@ -468,13 +340,12 @@ struct gt_process {
 	struct gt_request requests[GT_REQUEST_KINDS];
 	struct gt_http2 http2[GT_HTTP2_KINDS];
 	struct gt_grpc grpc;
-	struct gt_redis redis[GT_REDIS_LIBRARIES];
-	struct gt_redigo redigo;
+	struct gt_net net;
 	struct gt_fasthttp fasthttp;
-	struct gt_connect connect;
 	struct gt_join join;
 	struct gt_learned learned;
+	struct gt_instruments instruments;
 };
-_Static_assert(sizeof(struct gt_process) == 688, "wire");
+_Static_assert(sizeof(struct gt_process) - sizeof(struct gt_instruments) == 608, "wire");
 
 #endif

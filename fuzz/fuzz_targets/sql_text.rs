@@ -9,9 +9,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use trace::sql_text::{Dialect, Statement, parse};
+use instruments::sql_text::{Dialect, Statement, parse};
 
-#[path = "../../crates/trace/src/sql_text/places.rs"]
+#[path = "../../crates/instruments/src/sql/text/places.rs"]
 mod places;
 
 use places::{PLACES, WORDS, literals};

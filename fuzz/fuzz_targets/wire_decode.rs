@@ -13,6 +13,12 @@ fuzz_target!(|input: &[u8]| {
         copy.copy_from_slice(input);
         if let Ok(event) = wire::decode(copy) {
             assert!(!format!("{event:?}").is_empty());
+            if let wire::Event::Record(record) = event {
+                for maker in instruments::makers() {
+                    let made = (maker.span)(&record.bytes, &trace::ProcessInfo::default(), 0);
+                    assert!(made.is_err() || made.is_ok_and(|span| !span.name.is_empty()));
+                }
+            }
         }
         if let Ok(event) = wire::decode_tracked(copy) {
             assert!(!format!("{event:?}").is_empty());

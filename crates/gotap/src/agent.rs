@@ -33,8 +33,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use export::LiveStats;
 use goproc::Process;
+use instruments::Options;
 use pipeline::{Beside, Connections, Pipeline, Sampling, SharedMeter, Sink, Stages};
-use probes::{Features, LogProcesses, Options, Session};
+use probes::{Features, LogProcesses, Session};
 use red::Consumer;
 use trace::{Assembler, ProcessInfo};
 

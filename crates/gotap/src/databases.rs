@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use goproc::Process;
-use probes::{ConnectorLayout, DatabaseLayout, PgxLayout};
+use instruments::{ConnectorLayout, DatabaseLayout, PgxLayout};
 use trace::Database;
-use wire::SqlLibrary;
+use trace::SqlLibrary;
 
 /// Databases of a process that are kept; a program that makes more than this has names for some.
 const MAX_DATABASES: usize = 256;

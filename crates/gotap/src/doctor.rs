@@ -167,7 +167,7 @@ fn wsl(features: &Features) -> Check {
 }
 
 fn load(features: &Features) -> Check {
-    match Session::load(*features, probes::Options::default()) {
+    match Session::load(*features, instruments::Options::default()) {
         Ok(_) => check("programs", Verdict::Good, "the kernel accepts gotap's BPF programs"),
         Err(e) => {
             let denied = matches!(e, probes::Error::Denied { .. });

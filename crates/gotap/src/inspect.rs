@@ -12,8 +12,8 @@ use crate::routes::RouteReader;
 use crate::sdk::{self, Sdk};
 use gobin::Binary;
 use goproc::{Executable, FileId, Process};
+use instruments::{Options, Plan};
 use podwatch::Placed;
-use probes::{Options, Plan};
 use trace::{ProcessInfo, Resource};
 
 /// Binaries whose plans are kept; those of the same file share one.

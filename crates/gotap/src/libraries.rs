@@ -9,7 +9,7 @@ mod tested;
 use std::collections::BTreeSet;
 
 use gobin::{Binary, Module};
-use probes::{Ability, Plan, Seen};
+use instruments::{Ability, Plan, Seen};
 
 /// A library that is linked in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub(crate) fn find(binary: &Binary<'_>, plan: &Plan) -> Vec<Library> {
 fn linked<'a>(functions: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
     let mut out = BTreeSet::new();
     for name in functions {
-        let mut modules = probes::libraries().map(|library| library.module);
+        let mut modules = instruments::libraries().map(|library| library.module);
         let Some(module) = modules.find(|module| name.starts_with(module)) else { continue };
         let rest = name.get(module.len()..).unwrap_or_default();
         let major = rest.strip_prefix("/v").map(|rest| {
@@ -78,7 +78,7 @@ fn seen(path: &str) -> Option<Seen> {
         rest.is_empty() || number.is_some_and(|n| n.parse::<u32>().is_ok())
     };
     let is_it = |module: &str| path.strip_prefix(module).is_some_and(major);
-    probes::libraries().find(|library| is_it(library.module)).map(|library| library.seen)
+    instruments::libraries().find(|library| is_it(library.module)).map(|library| library.seen)
 }
 
 /// What is traced of a library; `None` where what matters of it is not linked in.
@@ -98,9 +98,9 @@ fn instruments(
         Seen::As(abilities) => Some(able(abilities)),
         Seen::Not => Some(Vec::new()),
         Seen::Inside(ability) => Some(if inside() { able(&[ability]) } else { Vec::new() }),
-        Seen::Driver(method) => {
+        Seen::Driver(ability, method) => {
             let seen = inside() || linked(method);
-            Some(if seen { able(&[Ability::Sql]) } else { Vec::new() })
+            Some(if seen { able(&[ability]) } else { Vec::new() })
         }
         Seen::Within(package) => {
             // Many programs link another package of it, or gRPC's frames, which are gRPC's matter.
@@ -163,7 +163,10 @@ mod tests {
         assert_eq!(seen("github.com/jackc/pgx"), seen("github.com/jackc/pgx/v5"));
         let grpc = &[Ability::GrpcServer, Ability::GrpcClient];
         assert_eq!(seen("google.golang.org/grpc"), Some(Seen::As(grpc)));
-        assert_eq!(seen("github.com/redis/go-redis/v9"), Some(Seen::Inside(Ability::Redis)));
+        assert_eq!(
+            seen("github.com/redis/go-redis/v9"),
+            Some(Seen::Inside(Ability::Client("redis")))
+        );
         assert_eq!(seen("github.com/IBM/sarama"), Some(Seen::Not));
         assert_eq!(seen("github.com/jackc/pgxpool"), None);
         assert_eq!(seen("google.golang.org/grpc/cmd/protoc-gen-go-grpc"), None);

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use goproc::Process;
-use probes::RouteLayout;
+use instruments::RouteLayout;
 use trace::Routed;
 
 use table::Table;

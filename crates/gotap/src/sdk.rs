@@ -2,27 +2,10 @@
 //! the program, too. Not here: whether such programs are traced, which a setting says.
 
 use gobin::Binary;
-use probes::Plan;
+use instruments::Plan;
 use serde_json::{Value, json};
 
 const MODULE: &str = "go.opentelemetry.io/otel/sdk";
-
-/// Modules that make spans of what gotap traces, without their major versions, and of what.
-const INSTRUMENTS: [(&str, &str); 13] = [
-    ("go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp", "http"),
-    ("go.opentelemetry.io/contrib/instrumentation/github.com/gin-gonic/gin/otelgin", "http"),
-    ("go.opentelemetry.io/contrib/instrumentation/github.com/gorilla/mux/otelmux", "http"),
-    ("go.opentelemetry.io/contrib/instrumentation/github.com/labstack/echo/otelecho", "http"),
-    ("github.com/riandyrn/otelchi", "http"),
-    ("github.com/gofiber/contrib/otelfiber", "http"),
-    ("go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc", "grpc"),
-    ("connectrpc.com/otelconnect", "grpc"),
-    ("github.com/XSAM/otelsql", "sql"),
-    ("github.com/uptrace/opentelemetry-go-extra/otelsql", "sql"),
-    ("github.com/exaring/otelpgx", "sql"),
-    ("github.com/redis/go-redis/extra/redisotel", "redis"),
-    ("github.com/go-redis/redis/extra/redisotel", "redis"),
-];
 
 /// The SDK that is linked in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +23,9 @@ pub(crate) fn find(binary: &Binary<'_>, plan: &Plan) -> Option<Sdk> {
     let version = info.module(MODULE).map(|module| module.version).unwrap_or_default();
     let mut doubles = Vec::new();
     for module in &info.deps {
-        let found = INSTRUMENTS.iter().find(|(path, _)| is_version_of(module.path, path));
-        doubles.extend(found.map(|(_, what)| *what).filter(|what| !doubles.contains(what)));
+        let makes_spans = |path: &&str| is_version_of(module.path, path);
+        let found = instruments::traced().find(|traced| traced.sdk.iter().any(makes_spans));
+        doubles.extend(found.map(|traced| traced.word).filter(|what| !doubles.contains(what)));
     }
     Some(Sdk { version: version.to_owned(), doubles })
 }

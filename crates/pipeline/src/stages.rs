@@ -281,6 +281,7 @@ impl Stages {
             tail_evicted: tail.evicted,
             tail_partial: tail.partial,
             tail_bytes: self.tail.as_ref().map_or(0, Tail::bytes),
+            undecodable: self.counts.undecodable + self.assembler.undecodable(),
             unknown_process: self.assembler.unknown_process(),
             tracestate_invalid: self.assembler.invalid_tracestate(),
             trace_split: self.assembler.split_traces(),

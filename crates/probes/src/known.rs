@@ -4,7 +4,9 @@ use libbpf_rs::{Map, MapCore, MapFlags};
 use wire::raw;
 use zerocopy::IntoBytes;
 
-use crate::{Attached, Plan};
+use instruments::Plan;
+
+use crate::Attached;
 
 /// The keys of what was told, to take it back.
 #[derive(Debug, Default)]

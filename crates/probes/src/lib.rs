@@ -1,11 +1,11 @@
-//! From a Go binary to live probes: what the kernel can do ([`Features`]), what will be attached
-//! where and at what cost ([`Plan`], pure), loading and attaching ([`Session`]), reading events
+//! From a plan to live probes: what the kernel can do ([`Features`]), loading and attaching ([`Session`]), reading events
 //! ([`Events`]) and the counters of hits and losses ([`Counters`]). The goroutine tracker
 //! ([`TrackerPlan`], [`Tracker`]), the observer of collections ([`GcPlan`], [`GcObserver`]), the meter ([`Meter`])
 //! and the sampler ([`SamplerPlan`], [`Sampler`]) are apart from these; [`Requests`] tells which requests are being
 //! served, and [`Logs`] what is written to logs for them.
 //!
-//! The only crate that knows libbpf. Not here: what events mean (`trace`).
+//! The only crate that knows libbpf. Not here: what is attached where (`instruments`), and what events mean
+//! (`trace`).
 
 mod calibrate;
 mod events;
@@ -18,10 +18,8 @@ mod known;
 mod logs;
 mod meter;
 mod object;
-mod plan;
 mod privileges;
 mod reaper;
-mod registry;
 mod run_times;
 mod sampler;
 mod serving;
@@ -39,16 +37,11 @@ pub use gc::{GcObserver, GcPlan};
 pub use hits::{Counters, Hits, ProcessHits};
 pub use logs::{LogCounts, LogOptions, LogProcesses, Logs};
 pub use meter::{Counted, Meter, Metered, MeteredRequests, RequestCount, trap_cost};
-pub use plan::{
-    Ability, ConnectorLayout, DatabaseLayout, Held, Missing, PgxLayout, Plan, PlannedSite,
-    RequestLayouts, Rewriter, RouteLayout, Router, Tls, Wrapper,
-};
 pub use privileges::{missing_capabilities, needed_capabilities};
-pub use registry::{KnownLibrary, Seen, TRACED, Traced, Verb, libraries};
 pub use run_times::{LoadedProgram, RunTimes, loaded_programs};
 pub use sampler::{Kind as SamplerKind, STACKS_OF_MANY, Sampler, SamplerPlan, Served};
 pub use serving::{ActiveRequests, Requests, ServedMaps};
-pub use session::{Attached, Options, Session};
+pub use session::{Attached, Session};
 pub use tracker::{Tracker, TrackerCounts};
 pub use tracker_plan::TrackerPlan;
 pub use verifier::{Refused, Verified, verify};

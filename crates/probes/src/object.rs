@@ -3,9 +3,11 @@
 //! Not here: attaching (`session`), and loading further programs later (`singles`).
 
 use libbpf_rs::{ObjectBuilder, OpenObject};
-use wire::Probe;
+use wire::{Probe, Program};
 
-use crate::{Error, Features, KernelVersion, Options};
+use instruments::Options;
+
+use crate::{Error, Features, KernelVersion};
 
 pub(crate) static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gotap.bpf.o"));
 
@@ -57,33 +59,18 @@ impl Programs {
             Self::Multi(wanted) => name == *wanted || !multi && !single,
             Self::Tracepoints => !multi && !single,
             Self::AllSingles => !multi,
-            Self::Singles(probes) => probes.iter().any(|probe| single_program(*probe) == name),
+            Self::Singles(probes) => probes.iter().any(|probe| probe.single() == name),
         }
     }
 }
 
-/// Whether a probe's sites belong to [`CALLS`].
-fn starts_call(probe: Probe) -> bool {
-    matches!(
-        probe,
-        Probe::HttpClientStart
-            | Probe::XnetClientStart
-            | Probe::GrpcClientStart
-            | Probe::SqlStart
-            | Probe::RedisStart
-    )
-}
-
 /// Which of the two programs beside [`MULTI`] a probe's sites belong to, if to one.
 pub(crate) fn own_program(probe: Probe) -> Option<&'static str> {
-    let joins = matches!(
-        probe,
-        Probe::HttpClientJoin
-            | Probe::Http2ClientJoin
-            | Probe::XnetClientJoin
-            | Probe::GrpcClientJoin
-    );
-    if joins { Some(JOINS) } else { starts_call(probe).then_some(CALLS) }
+    match probe.program() {
+        Program::Site => None,
+        Program::Call => Some(CALLS),
+        Program::Join => Some(JOINS),
+    }
 }
 
 /// The program for uprobe_multi that was asked for.
@@ -132,48 +119,4 @@ pub(crate) fn narrow(open: &mut OpenObject) -> Result<(), Error> {
         map.set_max_entries(entries).map_err(Error::bpf("size maps"))?;
     }
     Ok(())
-}
-
-/// The program of one probe, where there is no uprobe_multi.
-pub(crate) fn single_program(probe: Probe) -> &'static str {
-    match probe {
-        Probe::HttpServerStart => "probe_server_start",
-        Probe::HttpServerFinish => "probe_server_finish",
-        Probe::HttpServerHijack => "probe_server_hijack",
-        Probe::HttpConnClose => "probe_conn_close",
-        Probe::HttpClientStart => "probe_client_start",
-        Probe::HttpClientDone => "probe_client_done",
-        Probe::HttpClientNoConn => "probe_client_no_conn",
-        Probe::HttpClientCtxDone => "probe_client_ctx_done",
-        Probe::NewGoroutine => "probe_new_goroutine",
-        Probe::HttpClientAlternate => "probe_client_alternate",
-        Probe::Http2ServerFinish => "probe_http2_finish",
-        Probe::Http2ServerPanic => "probe_http2_panic",
-        Probe::Http2StreamStart => "probe_http2_stream",
-        Probe::XnetServerStart => "probe_xnet_start",
-        Probe::XnetServerFinish => "probe_xnet_finish",
-        Probe::XnetServerPanic => "probe_xnet_panic",
-        Probe::XnetClientStart => "probe_xnet_client",
-        Probe::XnetClientDone => "probe_xnet_done",
-        Probe::GrpcServerStart => "probe_grpc_start",
-        Probe::GrpcServerStatus => "probe_grpc_status",
-        Probe::GrpcHandlerStatus => "probe_grpc_handler",
-        Probe::GrpcClientStart => "probe_grpc_client",
-        Probe::GrpcClientFinish => "probe_grpc_finish",
-        Probe::SqlStart => "probe_sql_start",
-        Probe::SqlEnd => "probe_sql_end",
-        Probe::RedisStart => "probe_redis_start",
-        Probe::RedisEnd => "probe_redis_end",
-        Probe::FasthttpServerStart => "probe_fasthttp_start",
-        Probe::FasthttpServerFinish => "probe_fasthttp_finish",
-        Probe::FasthttpServerHijack => "probe_fasthttp_hijack",
-        Probe::FasthttpConnClose => "probe_fasthttp_close",
-        Probe::ConnectServerEnd => "probe_connect_end",
-        Probe::ConnectClientEnd => "probe_connect_client",
-        Probe::HttpClientRefused => "probe_client_refused",
-        Probe::HttpClientJoin => "probe_client_join",
-        Probe::Http2ClientJoin => "probe_http2_join",
-        Probe::XnetClientJoin => "probe_xnet_join",
-        Probe::GrpcClientJoin => "probe_grpc_join",
-    }
 }

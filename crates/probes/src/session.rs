@@ -18,31 +18,9 @@ use crate::object::{self, Programs};
 use crate::reaper::{Entries, Reaper, Remains, Sweep};
 use crate::serving::{SHARED, ServedMaps};
 use crate::singles::Singles;
-use crate::{Error, EventSource, Features, Plan};
+use instruments::{Options, Plan};
 
-/// What the user can choose about probes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Options {
-    /// Trap each goroutine's creation, so that no ancestor is ever lost.
-    pub exact_lineage: bool,
-    /// Traces of programs with OpenTelemetry's SDK are not sent, so that nothing is joined with their calls.
-    pub leaves_sdk_traces: bool,
-    /// Take over B3's trace context of requests that have no traceparent.
-    pub b3: bool,
-    /// Headers of served requests that are told.
-    pub headers: raw::Wanted,
-    /// Which traces are wanted.
-    pub sampling: raw::Sampling,
-    /// Do not join calls with what serves them on this host, which is a further trap for each call.
-    pub no_connection_join: bool,
-    /// Read the query strings of calls that are made. Those of requests are part of their target.
-    pub query_strings: bool,
-    /// Attach a program that does nothing instead: what is left is what the traps themselves cost.
-    /// Needs uprobe_multi.
-    pub empty_probes: bool,
-    /// Have room for the requests of one process, not of a host: [`crate::Requests`] looks through it quicker.
-    pub one_process: bool,
-}
+use crate::{Error, EventSource, Features};
 
 /// One observed process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,11 +135,11 @@ impl Session {
         let attached = Attached { pid, instance: self.next_instance, bias };
         self.next_instance += 1;
         let known = Known::write(&self.known_maps()?, plan, &attached);
-        let mut constants = plan.constants(attached.instance, bias);
         let probes = plan.sites.iter().map(|planned| planned.probe);
-        constants.hits = self.hits.take(attached.instance, pid, probes);
+        let hits = self.hits.take(attached.instance, pid, probes);
+        let constants = plan.constants_of(attached.instance, hits, bias);
         self.map("processes")?
-            .update(&pid.to_ne_bytes(), constants.as_bytes(), MapFlags::ANY)
+            .update(&pid.to_ne_bytes(), &constants, MapFlags::ANY)
             .map_err(|e| match e.kind() {
                 ErrorKind::Other | ErrorKind::OutOfMemory => Error::TooManyProcesses(4096),
                 _ => Error::bpf("write process constants")(e),
@@ -305,8 +283,9 @@ impl Session {
     pub fn was_hit(&self, pid: u32) -> Result<Option<bool>, Error> {
         let found = self.map("processes")?.lookup(&pid.to_ne_bytes(), MapFlags::ANY);
         let bytes = found.map_err(Error::bpf("read process constants"))?;
-        let constants = bytes.and_then(|bytes| raw::Process::read_from_bytes(&bytes).ok());
-        Ok(constants.map(|constants| constants.guards & raw::WAS_HIT != 0))
+        let constants =
+            bytes.and_then(|bytes| Some(raw::Process::read_from_prefix(&bytes).ok()?.0));
+        Ok(constants.map(|constants| constants.guards[1] & raw::WAS_HIT != 0))
     }
 
     /// Removes what the programs know of a process.

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use libbpf_rs::{MapCore, Object, ProgramMut};
 use wire::Probe;
 
-use crate::object::{Programs, open, single_program};
+use crate::object::{Programs, open};
 use crate::session::{missing, program};
 use crate::{Error, Features};
 
@@ -55,7 +55,7 @@ impl Singles {
     /// # Errors
     /// If it was not.
     pub(crate) fn program(&mut self, probe: Probe) -> Result<ProgramMut<'_>, Error> {
-        let name = single_program(probe);
+        let name = probe.single();
         let place = self.place.get(&probe).copied();
         let object = place.and_then(|place| self.objects.get_mut(place));
         program(object.ok_or_else(|| missing("program", name))?, name)

@@ -3,7 +3,7 @@
 
 use gobin::Binary;
 use gotap_testkit::go::{self, Mode, Version};
-use probes::{Ability, Options, Plan};
+use instruments::{Ability, Options, Plan};
 
 /// A program that serves gRPC and links nothing else that is traced.
 fn server() -> Vec<u8> {

@@ -4,9 +4,10 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use compact_str::format_compact;
-use wire::{CallEndEvent, Event, HttpEvent, SqlLibrary};
+use wire::{CallEndEvent, DecodeError, Event, HttpEvent, Record};
 
 use crate::connect;
+use crate::database::Databases;
 use crate::headers;
 use crate::http;
 use crate::http2;
@@ -15,11 +16,9 @@ use crate::moved::Moved;
 use crate::operation::Operation;
 use crate::paths::Clusters;
 use crate::pending::{Call, PendingCalls};
-use crate::redis;
 use crate::route::Paths;
 use crate::rpc;
 use crate::span::{Kind, Resource, Span};
-use crate::sql::{self, Database};
 use crate::tracestate::Fields;
 
 /// What may wait for its span, or for its end, of each sort; the request may still run for long.
@@ -56,13 +55,6 @@ pub trait Routes: std::fmt::Debug + Send + Sync {
     fn route(&self, request: &Routed<'_>) -> Option<String>;
 }
 
-/// Finds what the `sql.DB` of a process stands for.
-pub trait Databases: std::fmt::Debug + Send + Sync {
-    /// What is behind the DB at this address, of pgx behind the configuration; `None` if that can't
-    /// be read now.
-    fn database(&self, db: u64, library: SqlLibrary) -> Option<Database>;
-}
-
 /// What must be known of a process to make spans of its events.
 #[derive(Debug, Clone, Default)]
 pub struct ProcessInfo {
@@ -80,9 +72,19 @@ pub struct ProcessInfo {
     pub call_ends: bool,
 }
 
+/// Makes the spans of the records of one kind, which one instrument alone knows.
+#[derive(Debug, Clone, Copy)]
+pub struct Maker {
+    /// The kind.
+    pub kind: u16,
+    /// Makes the span of a record, given what is known of its process and the clock offset.
+    pub span: fn(&[u8], &ProcessInfo, i64) -> Result<Span, DecodeError>,
+}
+
 /// Turns events into spans.
 #[derive(Debug, Default)]
 pub struct Assembler {
+    makers: Vec<Maker>,
     processes: HashMap<u32, ProcessInfo>,
     tracestates: Waiting<Fields>,
     paths: Waiting<Paths>,
@@ -103,6 +105,7 @@ pub struct Assembler {
     /// Traces that gotap began and that are the program's.
     moved: Moved,
     unknown_process: u64,
+    undecodable: u64,
     invalid_tracestate: u64,
 }
 
@@ -164,6 +167,11 @@ impl Assembler {
         let mut new = Self::default();
         new.hold_at_most(MAX_PENDING);
         new
+    }
+
+    /// Makes spans of the records of these kinds, too, from now on.
+    pub fn add_makers(&mut self, makers: impl IntoIterator<Item = Maker>) {
+        self.makers.extend(makers);
     }
 
     /// Lets so many parts of spans and spans wait, of each sort, from now on.
@@ -235,6 +243,11 @@ impl Assembler {
         self.unknown_process
     }
 
+    /// Records of unknown kind, and those that were damaged.
+    pub fn undecodable(&self) -> u64 {
+        self.undecodable
+    }
+
     /// Inbound tracestates that were dropped, as they are no valid lists.
     pub fn invalid_tracestate(&self) -> u64 {
         self.invalid_tracestate
@@ -274,14 +287,7 @@ impl Assembler {
                 let span = self.with_headers(span, true);
                 Some(self.with_tracestate(span))
             }
-            Event::Sql(event) => {
-                let process = self.process(event.instance)?;
-                Some(sql::span(*event, process, clock_offset))
-            }
-            Event::Redis(event) => {
-                let process = self.process(event.instance)?;
-                Some(redis::span(&event, process, clock_offset))
-            }
+            Event::Record(record) => self.on_record(&record, clock_offset),
             Event::RpcStatus(event) => {
                 self.rpc.insert(event.span.span_id, rpc::Addition::of(&event));
                 None
@@ -303,6 +309,19 @@ impl Assembler {
             }
             Event::Exec { .. } | Event::Exit { .. } => None,
         }
+    }
+
+    /// A record that an instrument knows, or none does.
+    fn on_record(&mut self, record: &Record, clock_offset: i64) -> Option<Span> {
+        let Some(maker) = self.makers.iter().find(|maker| maker.kind == record.kind).copied()
+        else {
+            self.undecodable += 1;
+            return None;
+        };
+        let process = self.process(record.instance)?;
+        let made = (maker.span)(&record.bytes, process, clock_offset);
+        self.undecodable += u64::from(made.is_err());
+        made.ok()
     }
 
     fn on_http(&mut self, event: &HttpEvent, clock_offset: i64) -> Option<Span> {

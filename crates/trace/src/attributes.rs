@@ -158,7 +158,9 @@ fn query(of: &Query, error: Option<&str>, out: &mut Out<'_>) {
     out.some("db.query.text", of.text.as_deref());
     out.some("db.operation.name", of.operation.as_deref());
     out.int("db.operation.batch.size", of.batch_size);
-    out.int("gotap.redis.key_count", of.key_count);
+    if let Some((name, number)) = of.own {
+        out.int(name, Some(number));
+    }
     out.some("db.collection.name", of.collection.as_deref());
     out.some("db.stored_procedure.name", of.procedure.as_deref());
     out.some("db.query.summary", of.summary.as_deref());

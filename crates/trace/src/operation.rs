@@ -142,6 +142,8 @@ impl RpcSystem {
 /// What was asked of a database.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Query {
+    /// The word of the instrument that saw it.
+    pub instrument: &'static str,
     /// The database's system, by the conventions.
     pub system: &'static str,
     /// The database.
@@ -158,8 +160,8 @@ pub struct Query {
     pub collection: Option<CompactString>,
     /// The stored procedure that it calls.
     pub procedure: Option<CompactString>,
-    /// How many keys a command of Redis has.
-    pub key_count: Option<u32>,
+    /// A number that the conventions have no name for, and gotap's name for it.
+    pub own: Option<(&'static str, u32)>,
     /// The server.
     pub server: Endpoint,
     /// The code that the server answered, of what failed.

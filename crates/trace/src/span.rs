@@ -228,21 +228,24 @@ pub struct Span {
 
 /// How an operation ended.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Ended {
-    pub(crate) status: Status,
-    pub(crate) error_type: Option<CompactString>,
+pub struct Ended {
+    /// Its status.
+    pub status: Status,
+    /// What went wrong, by the conventions.
+    pub error_type: Option<CompactString>,
 }
 
 impl Ended {
     /// In an error of this type, with this message.
-    pub(crate) fn error(kind: impl Into<CompactString>, message: impl Into<String>) -> Self {
+    pub fn error(kind: impl Into<CompactString>, message: impl Into<String>) -> Self {
         Self { status: Status::Error(message.into()), error_type: Some(kind.into()) }
     }
 }
 
 impl Span {
+    /// The span of an operation. `clock_offset` is real time less the kernel's monotonic clock, in nanoseconds.
     #[expect(clippy::too_many_arguments, reason = "the parts of one struct, passed once")]
-    pub(crate) fn new(
+    pub fn new(
         core: &SpanCore,
         name: impl Into<CompactString>,
         kind: Kind,

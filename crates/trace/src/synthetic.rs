@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wire::{Parent, UnreadSet};
+use wire::{Outcome, Parent, SpanCore, Unread, UnreadSet};
 
 use crate::{Added, Http, Kind, LogRecord, Operation, Span, Status, Value, ValueRef};
 
@@ -77,4 +77,39 @@ pub fn keys(span: &Span) -> Vec<&'static str> {
     let mut keys = Vec::new();
     span.attributes(|name, _| keys.push(name));
     keys
+}
+
+/// A span of 2.5 microseconds.
+pub fn core(parent: Parent) -> SpanCore {
+    SpanCore {
+        start_ns: 1_000,
+        end_ns: 3_500,
+        goid: 7,
+        trace_id: [1; 16],
+        span_id: [2; 8],
+        parent_span_id: [3; 8],
+        trace_flags: 1,
+        telemetry: false,
+        left_out: false,
+        own_trace: false,
+        parent,
+        outcome: Outcome::Done,
+        resend: 0,
+        unread: UnreadSet::default(),
+    }
+}
+
+/// An attribute as text, `-` for none.
+pub fn get(span: &Span, key: &str) -> String {
+    match attribute(span, key) {
+        Some(Value::Int(n)) => n.to_string(),
+        Some(Value::Double(n)) => n.to_string(),
+        Some(value) => value.as_str().unwrap_or_default().to_owned(),
+        None => "-".into(),
+    }
+}
+
+/// These things, which could not be read.
+pub fn unread(what: &[Unread]) -> UnreadSet {
+    what.iter().fold(UnreadSet::default(), |all, what| all.with(*what, true))
 }

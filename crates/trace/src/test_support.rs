@@ -1,29 +1,8 @@
 //! What the tests of all instruments' mappings start from and look at.
 
-use wire::{HttpEvent, Outcome, Parent, Role, SpanCore, Text, Unread, UnreadSet};
+use wire::{HttpEvent, Parent, Role, Text};
 
-use crate::span::{Span, Value};
-use crate::synthetic::attribute;
-
-/// A span of 2.5 microseconds.
-pub(crate) fn core(parent: Parent) -> SpanCore {
-    SpanCore {
-        start_ns: 1_000,
-        end_ns: 3_500,
-        goid: 7,
-        trace_id: [1; 16],
-        span_id: [2; 8],
-        parent_span_id: [3; 8],
-        trace_flags: 1,
-        telemetry: false,
-        left_out: false,
-        own_trace: false,
-        parent,
-        outcome: Outcome::Done,
-        resend: 0,
-        unread: UnreadSet::default(),
-    }
-}
+pub(crate) use crate::synthetic::{core, get, unread};
 
 /// A request of either side that went well.
 pub(crate) fn http_event(role: Role) -> HttpEvent {
@@ -56,19 +35,4 @@ pub(crate) fn http_event(role: Role) -> HttpEvent {
         query: Text::default(),
         error_text: Text::default(),
     }
-}
-
-/// An attribute as text, `-` for none.
-pub(crate) fn get(span: &Span, key: &str) -> String {
-    match attribute(span, key) {
-        Some(Value::Int(n)) => n.to_string(),
-        Some(Value::Double(n)) => n.to_string(),
-        Some(value) => value.as_str().unwrap_or_default().to_owned(),
-        None => "-".into(),
-    }
-}
-
-/// These things, which could not be read.
-pub(crate) fn unread(what: &[Unread]) -> UnreadSet {
-    what.iter().fold(UnreadSet::default(), |all, what| all.with(*what, true))
 }

@@ -9,7 +9,7 @@ use crate::assemble::ProcessInfo;
 use crate::span::Ended;
 
 /// Splits `host[:port]`, also with an IPv6 literal.
-pub(crate) fn host_port(text: &str) -> Option<(&str, Option<u16>)> {
+pub fn host_port(text: &str) -> Option<(&str, Option<u16>)> {
     if text.is_empty() {
         return None;
     }
@@ -49,7 +49,7 @@ pub(crate) fn error_message(errno: Option<u32>, name: Option<&String>, text: &Te
 }
 
 /// An end in an error that a database's client made itself.
-pub(crate) fn client_error(
+pub fn client_error(
     process: &ProcessInfo,
     error_type: u64,
     errno: Option<u32>,

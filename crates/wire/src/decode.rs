@@ -1,16 +1,16 @@
-//! Ring-buffer records as owned events.
+//! Ring-buffer records as owned events. Those that one instrument alone knows stay bytes: see [`Record`].
 
-use core::net::{IpAddr, SocketAddr};
-
-use compact_str::{CompactString, ToCompactString};
+use compact_str::ToCompactString;
 use zerocopy::FromBytes;
 
 use crate::event::{
-    CallEndEvent, Event, HttpEvent, PathEvent, PathPart, RedisEvent, Role, RpcEvent, SpanCore,
-    SqlEvent, SqlLibrary, Text, UnreadSet,
+    CallEndEvent, Event, HttpEvent, PathEvent, PathPart, Record, Role, RpcEvent, Text, UnreadSet,
 };
-use crate::names::{CallSite, Content, Outcome, Parent, RedisSite, SqlOperation, Unread};
+use crate::names::{CallSite, Content, Outcome, Unread};
 use crate::raw;
+use crate::record::{
+    ADDRESS_UNREAD, TEXT_UNREAD, W3C_FLAGS, address, core, text, texts_unread, view,
+};
 
 const EXEC: u16 = 1;
 const EXIT: u16 = 2;
@@ -22,8 +22,6 @@ const HTTP_CLIENT_SMALL: u16 = 7;
 const RPC_SERVER: u16 = 8;
 const RPC_CLIENT: u16 = 9;
 const RPC_STATUS: u16 = 10;
-const SQL: u16 = 11;
-const REDIS: u16 = 12;
 const CALL_END: u16 = 13;
 const PATH: u16 = 20;
 const MOVED: u16 = 14;
@@ -43,16 +41,6 @@ const FLAG_PATH_KEPT: u16 = 1024;
 const PATH_SENT: u16 = 1;
 const PATH_AT_END: u16 = 2;
 
-/// Length of a text that could not be read.
-const TEXT_UNREAD: u16 = 0xffff;
-/// The same of an address.
-const ADDRESS_UNREAD: u8 = 0xff;
-/// The flags that W3C has given a meaning.
-const W3C_FLAGS: u8 = 3;
-const TRACE_LEFT_OUT: u8 = 0x20;
-const TRACE_OWN: u8 = 0x40;
-const TRACE_TELEMETRY: u8 = 0x80;
-
 const FLAG_NO_CODE: u16 = 4;
 const FLAG_CONNECT: u16 = 8;
 
@@ -70,10 +58,10 @@ pub enum DecodeError {
     Field(&'static str),
 }
 
-/// Decodes one record.
+/// Decodes one record, as far as its kind is known here.
 ///
 /// # Errors
-/// [`DecodeError`] for records that are short, of unknown kind or out of range.
+/// [`DecodeError`] for records that are short or out of range.
 pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
     let header: &raw::Header = view(bytes)?;
     match header.kind {
@@ -92,8 +80,6 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         HTTP_CLIENT_SMALL => http(&Slots::of_small(view(bytes)?), Role::Client),
         RPC_SERVER => Ok(Event::Rpc(Box::new(rpc(view(bytes)?, Role::Server)?))),
         RPC_CLIENT => Ok(Event::Rpc(Box::new(rpc(view(bytes)?, Role::Client)?))),
-        REDIS => Ok(Event::Redis(Box::new(redis(view(bytes)?)?))),
-        SQL => Ok(Event::Sql(Box::new(sql(bytes)?))),
         PATH => path(bytes),
         CALL_END => Ok(Event::CallEnd(Box::new(call_end(view(bytes)?)?))),
         RPC_STATUS => Ok(Event::RpcStatus(Box::new(rpc(view(bytes)?, Role::Server)?))),
@@ -117,14 +103,11 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
                 text: text(&event.text, event.len),
             })
         }
-        other => Err(DecodeError::Kind(other)),
+        kind => {
+            let instance = header.process;
+            Ok(Event::Record(Box::new(Record { kind, instance, bytes: bytes.into() })))
+        }
     }
-}
-
-fn view<T: FromBytes + zerocopy::Immutable + zerocopy::KnownLayout>(
-    bytes: &[u8],
-) -> Result<&T, DecodeError> {
-    T::ref_from_prefix(bytes).map(|(value, _)| value).map_err(|_| DecodeError::Short(bytes.len()))
 }
 
 /// An HTTP record of either size.
@@ -230,30 +213,6 @@ fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
     })))
 }
 
-fn core(span: &raw::Span) -> Result<SpanCore, DecodeError> {
-    Ok(SpanCore {
-        start_ns: span.start_ns,
-        end_ns: span.end_ns,
-        goid: span.goid,
-        trace_id: span.trace_id,
-        span_id: span.span_id,
-        parent_span_id: span.parent_span_id,
-        trace_flags: span.trace_flags & W3C_FLAGS,
-        telemetry: span.trace_flags & TRACE_TELEMETRY != 0,
-        left_out: span.trace_flags & TRACE_LEFT_OUT != 0,
-        own_trace: span.trace_flags & TRACE_OWN != 0,
-        parent: Parent::from_number(span.parent.into()).ok_or(DecodeError::Field("parent"))?,
-        outcome: Outcome::from_number(span.outcome.into()).ok_or(DecodeError::Field("outcome"))?,
-        resend: span.resend,
-        unread: UnreadSet::from_bits(span.unread),
-    })
-}
-
-/// Those of the texts with these lengths that could not be read.
-fn texts_unread(texts: &[(Unread, u16)]) -> UnreadSet {
-    texts.iter().fold(UnreadSet::default(), |all, (what, len)| all.with(*what, *len == TEXT_UNREAD))
-}
-
 fn rpc(event: &raw::Rpc, role: Role) -> Result<RpcEvent, DecodeError> {
     let has = |flag| event.flags & flag != 0;
     let mut span = core(&event.span)?;
@@ -311,80 +270,6 @@ fn call_end(event: &raw::CallEnd) -> Result<CallEndEvent, DecodeError> {
     })
 }
 
-/// The operating system's error, if that is what an error was told by. None has the number 0, which is
-/// what one has that could not be read.
-fn errno(role: u8, number: u64) -> Option<u32> {
-    let number = u32::try_from(number).ok().filter(|number| *number != 0);
-    number.filter(|_| role == raw::TypeRole::Errno as u8)
-}
-
-fn sql(bytes: &[u8]) -> Result<SqlEvent, DecodeError> {
-    let (event, rest) =
-        raw::Sql::ref_from_prefix(bytes).map_err(|_| DecodeError::Short(bytes.len()))?;
-    // As much of the text was sent as there is; the ring buffer pads it.
-    let room = rest.len().min(raw::SQL_TEXT);
-    let number = (event.error == raw::TypeRole::SqlNumber as u8).then_some(event.number);
-    let mut span = core(&event.span)?;
-    span.unread = span.unread.and(texts_unread(&[
-        (Unread::Status, event.state_len),
-        (Unread::Message, event.message_len),
-        (Unread::Statement, event.text_len),
-    ]));
-    let number = number.filter(|_| !span.unread.has(Unread::Status));
-    Ok(SqlEvent {
-        instance: event.header.process,
-        span,
-        operation: SqlOperation::from_number(event.operation.into())
-            .ok_or(DecodeError::Field("operation"))?,
-        library: SqlLibrary::from_number(event.library).ok_or(DecodeError::Field("library"))?,
-        batch: event.batch,
-        db: event.db,
-        error_type: event.subject,
-        number,
-        errno: errno(event.error, event.number),
-        state: text(&event.state, event.state_len),
-        message: text(&event.message, event.message_len),
-        text: text(&rest[..room], event.text_len),
-    })
-}
-
-fn redis(event: &raw::RedisCall) -> Result<RedisEvent, DecodeError> {
-    let mut span = core(&event.span)?;
-    let unread = texts_unread(&[
-        (Unread::Command, event.name_len),
-        (Unread::Message, event.message_len),
-        (Unread::Address, event.address_len),
-    ]);
-    span.unread = span.unread.and(unread).with(Unread::Peer, event.peer_len == ADDRESS_UNREAD);
-    let known = !span.unread.has(Unread::Database);
-    Ok(RedisEvent {
-        instance: event.header.process,
-        span,
-        operation: RedisSite::from_number(event.operation.into())
-            .ok_or(DecodeError::Field("operation"))?,
-        batch: event.batch,
-        args: event.args,
-        name: text(&event.name, event.name_len),
-        db: u64::try_from(event.db).ok().filter(|_| known),
-        address: text(&event.address, event.address_len),
-        peer: address(&event.peer, event.peer_len, event.peer_port),
-        error_type: event.subject,
-        errno: errno(event.error, event.number),
-        answered: event.error == raw::TypeRole::RedisError as u8,
-        message: text(&event.message, event.message_len),
-    })
-}
-
-/// An IPv4 address in IPv6's form is the former.
-fn address(bytes: &[u8; 16], len: u8, port: u16) -> Option<SocketAddr> {
-    let ip = match len {
-        4 => IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]]),
-        16 => IpAddr::from(*bytes).to_canonical(),
-        _ => return None,
-    };
-    Some(SocketAddr::new(ip, port))
-}
-
 /// The peer's address and port, which fasthttp's requests have as numbers.
 fn peer(slots: &Slots<'_>) -> Text {
     if slots.head.flags & FLAG_PEER_ADDRESS == 0 {
@@ -410,26 +295,6 @@ fn request_line(slots: &Slots<'_>) -> (Text, Text) {
     let rest = slots.target.get(method + 1..).unwrap_or_default();
     let rest_len = slots.head.target_len.saturating_sub(method_len.saturating_add(1));
     (text(&slots.target[..method], method_len), text(rest, rest_len))
-}
-
-/// The first `len` bytes of `slot`; a longer `len` means that the target's string was cut, and
-/// [`TEXT_UNREAD`] that it could not be read.
-fn text(slot: &[u8], len: u16) -> Text {
-    if len == TEXT_UNREAD {
-        return Text::default();
-    }
-    let len = usize::from(len);
-    let truncated = len > slot.len();
-    let bytes = &slot[..len.min(slot.len())];
-    // A cut in the middle of a character is no invalid byte of the target's.
-    let value = match std::str::from_utf8(bytes) {
-        Ok(text) => text.into(),
-        Err(e) if truncated && e.error_len().is_none() => {
-            CompactString::from_utf8_lossy(&bytes[..e.valid_up_to()])
-        }
-        Err(_) => CompactString::from_utf8_lossy(bytes),
-    };
-    Text { value, truncated }
 }
 
 #[cfg(test)]

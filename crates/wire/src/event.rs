@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 
 use compact_str::CompactString;
 
-use crate::names::{Content, Outcome, Parent, RedisSite, SqlOperation, Unread};
+use crate::names::{Content, Outcome, Parent, Unread};
 
 /// A string of the target: validated UTF-8, cut at a bound.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -227,83 +227,15 @@ pub struct CallEndEvent {
     pub message: Text,
 }
 
-/// What of a program speaks to a database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SqlLibrary {
-    /// `database/sql` with any driver.
-    Std = 0,
-    /// `github.com/jackc/pgx/v4`.
-    Pgx4 = 1,
-    /// `github.com/jackc/pgx/v5`.
-    Pgx5 = 2,
-}
-
-impl SqlLibrary {
-    /// The one with this number (`enum gt_sql_library`).
-    pub fn from_number(number: u8) -> Option<Self> {
-        let all = [SqlLibrary::Std, SqlLibrary::Pgx4, SqlLibrary::Pgx5];
-        all.into_iter().find(|library| *library as u8 == number)
-    }
-}
-
-/// One finished operation on a database.
+/// A record whose kind only one instrument knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SqlEvent {
+pub struct Record {
+    /// Its kind.
+    pub kind: u16,
     /// Process instance, as numbered by the agent.
     pub instance: u32,
-    /// Ids, times, parent.
-    pub span: SpanCore,
-    /// What was done.
-    pub operation: SqlOperation,
-    /// What speaks to the database.
-    pub library: SqlLibrary,
-    /// Statements of a batch.
-    pub batch: u32,
-    /// Address of the `sql.DB`, or of pgx's configuration.
-    pub db: u64,
-    /// Address of the error's type descriptor, 0 without an error.
-    pub error_type: u64,
-    /// The error's number, where its driver has numbers.
-    pub number: Option<u64>,
-    /// Operating system error that the error wraps.
-    pub errno: Option<u32>,
-    /// SQLSTATE of the error, where its driver has that.
-    pub state: Text,
-    /// Text of the error, when it is a plain string.
-    pub message: Text,
-    /// The statement as it was given, with its literals.
-    pub text: Text,
-}
-
-/// One finished operation of a client of Redis.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RedisEvent {
-    /// Process instance, as numbered by the agent.
-    pub instance: u32,
-    /// Ids, times, parent.
-    pub span: SpanCore,
-    /// `Command`, `Pipeline` or `Do`.
-    pub operation: RedisSite,
-    /// How many commands; of redigo those that were sent ahead of the last one.
-    pub batch: u32,
-    /// Arguments of a single command, its name included.
-    pub args: u32,
-    /// Name of the first command, of redigo the last one's, as the program wrote it.
-    pub name: Text,
-    /// The database's index.
-    pub db: Option<u64>,
-    /// `host:port` or a path, as the client was given it.
-    pub address: Text,
-    /// The other side's address, when it is one of TCP and `address` is not known.
-    pub peer: Option<SocketAddr>,
-    /// Address of the error's type descriptor, 0 without an error.
-    pub error_type: u64,
-    /// Operating system error that the error wraps.
-    pub errno: Option<u32>,
-    /// Whether the server answered with the error. Its text may then hold what it was asked.
-    pub answered: bool,
-    /// Text of the error, when it is a plain string.
-    pub message: Text,
+    /// All of it.
+    pub bytes: Box<[u8]>,
 }
 
 /// What the kernel side reports.
@@ -327,10 +259,8 @@ pub enum Event {
     Http(Box<HttpEvent>),
     /// A gRPC call ended.
     Rpc(Box<RpcEvent>),
-    /// An operation on a database ended.
-    Sql(Box<SqlEvent>),
-    /// An operation of a client of Redis ended.
-    Redis(Box<RedisEvent>),
+    /// What an instrument reports that decodes its records itself.
+    Record(Box<Record>),
     /// A call by connect ended, whose HTTP request was told of before.
     CallEnd(Box<CallEndEvent>),
     /// The gRPC side of an HTTP request, whose own event follows.

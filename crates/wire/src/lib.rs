@@ -2,7 +2,9 @@
 //! `bpf/sampler.h`, `bpf/serving.h` and `bpf/logs.h`.
 //!
 //! [`decode`] turns the bytes of a ring-buffer record into an owned [`Event`]; [`raw`] holds the
-//! structures that are written into maps. Nothing inward of this crate knows a byte layout.
+//! structures that are written into maps. Records that one instrument alone knows stay bytes here: its own files
+//! decode them with [`record`], and declare what they tell the programs with [`constants!`]. Nothing inward knows a
+//! byte layout.
 
 mod collection;
 #[cfg(test)]
@@ -13,6 +15,7 @@ mod logged;
 mod metered;
 mod names;
 pub mod raw;
+pub mod record;
 mod sampled;
 mod serving;
 /// For benchmarks and for tests that replay records; nobody else needs it.
@@ -23,8 +26,8 @@ mod tracked;
 pub use collection::{Collected, CollectedCounter, GC_WORDS, WorldStart, decode_world_start};
 pub use decode::{DecodeError, decode};
 pub use event::{
-    CallEndEvent, Event, HttpEvent, PathEvent, PathPart, RedisEvent, Role, RpcEvent, SpanCore,
-    SqlEvent, SqlLibrary, Text, UnreadSet,
+    CallEndEvent, Event, HttpEvent, PathEvent, PathPart, Record, Role, RpcEvent, SpanCore, Text,
+    UnreadSet,
 };
 pub use logged::{
     LOG_PROCESSES, LOG_TEXT_LONG, LOG_TEXT_SHORT, LogCounter, LogLine, LogStream, Logging,
@@ -34,7 +37,7 @@ pub use metered::{
     METER_FRAMES, METER_KEYS, METER_REQUESTS, METER_SITES, METER_STACKS, MeterCounter, MeterFlag,
     MeterKey, MeterOwner, MeterRequest, MeterServed, MeterSite, MeterValue,
 };
-pub use names::{CallSite, Content, Drop, Outcome, Parent, Probe, RedisSite, SqlOperation, Unread};
+pub use names::{CallSite, Content, Drop, Outcome, Parent, Probe, Program, Unread};
 pub use sampled::{
     INDEX_SHIFT, OFF_THREADS, OffThread, SAMPLED_FILES, SAMPLED_PROCESSES, STACKS, Sampled,
     SampledCounter, SampledStack, StackCount, StackRow, StepKind, ToldSample, USER_FRAMES,

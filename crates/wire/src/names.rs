@@ -1,5 +1,7 @@
 //! The numbered things of the contract, as enums with the names that users see.
 
+/// An enumeration of the contract: its numbers, and the names that users see.
+#[macro_export]
 macro_rules! numbered {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $number:literal, $label:literal;)* }) => {
         $(#[$meta])*
@@ -23,87 +25,17 @@ macro_rules! numbered {
         }
     };
 }
+include!(concat!(env!("OUT_DIR"), "/probes.rs"));
 
-numbered! {
-    /// What a uprobe stands for.
-    Probe {
-        /// `net/http.serverHandler.ServeHTTP`.
-        HttpServerStart = 0, "http_server_start";
-        /// `net/http.(*response).finishRequest`.
-        HttpServerFinish = 1, "http_server_finish";
-        /// `net/http.(*response).Hijack`.
-        HttpServerHijack = 2, "http_server_hijack";
-        /// `net/http.(*conn).close`: ends requests whose handler panicked.
-        HttpConnClose = 3, "http_conn_close";
-        /// `net/http.(*Transport).roundTrip`.
-        HttpClientStart = 4, "http_client_start";
-        /// In it, after `(*persistConn).roundTrip`.
-        HttpClientDone = 5, "http_client_done";
-        /// In it, where `getConn` failed.
-        HttpClientNoConn = 6, "http_client_no_conn";
-        /// In it, where the context was done before anything was sent.
-        HttpClientCtxDone = 7, "http_client_ctx_done";
-        /// In `runtime.newproc1`, where the goroutine id is stored.
-        NewGoroutine = 8, "new_goroutine";
-        /// In `(*Transport).roundTrip`, after an alternate protocol's round tripper: HTTP/2.
-        HttpClientAlternate = 9, "http_client_alternate";
-        /// net/http's HTTP/2: `(*responseWriter).handlerDone`.
-        Http2ServerFinish = 10, "http2_server_finish";
-        /// In its `(*serverConn).runHandler`, where a panic is recovered.
-        Http2ServerPanic = 11, "http2_server_panic";
-        /// Its `(*serverConn).runHandler`, where programs give it handlers of their own.
-        Http2StreamStart = 12, "http2_stream_start";
-        /// golang.org/x/net/http2: `(*serverConn).runHandler`.
-        XnetServerStart = 13, "xnet_server_start";
-        /// Its `(*responseWriter).handlerDone`.
-        XnetServerFinish = 14, "xnet_server_finish";
-        /// In its `(*serverConn).runHandler`, where a panic is recovered.
-        XnetServerPanic = 15, "xnet_server_panic";
-        /// Its `(*Transport).RoundTripOpt`.
-        XnetClientStart = 16, "xnet_client_start";
-        /// In it, after `(*ClientConn).roundTrip`.
-        XnetClientDone = 17, "xnet_client_done";
-        /// google.golang.org/grpc: `(*Server).handleStream`.
-        GrpcServerStart = 18, "grpc_server_start";
-        /// Its `transport.(*http2Server).writeStatus`.
-        GrpcServerStatus = 19, "grpc_server_status";
-        /// Its `transport.(*serverHandlerTransport).writeStatus`: served by net/http.
-        GrpcHandlerStatus = 20, "grpc_handler_status";
-        /// Its `(*csAttempt).getTransport`, or `(*clientStream).newAttemptLocked`.
-        GrpcClientStart = 21, "grpc_client_start";
-        /// Its `(*csAttempt).finish`.
-        GrpcClientFinish = 22, "grpc_client_finish";
-        /// database/sql: where an operation starts.
-        SqlStart = 23, "sql_start";
-        /// Where it ends.
-        SqlEnd = 24, "sql_end";
-        /// Clients of Redis: where an operation starts.
-        RedisStart = 25, "redis_start";
-        /// Where it ends, or a part of it.
-        RedisEnd = 26, "redis_end";
-        /// fasthttp: in `(*Server).serveConn`, before the handler is called; or fiber's handler.
-        FasthttpServerStart = 27, "fasthttp_server_start";
-        /// After the response was written; or fiber's `(*App).ReleaseCtx`.
-        FasthttpServerFinish = 28, "fasthttp_server_finish";
-        /// Where the connection is taken over.
-        FasthttpServerHijack = 29, "fasthttp_server_hijack";
-        /// What `(*Server).serveConn` defers: the connection is over, perhaps by a panic.
-        FasthttpConnClose = 30, "fasthttp_conn_close";
-        /// connect: where a handler's connection is given what the call ended with.
-        ConnectServerEnd = 31, "connect_server_end";
-        /// Where a call ends that was made.
-        ConnectClientEnd = 32, "connect_client_end";
-        /// In `net/http.(*Transport).roundTrip`, where it says why it refuses a request.
-        HttpClientRefused = 33, "http_client_refused";
-        /// In it, where a call has got its connection and nothing of it is written yet.
-        HttpClientJoin = 34, "http_client_join";
-        /// The same in HTTP/2: `(*clientStream).encodeAndWriteHeaders`.
-        Http2ClientJoin = 35, "http2_client_join";
-        /// That of golang.org/x/net/http2.
-        XnetClientJoin = 36, "xnet_client_join";
-        /// The same in gRPC: in a closure of `(*http2Client).NewStream`.
-        GrpcClientJoin = 37, "grpc_client_join";
-    }
+/// A program for uprobe_multi.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// The one for all sites but those of the others.
+    Site,
+    /// The one for starts of calls: with the rest it would be too much for the verifier.
+    Call,
+    /// The one for calls that have got their connection, for the same reason.
+    Join,
 }
 
 numbered! {
@@ -184,70 +116,16 @@ numbered! {
         Resend = 11, "resend";
         /// Text of a statement.
         Statement = 12, "statement";
-        /// Name and arguments of a command of Redis.
+        /// Name and arguments of a command.
         Command = 13, "command";
         /// How many statements or commands there are.
         Batch = 14, "batch";
         /// Which database it is.
         Database = 15, "database";
-        /// Address that a client of Redis was given.
+        /// Address that a client was given.
         Address = 16, "address";
         /// A header of a served request that the user asks for.
         Headers = 17, "headers";
-    }
-}
-
-numbered! {
-    /// What was done with a database.
-    SqlOperation {
-        /// A query for rows.
-        Query = 0, "query";
-        /// A statement without rows.
-        Exec = 1, "exec";
-        /// A statement was prepared.
-        Prepare = 2, "prepare";
-        /// A query by a statement that was prepared before.
-        StmtQuery = 3, "stmt_query";
-        /// The same without rows.
-        StmtExec = 4, "stmt_exec";
-        /// A transaction began.
-        Begin = 5, "begin";
-        /// It was committed.
-        Commit = 6, "commit";
-        /// It was rolled back.
-        Rollback = 7, "rollback";
-        /// Several statements were sent together.
-        Batch = 8, "batch";
-        /// Rows were copied to a table.
-        Copy = 9, "copy";
-    }
-}
-
-numbered! {
-    /// What a site of a Redis client stands for. Some are operations, too.
-    RedisSite {
-        /// An attempt of a command of go-redis.
-        Command = 0, "command";
-        /// Its pipelines and transactions, with all their attempts.
-        Pipeline = 1, "pipeline";
-        /// redigo's `Do`, with what was sent before.
-        Do = 2, "do";
-        /// go-redis has waited before another attempt.
-        Retry = 3, "retry";
-        /// redigo got a reply.
-        Reply = 4, "reply";
-        /// redigo's connection failed.
-        Fatal = 5, "fatal";
-        /// Commands for a node of a cluster, an attempt of them; redigo's by hand.
-        Batch = 6, "batch";
-        /// The same between `MULTI` and `EXEC`, which are not counted.
-        Transaction = 7, "transaction";
-        /// redigo sends what it has, and nobody waits yet.
-        Flush = 8, "flush";
-        /// redigo got a reply, for which somebody waits by hand.
-        Receive = 9, "receive";
-        /// redigo's connection is closed.
-        Close = 10, "close";
     }
 }
 

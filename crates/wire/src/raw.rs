@@ -1,6 +1,7 @@
 //! Byte layouts of `bpf/wire.h`. The ring-buffer records are private to this crate; the map keys
 //! and values are written by `probes`.
 
+mod constant;
 mod constants;
 mod libraries;
 mod sampling;
@@ -8,12 +9,13 @@ mod wanted;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+pub use constant::Constant;
 pub use constants::{
-    Connect, FREES_REQUESTS, HAS_SDK, HIT_SLOTS, Http2, IS_COLLECTOR, Learned, NO_REGISTER,
-    Process, READS_B3, Redis, Request, SENDS_TRACE, SITE_ERRORS, SITE_OWN_ERROR, SITE_QUIET, Site,
-    SiteKey, TELLS_CONTENT, TELLS_HEADERS, TELLS_PATHS, WAS_HIT,
+    FREES_REQUESTS, HAS_SDK, HIT_SLOTS, Http2, IS_COLLECTOR, Learned, NO_REGISTER, Process,
+    READS_B3, Request, SENDS_TRACE, SITE_ERRORS, SITE_OWN_ERROR, SITE_QUIET, Site, SiteKey,
+    TELLS_CONTENT, TELLS_HEADERS, TELLS_PATHS, WAS_HIT,
 };
-pub use libraries::{FastHttp, Grpc, Http2Join, Join, Redigo};
+pub use libraries::{FastHttp, Grpc, Http2Join, Join, Net};
 pub use sampling::Sampling;
 pub use wanted::{HeaderNameError, Wanted, WantedName};
 
@@ -52,12 +54,14 @@ impl From<u64> for Address {
     }
 }
 
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+/// What each record begins with (`struct gt_event_header`).
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[expect(missing_docs, reason = "as in the header")]
 #[repr(C)]
-pub(crate) struct Header {
-    pub(crate) kind: u16,
-    pub(crate) size: u16,
-    pub(crate) process: u32,
+pub struct Header {
+    pub kind: u16,
+    pub size: u16,
+    pub process: u32,
 }
 
 #[derive(FromBytes, Immutable, KnownLayout)]
@@ -67,20 +71,22 @@ pub(crate) struct Lifecycle {
     pub(crate) time_ns: u64,
 }
 
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+/// What all operations have (`struct gt_span`).
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[expect(missing_docs, reason = "as in the header")]
 #[repr(C)]
-pub(crate) struct Span {
-    pub(crate) start_ns: u64,
-    pub(crate) end_ns: u64,
-    pub(crate) goid: u64,
-    pub(crate) trace_id: [u8; 16],
-    pub(crate) span_id: [u8; 8],
-    pub(crate) parent_span_id: [u8; 8],
-    pub(crate) trace_flags: u8,
-    pub(crate) parent: u8,
-    pub(crate) outcome: u8,
-    pub(crate) resend: u8,
-    pub(crate) unread: u32,
+pub struct Span {
+    pub start_ns: u64,
+    pub end_ns: u64,
+    pub goid: u64,
+    pub trace_id: [u8; 16],
+    pub span_id: [u8; 8],
+    pub parent_span_id: [u8; 8],
+    pub trace_flags: u8,
+    pub parent: u8,
+    pub outcome: u8,
+    pub resend: u8,
+    pub unread: u32,
 }
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -213,53 +219,6 @@ pub(crate) struct CallEnd {
     pub(crate) message: [u8; 128],
 }
 
-#[derive(FromBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub(crate) struct Sql {
-    pub(crate) header: Header,
-    pub(crate) span: Span,
-    pub(crate) db: u64,
-    pub(crate) subject: u64,
-    pub(crate) number: u64,
-    pub(crate) operation: u8,
-    pub(crate) error: u8,
-    pub(crate) text_len: u16,
-    pub(crate) message_len: u16,
-    pub(crate) state_len: u16,
-    pub(crate) batch: u32,
-    pub(crate) library: u8,
-    pub(crate) pad: [u8; 3],
-    pub(crate) state: [u8; 8],
-    pub(crate) message: [u8; 48],
-}
-
-#[derive(FromBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub(crate) struct RedisCall {
-    pub(crate) header: Header,
-    pub(crate) span: Span,
-    pub(crate) subject: u64,
-    pub(crate) number: u64,
-    pub(crate) db: i64,
-    pub(crate) batch: u32,
-    pub(crate) args: u32,
-    pub(crate) operation: u8,
-    pub(crate) error: u8,
-    pub(crate) name_len: u16,
-    pub(crate) message_len: u16,
-    pub(crate) address_len: u16,
-    pub(crate) peer_port: u16,
-    pub(crate) peer_len: u8,
-    pub(crate) pad: [u8; 5],
-    pub(crate) peer: [u8; 16],
-    pub(crate) name: [u8; 32],
-    pub(crate) message: [u8; 48],
-    pub(crate) address: [u8; 64],
-}
-
-/// Bytes of a statement's text, which follows [`Sql`] as far as there is any.
-pub(crate) const SQL_TEXT: usize = 1024;
-
 /// Key of what belongs to one goroutine, context or type of one process instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -312,8 +271,8 @@ pub enum TypeRole {
     SqlState = 10,
     /// An error whose number is at `first`, of `second` bytes.
     SqlNumber = 11,
-    /// What a Redis server answered, as the string at `first`.
-    RedisError = 12,
+    /// What a server answered, as the string at `first`.
+    Answer = 12,
     /// A context of fasthttp: the pointer to it is at `first`; none: it is the context itself.
     RequestContext = 13,
     /// connect's error: its code is at `first`, the error that it holds at `second`.
@@ -358,5 +317,3 @@ const _: () = assert!(size_of::<Key>() == 16);
 const _: () = assert!(size_of::<Type>() == 8);
 const _: () = assert!(size_of::<Rpc>() == 488);
 const _: () = assert!(size_of::<CallEnd>() == 176);
-const _: () = assert!(size_of::<Sql>() + SQL_TEXT == 1192);
-const _: () = assert!(size_of::<RedisCall>() == 280);

@@ -7,8 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gomem::{Memory, Remote};
 use goproc::Process;
+use instruments::{RequestLayouts, Tls};
 use metrics::{Attributes, Metric, Point};
-use probes::{ActiveRequests, RequestLayouts, ServedMaps, Tls};
+use probes::{ActiveRequests, ServedMaps};
 use wire::Active as Request;
 
 /// Bytes of a method that are read; longer ones are none that is known.

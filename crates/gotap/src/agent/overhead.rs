@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use goproc::{Executable, Process};
+use instruments::Plan;
 use metrics::{Metric, Point};
-use probes::{Features, Plan, ProcessHits};
+use probes::{Features, ProcessHits};
 use trace::ProcessInfo;
 use wire::Probe;
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use goproc::{Process, Received};
-use probes::Ability;
+use instruments::Ability;
 
 use super::{Agent, say};
 
@@ -119,6 +119,6 @@ mod tests {
             let received = got(1, 54_321, 1000 * u64::from(i));
             assert_eq!(silent.look(received, start + PAUSE * i), None);
         }
-        assert!(Silent::of(&[Ability::Sql, Ability::HttpClient]).is_none());
+        assert!(Silent::of(&[Ability::Client("sql"), Ability::HttpClient]).is_none());
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use export::{Collected, Exporter, LiveStats};
+use instruments::Verb;
 use pipeline::{Measured, Sink};
-use probes::Verb;
-use trace::{LogRecord, Operation, Span, Status};
+use trace::{LogRecord, Span, Status};
 
 use crate::opened::unix_nanoseconds;
 use crate::output::{json_line, log_line, text};
@@ -89,17 +89,6 @@ impl Sink for JsonLines {
     }
 }
 
-/// Whether a span tells of an operation of this sort.
-fn is_of(verb: Verb, span: &Span) -> bool {
-    match (verb, &span.operation) {
-        (Verb::Http, Operation::Http(http)) => http.method.is_some(),
-        (Verb::Grpc, operation) => operation.call().is_some(),
-        (Verb::Sql, Operation::Database(query)) => query.system != "redis",
-        (Verb::Redis, Operation::Database(query)) => query.system == "redis",
-        _ => false,
-    }
-}
-
 /// Which spans are printed: those that pass all that is asked for.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Filter {
@@ -113,7 +102,7 @@ pub(super) struct Filter {
 impl Filter {
     pub(super) fn passes(&self, span: &Span) -> bool {
         let took = span.end_unix_nano.saturating_sub(span.start_unix_nano);
-        self.verb.is_none_or(|verb| is_of(verb, span))
+        self.verb.is_none_or(|verb| (verb.shows)(&span.operation))
             && (!self.errors || matches!(span.status, Status::Error(_)))
             && self.slower_than.is_none_or(|limit| Duration::from_nanos(took) > limit)
     }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use instruments::{Options, Verb};
 use pipeline::{Sampling, SharedMeter, Sink};
-use probes::{Features, Options, Verb};
+use probes::Features;
 use trace::Assembler;
 
 use super::{Agent, Setup, admin, debug, own, placing, profiling, say, sinks, tree};
@@ -180,6 +181,7 @@ fn printer(args: &TraceArgs, verb: Option<Verb>) -> Box<dyn Sink> {
 
 pub(super) fn assembler(http: &config::Http, error_messages: bool) -> Assembler {
     let mut assembler = Assembler::new();
+    assembler.add_makers(instruments::makers());
     if error_messages {
         assembler.error_messages();
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use goproc::Process;
+use instruments::Options;
 use pipeline::{Sampling, SharedMeter, Sink};
-use probes::Options;
 use trace::Span;
 
 use super::figures::Figures;

@@ -6,8 +6,8 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use instruments::Options;
 use pipeline::{Sampling, Sink};
-use probes::Options;
 use trace::Span;
 
 use super::view::StopAtEnd;

@@ -2,7 +2,7 @@
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, Error, FromArgMatches, Subcommand};
-use probes::Verb;
+use instruments::{Verb, verbs};
 
 use super::TraceArgs;
 
@@ -14,7 +14,7 @@ pub(crate) struct Sort {
 }
 
 fn verb(name: &str) -> Option<Verb> {
-    Verb::ALL.into_iter().find(|verb| verb.name() == name)
+    verbs().into_iter().find(|verb| verb.name == name)
 }
 
 impl FromArgMatches for Sort {
@@ -32,9 +32,8 @@ impl FromArgMatches for Sort {
 
 impl Subcommand for Sort {
     fn augment_subcommands(command: Command) -> Command {
-        let one =
-            |verb: Verb| TraceArgs::augment_args(Command::new(verb.name())).about(verb.about());
-        Verb::ALL.into_iter().fold(command, |command, verb| command.subcommand(one(verb)))
+        let one = |verb: Verb| TraceArgs::augment_args(Command::new(verb.name)).about(verb.about);
+        verbs().into_iter().fold(command, |command, verb| command.subcommand(one(verb)))
     }
 
     fn augment_subcommands_for_update(command: Command) -> Command {
@@ -55,19 +54,19 @@ mod tests {
 
     #[test]
     fn each_verb_of_the_registry_is_a_subcommand() {
-        for verb in Verb::ALL {
-            let given = ["gotap", "trace", verb.name(), "--pid", "7"];
+        for verb in verbs() {
+            let given = ["gotap", "trace", verb.name, "--pid", "7"];
             let parsed = Cli::try_parse_from(given).unwrap();
             let crate::cli::Command::Trace { what: TraceCommand::Sort(sort) } = parsed.command
             else {
-                panic!("{}", verb.name())
+                panic!("{}", verb.name)
             };
             assert_eq!((sort.verb, sort.args.select.pids), (verb, vec![7]));
         }
         assert!(Cli::try_parse_from(["gotap", "trace", "kafka"]).is_err());
         let help = Cli::try_parse_from(["gotap", "trace", "--help"]).unwrap_err().to_string();
-        for verb in Verb::ALL {
-            assert!(help.contains(verb.about()), "{help}");
+        for verb in verbs() {
+            assert!(help.contains(verb.about), "{help}");
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use probes::{Ability, KnownLibrary, Seen, TRACED, Traced, libraries};
+use instruments::{Ability, KnownLibrary, Seen, Traced, libraries, traced};
 
 const BEGIN: &str = "<!-- libraries:begin -->\n";
 const END: &str = "<!-- libraries:end -->";
@@ -27,9 +27,9 @@ fn table() -> String {
     let mut out = String::from(
         "| module | traced | versions that are tested | in `gotap ps` | shown by |\n|---|---|---|---|---|\n",
     );
-    for traced in &TRACED {
+    for traced in traced() {
         let mut row = |module: &str, sides: &str, versions: &str| {
-            let (word, verb) = (traced.word, traced.verb.name());
+            let (word, verb) = (traced.word, traced.verb.name);
             out.push_str(&format!(
                 "| `{module}` | {sides} | {versions} | `{word}` | `gotap trace {verb}` |\n"
             ));

@@ -6,7 +6,7 @@ use semver::Version;
 
 /// Module with its major version, oldest and newest version that is tested.
 fn tested() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    probes::libraries().flat_map(|library| library.tested).copied()
+    instruments::libraries().flat_map(|library| library.tested).copied()
 }
 
 /// Whether a version of a module lies between those that are tested.
@@ -69,7 +69,7 @@ mod tests {
             // What only comes along with another library is not looked at.
             let line = line.trim().trim_start_matches("require ");
             let Some((module, version)) = line.split_once(" v") else { continue };
-            if crate::libraries::seen(module).is_some_and(|seen| seen != probes::Seen::Not)
+            if crate::libraries::seen(module).is_some_and(|seen| seen != instruments::Seen::Not)
                 && !version.contains("//")
             {
                 found.entry(module).or_default().push(Version::parse(version).unwrap());

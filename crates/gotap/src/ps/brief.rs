@@ -2,7 +2,7 @@
 //! whole of what is known.
 
 use anyhow::Result;
-use probes::{Ability, Plan};
+use instruments::{Ability, Plan};
 
 use crate::inspect::{Program, Target};
 use crate::output::line;
@@ -32,7 +32,7 @@ fn row(target: &Target) -> [String; 5] {
 
 fn words(plan: &Plan) -> Vec<&'static str> {
     let has = |abilities: &[Ability]| abilities.iter().any(|a| plan.abilities.contains(a));
-    probes::TRACED.iter().filter(|traced| has(traced.abilities)).map(|traced| traced.word).collect()
+    instruments::traced().filter(|traced| has(traced.abilities)).map(|traced| traced.word).collect()
 }
 
 /// What somebody would expect to be seen and is not.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use probes::{Rewriter, RouteLayout};
+use instruments::{Rewriter, RouteLayout};
 
 use super::pattern::Pattern;
 use super::routers::{MAX_NODES, MAX_ROUTES};

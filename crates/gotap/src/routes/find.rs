@@ -1,7 +1,7 @@
 //! From a `http.Server` to the router that handles its requests: its handler, or what that wraps.
 
 use gobin::Shape;
-use probes::{RouteLayout, Router};
+use instruments::{RouteLayout, Router};
 
 use super::value::{Reader, Value};
 

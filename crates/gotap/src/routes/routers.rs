@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use probes::{RouteLayout, Router};
+use instruments::{RouteLayout, Router};
 
 use super::chi;
 use super::find;

@@ -3,7 +3,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::libraries::{FastHttp, Grpc, Join, Redigo};
+use super::libraries::{FastHttp, Grpc, Join, Net};
 use super::{Address, NONE, Slots};
 
 /// No register (`GT_NO_REGISTER`).
@@ -36,8 +36,7 @@ pub const SITE_OWN_ERROR: u8 = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Site {
-    /// A [`SqlOperation`](crate::SqlOperation), [`RedisSite`](crate::RedisSite) or
-    /// [`CallSite`](crate::CallSite).
+    /// What it stands for: the instrument's own number.
     pub operation: u8,
     /// 1: the site is the branch of a stack check; [`SITE_QUIET`], [`SITE_ERRORS`],
     /// [`SITE_OWN_ERROR`].
@@ -50,7 +49,7 @@ pub struct Site {
     pub text: [u8; 2],
     /// Registers of the error.
     pub error: [u8; 2],
-    /// A [`SqlLibrary`](crate::SqlLibrary), or which of [`Process::redis`].
+    /// Which of the instrument's libraries it is of.
     pub library: u8,
     /// The receiver is at this offset behind its register.
     pub base_slot: u16,
@@ -185,54 +184,6 @@ impl Http2 {
     };
 }
 
-/// Offsets in a version of go-redis (`struct gt_redis`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[expect(missing_docs, reason = "each is the Go field or type of its name")]
-#[repr(C)]
-pub struct Redis {
-    pub set_up_pool: Address,
-    pub string: Address,
-    pub client_pool: u16,
-    pub client_opt: u16,
-    pub opt_addr: u16,
-    pub opt_db: u16,
-    pub cmd_args: u16,
-    pub cmd_err: u16,
-    pub node_client: u16,
-    pub client_base: u16,
-}
-
-impl Redis {
-    /// Offsets of nothing.
-    pub const ABSENT: Self = Self {
-        set_up_pool: Address::NONE,
-        string: Address::NONE,
-        client_pool: NONE,
-        client_opt: NONE,
-        opt_addr: NONE,
-        opt_db: NONE,
-        cmd_args: NONE,
-        cmd_err: NONE,
-        node_client: NONE,
-        client_base: NONE,
-    };
-}
-
-/// What is known of connectrpc.com/connect (`struct gt_connect`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct Connect {
-    /// Address of the type descriptor of `*Error`, 0 unknown.
-    pub error: Address,
-    /// Address of `io.EOF`, 0 unknown.
-    pub eof: Address,
-}
-
-impl Connect {
-    /// Nothing.
-    pub const ABSENT: Self = Self { error: Address::NONE, eof: Address::NONE };
-}
-
 /// Tables of interface values that the programs have met (`struct gt_learned`); theirs to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[expect(missing_docs, reason = "each is the Go type of its name")]
@@ -267,7 +218,7 @@ impl Learned {
 /// Processes whose hits are counted by themselves (`GT_HIT_SLOTS`), and one for all others.
 pub const HIT_SLOTS: u32 = 512;
 
-/// In [`Process::guards`], set by the programs: a probe of the process was hit (`GT_WAS_HIT`).
+/// In the last word of [`Process::guards`], set by the programs: a probe of the process was hit (`GT_WAS_HIT`).
 pub const WAS_HIT: u64 = 1 << 63;
 
 /// Constants of one process (`struct gt_process`). Offsets are in bytes, [`NONE`] where absent.
@@ -279,7 +230,7 @@ pub struct Process {
     /// Index of its first counter of hits.
     pub hits: u32,
     pub dial_conn_size: u64,
-    pub guards: u64,
+    pub guards: [u64; 2],
     pub allgptr: Address,
     pub allglen: Address,
     pub allp: Address,
@@ -332,11 +283,8 @@ pub struct Process {
     /// net/http's own HTTP/2, and that of `golang.org/x/net`.
     pub http2: [Http2; 2],
     pub grpc: Grpc,
-    /// go-redis 8 and 9.
-    pub redis: [Redis; 2],
-    pub redigo: Redigo,
+    pub net: Net,
     pub fasthttp: FastHttp,
-    pub connect: Connect,
     pub join: Join,
     pub learned: Learned,
 }
@@ -344,8 +292,7 @@ pub struct Process {
 impl Process {
     /// All addresses in it, to be relocated. A test compares their number with that of the fields.
     pub fn addresses_mut(&mut self) -> impl Iterator<Item = &mut Address> {
-        let redis = self.redis.iter_mut().flat_map(|r| [&mut r.set_up_pool, &mut r.string]);
-        let others = [
+        [
             &mut self.allgptr,
             &mut self.allglen,
             &mut self.allp,
@@ -361,15 +308,13 @@ impl Process {
             &mut self.grpc.handler_transport,
             &mut self.grpc.tcp_addr,
             &mut self.grpc.data,
-            &mut self.redigo.tcp_conn,
-            &mut self.redigo.tls_conn,
+            &mut self.net.tcp_conn,
+            &mut self.net.tls_conn,
             &mut self.fasthttp.workers,
             &mut self.fasthttp.counted,
             &mut self.fasthttp.counted_tls,
-            &mut self.connect.error,
-            &mut self.connect.eof,
-        ];
-        others.into_iter().chain(redis)
+        ]
+        .into_iter()
     }
 
     /// Constants that say that nothing is known.
@@ -377,7 +322,7 @@ impl Process {
         instance: 0,
         hits: 0,
         dial_conn_size: 0,
-        guards: 0,
+        guards: [0; 2],
         allgptr: Address::NONE,
         allglen: Address::NONE,
         allp: Address::NONE,
@@ -423,10 +368,8 @@ impl Process {
         requests: [Request::ABSENT; 2],
         http2: [Http2::ABSENT; 2],
         grpc: Grpc::ABSENT,
-        redis: [Redis::ABSENT; 2],
-        redigo: Redigo::ABSENT,
+        net: Net::ABSENT,
         fasthttp: FastHttp::ABSENT,
-        connect: Connect::ABSENT,
         join: Join::ABSENT,
         learned: Learned::NOTHING,
     };
@@ -435,7 +378,5 @@ impl Process {
 const _: () = assert!(size_of::<Request>() == 32);
 const _: () = assert!(size_of::<Http2>() == 16);
 const _: () = assert!(size_of::<Site>() == 32);
-const _: () = assert!(size_of::<Redis>() == 32);
 const _: () = assert!(size_of::<Learned>() == 72);
-const _: () = assert!(size_of::<Connect>() == 16);
-const _: () = assert!(size_of::<Process>() == 688);
+const _: () = assert!(size_of::<Process>() == 608);

@@ -1,4 +1,4 @@
-//! Offsets in structures of gRPC, redigo and fasthttp, for the BPF programs. Those of other libraries are in
+//! Offsets in structures of gRPC, fasthttp and of packages net and crypto/tls, for the BPF programs. Those of other libraries are in
 //! `constants`.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -141,36 +141,28 @@ impl Join {
     };
 }
 
-/// Offsets in redigo (`struct gt_redigo`).
+/// Where the other side of a connection is: packages net and crypto/tls (`struct gt_net`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[expect(missing_docs, reason = "each is the Go field or type of its name")]
 #[repr(C)]
-pub struct Redigo {
+pub struct Net {
     pub tcp_conn: Address,
     pub tls_conn: Address,
-    pub pending: u16,
-    pub conn: u16,
     pub conn_fd: u16,
     pub fd_remote: u16,
     pub tls_inner: u16,
-    pub bw: u16,
-    pub writer_buf: u16,
-    pub writer_n: u16,
+    pub pad: u16,
 }
 
-impl Redigo {
+impl Net {
     /// Offsets of nothing.
     pub const ABSENT: Self = Self {
         tcp_conn: Address::NONE,
         tls_conn: Address::NONE,
-        pending: NONE,
-        conn: NONE,
         conn_fd: NONE,
         fd_remote: NONE,
         tls_inner: NONE,
-        bw: NONE,
-        writer_buf: NONE,
-        writer_n: NONE,
+        pad: 0,
     };
 }
 
@@ -262,5 +254,5 @@ impl FastHttp {
 }
 
 const _: () = assert!(size_of::<Grpc>() == 96);
-const _: () = assert!(size_of::<Redigo>() == 32);
+const _: () = assert!(size_of::<Net>() == 24);
 const _: () = assert!(size_of::<FastHttp>() == 96);

@@ -2,6 +2,9 @@
 //! libraries and of Go. Here is what the libraries have in common, and go-redis; clusters and redigo
 //! have files of their own.
 
+mod cluster;
+mod redigo;
+
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * The instruments, a line each. The list is included once for each part that they have, which GT_PART names:
+ *
+ *   GT_CONTRACTS  events and layouts, which user space knows, too
+ *   GT_CONSTANTS  a member of struct gt_instruments, where programs are told something of a process
+ *   GT_PROBES     lines of probes.h
+ *   GT_CODE       maps and functions
+ */
+#define GT_CONTRACTS 1
+#define GT_CONSTANTS 2
+#define GT_PROBES 3
+#define GT_CODE 4
+#include "instruments/connect/connect.h"
+#include "instruments/sql/sql.h"
+#include "instruments/redis/redis.h"

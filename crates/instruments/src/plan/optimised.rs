@@ -1,0 +1,113 @@
+//! What the compiler's optimisation has to do with what is not seen: builds without any, for a debugger,
+//! and builds that are guided by a profile, in which what a probe would stand in may be inlined.
+
+use std::collections::BTreeSet;
+
+use wire::Probe;
+
+use super::{Ability, Context, Plan};
+use crate::instrument::INSTRUMENTS;
+
+/// Said of what is missing in a build for a debugger.
+const UNOPTIMISED: &str =
+    "built without optimisation (-gcflags with -N or -l): build without that to see it";
+
+pub(super) fn explain(context: &Context<'_, '_>, plan: &mut Plan) {
+    if context.binary.is_unoptimised() {
+        for missing in plan.missing.iter_mut().filter(|missing| !missing.is_absent()) {
+            missing.why = format!("{}; {UNOPTIMISED}", missing.why);
+        }
+    }
+    // Only hot functions of such builds are inlined that are as large as those that probes stand in.
+    if context.binary.build_info().setting("-pgo").is_some() {
+        name_inlined(context, plan);
+    }
+}
+
+fn name_inlined(context: &Context<'_, '_>, plan: &mut Plan) {
+    let own =
+        plan.sites.iter().filter(|site| site.hot).map(|site| (site.function.clone(), site.probe));
+    let own: Vec<(String, Probe)> = own.collect();
+    let absent: Vec<Option<String>> = plan.missing.iter().map(|m| function_of(&m.why)).collect();
+    let names: BTreeSet<&str> = own
+        .iter()
+        .map(|(function, _)| function.as_str())
+        .chain(absent.iter().flatten().map(String::as_str))
+        .collect();
+    let inlined = context.binary.inlined(&names);
+    for (missing, function) in plan.missing.iter_mut().zip(&absent) {
+        let into = function.as_ref().and_then(|function| inlined.get(function.as_str()));
+        if let (Some(function), Some(into)) = (function, into) {
+            missing.why =
+                format!("{function} is inlined into {into}, as the build's profile asks (-pgo)");
+        }
+    }
+    let mut said = BTreeSet::new();
+    for (function, probe) in &own {
+        let Some(into) = inlined.get(function.as_str()) else { continue };
+        if said.insert(function) {
+            let why =
+                format!("a part, as {function} is inlined into {into} and perhaps others (-pgo)");
+            let Some(ability) = ability(*probe) else { continue };
+            plan.miss(ability, why);
+        }
+    }
+}
+
+/// The function that is said to be missing.
+fn function_of(why: &str) -> Option<String> {
+    let name = why.strip_prefix("function ")?.strip_suffix(" is not linked in")?;
+    Some(name.to_owned())
+}
+
+/// What is seen by a probe.
+fn ability(probe: Probe) -> Option<Ability> {
+    use Probe as P;
+    let own = INSTRUMENTS.iter().find(|instrument| instrument.probes.contains(&probe));
+    if let Some(own) = own {
+        return Some(own.ability);
+    }
+    Some(match probe {
+        P::NewGoroutine => Ability::Lineage,
+        P::HttpClientStart
+        | P::HttpClientDone
+        | P::HttpClientNoConn
+        | P::HttpClientCtxDone
+        | P::HttpClientRefused => Ability::HttpClient,
+        P::HttpClientAlternate | P::XnetClientStart | P::XnetClientDone => Ability::Http2Client,
+        P::Http2ServerFinish
+        | P::Http2ServerPanic
+        | P::Http2StreamStart
+        | P::XnetServerStart
+        | P::XnetServerFinish
+        | P::XnetServerPanic => Ability::Http2Server,
+        P::GrpcServerStart | P::GrpcServerStatus | P::GrpcHandlerStatus => Ability::GrpcServer,
+        P::GrpcClientStart | P::GrpcClientFinish => Ability::GrpcClient,
+        P::HttpClientJoin | P::Http2ClientJoin | P::XnetClientJoin | P::GrpcClientJoin => {
+            Ability::Join
+        }
+        P::FasthttpServerStart
+        | P::FasthttpServerFinish
+        | P::FasthttpServerHijack
+        | P::FasthttpConnClose => Ability::FastHttp,
+        P::HttpServerStart
+        | P::HttpServerFinish
+        | P::HttpServerHijack
+        | P::HttpConnClose
+        | P::ConnectServerEnd => Ability::HttpServer,
+        // An instrument's, which says itself what it sees.
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_function_is_found_in_its_sentence() {
+        let why = "function net/http.(*conn).close is not linked in";
+        assert_eq!(function_of(why).as_deref(), Some("net/http.(*conn).close"));
+        assert_eq!(function_of("no HTTP/2 server is linked in"), None);
+    }
+}
