@@ -17,6 +17,7 @@ mod profiling;
 mod runtimes;
 mod silence;
 mod sinks;
+mod stop;
 mod summary;
 mod targets;
 mod tree;
@@ -30,7 +31,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use export::LiveStats;
 use goproc::Process;
 use instruments::Options;
@@ -50,6 +51,7 @@ use crate::xray::{Added, Looking, Slow};
 use figures::Figures;
 use overhead::Overhead;
 use placing::Placing;
+use stop::Stop;
 use summary::{Delivery, Summary};
 
 pub(crate) use targets::Targets;
@@ -143,7 +145,7 @@ struct Agent {
     _looking: Option<Looking>,
     events: Receiver<AgentEvent>,
     /// Lets others end it.
-    stop: Sender<AgentEvent>,
+    stop: Stop,
     observed: HashMap<u32, Observed>,
     /// The same, for other threads.
     targets: Arc<Targets>,
@@ -161,8 +163,8 @@ struct Agent {
 impl Agent {
     fn start(mut setup: Setup) -> Result<Self> {
         let (sender, events) = std::sync::mpsc::channel();
-        let stop = sender.clone();
-        stop_on_signal(sender.clone())?;
+        let stop = Stop::new(sender.clone());
+        stop.on_signal()?;
         let placing = Placing::start(setup.kubernetes, sender.clone())?;
         let cluster = placing.as_ref().map(|placing| placing.cluster.clone());
         let session = Session::load(setup.features, setup.options)?;
@@ -259,6 +261,9 @@ impl Agent {
         self.selection.check_pids()?;
         let mut denied = None;
         for process in select::candidates(&self.selection)? {
+            if self.stop.is_asked() {
+                return Ok(());
+            }
             let named = self.selection.pids.contains(&process.pid);
             let since = monotonic();
             match self.inspector.inspect_file(process) {
@@ -298,8 +303,9 @@ impl Agent {
 
     fn follow(&mut self) -> Result<()> {
         let (mut refreshed, mut asked) = (Instant::now(), Instant::now());
-        let mut listened = Instant::now();
-        loop {
+        let (mut listened, mut pause_to_ask) = (Instant::now(), PORT_PAUSE);
+        // What happened before it was asked to stop may be much to look at.
+        while !self.stop.is_asked() {
             if refreshed.elapsed() > REFRESH {
                 refreshed = Instant::now();
                 self.refresh()?;
@@ -310,9 +316,11 @@ impl Agent {
                 self.look_for_silence();
             }
             // Also where processes start and end all the time.
-            if !self.waiting.is_empty() && asked.elapsed() > PORT_PAUSE {
-                asked = Instant::now();
+            if !self.waiting.is_empty() && asked.elapsed() > pause_to_ask {
+                let began = Instant::now();
                 self.retry_ports();
+                // Where many wait, what starts and ends gets as much time.
+                (asked, pause_to_ask) = (Instant::now(), PORT_PAUSE.max(began.elapsed()));
             }
             let pause = if self.waiting.is_empty() { Duration::from_secs(1) } else { PORT_PAUSE };
             let longest = self.overhead.as_ref().map_or(pause, Overhead::pause);
@@ -329,6 +337,7 @@ impl Agent {
                 return Ok(());
             }
         }
+        Ok(())
     }
 
     /// Whether something that happened to a process is not known already.
@@ -395,7 +404,7 @@ impl Agent {
         if lost > self.lost_events {
             self.lost_events = lost;
             for process in select::candidates(&self.selection)? {
-                if !self.observed.contains_key(&process.pid) {
+                if !self.observed.contains_key(&process.pid) && !self.stop.is_asked() {
                     self.look_at(process.pid);
                 }
             }
@@ -406,6 +415,9 @@ impl Agent {
     fn retry_ports(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
         for (pid, until) in waiting {
+            if self.stop.is_asked() {
+                return;
+            }
             let since = monotonic();
             let Ok((target, file)) = self.inspector.inspect_file(Process { pid }) else { continue };
             if self.selection.matches(&target) {
@@ -477,15 +489,4 @@ impl MetricsThread {
 
 fn count(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
-}
-
-fn stop_on_signal(events: Sender<AgentEvent>) -> Result<()> {
-    let events = Arc::new(std::sync::Mutex::new(events));
-    ctrlc::set_handler(move || {
-        if let Ok(events) = events.lock() {
-            // The agent is stopping already when nobody listens.
-            let _ = events.send(AgentEvent::Stop);
-        }
-    })
-    .context("set up signal handling")
 }

@@ -33,6 +33,8 @@ struct Known {
     requests: HashMap<Key, Requests>,
     /// In the order in which they came. Those that were taken are still among them.
     order: VecDeque<Key>,
+    /// Requests of connections that made room.
+    forgotten: u64,
 }
 
 impl Connections {
@@ -43,7 +45,8 @@ impl Connections {
         if !known.requests.contains_key(&key) {
             while known.order.len() >= MAX_CONNECTIONS {
                 let oldest = known.order.pop_front();
-                oldest.and_then(|oldest| known.requests.remove(&oldest));
+                let oldest = oldest.and_then(|oldest| known.requests.remove(&oldest));
+                known.forgotten += oldest.map_or(0, |oldest| oldest.count);
             }
             known.order.push_back(key);
         }
@@ -53,6 +56,11 @@ impl Connections {
             requests.last.pop_front();
         }
         requests.last.push_back(span.context());
+    }
+
+    /// Requests that were forgotten before their connection ended, as there were too many connections.
+    pub fn forgotten(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).forgotten
     }
 
     /// The requests of a connection that process `pid` served, which has ended.
@@ -108,6 +116,7 @@ mod tests {
         let connections = Connections::default();
         for port in 0..=u16::try_from(MAX_CONNECTIONS).unwrap() {
             connections.note(&request(1, port));
+            assert_eq!(connections.forgotten(), u64::from(port == 1 << 14));
         }
         assert!(connections.take(7, "127.0.0.1:0".parse().unwrap()).is_none());
         assert!(connections.take(7, "127.0.0.1:1".parse().unwrap()).is_some());

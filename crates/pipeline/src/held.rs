@@ -44,7 +44,7 @@ struct Waiting {
     spans: Vec<Span>,
 }
 
-/// A process of which it is now known or given up what its pod is, and its spans.
+/// A process whose pod is known by now, or is not waited for any longer, and its spans.
 pub(crate) struct Released {
     pub(crate) instance: u32,
     pub(crate) resource: Arc<Resource>,

@@ -116,7 +116,7 @@ pub(crate) struct Tail {
     counts: Gone,
 }
 
-/// What the tail has counted: spans that waited and are not sent, and traces of which only a part is.
+/// What the tail has counted: spans that waited and are not sent, and traces that are sent in part.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Gone {
     /// Spans of traces that nothing spoke for.

@@ -12,7 +12,7 @@ use crate::{SOON, Span, Summary, binary};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long the kernel may take to verify the programs: seconds, but for emulated busy machines.
-const LOADING: Duration = Duration::from_secs(180);
+pub const LOADING: Duration = Duration::from_secs(180);
 
 /// Between a client's getting the response and the printing of the last span.
 const SETTLE: Duration = Duration::from_millis(150);

@@ -46,7 +46,7 @@ pub use app::App;
 pub use binary::binary;
 pub use chain::Chain;
 pub use contained::Cgroup;
-pub use gotap::{Ended, Gotap};
+pub use gotap::{Ended, Gotap, LOADING};
 pub use live::Live;
 pub use load::{Load, Outcome};
 pub use machine::{can_trace, skip};

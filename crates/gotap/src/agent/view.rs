@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,11 +13,11 @@ use pipeline::{Sampling, SharedMeter, Sink};
 use trace::Span;
 
 use super::figures::Figures;
+use super::stop::Stop;
 use super::{Agent, Setup, hush, own, say, verbs};
 use crate::cli::{Format, ProbeArgs, TopArgs};
 use crate::config;
 use crate::opened::unix_nanoseconds;
-use crate::reader::AgentEvent;
 use crate::rights;
 use crate::select;
 use crate::top::{self, Counts, Request};
@@ -87,12 +86,11 @@ impl top::Source for Watched {
 }
 
 /// Ends observing when it is dropped, also by a panic.
-pub(super) struct StopAtEnd(pub(super) Sender<AgentEvent>);
+pub(super) struct StopAtEnd(pub(super) Stop);
 
 impl Drop for StopAtEnd {
     fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.0.send(AgentEvent::Stop);
+        self.0.ask();
     }
 }
 

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use gotap_e2e::{App, Gotap, Load, SOON, Span, can_trace, eventually, sites_in};
+use gotap_e2e::{App, Gotap, LOADING, Load, SOON, Span, can_trace, eventually, sites_in};
+use gotap_testkit::process::Running;
 use tempfile::TempDir;
 
 /// A copy of the newest build in a folder of its own, so that a glob finds nothing else.
@@ -210,4 +211,23 @@ fn single_uprobes_give_the_same_spans() -> Result<()> {
         ensure!(a == b, "{one:#?} {other:#?}");
     }
     no_sites_left(app.pid())
+}
+
+/// Who stops gotap need not wait until it has attached to all that there is.
+#[test]
+fn a_stop_comes_before_what_is_still_to_be_attached_to() -> Result<()> {
+    const MANY: usize = 60;
+    if !can_trace("a_stop_comes_before_what_is_still_to_be_attached_to") {
+        return Ok(());
+    }
+    let (folder, program) = copy()?;
+    let many = (0..MANY).map(|_| Running::start(&program, &["-hold"], &[]));
+    let _many = many.collect::<Result<Vec<_>>>()?;
+    let glob = format!("{}/*", folder.path().display());
+    let gotap = Gotap::start(&["trace", "http", "--executable", &glob], &[])?;
+    gotap.process.wait_for_error("attached to", LOADING)?;
+    let ended = gotap.stop()?;
+    let attached = ended.stderr.iter().filter(|line| line.contains("attached to")).count();
+    ensure!(attached < MANY, "it attached to all {attached} before it stopped");
+    Ok(())
 }

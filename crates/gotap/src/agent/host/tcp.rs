@@ -302,14 +302,18 @@ impl Part for Connections {
             });
             service.into_iter().chain(role).collect()
         });
-        let lost = self.lost().into_iter().chain([("owner_unknown", self.owner_unknown)]);
+        let mut lost = self.lost();
+        lost.push(("owner_unknown", self.owner_unknown));
+        let forgotten = self.spans.as_ref().map(|spans| spans.served.forgotten());
+        lost.extend(forgotten.map(|n| ("requests_forgotten", n)));
+        let lost = lost.into_iter();
         let lost = lost.map(|(why, n)| Point::int(n, vec![("reason", why.into())]));
         let mut metrics = counters(&all);
         metrics.extend(distributions(&all));
         metrics.push(Metric::counter(
             "gotap.tcp.lost",
             "{event}",
-            "What happened to connections and is not counted, or not with its process",
+            "What happened to connections and is not counted, or not with its process or requests",
             lost,
         ));
         metrics
