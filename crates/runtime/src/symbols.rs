@@ -37,7 +37,7 @@ impl<'d> Position<'d> {
     }
 }
 
-/// A function's name as Go prints it: without type arguments, of which `[...]` is left.
+/// A function's name as Go prints it: without type arguments: `[...]` stands for them.
 pub fn printed(name: &str) -> Cow<'_, str> {
     match (name.find('['), name.rfind(']')) {
         (Some(first), Some(last)) if first < last => {

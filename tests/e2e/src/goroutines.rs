@@ -40,6 +40,11 @@ impl RuntimeApp {
         Ok(Self { process, reports: 0 })
     }
 
+    /// Another program, which gives no reports.
+    pub fn of(process: Running) -> Self {
+        Self { process, reports: 0 }
+    }
+
     /// What its runtime says now.
     pub fn report(&mut self) -> Result<Value> {
         self.reports += 1;

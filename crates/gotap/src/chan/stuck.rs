@@ -82,6 +82,10 @@ fn runs_program(goid: u64, stack: &[Position<'_>]) -> bool {
 impl View<'_, '_> {
     /// Whether all that run code of the program wait for each other.
     pub(super) fn stuck(&self) -> Option<String> {
+        if self.snapshot.further_modules {
+            // Stacks end at a plugin's functions: what runs there is not known.
+            return None;
+        }
         let (mut blocked, mut others) = (Vec::<&Goroutine>::new(), 0);
         for goroutine in self.snapshot.goroutines.iter().filter(|g| !g.system) {
             let is_known = matches!(goroutine.stack, StackState::Known(_)) && !goroutine.changed;

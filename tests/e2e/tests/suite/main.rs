@@ -62,6 +62,7 @@ mod parents_load;
 mod parents_reuse;
 mod parents_roads;
 mod pgx;
+mod plugins;
 mod privileges;
 mod profile_buckets;
 mod profile_continuous;

@@ -180,6 +180,14 @@ fn metrics_of_go_runtimes_are_as_the_programs_say() -> Result<()> {
         let waiting = labelled("gotap_go_goroutines_waiting", "reason=\"chan receive\"");
         ensure!(waiting > 100.0, "{waiting} wait to receive: {text}");
         ensure!(of("go_memory_limit_bytes").is_none(), "there is none");
+        // They wait all the while, some hundred at once.
+        let name = "gotap_go_goroutines_wait_time_seconds_total";
+        let waited = || -> Option<f64> {
+            let text = http::get(&address, "/metrics", &[]).ok()?.text();
+            let is_it = |line: &&str| line.starts_with(name) && line.contains("\"chan receive\"");
+            text.lines().find(is_it)?.rsplit(' ').next()?.parse().ok()
+        };
+        ensure!(eventually(SOON, || waited() > Some(100.0)), "{:?} s: {text}", waited());
         let pid = app.process.pid().to_string();
         let arrives = eventually(SOON, || of_process(&collector, &pid, "go.goroutine.count"));
         ensure!(arrives, "the collector gets none of the runtime");

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use gotap_e2e::goroutines::RuntimeApp;
 use gotap_e2e::{App, Gotap, binary, can_trace};
-use gotap_testkit::go::{Mode, Version};
+use gotap_testkit::go::{self, Mode, Version};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -15,10 +16,10 @@ use tempfile::TempDir;
 const FUTURE: &str = "1.99.9";
 
 /// A copy of an executable that says of itself that a Go of the future built it.
-fn from_the_future(mode: Mode) -> Result<(TempDir, PathBuf)> {
+fn from_the_future(app: &str, mode: Mode) -> Result<(TempDir, PathBuf)> {
     let version = Version::NEWEST.to_string();
     ensure!(version.len() == FUTURE.len(), "{FUTURE} is to be as long as {version}");
-    let mut data = fs::read(App::build(Version::NEWEST, mode)?).context("read httpapp")?;
+    let mut data = fs::read(go::build(app, Version::NEWEST, mode)?).context("read the program")?;
     let (known, future) = (format!("go{version}"), format!("go{FUTURE}"));
     let windows = data.windows(known.len()).enumerate();
     let places: Vec<_> =
@@ -49,7 +50,7 @@ fn a_newer_go_is_traced_and_said_to_be_unknown() -> Result<()> {
         return Ok(());
     }
     for mode in [Mode::Plain, Mode::Stripped] {
-        let (_folder, program) = from_the_future(mode)?;
+        let (_folder, program) = from_the_future("httpapp", mode)?;
         let (app, _backend) = App::start_pair(&program)?;
         let row = ps(app.pid(), "text")?;
         ensure!(row.contains(&format!("{FUTURE} (unknown)")), "{row}");
@@ -79,11 +80,33 @@ fn tracing_a_newer_go_says_that_it_is_unknown() -> Result<()> {
     if !can_trace("tracing_a_newer_go_says_that_it_is_unknown") {
         return Ok(());
     }
-    let (_folder, program) = from_the_future(Mode::Plain)?;
+    let (_folder, program) = from_the_future("httpapp", Mode::Plain)?;
     let app = App::start(&program)?;
     let gotap = Gotap::trace_pid(app.pid())?;
     let said = gotap.process.stderr().join("\n");
     ensure!(said.matches("unknown").count() == 1 && said.contains(FUTURE), "{said}");
     app.get("/hello", &[])?;
     gotap.finish(1).map(drop)
+}
+
+/// What is read of such a program's runtime is right, or missing; that it is uncertain stands beside it.
+#[test]
+fn the_runtime_of_a_newer_go_is_read_with_a_warning() -> Result<()> {
+    if !can_trace("the_runtime_of_a_newer_go_is_read_with_a_warning") {
+        return Ok(());
+    }
+    let (_folder, program) = from_the_future("runtimeapp", Mode::Stripped)?;
+    let mut app = RuntimeApp::start(&program, &["-goroutines", "100"], &[])?;
+    let report = app.report()?;
+    let (goroutines, gc) = (app.gotap("goroutines", &[])?, app.gotap("gc", &[])?);
+    for object in [&goroutines, &gc] {
+        let missing = object["missing"].as_array().context("missing")?;
+        let uncertain = |m: &&Value| m["what"] == "certainty about counters";
+        let why = missing.iter().find(uncertain).with_context(|| object.to_string())?;
+        ensure!(why["why"].as_str().is_some_and(|why| why.contains(FUTURE)), "{why}");
+    }
+    ensure!(goroutines["count"] == report["goroutines"], "{goroutines}");
+    ensure!(gc["collections"] == report["memory"]["NumGC"], "{gc}");
+    ensure!(app.gotap("chan", &[])?["mutexes"].as_array().is_some_and(|m| !m.is_empty()));
+    Ok(())
 }

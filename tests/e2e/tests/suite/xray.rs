@@ -185,7 +185,7 @@ fn help_for_the_collector_is_told() -> Result<()> {
     collected_in_time("-assist", "/assist", "assisted")
 }
 
-/// While the world is stopped, requests that ran are not told as running.
+/// While the world is stopped, requests that ran do not count as running.
 #[test]
 fn a_stopped_world_is_told() -> Result<()> {
     if !can_trace("a_stopped_world_is_told") {

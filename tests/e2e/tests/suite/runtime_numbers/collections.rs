@@ -40,8 +40,15 @@ fn compare(mut app: RuntimeApp, version: Version, single: bool) -> Result<()> {
     let mut gotap = Running::start(binary(), &arguments, &[])?;
     gotap.wait_for_error("gotap: ready", SOON)?;
     let before = app.report()?["memory"].clone();
-    std::thread::sleep(std::time::Duration::from_secs(1));
-    let after = app.report()?["memory"].clone();
+    // On a busy machine it takes longer.
+    let mut after = before.clone();
+    for _ in 0..15 {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        after = app.report()?["memory"].clone();
+        if after["NumGC"].as_u64() >= before["NumGC"].as_u64().map(|n| n + 12) {
+            break;
+        }
+    }
     gotap.signal(libc::SIGINT)?;
     ensure!(gotap.wait(SOON)?.success(), "{:?}", gotap.stderr());
     let mut lines = Vec::new();
@@ -68,6 +75,18 @@ fn compare(mut app: RuntimeApp, version: Version, single: bool) -> Result<()> {
     }
     let truth = number(&after["PauseTotalNs"])? - number(&before["PauseTotalNs"])?;
     ensure!(paused.abs_diff(truth) * 20 <= truth, "{paused} ns of pauses, {truth} by the runtime");
+    // The runtime notes when it has ended the last one.
+    let end = between.iter().find(|line| line["cycle"] == last).context("the last one")?;
+    let ours = number(&end["startUnixNano"])? + number(&end["durationNanos"])?;
+    let theirs = number(&after["LastGC"])?;
+    ensure!(ours.abs_diff(theirs) < 5_000_000, "{ours} {theirs}: {end}");
+    for line in &between {
+        let (start, lasted) = (number(&line["startUnixNano"])?, number(&line["durationNanos"])?);
+        for pause in line["pauses"].as_array().context("pauses")? {
+            let began = number(&pause["startUnixNano"])?;
+            ensure!(began + 5_000_000 > start && began < start + lasted + 5_000_000, "{line}");
+        }
+    }
     let traces = traces(&app.process.stderr());
     let mut compared = 0;
     for line in between {
