@@ -12,10 +12,11 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use goruntime::{Channel, Holds, Lock, Position, Snapshot, Symbols, WaitingOn, holders};
+use goruntime::{Channel, Holds, Lock, Missing, Position, Snapshot, Symbols, WaitingOn, holders};
 use serde_json::{Value, json};
 
 use crate::cli::{ChanArgs, Format};
+use crate::goroutines;
 use crate::live::Until;
 use crate::opened::{Opened, Target, monotonic, plain};
 use crate::output::line;
@@ -42,15 +43,16 @@ pub(crate) fn run(args: &ChanArgs) -> Result<()> {
     let held = holders::holds(&target.memory, &target.layout, &symbols, target.bias, &snapshot);
     let held = held.map_err(plain)?;
     let now = monotonic();
-    let mut view =
-        View { snapshot: &snapshot, symbols: &symbols, held, now, oldest: HashMap::new() };
+    let missing = goroutines::missing(&target, &snapshot);
+    let (snapshot, symbols, oldest) = (&snapshot, &symbols, HashMap::new());
+    let mut view = View { snapshot, symbols, held, now, oldest, missing };
     view.note_ages();
     let again = match view.needs_second_look() {
         true => {
             std::thread::sleep(AGAIN);
             let second = take(&target)?;
             target.check()?;
-            Again::new(&snapshot, &second)
+            Again::new(snapshot, &second)
         }
         false => Again::default(),
     };
@@ -60,14 +62,14 @@ pub(crate) fn run(args: &ChanArgs) -> Result<()> {
             let mut out = view.json(args.memory.pid, &target.service, &hints);
             if let Some((waits, counts)) = &watched {
                 out["waits"] = waits.json();
-                out["rates"] = counts.as_ref().map_or(Value::Null, |counts| counts.json(&symbols));
+                out["rates"] = counts.as_ref().map_or(Value::Null, |counts| counts.json(symbols));
             }
             line(out)?;
         }
         Format::Text => {
             view.print(&hints)?;
             if let Some((waits, counts)) = &watched {
-                let counts = counts.iter().flat_map(|counts| counts.text(&symbols));
+                let counts = counts.iter().flat_map(|counts| counts.text(symbols));
                 waits.text().into_iter().chain(counts).try_for_each(line)?;
             }
         }
@@ -133,6 +135,8 @@ struct View<'a, 'd> {
     symbols: &'a Symbols<'a, 'd>,
     /// Who holds locks, as far as stacks show it.
     held: Holds<'d>,
+    /// What can't be known, and why.
+    missing: Vec<Missing>,
     /// When the snapshot was taken, by the monotonic clock.
     now: u64,
     /// For how long somebody has waited for a channel or lock, by its address, in nanoseconds.
@@ -224,12 +228,14 @@ impl View<'_, '_> {
                 "oldestWaitSeconds": self.seconds(lock.address),
             })
         };
+        let missing = self.missing.iter().map(|m| json!({"what": m.what, "why": m.why}));
         json!({
             "pid": pid,
             "service": service,
             "channels": self.channels().iter().map(channel).collect::<Vec<_>>(),
             "mutexes": self.locks().iter().map(lock).collect::<Vec<_>>(),
             "hints": hints,
+            "missing": missing.collect::<Vec<_>>(),
         })
     }
 
@@ -260,7 +266,12 @@ impl View<'_, '_> {
         for hint in hints {
             line(format!("note: {hint}"))?;
         }
-        if self.snapshot.channels.is_empty() && self.snapshot.locks.is_empty() {
+        for missing in &self.missing {
+            line(format!("not known: {}: {}", missing.what, missing.why))?;
+        }
+        let is_missing = |m: &Missing| ["channels", "locks", "wait reasons"].contains(&m.what);
+        let is_empty = self.snapshot.channels.is_empty() && self.snapshot.locks.is_empty();
+        if is_empty && !self.missing.iter().any(is_missing) {
             line("no goroutine waits for a channel or a lock")?;
         }
         Ok(())

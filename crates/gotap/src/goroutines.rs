@@ -116,8 +116,19 @@ fn watched(target: &Target<'_, '_>, watch: Duration) -> Result<(Snapshot, u64)> 
 }
 
 /// What can't be said of this process, and why.
-fn missing(target: &Target<'_, '_>, snapshot: &Snapshot) -> Vec<Missing> {
+pub(crate) fn missing(target: &Target<'_, '_>, snapshot: &Snapshot) -> Vec<Missing> {
     let mut out = target.layout.missing().to_vec();
+    out.extend(unread(snapshot, &out));
+    if is_without_names(target.binary) {
+        let why = "the program's own packages have none that can be read".to_owned();
+        out.push(Missing { what: "names", why });
+    }
+    out
+}
+
+/// What a snapshot lacks beside what is `known` to be missing.
+fn unread(snapshot: &Snapshot, known: &[Missing]) -> Vec<Missing> {
+    let mut out = Vec::new();
     let mut miss = |what, why: String| out.push(Missing { what, why });
     if snapshot.further_modules {
         miss(
@@ -126,11 +137,11 @@ fn missing(target: &Target<'_, '_>, snapshot: &Snapshot) -> Vec<Missing> {
                 .to_owned(),
         );
     }
+    if snapshot.locks_unread && !known.iter().any(|missing| missing.what == "locks") {
+        miss("locks", "the runtime's table of them can't be read".to_owned());
+    }
     if snapshot.unreadable > 0 {
         miss("some goroutines", format!("{} could not be read", snapshot.unreadable));
-    }
-    if is_without_names(target.binary) {
-        miss("names", "the program's own packages have none that can be read".to_owned());
     }
     out
 }
@@ -138,4 +149,23 @@ fn missing(target: &Target<'_, '_>, snapshot: &Snapshot) -> Vec<Missing> {
 /// Whether not even `main.main` has its name.
 fn is_without_names(binary: &Binary<'_>) -> bool {
     binary.function("main.main").is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_that_could_not_be_read_are_missing_once() {
+        let mut snapshot = Snapshot::default();
+        assert!(unread(&snapshot, &[]).is_empty());
+        snapshot.locks_unread = true;
+        snapshot.unreadable = 2;
+        let what = |known: &[Missing]| -> Vec<&str> {
+            unread(&snapshot, known).iter().map(|missing| missing.what).collect()
+        };
+        assert_eq!(what(&[]), ["locks", "some goroutines"]);
+        let known = Missing { what: "locks", why: "runtime.semtable was not found".to_owned() };
+        assert_eq!(what(&[known]), ["some goroutines"]);
+    }
 }

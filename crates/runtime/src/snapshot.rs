@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub locks: Vec<Lock>,
     /// Goroutines whose structure could not be read.
     pub unreadable: usize,
+    /// Whether the runtime's table of locks could not be read, so that `locks` has none.
+    pub locks_unread: bool,
     /// Modules beside the main one, which plugins have: their functions and types are not known.
     pub further_modules: bool,
     stacks: Vec<Box<[u64]>>,
@@ -358,6 +360,10 @@ impl<'a, 'd, M: Memory> Taking<'a, 'd, M> {
 
     fn locks(&mut self) -> Result<(), Error> {
         let found = waiting::semaphores(self.memory, self.layout, self.bias)?;
+        let Some(found) = found else {
+            self.out.locks_unread = true;
+            return Ok(());
+        };
         let waits: Vec<usize> = (0..self.out.goroutines.len())
             .filter(|i| {
                 let goroutine = &self.out.goroutines[*i];

@@ -264,20 +264,20 @@ fn waiters(first: u64, entries: &Entries, goids: &HashMap<u64, u64>) -> Vec<u64>
     out
 }
 
-/// Which semaphore each goroutine waits for, by the addresses of both.
+/// Which semaphore each goroutine waits for, by the addresses of both; `None` where the table can't be read.
 pub(crate) fn semaphores(
     memory: &impl Memory,
     layout: &Layout,
     bias: u64,
-) -> Result<HashMap<u64, u64>, Error> {
+) -> Result<Option<HashMap<u64, u64>>, Error> {
     let mut out = HashMap::new();
     let found = layout.queues.as_ref().zip(layout.global(Global::Semtable));
     let treap = layout.offsets.get("semaRoot.treap").and_then(|at| usize::try_from(at).ok());
     let (Some((at, table)), Some(treap), Arch::Amd64) = (found, treap, layout.arch) else {
-        return Ok(out);
+        return Ok(None);
     };
     let len = ROOT_LEN * ROOTS as usize;
-    let Some(roots) = memory.bytes(table.wrapping_add(bias), len)? else { return Ok(out) };
+    let Some(roots) = memory.bytes(table.wrapping_add(bias), len)? else { return Ok(None) };
     let mut pages = Pages::new(memory);
     let mut seen = HashSet::new();
     let mut bytes = vec![0; at.sudog_len];
@@ -297,5 +297,5 @@ pub(crate) fn semaphores(
             open.extend([(entry.prev, None), (entry.next, None)]);
         }
     }
-    Ok(out)
+    Ok(Some(out))
 }

@@ -99,7 +99,8 @@ fn the_runtime_of_a_newer_go_is_read_with_a_warning() -> Result<()> {
     let mut app = RuntimeApp::start(&program, &["-goroutines", "100"], &[])?;
     let report = app.report()?;
     let (goroutines, gc) = (app.gotap("goroutines", &[])?, app.gotap("gc", &[])?);
-    for object in [&goroutines, &gc] {
+    let chan = app.gotap("chan", &[])?;
+    for object in [&goroutines, &gc, &chan] {
         let missing = object["missing"].as_array().context("missing")?;
         let uncertain = |m: &&Value| m["what"] == "certainty about counters";
         let why = missing.iter().find(uncertain).with_context(|| object.to_string())?;
@@ -107,6 +108,6 @@ fn the_runtime_of_a_newer_go_is_read_with_a_warning() -> Result<()> {
     }
     ensure!(goroutines["count"] == report["goroutines"], "{goroutines}");
     ensure!(gc["collections"] == report["memory"]["NumGC"], "{gc}");
-    ensure!(app.gotap("chan", &[])?["mutexes"].as_array().is_some_and(|m| !m.is_empty()));
+    ensure!(chan["mutexes"].as_array().is_some_and(|m| !m.is_empty()), "{chan}");
     Ok(())
 }
