@@ -42,6 +42,18 @@ impl LiveStats {
     }
 }
 
+impl LiveStats {
+    /// Others send something to this URL: a back end that both have and that is away is named with it.
+    pub(crate) fn also_goes(&self, items: &'static str, endpoint: &str) {
+        self.0.outages.add(items, endpoint);
+    }
+
+    /// Whether it was said that the back end at this URL takes nothing.
+    pub(crate) fn names(&self, endpoint: &str) -> bool {
+        self.0.outages.name(endpoint)
+    }
+}
+
 impl std::fmt::Debug for LiveStats {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.stats.fmt(f)

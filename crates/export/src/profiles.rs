@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use prost::bytes::Bytes;
 
+use crate::LiveStats;
 use crate::endpoint::masked;
 use crate::signal::Paths;
 use crate::transport::{Failure, Rejected, Transport};
@@ -151,13 +152,14 @@ pub struct ProfileExporter {
 
 impl ProfileExporter {
     /// Starts the thread. Does not wait for the back end. `notice` gets a sentence when delivery fails and when
-    /// it works again.
+    /// it works again, unless one that sends `beside` it said the same of the same back end.
     ///
     /// # Errors
     /// [`Error`] for a configuration that can never work.
     pub fn start(
         backend: ProfileBackend,
         config: &Config,
+        beside: Option<&LiveStats>,
         notice: impl Fn(String) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -172,8 +174,11 @@ impl ProfileExporter {
             max_bytes: config.queue_bytes,
             notice: Box::new(notice),
         });
-        let endpoint = masked(&config.endpoint);
-        let worker = Worker { shared: shared.clone(), transport, endpoint, failing: false };
+        let (endpoint, url) = (masked(&config.endpoint), config.endpoint.clone());
+        let beside = beside.cloned();
+        beside.iter().for_each(|other| other.also_goes("profiles", &url));
+        let worker =
+            Worker { shared: shared.clone(), transport, endpoint, url, beside, failing: false };
         let name = format!("gotap-{}", backend.name());
         let thread = std::thread::Builder::new().name(name).spawn(move || {
             runtime.block_on(worker.run());
@@ -243,6 +248,9 @@ struct Worker {
     transport: Transport,
     /// As it may be shown.
     endpoint: String,
+    url: String,
+    /// Who may have said of the back end that it takes nothing.
+    beside: Option<LiveStats>,
     /// Whether that was said, and still holds.
     failing: bool,
 }
@@ -294,7 +302,8 @@ impl Worker {
                 return Err(Lost::Rejected);
             };
             // A back end may end a connection that is idle, which is no news.
-            if connected || tried > 1 {
+            let is_known = self.beside.as_ref().is_some_and(|other| other.names(&self.url));
+            if (connected || tried > 1) && !is_known {
                 self.say("can't be reached", &why);
             }
             if tried < TRIES {

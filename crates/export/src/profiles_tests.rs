@@ -105,9 +105,10 @@ fn profiles_that_nobody_takes_are_counted() {
         queue_bytes: 10,
         ..Config::default()
     };
-    let exporter = ProfileExporter::start(ProfileBackend::Pyroscope, &config, move |sentence| {
-        heard.lock().unwrap().push(sentence);
-    });
+    let exporter =
+        ProfileExporter::start(ProfileBackend::Pyroscope, &config, None, move |sentence| {
+            heard.lock().unwrap().push(sentence);
+        });
     let exporter = exporter.unwrap();
     let stats = exporter.stats();
     exporter.push(Some(vec![0; 8]));
@@ -132,8 +133,37 @@ fn profiles_that_nobody_takes_are_counted() {
 #[test]
 fn a_thread_ends_with_its_exporter() {
     let config = Config { endpoint: "http://127.0.0.1:1".into(), ..Config::default() };
-    let exporter = ProfileExporter::start(ProfileBackend::Otlp, &config, |_| ()).unwrap();
+    let exporter = ProfileExporter::start(ProfileBackend::Otlp, &config, None, |_| ()).unwrap();
     let shared = exporter.shared.clone();
     drop(exporter);
     assert_eq!(Arc::strong_count(&shared), 1);
+}
+
+/// One back end for spans and profiles that is away is named once, with both.
+#[test]
+fn a_back_end_that_spans_go_to_as_well_is_named_once() {
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let say = || {
+        let said = said.clone();
+        move |sentence| said.lock().unwrap().push(sentence)
+    };
+    let config = Config { flush_interval: Duration::ZERO, ..Config::default() };
+    let config = Config { endpoint: "http://127.0.0.1:1".into(), ..config };
+    let mut spans = crate::Exporter::start(&config, say()).unwrap();
+    let profiles =
+        ProfileExporter::start(ProfileBackend::Otlp, &config, Some(&spans.stats()), say());
+    let (profiles, until) = (profiles.unwrap(), Instant::now() + Duration::from_secs(30));
+    spans.push(&trace::synthetic::span(1, 1, None));
+    spans.tick();
+    while said.lock().unwrap().is_empty() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    profiles.push(Some(vec![0; 8]));
+    let stats = profiles.stats();
+    while stats.read().lost[2].1 == 0 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(stats.read().lost[2], ("export_unreachable", 1));
+    let said = said.lock().unwrap();
+    assert!(said.len() == 1 && said[0].ends_with("; profiles go there, too"), "{said:?}");
 }

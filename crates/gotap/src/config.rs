@@ -183,8 +183,8 @@ pub(crate) struct Otlp {
     /// PEM file of that certificate's key
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) client_key: Option<PathBuf>,
-    /// Bytes that are kept while the collector does not take them; where they are sent, an eighth is for metrics only
-    /// and a quarter for log records
+    /// Bytes that are kept while the collector does not take them, with what is collected for the next request; of the
+    /// rest an eighth is for metrics only and a quarter for log records, where they are sent
     pub(crate) queue_bytes: usize,
 }
 

@@ -24,23 +24,40 @@ struct One {
 
 /// What was said of each signal.
 #[derive(Debug)]
-pub(super) struct Outages(Mutex<[One; SIGNALS]>);
+pub(super) struct Outages {
+    of: Mutex<[One; SIGNALS]>,
+    /// What others send, and where.
+    others: Mutex<Vec<(&'static str, String)>>,
+}
 
 impl Outages {
     pub(super) fn new(config: &Config) -> Self {
-        Self(Mutex::new(Signal::ALL.map(|signal| {
+        let of = Signal::ALL.map(|signal| {
             let (endpoint, _) = signal.endpoint(config);
             One {
                 origin: signal.is_sent(config).then(|| origin(endpoint)),
                 endpoint: masked(endpoint),
                 ..One::default()
             }
-        })))
+        });
+        Self { of: Mutex::new(of), others: Mutex::default() }
+    }
+
+    /// Others send something to this URL: it is named with the signals that go to the same back end.
+    pub(super) fn add(&self, items: &'static str, endpoint: &str) {
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        others.push((items, origin(endpoint)));
+    }
+
+    /// Whether a sentence says that the back end at this URL takes nothing.
+    pub(super) fn name(&self, endpoint: &str) -> bool {
+        let origin = Some(origin(endpoint));
+        self.lock().iter().any(|one| one.said && one.origin == origin)
     }
 
     fn lock(&self) -> MutexGuard<'_, [One; SIGNALS]> {
         // Each field stands for itself, so a panic elsewhere does not spoil them.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A signal could not be delivered: what is to be said, unless a sentence says it already.
@@ -58,7 +75,10 @@ impl Outages {
             let other_one = &all[*other as usize];
             *other != signal && other_one.origin == origin && !other_one.said
         });
-        let others: Vec<_> = others.map(Signal::items).collect();
+        let mut others: Vec<_> = others.map(Signal::items).collect();
+        let more = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = more.iter().filter(|(_, to)| origin.as_ref() == Some(to));
+        others.extend(more.map(|(items, _)| items));
         let others = match others.as_slice() {
             [] => String::new(),
             [one] => format!("; {one} go there, too"),
@@ -124,6 +144,20 @@ mod tests {
         // This one was not delivered since.
         let said = outages.fails(Signal::Metrics, "busy").unwrap();
         assert!(said.contains("metrics to http://here:4318/v1/metrics: busy; newer ones follow; spans and log records go"), "{said}");
+    }
+
+    #[test]
+    fn what_others_send_to_it_is_named_with_it() {
+        let outages = outages("http://there:4318");
+        outages.add("profiles", "http://there:4318");
+        outages.add("profiles", "http://pyroscope:4040");
+        assert!(!outages.name("http://there:4318/v1development/profiles"));
+        let said = outages.fails(Signal::Logs, "refused").unwrap();
+        assert!(said.ends_with("retrying; profiles go there, too"), "{said}");
+        assert!(outages.name("http://there:4318/v1development/profiles"));
+        assert!(!outages.name("http://here:4318") && !outages.name("http://pyroscope:4040"));
+        outages.works(Signal::Logs);
+        assert!(!outages.name("http://there:4318"));
     }
 
     #[test]

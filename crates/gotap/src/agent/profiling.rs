@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use export::{ProfileBackend, ProfileExporter, ProfileStats};
+use export::{LiveStats, ProfileBackend, ProfileExporter, ProfileStats};
 use metrics::{Metric, Point};
 use pipeline::Sink;
 use probes::{Features, ServedMaps};
@@ -25,15 +25,21 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// What the settings ask for, with its exporters started; `None` if nothing takes profiles.
-    pub(super) fn new(config: &config::Config, bounds: &config::Bounds) -> Result<Option<Self>> {
+    /// What the settings ask for, with its exporters started; `None` if nothing takes profiles. `beside` them the
+    /// other signals are sent.
+    pub(super) fn new(
+        config: &config::Config,
+        bounds: &config::Bounds,
+        beside: &LiveStats,
+    ) -> Result<Option<Self>> {
         let to = config.profile_backends(bounds.export_bytes)?;
         if to.is_empty() {
             return Ok(None);
         }
         let mut exporters = Vec::new();
         for (backend, settings) in &to {
-            let exporter = ProfileExporter::start(*backend, settings, |sentence| say(&sentence));
+            let exporter =
+                ProfileExporter::start(*backend, settings, Some(beside), |sentence| say(&sentence));
             let name = backend.name();
             let invalid = |e: export::Error| config::Invalid(format!("profiles.{name}: {e}"));
             exporters.push(exporter.map_err(invalid)?);

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let metrics_interval =
         export.metrics.is_some().then(|| config.metrics_interval()).transpose()?;
     let sink = sinks::Otlp::new(exporter, resource.clone());
-    let profiling = profiling::Wanted::new(&config, &bounds)?;
+    let profiling = profiling::Wanted::new(&config, &bounds, &sink.stats())?;
     let setup = Setup {
         profiling,
         resource,
