@@ -9,7 +9,7 @@ use gotap_testkit::process::Running;
 use crate::{SOON, Span, Summary, binary};
 
 /// How long gotap may take to end. It promises about a second; a busy machine gets more.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = SOON;
 
 /// How long the kernel may take to verify the programs: seconds, but for emulated busy machines.
 pub const LOADING: Duration = Duration::from_secs(180);
