@@ -33,6 +33,13 @@ func fail(kind string, facts map[string]string) {
 		crossed(facts, transfer)
 		overload(facts)
 		relock(facts)
+		bothSend(facts)
+		kept := &account{}
+		note(facts, "kept", &kept.lock)
+		go kept.keep()
+		time.Sleep(100 * time.Millisecond)
+		go kept.add()
+		go gather()
 		idleWorkers(facts)
 		go collect()
 	case "stuck":
@@ -104,6 +111,47 @@ func (a *account) addMore() {
 	a.lock.Lock()
 	defer a.lock.Unlock()
 	a.balance++
+}
+
+// bothSend has two goroutines that each send before they receive.
+func bothSend(facts map[string]string) {
+	left, right := make(chan item), make(chan item)
+	note(facts, "left", left)
+	note(facts, "right", right)
+	go exchange(left, right)
+	go exchange(right, left)
+}
+
+//go:noinline
+func exchange(to chan<- item, from <-chan item) {
+	for {
+		to <- item{1, 1}
+		<-from
+	}
+}
+
+// gather waits for goroutines that send it something, before it receives any of it.
+func gather() {
+	results := make(chan int)
+	var all sync.WaitGroup
+	for i := 0; i < 3; i++ {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			results <- 1
+		}()
+	}
+	all.Wait()
+	close(results)
+}
+
+// keep does not give the lock back, as it waits for what never comes.
+//
+//go:noinline
+func (a *account) keep() {
+	a.lock.Lock()
+	defer a.lock.Unlock()
+	<-make(chan item)
 }
 
 // overload has many that send to one that takes its time.
