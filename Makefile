@@ -61,7 +61,7 @@ test-package: setup ## Make that package, install, run and remove it, also on De
 		package:: the_service_works
 
 .PHONY: test-image
-test-image: setup ## Build the container's image with podman and run it as the DaemonSet does (as root; ten minutes, 6 GB)
+test-image: setup ## Build the container's image with podman and run it as the DaemonSet does (as root; a quarter of an hour, 4 GB)
 	@scripts/setup.sh podman
 	$(CARGO) test --locked --package gotap-e2e --features image --test image -- --nocapture
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the image of deploy/Dockerfile with podman (as root), and prints its name.
 #
-# usage: scripts/image.sh build FOLDER     some 5 GB go below FOLDER; no image of this machine's own is used or changed
+# usage: scripts/image.sh build FOLDER     some 4 GB go below FOLDER; no image of this machine's own is used or changed
 #        scripts/image.sh podman FOLDER …  runs podman with the images in FOLDER
 #        scripts/image.sh remove FOLDER
 #
@@ -28,9 +28,10 @@ build() {
     elif ! own_podman image exists "$base"; then
         make_base "$base"
     fi
-    say "building (five to ten minutes)"
-    own_podman build --pull=never --isolation chroot --network host --file "$repo/deploy/Dockerfile" --tag "$image" \
-        "$repo" >&2
+    say "building (five to fifteen minutes)"
+    # Without an image of each step, which would need the space once more.
+    own_podman build --pull=never --layers=false --isolation chroot --network host \
+        --file "$repo/deploy/Dockerfile" --tag "$image" "$repo" >&2
     printf '%s\n' "$image"
 }
 
@@ -50,12 +51,12 @@ make_base() {
     rm -rf "$root"
 }
 
-# Where images are, podman leaves a mount.
+# podman leaves a mount where images are, and a build that was ended leaves more below it.
 remove() {
     [[ -d $folder ]] || return 0
     own_podman rm --all --force >/dev/null || true
     own_podman image unmount --all --force >/dev/null || true
-    ! mountpoint --quiet "$folder/images/overlay" || umount "$folder/images/overlay"
+    ! mountpoint --quiet "$folder/images/overlay" || umount --recursive "$folder/images/overlay"
     rm -rf "$folder"
 }
 

@@ -53,8 +53,7 @@ impl Image {
 
 impl Drop for Image {
     fn drop(&mut self) {
-        // A container that a failure left. While somebody works on the image, the next build is quick with what this
-        // one left.
+        // A container that a failure left. While somebody works on the image, its base stays on demand.
         let _ = self.podman(&["rm", "--all", "--force"]).status();
         if std::env::var_os("GOTAP_KEEP_IMAGE").is_none() {
             let _ = script("remove", &self.folder).status();

@@ -1,6 +1,6 @@
 //! What `RuntimeDefault` is, by the profile of podman.
 //!
-//! containerd (since 1.6.9) and Docker (since 23) allow bpf(2) to who has `CAP_BPF`, and perf_event_open(2) with
+//! containerd (since 2022) and Docker (since 23) allow bpf(2) to who has `CAP_BPF`, and perf_event_open(2) with
 //! `CAP_PERFMON`. The profile that podman and CRI-O share wanted `CAP_SYS_ADMIN` for longer. Both are made here of what
 //! this machine's podman has.
 
