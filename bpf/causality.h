@@ -52,8 +52,8 @@ static __always_inline u64 creator_of(const struct gt_process *proc, u64 g)
 /* Whether the goroutine of `g` serves connections of fasthttp, one after the other. */
 static __always_inline bool is_worker(const struct gt_process *proc, u64 g)
 {
-	return proc->fasthttp.workers && read_field(g, proc->g_gopc) - proc->fasthttp.workers <
-						 proc->fasthttp.workers_size;
+	return proc->instruments.fasthttp.workers && read_field(g, proc->g_gopc) - proc->instruments.fasthttp.workers <
+						 proc->instruments.fasthttp.workers_size;
 }
 
 /*

@@ -218,7 +218,7 @@ static __always_inline struct incoming read_incoming(const struct gt_process *pr
 		return out;
 	out.up.tab = words[0];
 	out.up.data = words[1];
-	if (words[2] && words[2] == proc->grpc.incoming_key)
+	if (words[2] && words[2] == proc->instruments.grpc.incoming_key)
 		out.headers = words[5];
 	return out;
 }
@@ -226,8 +226,8 @@ static __always_inline struct incoming read_incoming(const struct gt_process *pr
 /* What tells a RequestCtx of fasthttp from itself with a later request; 0 while it has none. */
 static __always_inline u64 mark_of_request(const struct gt_process *proc, u64 request)
 {
-	return read_field(request, proc->fasthttp.conn_id) * 0x9e3779b97f4a7c15ULL +
-	       read_field(request, proc->fasthttp.conn_requests);
+	return read_field(request, proc->instruments.fasthttp.conn_id) * 0x9e3779b97f4a7c15ULL +
+	       read_field(request, proc->instruments.fasthttp.conn_requests);
 }
 
 /*

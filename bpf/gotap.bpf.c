@@ -10,6 +10,9 @@
 #include "go_abi.h"
 #include "found_headers.h"
 #include "maps.h"
+#define GT_PART GT_STATE
+#include "instruments.h"
+#undef GT_PART
 #include "registers.h"
 #include "kernel_stack.h"
 #include "net.h"
@@ -27,19 +30,16 @@
 #include "tracecontext.h"
 #include "b3.h"
 #include "wanted.h"
-#include "grpc_start.h"
-#include "fasthttp_start.h"
+#define GT_PART GT_STARTS
+#include "instruments.h"
+#undef GT_PART
 #include "paths.h"
 #include "join.h"
 #include "join_served.h"
 #include "http_server.bpf.c"
 #include "http_server_end.bpf.c"
-#include "fasthttp.bpf.c"
 #include "http_client.bpf.c"
 #include "join_calls.bpf.c"
-#include "grpc_conns.h"
-#include "grpc_sent.h"
-#include "grpc.bpf.c"
 #include "site.h"
 #define GT_PART GT_CODE
 #include "instruments.h"

@@ -72,8 +72,8 @@ static __noinline int read_request_headers(const struct gt_process *proc,
 		return 0;
 	state->flags |= GT_HTTP_TRACESTATE;
 	if (state->fast)
-		send_pair_states(state->span_id, found->tracestate, proc->fasthttp.pair_value,
-				 proc->fasthttp.pair_size, found->states);
+		send_pair_states(state->span_id, found->tracestate, proc->instruments.fasthttp.pair_value,
+				 proc->instruments.fasthttp.pair_size, found->states);
 	else
 		send_tracestates(state->span_id, found->tracestate, found->states);
 	return 0;
@@ -121,7 +121,7 @@ static __noinline int mark_telemetry(const struct gt_process *proc, struct serve
 	struct go_string agent = { state->user_agent, state->user_agent_len };
 
 	if (state->fast)
-		agent = request_string(state, proc->fasthttp.user_agent);
+		agent = request_string(state, proc->instruments.fasthttp.user_agent);
 	else if (state->rpc == RPC_NONE)
 		state->flags |= content_and_export(proc, state->headers,
 						   request_string(state, layout->method),

@@ -5,12 +5,18 @@
  *   GT_CONTRACTS  events and layouts, which user space knows, too
  *   GT_CONSTANTS  a member of struct gt_instruments, where programs are told something of a process
  *   GT_PROBES     lines of probes.h
- *   GT_CODE       maps and functions
+ *   GT_STATE      maps, and what they hold
+ *   GT_STARTS     functions that server_start() calls, where one begins that is served
+ *   GT_CODE       other functions
  */
 #define GT_CONTRACTS 1
 #define GT_CONSTANTS 2
 #define GT_PROBES 3
-#define GT_CODE 4
+#define GT_STATE 4
+#define GT_STARTS 5
+#define GT_CODE 6
+#include "instruments/fasthttp/fasthttp.h"
+#include "instruments/grpc/grpc.h"
 #include "instruments/connect/connect.h"
 #include "instruments/sql/sql.h"
 #include "instruments/redis/redis.h"

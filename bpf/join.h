@@ -184,7 +184,7 @@ static __always_inline u64 join_conn_check(u64 number, u64 key, u32 owner)
 static __noinline u64 grpc_connection_key(const struct gt_process *proc, u64 transport, u32 serves)
 {
 	u16 conn_at = serves ? proc->join.grpc_server_conn : proc->join.grpc_client_conn;
-	u64 number = read_field(transport, serves ? proc->grpc.server_number : proc->grpc.client_number);
+	u64 number = read_field(transport, serves ? proc->instruments.grpc.server_number : proc->instruments.grpc.client_number);
 	u32 owner = proc->instance * 2 + serves, slot = (number + owner * 0x9e3779b1U) & (JOIN_CONNS - 1);
 	struct join_conn *known = bpf_map_lookup_elem(&join_conns, &slot);
 	struct go_iface conn;

@@ -130,7 +130,7 @@ static __noinline int join_grpc(struct pt_regs *ctx, const struct gt_process *pr
 	state = bpf_map_lookup_elem(&rpc_calls, &key);
 	if (!state)
 		return 0;
-	transport = read_field(attempt, proc->grpc.attempt_transport + 8);
+	transport = read_field(attempt, proc->instruments.grpc.attempt_transport + 8);
 	note_if_known(grpc_connection_key(proc, transport, 0), GO_ARG2(ctx), &state->span);
 	return 0;
 }

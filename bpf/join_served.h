@@ -31,7 +31,7 @@ static __always_inline u64 http_connection(const struct gt_process *proc, struct
 	if (state->conn)
 		return state->conn;
 	if (state->fast)
-		conn = read_iface(state->req + proc->fasthttp.conn);
+		conn = read_iface(state->req + proc->instruments.fasthttp.conn);
 	else if (proc->join.response_conn == GT_NONE)
 		return JOIN_NONE;
 	else

@@ -9,23 +9,6 @@
 #define URL_BYTES 128
 #define RESPONSE_BYTES 96
 
-/* What fasthttp's request said at its start: it uses the memory again, also for what it sends on. */
-struct fast_request {
-	s64 size;
-	u8 proto_major;
-	u8 proto_minor;
-	u16 flags; /* GT_HTTP_* */
-	u16 method_len;
-	u16 target_len;
-	u16 host_len;
-	u16 user_agent_len;
-	u32 pad;
-	char method[16] GT_WORDS;
-	char host[112] GT_WORDS;
-	char user_agent[128] GT_WORDS;
-	char target[256] GT_WORDS;
-};
-
 /* What of gRPC a goroutine serves. */
 enum rpc_kind {
 	RPC_NONE = 0,
@@ -69,40 +52,6 @@ enum client_phase {
 	CLIENT_IDLE = 0,
 	CLIENT_ACTIVE = 1,
 	CLIENT_FAILED = 2, /* the transport may try again */
-};
-
-/* A call of gRPC that a client makes, with all its attempts, by the address of its clientStream. */
-struct rpc_call {
-	struct gt_span span;
-	u8 attempts; /* before this one */
-	u8 failed; /* an attempt has; another one may follow */
-	u8 pad0[2];
-	u32 code;
-	u64 subject;
-	u16 flags; /* GT_RPC_* */
-	u16 message_len;
-	u32 pad;
-	char message[sizeof(((struct gt_rpc_event *)NULL)->message)] GT_WORDS;
-};
-
-/*
- * What is told of a connection of gRPC with each of its calls, read for the first one. gRPC numbers
- * connections, and no number comes again.
- */
-struct rpc_conn {
-	u64 number; /* 0 none */
-	u32 instance;
-	u16 peer_port;
-	u16 local_port;
-	u8 peer_len;
-	u8 local_len;
-	u8 client;
-	u8 pad[3];
-	u16 target_len;
-	u8 peer[16] GT_WORDS;
-	u8 local[16] GT_WORDS;
-	char target[sizeof(((struct gt_rpc_event *)NULL)->target)] GT_WORDS;
-	u64 check; /* of all the rest: two may write here at a time */
 };
 
 /*
@@ -214,37 +163,12 @@ struct {
 	__type(value, s64);
 } server_entries SEC(".maps");
 
-/* As `servers`, by the address of the goroutine's structure. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct gt_key);
-	__type(value, struct fast_request);
-} fast_requests SEC(".maps");
-
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
 	__type(key, struct gt_key);
 	__type(value, struct client_state);
 } clients SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 8192);
-	__type(key, struct gt_key);
-	__type(value, struct rpc_call);
-} rpc_calls SEC(".maps");
-
-/* Slots of rpc_conns, a power of two: connections of which one may take another's place. */
-#define RPC_CONNS 1024
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, RPC_CONNS);
-	__type(key, u32);
-	__type(value, struct rpc_conn);
-} rpc_conns SEC(".maps");
 
 /* By the address of the instruction. */
 struct {

@@ -10,7 +10,7 @@ static __always_inline u8 copy_tcp_address(const struct gt_process *proc, u64 ad
 	u64 fields[4] = {}, address[2] = {};
 	u8 len;
 
-	if (read_object(fields, sizeof(fields), addr + proc->grpc.tcp_ip))
+	if (read_object(fields, sizeof(fields), addr + proc->net.tcp_ip))
 		return GT_ADDRESS_UNREAD;
 	*port = fields[3];
 	/* By way of the stack, see copy_small. */
@@ -37,7 +37,7 @@ static __always_inline u8 copy_address(const struct gt_process *proc, struct go_
 
 		if (!type)
 			return GT_ADDRESS_UNREAD;
-		if (type != proc->grpc.tcp_addr)
+		if (type != proc->net.tcp_addr)
 			return 0;
 		learned->tcp_addr = addr.tab;
 	}

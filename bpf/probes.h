@@ -46,24 +46,6 @@ PROBE(XNET_SERVER_PANIC, xnet_server_panic, SITE, server_end)
 PROBE(XNET_CLIENT_START, xnet_client_start, CALL_LIKE, HTTP_CLIENT_START)
 /* In it, after (*ClientConn).roundTrip. */
 PROBE(XNET_CLIENT_DONE, xnet_client_done, SITE, client_end)
-/* google.golang.org/grpc: (*Server).handleStream. */
-PROBE(GRPC_SERVER_START, grpc_server_start, SITE, server_start)
-/* Its transport.(*http2Server).writeStatus. */
-PROBE(GRPC_SERVER_STATUS, grpc_server_status, SITE, grpc_server_end)
-/* Its transport.(*serverHandlerTransport).writeStatus: served by net/http. */
-PROBE(GRPC_HANDLER_STATUS, grpc_handler_status, SITE, grpc_server_end)
-/* Its (*csAttempt).getTransport, or (*clientStream).newAttemptLocked. */
-PROBE(GRPC_CLIENT_START, grpc_client_start, CALL, grpc)
-/* Its (*csAttempt).finish. */
-PROBE(GRPC_CLIENT_FINISH, grpc_client_finish, SITE, grpc_client_end)
-/* fasthttp: in (*Server).serveConn, before the handler is called; or fiber's handler. */
-PROBE(FASTHTTP_SERVER_START, fasthttp_server_start, SITE, server_start)
-/* After the response was written; or fiber's (*App).ReleaseCtx. */
-PROBE(FASTHTTP_SERVER_FINISH, fasthttp_server_finish, SITE, fasthttp_end)
-/* Where the connection is taken over. */
-PROBE(FASTHTTP_SERVER_HIJACK, fasthttp_server_hijack, SITE, fasthttp_end)
-/* What (*Server).serveConn defers: the connection is over, perhaps by a panic. */
-PROBE(FASTHTTP_CONN_CLOSE, fasthttp_conn_close, SITE, fasthttp_end)
 /* In net/http.(*Transport).roundTrip, where it says why it refuses a request. */
 PROBE(HTTP_CLIENT_REFUSED, http_client_refused, SITE, client_end)
 /* In it, where a call has got its connection and nothing of it is written yet. */
@@ -72,8 +54,6 @@ PROBE(HTTP_CLIENT_JOIN, http_client_join, JOIN, join_call)
 PROBE(HTTP2_CLIENT_JOIN, http2_client_join, JOIN, join_call)
 /* That of golang.org/x/net/http2. */
 PROBE(XNET_CLIENT_JOIN, xnet_client_join, JOIN, join_call)
-/* The same in gRPC: in a closure of (*http2Client).NewStream. */
-PROBE(GRPC_CLIENT_JOIN, grpc_client_join, JOIN, join_call)
 #define GT_PART GT_PROBES
 #include "instruments.h"
 #undef GT_PART

@@ -215,8 +215,8 @@ __noinline u32 send_wanted(u64 g)
 	for (u32 i = 0; i < GT_WANTED_HEADERS && i < wanted->count; i++) {
 		if (state->fast)
 			missing |= send_wanted_pairs(state->span_id, state->headers,
-						     proc->fasthttp.pair_size,
-						     proc->fasthttp.pair_value, i);
+						     proc->instruments.fasthttp.pair_size,
+						     proc->instruments.fasthttp.pair_value, i);
 		else
 			missing |= send_wanted_of(state->span_id, state->headers, proc->map_slots,
 						  proc->map_group_size, i);

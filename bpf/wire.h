@@ -57,9 +57,6 @@ enum gt_event_kind {
 	GT_EVENT_TRACESTATE = 5,
 	GT_EVENT_HTTP_SERVER_SMALL = 6,
 	GT_EVENT_HTTP_CLIENT_SMALL = 7,
-	GT_EVENT_RPC_SERVER = 8,
-	GT_EVENT_RPC_CLIENT = 9,
-	GT_EVENT_RPC_STATUS = 10, /* of the HTTP request with this span id, whose event follows */
 	GT_EVENT_HEADER = 15, /* wanted_headers.h */
 	GT_EVENT_PATH = 20, /* paths.h; of the HTTP request with this span id, whose event follows */
 	GT_EVENT_MOVED = 14, /* the trace that a request began is another one */
@@ -181,33 +178,6 @@ _Static_assert(sizeof(struct gt_http_small_event) == 384, "wire");
 
 #include "wire_context.h"
 #include "wanted_headers.h"
-
-/* Bits of gt_rpc_event.flags. */
-#define GT_RPC_NO_CODE 4 /* the error is no status: `subject` is its type */
-#define GT_RPC_CONNECT 8 /* connect's: the request says what is called, and in which protocol */
-
-/* A call of gRPC. Addresses are those of TCP; other ones have length 0. */
-struct gt_rpc_event {
-	struct gt_event_header header;
-	struct gt_span span;
-	__u64 subject; /* the error's type descriptor, 0 none */
-	__u32 code; /* of the status */
-	__u16 flags;
-	__u16 method_len;
-	__u16 target_len;
-	__u16 message_len;
-	__u16 peer_port;
-	__u16 local_port;
-	__u8 peer_len;
-	__u8 local_len;
-	__u8 pad[6];
-	__u8 peer[16] GT_WORDS;
-	__u8 local[16] GT_WORDS;
-	char method[128] GT_WORDS; /* /package.Service/Method */
-	char target[96] GT_WORDS; /* client: what was dialled */
-	char message[128] GT_WORDS; /* of the status, or the error's text */
-};
-_Static_assert(sizeof(struct gt_rpc_event) == 488, "wire");
 
 #include "sites.h"
 
@@ -339,13 +309,11 @@ struct gt_process {
 	__u16 url_raw_query; /* GT_NONE also when queries are not asked for */
 	struct gt_request requests[GT_REQUEST_KINDS];
 	struct gt_http2 http2[GT_HTTP2_KINDS];
-	struct gt_grpc grpc;
 	struct gt_net net;
-	struct gt_fasthttp fasthttp;
 	struct gt_join join;
 	struct gt_learned learned;
 	struct gt_instruments instruments;
 };
-_Static_assert(sizeof(struct gt_process) - sizeof(struct gt_instruments) == 608, "wire");
+_Static_assert(sizeof(struct gt_process) - sizeof(struct gt_instruments) == 424, "wire");
 
 #endif

@@ -9,8 +9,9 @@ struct gt_redis redis;
 PROBE(REDIS_START, redis_start, CALL, redis)
 /* Where it ends, or a part of it. */
 PROBE(REDIS_END, redis_end, SITE, redis_end)
-#elif GT_PART == GT_CODE
+#elif GT_PART == GT_STATE
 #include "state.h"
+#elif GT_PART == GT_CODE
 #include "redigo.h"
 #include "redis.bpf.c"
 #endif

@@ -7,7 +7,8 @@
 PROBE(SQL_START, sql_start, CALL, sql)
 /* Where it ends. */
 PROBE(SQL_END, sql_end, SITE, sql_end)
-#elif GT_PART == GT_CODE
+#elif GT_PART == GT_STATE
 #include "state.h"
+#elif GT_PART == GT_CODE
 #include "sql.bpf.c"
 #endif

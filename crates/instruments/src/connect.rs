@@ -10,8 +10,11 @@ use crate::instrument::Instrument;
 use crate::plan::Ability;
 
 pub(crate) const INSTRUMENT: Instrument = Instrument {
-    ability: Ability::HttpClient,
-    probes: &[Probe::ConnectClientEnd],
+    ability: |probe| match probe {
+        Probe::ConnectServerEnd => Some(Ability::HttpServer),
+        Probe::ConnectClientEnd => Some(Ability::HttpClient),
+        _ => None,
+    },
     plan: plan::plan,
     error: plan::error,
     makers: &[],

@@ -9,10 +9,8 @@ use crate::registry::Traced;
 
 /// What traces one client library, or several of the same sort.
 pub(crate) struct Instrument {
-    /// What it lets see.
-    pub(crate) ability: Ability,
-    /// Its probes.
-    pub(crate) probes: &'static [Probe],
+    /// What a probe lets see, if it is one of its own.
+    pub(crate) ability: fn(Probe) -> Option<Ability>,
     /// Adds its sites and constants to a plan, where the library is linked in.
     pub(crate) plan: fn(&Context<'_, '_>, &mut Plan),
     /// What the programs must know of a type of error; the second is the structure behind the pointer, if it is one.

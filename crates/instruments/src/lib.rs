@@ -3,12 +3,14 @@
 //! [`Plan`] says what will be attached where in one binary; [`TRACED`] and what instruments add to it is the list of
 //! all that is traced. An instrument of a client library stands in a module of its own, with its plan, its part of the
 //! contract with the BPF programs, and how its records become spans: `redis` is the pattern. `bpf/instruments.h` lists
-//! them. What serves and makes requests of HTTP and gRPC is in `plan`, `wire` and `trace` instead, as one request may
-//! be all of these.
+//! them. What records of HTTP and gRPC mean is in `wire` and `trace` instead, and net/http's plan in `plan`: one request
+//! may be all of HTTP/1, HTTP/2, gRPC and Connect.
 //!
 //! Pure: it reads binaries that it is given, and bytes. Not here: loading and attaching (`probes`).
 
 pub mod connect;
+pub mod fasthttp;
+pub mod grpc;
 mod instrument;
 mod plan;
 pub mod redis;

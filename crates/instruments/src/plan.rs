@@ -2,12 +2,10 @@
 //!
 //! A pure function of the binary and the options, so it can be tested and shown without a kernel.
 //! Addresses in it are those of the file; [`Plan::constants`] moves them to where a process is
-//! loaded. HTTP, gRPC and the runtime add their sites and offsets in a file each below `plan/`; instruments of client
-//! libraries in their own modules.
+//! loaded. HTTP and the runtime add their sites and offsets in a file each below `plan/`; instruments in
+//! their own modules.
 
 mod contexts;
-mod fasthttp;
-mod grpc;
 mod http;
 mod http2;
 mod join;
@@ -192,13 +190,11 @@ impl Plan {
         maps::plan(&context, &mut plan);
         // What they say comes first: it explains best why nothing is seen.
         others::plan(&context, &mut plan);
-        fasthttp::plan(&context, &mut plan);
         http::plan_server(&context, &mut plan);
         http::plan_client(&context, &mut plan);
         http2::plan(&context, &mut plan);
         routes::plan(&context, &mut plan);
         telemetry::plan(&context, &mut plan);
-        grpc::plan(&context, &mut plan);
         for instrument in INSTRUMENTS {
             (instrument.plan)(&context, &mut plan);
         }
@@ -250,7 +246,7 @@ impl Plan {
 
     /// Where requests that are being served have what they are counted by.
     pub fn request_layouts(&self) -> RequestLayouts {
-        RequestLayouts::of(&self.constants)
+        RequestLayouts::of(&self.constants, &self.own)
     }
 
     /// What must be known of a process to tell which request writes a line of its log.

@@ -19,8 +19,7 @@ const WORD: &str = "redis";
 const ABILITY: Ability = Ability::Client(WORD);
 
 pub(crate) const INSTRUMENT: Instrument = Instrument {
-    ability: ABILITY,
-    probes: &[Probe::RedisStart, Probe::RedisEnd],
+    ability: |probe| matches!(probe, Probe::RedisStart | Probe::RedisEnd).then_some(ABILITY),
     plan: plan::plan,
     error: plan::error,
     makers: &[Maker { kind: contract::EVENT_REDIS, span: span::of_record }],

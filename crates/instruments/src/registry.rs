@@ -41,15 +41,11 @@ impl PartialEq for Verb {
     }
 }
 
-const HTTP_VERB: Verb = Verb {
+/// Requests of HTTP, whoever serves or makes them.
+pub(crate) const HTTP_VERB: Verb = Verb {
     name: "http",
     about: "HTTP requests that Go programs serve and make",
     shows: |operation| matches!(operation, Operation::Http(http) if http.method.is_some()),
-};
-const GRPC_VERB: Verb = Verb {
-    name: "grpc",
-    about: "gRPC calls that Go programs serve and make",
-    shows: |operation| operation.call().is_some(),
 };
 
 /// A library that is known, whether it is traced or not.
@@ -86,17 +82,15 @@ const HTTP: Seen = Seen::As(&[
 ]);
 /// What stands upon the server of net/http.
 const SERVER: Seen = Seen::As(&[Ability::HttpServer, Ability::Http2Server]);
-const GRPC: Seen = Seen::As(&[Ability::GrpcServer, Ability::GrpcClient]);
-const FAST_HTTP: Seen = Seen::Inside(Ability::FastHttp);
 
 type Tested = &'static [(&'static str, &'static str, &'static str)];
 
-const fn known(module: &'static str, seen: Seen, tested: Tested) -> KnownLibrary {
+pub(crate) const fn known(module: &'static str, seen: Seen, tested: Tested) -> KnownLibrary {
     KnownLibrary { module, seen, tested }
 }
 
-/// HTTP and gRPC; instruments of client libraries say the same of theirs themselves.
-const TRACED: [Traced; 4] = [
+/// HTTP; other instruments say the same of theirs themselves.
+const TRACED: [Traced; 2] = [
     Traced {
         word: "http",
         verb: HTTP_VERB,
@@ -161,43 +155,6 @@ const TRACED: [Traced; 4] = [
             "golang.org/x/net",
             Seen::Within("http2"),
             &[("golang.org/x/net", "0.0.0-20200822124328-c89045814202", "0.62.0")],
-        )],
-    },
-    Traced {
-        word: "fasthttp",
-        verb: HTTP_VERB,
-        abilities: &[Ability::FastHttp],
-        standard: None,
-        sdk: &[],
-        libraries: &[
-            known(
-                "github.com/valyala/fasthttp",
-                FAST_HTTP,
-                &[("github.com/valyala/fasthttp", "1.40.0", "1.78.0")],
-            ),
-            known(
-                "github.com/gofiber/fiber",
-                FAST_HTTP,
-                &[
-                    ("github.com/gofiber/fiber/v2", "2.39.0", "2.52.15"),
-                    ("github.com/gofiber/fiber/v3", "3.1.0", "3.1.0"),
-                ],
-            ),
-        ],
-    },
-    Traced {
-        word: "grpc",
-        verb: GRPC_VERB,
-        abilities: &[Ability::GrpcServer, Ability::GrpcClient],
-        standard: None,
-        sdk: &[
-            "go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc",
-            "connectrpc.com/otelconnect",
-        ],
-        libraries: &[known(
-            "google.golang.org/grpc",
-            GRPC,
-            &[("google.golang.org/grpc", "1.33.3", "1.85.0")],
         )],
     },
 ];

@@ -22,8 +22,7 @@ const ABILITY: Ability = Ability::Client(WORD);
 const SQL: Seen = Seen::As(&[ABILITY]);
 
 pub(crate) const INSTRUMENT: Instrument = Instrument {
-    ability: ABILITY,
-    probes: &[Probe::SqlStart, Probe::SqlEnd],
+    ability: |probe| matches!(probe, Probe::SqlStart | Probe::SqlEnd).then_some(ABILITY),
     plan: plan_all,
     error: databases::error,
     makers: &[Maker { kind: contract::EVENT_SQL, span: span::of_record }],

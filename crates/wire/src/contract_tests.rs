@@ -63,7 +63,6 @@ const STRUCTURES: &[(&str, &str)] = &[
     ("gt_http2", "Http2"),
     ("gt_learned", "Learned"),
     ("gt_process", "Process"),
-    ("gt_grpc", "Grpc"),
     ("gt_join", "Join"),
     ("gt_net", "Net"),
     ("gt_sampling", "Sampling"),
@@ -71,7 +70,6 @@ const STRUCTURES: &[(&str, &str)] = &[
     ("gt_wanted", "Wanted"),
     ("gt_header_event", "HeaderValue"),
     ("gt_http2_join", "Http2Join"),
-    ("gt_fasthttp", "FastHttp"),
     ("gt_type", "Type"),
     ("gt_serving_asked", "ServingAsked"),
     ("gt_serving", "Serving"),
@@ -261,7 +259,12 @@ fn twin(c: &str) -> String {
 fn rust_fields(body: &str) -> Fields {
     let field = Regex::new(r"(?:pub(?:\(\w+\))? )?(\w+): ([^,\n]+),").unwrap();
     let body = without_comments(body);
-    field.captures_iter(&body).map(|c| (c[1].to_owned(), c[2].to_owned())).collect()
+    field.captures_iter(&body).map(|c| (c[1].to_owned(), without_default(&c[2]))).collect()
+}
+
+/// The type of a field that says what stands for "not known".
+fn without_default(kind: &str) -> String {
+    kind.split(" = ").next().unwrap_or_default().to_owned()
 }
 
 fn rust_structures() -> BTreeMap<String, Fields> {

@@ -15,7 +15,7 @@ pub use constants::{
     READS_B3, Request, SENDS_TRACE, SITE_ERRORS, SITE_OWN_ERROR, SITE_QUIET, Site, SiteKey,
     TELLS_CONTENT, TELLS_HEADERS, TELLS_PATHS, WAS_HIT,
 };
-pub use libraries::{FastHttp, Grpc, Http2Join, Join, Net};
+pub use libraries::{Http2Join, Join, Net};
 pub use sampling::Sampling;
 pub use wanted::{HeaderNameError, Wanted, WantedName};
 

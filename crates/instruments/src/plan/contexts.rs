@@ -6,8 +6,9 @@
 use gobin::{Kind, Type};
 use wire::raw::{self, NONE, TypeRole};
 
+use super::Context;
 use super::types::{behind, role};
-use super::{Context, fasthttp};
+use crate::fasthttp::plan::request_context;
 
 /// Structs nested deeper than this are not looked into.
 const MAX_NESTING: usize = 4;
@@ -19,7 +20,7 @@ const FOLLOWED: usize = 3;
 /// What the programs are told of a context's type; nothing where it may hold a context somewhere.
 pub(super) fn role_of<'d>(context: &Context<'_, 'd>, typ: &Type<'d>) -> Option<raw::Type> {
     let target = behind(context, typ);
-    if let Some(found) = fasthttp::request_context(context, &target) {
+    if let Some(found) = request_context(context, &target) {
         return role(TypeRole::RequestContext, found.into(), 0);
     }
     let held = Held::by(context, &target, MAX_NESTING);

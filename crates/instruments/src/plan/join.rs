@@ -168,9 +168,7 @@ fn plan_grpc(context: &Context<'_, '_>, plan: &mut Plan) {
     let conn = context.offset(&format!("{GRPC}.http2Client"), &["conn"]);
     match sites.as_slice() {
         [(function, site)]
-            if conn != NONE
-                && plan.constants.grpc.starts_attempt != 0
-                && site.kind == SiteKind::Call =>
+            if conn != NONE && plan.own.grpc.starts_attempt != 0 && site.kind == SiteKind::Call =>
         {
             plan.constants.join.grpc_client_conn = conn;
             let name = function.name.to_owned();

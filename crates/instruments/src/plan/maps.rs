@@ -26,7 +26,7 @@ pub(crate) fn are_known(plan: &Plan) -> bool {
 }
 
 /// Says of what is served if its headers can't be searched.
-pub(super) fn tell(plan: &mut Plan, ability: Ability) {
+pub(crate) fn tell(plan: &mut Plan, ability: Ability) {
     if !are_known(plan) {
         plan.miss(ability, UNKNOWN);
     }

@@ -63,9 +63,9 @@ fn function_of(why: &str) -> Option<String> {
 /// What is seen by a probe.
 fn ability(probe: Probe) -> Option<Ability> {
     use Probe as P;
-    let own = INSTRUMENTS.iter().find(|instrument| instrument.probes.contains(&probe));
-    if let Some(own) = own {
-        return Some(own.ability);
+    let own = INSTRUMENTS.iter().find_map(|instrument| (instrument.ability)(probe));
+    if own.is_some() {
+        return own;
     }
     Some(match probe {
         P::NewGoroutine => Ability::Lineage,
@@ -81,20 +81,10 @@ fn ability(probe: Probe) -> Option<Ability> {
         | P::XnetServerStart
         | P::XnetServerFinish
         | P::XnetServerPanic => Ability::Http2Server,
-        P::GrpcServerStart | P::GrpcServerStatus | P::GrpcHandlerStatus => Ability::GrpcServer,
-        P::GrpcClientStart | P::GrpcClientFinish => Ability::GrpcClient,
-        P::HttpClientJoin | P::Http2ClientJoin | P::XnetClientJoin | P::GrpcClientJoin => {
-            Ability::Join
+        P::HttpClientJoin | P::Http2ClientJoin | P::XnetClientJoin => Ability::Join,
+        P::HttpServerStart | P::HttpServerFinish | P::HttpServerHijack | P::HttpConnClose => {
+            Ability::HttpServer
         }
-        P::FasthttpServerStart
-        | P::FasthttpServerFinish
-        | P::FasthttpServerHijack
-        | P::FasthttpConnClose => Ability::FastHttp,
-        P::HttpServerStart
-        | P::HttpServerFinish
-        | P::HttpServerHijack
-        | P::HttpConnClose
-        | P::ConnectServerEnd => Ability::HttpServer,
         // An instrument's, which says itself what it sees.
         _ => return None,
     })

@@ -3,6 +3,8 @@
 use wire::Active;
 use wire::raw::{self, NONE};
 
+use crate::instrument::Constants;
+
 /// Offsets in the structures of a binary.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestLayouts {
@@ -12,8 +14,8 @@ pub struct RequestLayouts {
 }
 
 impl RequestLayouts {
-    pub(super) fn of(constants: &raw::Process) -> Self {
-        let fast = &constants.fasthttp;
+    pub(super) fn of(constants: &raw::Process, own: &Constants) -> Self {
+        let fast = &own.fasthttp;
         Self { net: constants.requests, fast_method: fast.method, fast_tls: fast.tls }
     }
 

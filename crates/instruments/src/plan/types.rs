@@ -4,7 +4,7 @@
 use gobin::{Kind, Type};
 use wire::raw::{self, TypeRole};
 
-use super::{Ability, Context, Plan, contexts, grpc};
+use super::{Ability, Context, Plan, contexts};
 use crate::instrument::{INSTRUMENTS, Instrument};
 
 /// More types of one sort than this are not passed to the programs.
@@ -39,7 +39,7 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
 fn tell_contexts(plan: &mut Plan) {
     let constants = &plan.constants;
     let cancels = (constants.cancel_ctx.is_known(), "type context.cancelCtx was not found");
-    let carries = constants.value_ctx.is_known() && constants.grpc.incoming_key.is_known();
+    let carries = constants.value_ctx.is_known() && plan.own.grpc.incoming_key.is_known();
     let carries = (carries, "the type of the context that holds gRPC's metadata was not found");
     let needed = [
         (Ability::HttpServer, cancels),
@@ -78,11 +78,6 @@ fn error_role<'d>(context: &Context<'_, 'd>, typ: &Type<'d>) -> Option<raw::Type
         return role(TypeRole::ErrorString, 0, 0);
     }
     let target = behind(context, typ);
-    if typ.name == "*status.Error"
-        && let Some(pointers) = grpc::pointers_to_message(context, &target)
-    {
-        return role(TypeRole::GrpcStatus, pointers, 0);
-    }
     let of_instrument = |one: &Instrument| (one.error)(context, typ, &target);
     if let Some(found) = INSTRUMENTS.iter().find_map(of_instrument) {
         return Some(found);

@@ -25,6 +25,12 @@ impl Constant for u16 {
     fn relocate(&mut self, _bias: u64) {}
 }
 
+impl Constant for u32 {
+    const ABSENT: Self = 0;
+
+    fn relocate(&mut self, _bias: u64) {}
+}
+
 impl<T: Constant, const N: usize> Constant for [T; N] {
     const ABSENT: Self = [T::ABSENT; N];
 
@@ -33,10 +39,12 @@ impl<T: Constant, const N: usize> Constant for [T; N] {
     }
 }
 
-/// Structures of [`Constant`]s, so that no address in them can be forgotten.
+/// Structures of [`Constant`]s, so that no address in them can be forgotten. A field may say what stands for "not known".
 #[macro_export]
 macro_rules! constants {
-    ($($(#[$meta:meta])* pub struct $name:ident { $($(#[$doc:meta])* pub $field:ident: $kind:ty,)* })*) => {$(
+    (@absent $kind:ty) => { <$kind as $crate::raw::Constant>::ABSENT };
+    (@absent $kind:ty, $absent:expr) => { $absent };
+    ($($(#[$meta:meta])* pub struct $name:ident { $($(#[$doc:meta])* pub $field:ident: $kind:ty $(= $absent:expr)?,)* })*) => {$(
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)]
@@ -44,7 +52,7 @@ macro_rules! constants {
         pub struct $name { $($(#[$doc])* pub $field: $kind,)* }
 
         impl $crate::raw::Constant for $name {
-            const ABSENT: Self = Self { $($field: <$kind as $crate::raw::Constant>::ABSENT,)* };
+            const ABSENT: Self = Self { $($field: $crate::constants!(@absent $kind $(, $absent)?),)* };
 
             fn relocate(&mut self, bias: u64) {
                 $($crate::raw::Constant::relocate(&mut self.$field, bias);)*

@@ -3,7 +3,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::libraries::{FastHttp, Grpc, Join, Net};
+use super::libraries::{Join, Net};
 use super::{Address, NONE, Slots};
 
 /// No register (`GT_NO_REGISTER`).
@@ -282,9 +282,7 @@ pub struct Process {
     pub requests: [Request; 2],
     /// net/http's own HTTP/2, and that of `golang.org/x/net`.
     pub http2: [Http2; 2],
-    pub grpc: Grpc,
     pub net: Net,
-    pub fasthttp: FastHttp,
     pub join: Join,
     pub learned: Learned,
 }
@@ -303,16 +301,9 @@ impl Process {
             &mut self.bad_conn,
             &mut self.abort_handler,
             &mut self.dial_conn,
-            &mut self.grpc.incoming_key,
-            &mut self.grpc.outgoing_key,
-            &mut self.grpc.handler_transport,
-            &mut self.grpc.tcp_addr,
-            &mut self.grpc.data,
+            &mut self.net.tcp_addr,
             &mut self.net.tcp_conn,
             &mut self.net.tls_conn,
-            &mut self.fasthttp.workers,
-            &mut self.fasthttp.counted,
-            &mut self.fasthttp.counted_tls,
         ]
         .into_iter()
     }
@@ -367,9 +358,7 @@ impl Process {
         url_raw_query: NONE,
         requests: [Request::ABSENT; 2],
         http2: [Http2::ABSENT; 2],
-        grpc: Grpc::ABSENT,
         net: Net::ABSENT,
-        fasthttp: FastHttp::ABSENT,
         join: Join::ABSENT,
         learned: Learned::NOTHING,
     };
@@ -379,4 +368,4 @@ const _: () = assert!(size_of::<Request>() == 32);
 const _: () = assert!(size_of::<Http2>() == 16);
 const _: () = assert!(size_of::<Site>() == 32);
 const _: () = assert!(size_of::<Learned>() == 72);
-const _: () = assert!(size_of::<Process>() == 608);
+const _: () = assert!(size_of::<Process>() == 424);

@@ -3,9 +3,9 @@
 
 use gobin::{GoMinor, Type};
 use wire::Probe;
-use wire::raw::{Address, NONE};
+use wire::raw::{self, NONE, TypeRole};
 
-use super::{Ability, Context, Plan, maps};
+use crate::plan::{Ability, Context, Plan, maps, net, types};
 
 const HANDLE: &str = "google.golang.org/grpc.(*Server).handleStream";
 const FINISH: &str = "google.golang.org/grpc.(*csAttempt).finish";
@@ -45,10 +45,21 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     }
 }
 
+/// Its error, which leads to the message of its status.
+pub(super) fn error(
+    context: &Context<'_, '_>,
+    typ: &Type<'_>,
+    target: &Type<'_>,
+) -> Option<raw::Type> {
+    let pointers =
+        (typ.name == "*status.Error").then(|| pointers_to_message(context, target))??;
+    types::role(TypeRole::GrpcStatus, pointers, 0)
+}
+
 /// How many pointers lead from the structure behind gRPC's own error to the message that has the code:
 /// none up to 1.32, one up to 1.39, two since. `None` for the other structures that are called so, and
 /// where no message is found.
-pub(super) fn pointers_to_message(context: &Context<'_, '_>, typ: &Type<'_>) -> Option<u64> {
+fn pointers_to_message(context: &Context<'_, '_>, typ: &Type<'_>) -> Option<u64> {
     const MOST: u64 = 2;
     let error = context.types.find_struct(STATUS_ERROR)?;
     if error.vaddr != typ.vaddr {
@@ -74,23 +85,10 @@ fn reads_errors(context: &Context<'_, '_>) -> bool {
 
 /// What both sides need.
 fn common(context: &Context<'_, '_>, plan: &mut Plan) {
-    let grpc = &mut plan.constants.grpc;
+    let grpc = &mut plan.own.grpc;
     grpc.status_code = context.offset(STATUS_PROTO, &["Code"]);
     grpc.status_message = context.offset(STATUS_PROTO, &["Message"]);
-    addresses(context, plan);
-}
-
-/// How to read a `*net.TCPAddr`.
-pub(super) fn addresses(context: &Context<'_, '_>, plan: &mut Plan) {
-    let grpc = &mut plan.constants.grpc;
-    if !grpc.tcp_addr.is_known() {
-        grpc.tcp_addr = context.pointer_to("net.TCPAddr").into();
-        grpc.tcp_ip = context.offset("net.TCPAddr", &["IP"]);
-        // The program reads both at once, behind the address's slice.
-        if context.offset("net.TCPAddr", &["Port"]) != grpc.tcp_ip.wrapping_add(24) {
-            grpc.tcp_addr = Address::NONE;
-        }
-    }
+    net::addresses(context, plan);
 }
 
 /// Whether servers of the program may have workers: only by an option, whose closure is linked in
@@ -120,7 +118,7 @@ fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
         let name = format!("{TRANSPORT}.http2Server");
         context.offset_of(&[(&name, &["peer", new]), (&name, &[old])])
     };
-    let grpc = &mut plan.constants.grpc;
+    let grpc = &mut plan.own.grpc;
     if may_have_workers(context) {
         grpc.server_workers = context.offset(SERVER, &["opts", "numServerWorkers"]);
     }
@@ -156,7 +154,7 @@ fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
     plan.add(Probe::GrpcServerStatus, &end, site, true);
     if let Some((end, site)) = status("serverHandlerTransport") {
         let name = format!("{TRANSPORT}.serverHandlerTransport");
-        plan.constants.grpc.handler_transport = context.pointer_to(&name).into();
+        plan.own.grpc.handler_transport = context.pointer_to(&name).into();
         plan.add(Probe::GrpcHandlerStatus, &end, site, true);
     }
     maps::tell(plan, Ability::GrpcServer);
@@ -173,7 +171,7 @@ fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
     let attempt = |new: &'static str, old: &'static str| {
         context.offset_of(&[(ATTEMPT, &[new]), (ATTEMPT, &[old])])
     };
-    let grpc = &mut plan.constants.grpc;
+    let grpc = &mut plan.own.grpc;
     grpc.starts_attempt = starts_attempt.into();
     grpc.attempt_call = context.offset(ATTEMPT, &["cs"]);
     grpc.attempt_transport = attempt("transport", "t");

@@ -29,7 +29,7 @@ __noinline u64 outgoing_metadata(u64 tab, u64 data)
 
 		words[2] = 0;
 		read = read_context(proc, tab, data, words);
-		if (words[2] && words[2] == proc->grpc.outgoing_key)
+		if (words[2] && words[2] == proc->instruments.grpc.outgoing_key)
 			return words[5];
 		tab = read.up.tab;
 		data = read.up.data;

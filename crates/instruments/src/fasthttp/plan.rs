@@ -4,9 +4,10 @@
 
 use gobin::{Function, Kind, Site, Type};
 use wire::Probe;
-use wire::raw::{self, NONE};
+use wire::raw::{Constant, NONE};
 
-use super::{Ability, Context, Plan, net};
+use super::Constants;
+use crate::plan::{Ability, Context, Plan, net};
 
 const PACKAGE: &str = "github.com/valyala/fasthttp";
 /// What serves a connection, the newest first.
@@ -54,7 +55,7 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
                 .miss(Ability::FastHttp, format!("field {field} of fasthttp was not found"));
         }
     };
-    plan.constants.fasthttp = found;
+    plan.own.fasthttp = found;
     let planned = match FIBERS.iter().find(|fiber| fiber.is_linked(context)) {
         Some(fiber) => plan_fiber(context, plan, fiber),
         None => plan_own(context, plan, &serve),
@@ -66,9 +67,9 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     net::connections(context, plan);
     // Who starts the goroutines that serve one connection after the other.
     if let Some(starts) = context.binary.function(&own("(*workerPool).getCh")) {
-        plan.constants.fasthttp.workers = starts.entry.into();
+        plan.own.fasthttp.workers = starts.entry.into();
         let size = starts.end.saturating_sub(starts.entry);
-        plan.constants.fasthttp.workers_size = u32::try_from(size).unwrap_or(0);
+        plan.own.fasthttp.workers_size = u32::try_from(size).unwrap_or(0);
     } else if context.binary.function(&own("(*workerPool).workerFunc")).is_some() {
         let why = "goroutines that serve connections may pass for a request's: no site found";
         plan.miss(Ability::FastHttp, why);
@@ -89,7 +90,7 @@ fn plan_own(
         .iter()
         .find_map(|name| binary.branch_site(serve, Some(&binary.function(&own(name))?), 0));
     let finish = written.ok_or_else(missing)?;
-    plan.constants.fasthttp.ctx_slot = u16::try_from(slot).map_err(|_| missing())?;
+    plan.own.fasthttp.ctx_slot = u16::try_from(slot).map_err(|_| missing())?;
     plan.add(Probe::FasthttpServerStart, serve.name, start, true);
     plan.add(Probe::FasthttpServerFinish, serve.name, finish, true);
     Ok(())
@@ -113,7 +114,7 @@ fn plan_fiber(context: &Context<'_, '_>, plan: &mut Plan, fiber: &Fiber) -> Resu
         NONE => Err(format!("field {of}.{name} of {} was not found", fiber.package)),
         found => Ok(found),
     };
-    let found = &mut plan.constants.fasthttp;
+    let found = &mut plan.own.fasthttp;
     found.fiber_route = field(fiber.context, "route")?;
     found.fiber_ctx = field(fiber.context, "fasthttp")?;
     found.route_path = field("Route", "Path")?;
@@ -177,7 +178,7 @@ fn plan_ends(context: &Context<'_, '_>, plan: &mut Plan, serve: &Function<'_>) {
 }
 
 /// Offsets in fasthttp's structures, or which field is not found.
-fn offsets(context: &Context<'_, '_>) -> Result<raw::FastHttp, String> {
+fn offsets(context: &Context<'_, '_>) -> Result<Constants, String> {
     let in_ctx = |path: &[&str]| context.offset(&own("RequestCtx"), path);
     let in_header = |field| context.offset(&own("RequestHeader"), &[field]);
     // Until 1.5x the fields of each header are its own, later those of a structure that both embed.
@@ -223,7 +224,7 @@ fn offsets(context: &Context<'_, '_>) -> Result<raw::FastHttp, String> {
     let [method, uri, proto, host, user_agent, content_length] =
         copied.map(|offset| if offset == NONE { NONE } else { offset - first });
     let behind = |outer: u16, inner: u16| if inner == NONE { NONE } else { outer + inner };
-    Ok(raw::FastHttp {
+    Ok(Constants {
         conn_id: in_ctx(&["connID"]),
         conn_requests: in_ctx(&["connRequestNum"]),
         conn: in_ctx(&["c"]),
@@ -252,12 +253,12 @@ fn offsets(context: &Context<'_, '_>) -> Result<raw::FastHttp, String> {
         counted_conn: context.offset(&own("perIPConn"), &["Conn"]),
         counted_tls_conn: context.offset(&own("perIPTLSConn"), &["Conn"]),
         body_bytes: context.offset("github.com/valyala/bytebufferpool.ByteBuffer", &["B"]),
-        ..raw::FastHttp::ABSENT
+        ..Constants::ABSENT
     })
 }
 
 /// Where a context has the `RequestCtx` that it stands for, as fiber 3's has; `NONE` for that itself.
-pub(super) fn request_context(context: &Context<'_, '_>, typ: &Type<'_>) -> Option<u16> {
+pub(crate) fn request_context(context: &Context<'_, '_>, typ: &Type<'_>) -> Option<u16> {
     let wanted = context.types.find_struct(&own("RequestCtx"))?;
     if typ.vaddr == wanted.vaddr {
         return Some(NONE);

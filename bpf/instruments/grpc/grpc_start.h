@@ -12,8 +12,8 @@
 /* What all streams have, of one that a server handles. */
 static __always_inline u64 common_stream(const struct gt_process *proc, u64 stream)
 {
-	return proc->grpc.stream_inner == GT_NONE ? stream :
-						    read_u64(stream + proc->grpc.stream_inner);
+	return proc->instruments.grpc.stream_inner == GT_NONE ? stream :
+						    read_u64(stream + proc->instruments.grpc.stream_inner);
 }
 
 /*
@@ -60,7 +60,7 @@ static __noinline int is_in_http(const struct gt_process *proc, u64 tab, u64 dat
 static __always_inline bool is_handler(const struct gt_process *proc, u64 tab)
 {
 	struct gt_learned *learned = learned_of(proc);
-	u64 handler = proc->grpc.handler_transport;
+	u64 handler = proc->instruments.grpc.handler_transport;
 
 	u64 type;
 
@@ -81,8 +81,8 @@ static __always_inline bool has_no_pool(const struct gt_process *proc, u64 serve
 	if (server == learned->server)
 		return true;
 	/* What can't be read may be a pool. */
-	if (proc->grpc.server_workers != GT_NONE &&
-	    ((u32)read_noted(server + proc->grpc.server_workers, 1, &workers) || workers))
+	if (proc->instruments.grpc.server_workers != GT_NONE &&
+	    ((u32)read_noted(server + proc->instruments.grpc.server_workers, 1, &workers) || workers))
 		return false;
 	learned->server = server;
 	return true;
@@ -97,12 +97,12 @@ static __noinline int accept_stream(struct pt_regs *ctx, const struct gt_process
 	long failed;
 
 	/* In newer versions they are neighbours. */
-	if (proc->grpc.stream_method == proc->grpc.stream_ctx + 16) {
-		failed = read_object(context, sizeof(context), common + proc->grpc.stream_ctx);
+	if (proc->instruments.grpc.stream_method == proc->instruments.grpc.stream_ctx + 16) {
+		failed = read_object(context, sizeof(context), common + proc->instruments.grpc.stream_ctx);
 	} else {
-		bpf_probe_read_user(context, 16, (void *)(common + proc->grpc.stream_ctx));
+		bpf_probe_read_user(context, 16, (void *)(common + proc->instruments.grpc.stream_ctx));
 		failed = bpf_probe_read_user(context + 2, 16,
-					     (void *)(common + proc->grpc.stream_method));
+					     (void *)(common + proc->instruments.grpc.stream_method));
 	}
 	state->unread |= if_failed(failed, UNREAD(METHOD));
 	state->method = context[2];

@@ -26,15 +26,15 @@ static __always_inline void copy_ends(const struct gt_process *proc, u64 transpo
 {
 	struct go_iface ends[2] = {};
 
-	if (read_object(ends, sizeof(ends), transport + proc->grpc.transport_peer)) {
+	if (read_object(ends, sizeof(ends), transport + proc->instruments.grpc.transport_peer)) {
 		event->peer_len = GT_ADDRESS_UNREAD;
 		return;
 	}
 	event->peer_len = copy_address(proc, ends[0], event->peer, &event->peer_port);
-	if (!event->peer_len || proc->grpc.transport_local == GT_NONE)
+	if (!event->peer_len || proc->instruments.grpc.transport_local == GT_NONE)
 		return;
-	if (proc->grpc.transport_local != proc->grpc.transport_peer + sizeof(ends[0]))
-		ends[1] = read_iface(transport + proc->grpc.transport_local);
+	if (proc->instruments.grpc.transport_local != proc->instruments.grpc.transport_peer + sizeof(ends[0]))
+		ends[1] = read_iface(transport + proc->instruments.grpc.transport_local);
 	if (ends[1].tab == ends[0].tab)
 		event->local_len = copy_tcp_address(proc, ends[1].data, event->local,
 						    &event->local_port);
@@ -44,15 +44,15 @@ static __always_inline void copy_ends(const struct gt_process *proc, u64 transpo
 static __always_inline void copy_target(const struct gt_process *proc, u64 transport, u64 call,
 					struct gt_rpc_event *event)
 {
-	struct go_string target = read_text(read_field(call, proc->grpc.call_cc),
-					    proc->grpc.cc_target);
+	struct go_string target = read_text(read_field(call, proc->instruments.grpc.call_cc),
+					    proc->instruments.grpc.cc_target);
 	struct go_iface peer;
 	u32 unread = 0;
 
 	FILL_RPC(event, target, target);
-	if (!transport || proc->grpc.client_peer == GT_NONE)
+	if (!transport || proc->instruments.grpc.client_peer == GT_NONE)
 		return;
-	peer = read_iface_noted(transport + proc->grpc.client_peer, 1, &unread);
+	peer = read_iface_noted(transport + proc->instruments.grpc.client_peer, 1, &unread);
 	event->peer_len = unread ? GT_ADDRESS_UNREAD :
 				   copy_address(proc, peer, event->peer, &event->peer_port);
 }
@@ -139,7 +139,7 @@ static __noinline int fill_conn(const struct gt_process *proc, u64 transport, u6
 				struct gt_rpc_event *event)
 {
 	u8 client = call != 0;
-	u16 at = client ? proc->grpc.client_number : proc->grpc.server_number;
+	u16 at = client ? proc->instruments.grpc.client_number : proc->instruments.grpc.server_number;
 	u64 number = transport ? read_field(transport, at) : 0;
 
 	if (recall_conn(proc, number, client, event))
@@ -151,7 +151,7 @@ static __noinline int fill_conn(const struct gt_process *proc, u64 transport, u6
 	event->local_port = 0;
 	if (client)
 		copy_target(proc, transport, call, event);
-	else if (proc->grpc.transport_peer != GT_NONE)
+	else if (proc->instruments.grpc.transport_peer != GT_NONE)
 		copy_ends(proc, transport, event);
 	return remember_conn(proc, number, client, event);
 }

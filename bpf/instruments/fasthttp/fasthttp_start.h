@@ -50,7 +50,7 @@ static __noinline int scan_pairs(const struct gt_process *proc, struct server_st
 		states -= is_state;
 		parent = (parent & ~is_parent) | (at & is_parent);
 		last = (last & ~is_state) | (at & is_state);
-		at += proc->fasthttp.pair_size;
+		at += proc->instruments.fasthttp.pair_size;
 	}
 	if (pairs.len > MAX_PAIRS)
 		count_drop(GT_DROP_HEADERS_UNSEEN);
@@ -58,7 +58,7 @@ static __noinline int scan_pairs(const struct gt_process *proc, struct server_st
 	out->states = states;
 	out->tracestate = states == 1 ? last : pairs.ptr;
 	if (parent)
-		out->traceparent = parent + proc->fasthttp.pair_value;
+		out->traceparent = parent + proc->instruments.fasthttp.pair_value;
 	return 0;
 }
 
@@ -110,7 +110,7 @@ static __always_inline void fill_version(struct go_string proto, struct fast_req
 static __noinline int read_fast_request(const struct gt_process *proc, struct server_state *state,
 					struct fast_request *out)
 {
-	const struct gt_fasthttp *fast = &proc->fasthttp;
+	const struct gt_fasthttp *fast = &proc->instruments.fasthttp;
 	u64 words[REQUEST_BYTES / 8] = {};
 	u32 unread = 0;
 
@@ -138,7 +138,7 @@ static __noinline int read_fast_request(const struct gt_process *proc, struct se
 /* The other side of the connection, which is the same for all of its requests. */
 static __noinline int read_fast_peer(const struct gt_process *proc, struct server_state *state)
 {
-	const struct gt_fasthttp *fast = &proc->fasthttp;
+	const struct gt_fasthttp *fast = &proc->instruments.fasthttp;
 	struct go_iface conn = read_iface(state->req + fast->conn);
 	u64 type = dynamic_type(conn.tab), inner;
 	u8 ip[16] = {};
@@ -171,7 +171,7 @@ static __noinline int accept_fast(const struct gt_process *proc, struct server_s
 		return 0;
 	if (!state->peer_len || state->peer_len == GT_ADDRESS_UNREAD)
 		read_fast_peer(proc, state);
-	state->headers = state->req + proc->fasthttp.headers;
+	state->headers = state->req + proc->instruments.fasthttp.headers;
 	state->context = state->req;
 	state->context_mark = mark_of_request(proc, state->req);
 	state->http2 = 0;
@@ -182,7 +182,7 @@ static __noinline int accept_fast(const struct gt_process *proc, struct server_s
 
 static __always_inline u64 fast_context(struct pt_regs *ctx, const struct gt_process *proc)
 {
-	u64 slot = proc->fasthttp.ctx_slot;
+	u64 slot = proc->instruments.fasthttp.ctx_slot;
 
 	return slot == GT_NONE ? GO_ARG1(ctx) : read_u64(ctx->sp + slot);
 }

@@ -56,7 +56,7 @@ static __always_inline void learn_success(const struct gt_process *proc, u64 sta
 {
 	struct gt_learned *learned = learned_of(proc);
 
-	if (status - proc->grpc.data < proc->grpc.data_size)
+	if (status - proc->instruments.grpc.data < proc->instruments.grpc.data_size)
 		learned->status_ok = status;
 }
 
@@ -73,7 +73,7 @@ static __noinline int send_rpc_server(const struct gt_process *proc,
 		return 0;
 	if (!(state->trace_flags & 1) && !in_http &&
 	    !is_sent(state->trace_flags, state->ended_ns - state->start_ns,
-		     message && (u32)read_u64(message + proc->grpc.status_code)))
+		     message && (u32)read_u64(message + proc->instruments.grpc.status_code)))
 		return 0;
 	event = new_rpc_event(proc, in_http ? GT_EVENT_RPC_STATUS : GT_EVENT_RPC_SERVER,
 			      state->ended_ns);
@@ -81,12 +81,12 @@ static __noinline int send_rpc_server(const struct gt_process *proc,
 		return 0;
 	fill_server_span(state, GT_OUTCOME_DONE, &event->span);
 	if (message)
-		event->code = read_noted(message + proc->grpc.status_code, UNREAD(STATUS), &unread);
+		event->code = read_noted(message + proc->instruments.grpc.status_code, UNREAD(STATUS), &unread);
 	if (message && !event->code && !unread)
 		learn_success(proc, status);
 	if (event->code)
 		event->message_len = copy_bytes(event->message, sizeof(event->message),
-						read_text(message, proc->grpc.status_message));
+						read_text(message, proc->instruments.grpc.status_message));
 	event->span.unread |= unread;
 	FILL_RPC(event, method, method);
 	if (!in_http)
@@ -106,7 +106,7 @@ static __noinline int grpc_server_end(struct pt_regs *ctx, const struct gt_proce
 	if (!state || !state->active || !state->rpc || state->resp != stream) {
 		/* A stream may get a status more than once; only the first one counts. */
 		if (probe == GT_PROBE_GRPC_SERVER_STATUS &&
-		    (u32)read_field(common_stream(proc, stream), proc->grpc.stream_state) !=
+		    (u32)read_field(common_stream(proc, stream), proc->instruments.grpc.stream_state) !=
 			    STREAM_DONE)
 			count_drop(GT_DROP_START_UNSEEN);
 		return 0;
@@ -126,7 +126,7 @@ static __always_inline u64 call_of(struct pt_regs *ctx, const struct gt_process 
 {
 	u64 first = GO_ARG0(ctx);
 
-	return proc->grpc.starts_attempt ? read_field(first, proc->grpc.attempt_call) : first;
+	return proc->instruments.grpc.starts_attempt ? read_field(first, proc->instruments.grpc.attempt_call) : first;
 }
 
 /*
@@ -148,7 +148,7 @@ static __noinline int grpc_call_start(struct pt_regs *ctx, const struct gt_proce
 	}
 	if (state)
 		count_drop(GT_DROP_CLIENT_UNFINISHED);
-	*context = read_iface(call + proc->grpc.call_ctx);
+	*context = read_iface(call + proc->instruments.grpc.call_ctx);
 	return 1;
 }
 
@@ -156,9 +156,9 @@ static __noinline int grpc_call_start(struct pt_regs *ctx, const struct gt_proce
 static __always_inline struct go_iface sending_context(struct pt_regs *ctx,
 						       const struct gt_process *proc)
 {
-	if (proc->grpc.starts_attempt && proc->grpc.attempt_ctx != GT_NONE)
-		return read_iface(GO_ARG0(ctx) + proc->grpc.attempt_ctx);
-	return read_iface(call_of(ctx, proc) + proc->grpc.call_ctx);
+	if (proc->instruments.grpc.starts_attempt && proc->instruments.grpc.attempt_ctx != GT_NONE)
+		return read_iface(GO_ARG0(ctx) + proc->instruments.grpc.attempt_ctx);
+	return read_iface(call_of(ctx, proc) + proc->instruments.grpc.call_ctx);
 }
 
 /* Begins the span of a call, whose parent is known now. */
@@ -248,12 +248,12 @@ static __noinline int note_rpc_error(const struct gt_process *proc, struct rpc_c
 		if (type->role == GT_TYPE_GRPC_STATUS) {
 			u64 message = message_of_error(error.data, type->first, &unread);
 
-			state->code = read_noted(message + proc->grpc.status_code, UNREAD(STATUS),
+			state->code = read_noted(message + proc->instruments.grpc.status_code, UNREAD(STATUS),
 						 &unread);
 			state->flags = 0;
 			state->message_len =
 				copy_bytes(state->message, sizeof(state->message),
-					   read_text(message, proc->grpc.status_message));
+					   read_text(message, proc->instruments.grpc.status_message));
 			state->span.unread = unread;
 			return 0;
 		}
@@ -308,11 +308,11 @@ static __noinline int send_rpc_client(const struct gt_process *proc, struct rpc_
 		event->message_len = state->message_len;
 		__builtin_memcpy(event->message, state->message, sizeof(event->message));
 	}
-	method = read_text(read_field(call, proc->grpc.call_hdr), proc->grpc.hdr_method);
+	method = read_text(read_field(call, proc->instruments.grpc.call_hdr), proc->instruments.grpc.hdr_method);
 	if (is_export_method(method))
 		event->span.trace_flags |= GT_TRACE_TELEMETRY;
 	FILL_RPC(event, method, method);
-	fill_conn(proc, read_field(attempt, proc->grpc.attempt_transport + 8), call, event);
+	fill_conn(proc, read_field(attempt, proc->instruments.grpc.attempt_transport + 8), call, event);
 	bpf_ringbuf_submit(event, wakeup_flags());
 	return 0;
 }
@@ -325,7 +325,7 @@ static __noinline int send_rpc_client(const struct gt_process *proc, struct rpc_
 static __noinline int grpc_client_end(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
 {
 	struct go_iface error = { GO_ARG1(ctx), GO_ARG2(ctx) };
-	u64 attempt = GO_ARG0(ctx), call = read_field(attempt, proc->grpc.attempt_call);
+	u64 attempt = GO_ARG0(ctx), call = read_field(attempt, proc->instruments.grpc.attempt_call);
 	struct gt_key key = key_of(proc, call);
 	struct rpc_call *state = bpf_map_lookup_elem(&rpc_calls, &key);
 	bool finished;
@@ -334,11 +334,11 @@ static __noinline int grpc_client_end(struct pt_regs *ctx, const struct gt_proce
 		count_drop(GT_DROP_READ_FAULT);
 	if (!state)
 		return 0;
-	finished = read_bool(call, proc->grpc.call_finished);
+	finished = read_bool(call, proc->instruments.grpc.call_finished);
 	note_rpc_error(proc, state, error.tab, error.data, finished);
 	/* Where nothing was sent, nothing else follows unless the server asked to try elsewhere. */
-	if (!finished && (read_field(attempt, proc->grpc.attempt_stream) ||
-			  read_bool(attempt, proc->grpc.attempt_transparent))) {
+	if (!finished && (read_field(attempt, proc->instruments.grpc.attempt_stream) ||
+			  read_bool(attempt, proc->instruments.grpc.attempt_transparent))) {
 		state->failed = 1;
 		return 0;
 	}

@@ -32,7 +32,7 @@ static __always_inline s64 body_size(const struct gt_fasthttp *fast, u64 respons
 static __noinline int read_fast_response(const struct gt_process *proc, u64 request, bool written,
 					 struct fast_response *out)
 {
-	const struct gt_fasthttp *fast = &proc->fasthttp;
+	const struct gt_fasthttp *fast = &proc->instruments.fasthttp;
 	u32 unread = 0, all = UNREAD(STATUS) | UNREAD(SIZE);
 	u64 response = read_field_noted(request, fast->timeout_response, all, &unread);
 	s64 declared;
@@ -141,7 +141,7 @@ static __noinline int send_fast(const struct gt_process *proc, const struct serv
 static __always_inline u64 fiber_context(struct pt_regs *ctx, const struct gt_process *proc,
 					 u64 request)
 {
-	const struct gt_fasthttp *fast = &proc->fasthttp;
+	const struct gt_fasthttp *fast = &proc->instruments.fasthttp;
 	struct gt_type *type;
 	struct gt_key key;
 
@@ -164,7 +164,7 @@ static __always_inline u64 fiber_context(struct pt_regs *ctx, const struct gt_pr
 static __noinline int read_fiber_route(const struct gt_process *proc, u64 fiber,
 				       struct fast_response *out)
 {
-	const struct gt_fasthttp *fast = &proc->fasthttp;
+	const struct gt_fasthttp *fast = &proc->instruments.fasthttp;
 	u32 unread = 0;
 	u64 route = read_field_noted(fiber, fast->fiber_route, UNREAD(ROUTE), &unread), use;
 
@@ -184,19 +184,19 @@ static __noinline int read_fiber_route(const struct gt_process *proc, u64 fiber,
 static __noinline int fasthttp_end(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
 {
 	bool finished = probe == GT_PROBE_FASTHTTP_SERVER_FINISH;
-	bool fiber = finished && proc->fasthttp.fiber_route != GT_NONE;
+	bool fiber = finished && proc->instruments.fasthttp.fiber_route != GT_NONE;
 	u64 g = GO_G(ctx);
 	struct server_state *state = server_at(proc, g, goid_of(proc, g));
 	struct gt_key key = key_of(proc, g);
 	struct fast_response response = { .size = -1 };
 	u64 context = fiber ? fiber_context(ctx, proc, state ? state->req : 0) : 0;
-	u64 request = read_field(context, proc->fasthttp.fiber_ctx);
+	u64 request = read_field(context, proc->instruments.fasthttp.fiber_ctx);
 	u8 outcome = GT_OUTCOME_DONE;
 
 	if (!state || !state->fast) {
 		/* Started before the probes were in; of fiber it may be no request, but an error. */
-		if (finished && (!fiber || proc->fasthttp.fiber_closure ||
-				 read_field(request, proc->fasthttp.conn_requests)))
+		if (finished && (!fiber || proc->instruments.fasthttp.fiber_closure ||
+				 read_field(request, proc->instruments.fasthttp.conn_requests)))
 			count_drop(GT_DROP_START_UNSEEN);
 		return 0;
 	}
