@@ -188,7 +188,6 @@ impl Plan {
             return plan;
         }
         maps::plan(&context, &mut plan);
-        // What they say comes first: it explains best why nothing is seen.
         others::plan(&context, &mut plan);
         http::plan_server(&context, &mut plan);
         http::plan_client(&context, &mut plan);
@@ -203,6 +202,8 @@ impl Plan {
             types::plan(&context, &mut plan);
         }
         optimised::explain(&context, &mut plan);
+        // What is linked in and can't be seen explains best why nothing is.
+        plan.missing.sort_by_key(Missing::is_absent);
         plan
     }
 
