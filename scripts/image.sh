@@ -62,7 +62,9 @@ remove() {
 
 command=${1:-} folder=${2:-}
 [[ $command =~ ^(build|podman|remove)$ && -n $folder ]] || { say "usage: image.sh build|podman|remove FOLDER"; exit 2; }
-command -v podman >/dev/null || { say "please install podman: scripts/setup.sh podman"; exit 77; }
+for tool in podman runc; do
+    command -v "$tool" >/dev/null || { say "please install podman and runc: scripts/setup.sh podman"; exit 77; }
+done
 podman=(podman --root "$folder/images" --runroot "$folder/run" --cgroup-manager cgroupfs --runtime runc)
 case $command in
 build) build ;;

@@ -33,6 +33,7 @@ fn read(bpf: &Path, name: &str, out: &mut Vec<Probe>) -> Result<(), Box<dyn Erro
     for line in text.lines() {
         let inner =
             |start, end| line.strip_prefix(start).and_then(|rest: &str| rest.strip_suffix(end));
+        let is_list = line.contains("PROBE(") && !line.starts_with(" *");
         if let Some(comment) = inner("/* ", " */") {
             comment.clone_into(&mut says);
         } else if let Some(fields) = inner("PROBE(", ")") {
@@ -40,6 +41,9 @@ fn read(bpf: &Path, name: &str, out: &mut Vec<Probe>) -> Result<(), Box<dyn Erro
             let &[name, label, program, _] = fields.as_slice() else {
                 return Err(format!("bpf/{name}: {line} has not four fields").into());
             };
+            if says.is_empty() {
+                return Err(format!("bpf/{name}: {line} has no comment above it").into());
+            }
             let [name, label, program] = [name, label, program].map(str::to_owned);
             out.push(Probe {
                 name: variant(&name),
@@ -49,6 +53,9 @@ fn read(bpf: &Path, name: &str, out: &mut Vec<Probe>) -> Result<(), Box<dyn Erro
             });
         } else if let Some(file) = inner("#include \"instruments", "\"") {
             read(bpf, &format!("instruments{file}"), out)?;
+        } else if is_list {
+            // C would count it, and this would not.
+            return Err(format!("bpf/{name}: {line} is not read: one probe a line, and nothing else").into());
         }
     }
     Ok(())

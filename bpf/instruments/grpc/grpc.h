@@ -15,7 +15,7 @@ PROBE(GRPC_HANDLER_STATUS, grpc_handler_status, SITE, grpc_server_end)
 PROBE(GRPC_CLIENT_START, grpc_client_start, CALL, grpc)
 /* Its (*csAttempt).finish. */
 PROBE(GRPC_CLIENT_FINISH, grpc_client_finish, SITE, grpc_client_end)
-/* The same in gRPC: in a closure of (*http2Client).NewStream. */
+/* Where a call has got its connection: in a closure of (*http2Client).NewStream. */
 PROBE(GRPC_CLIENT_JOIN, grpc_client_join, JOIN, join_call)
 #elif GT_PART == GT_STATE
 #include "state.h"

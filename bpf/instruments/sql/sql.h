@@ -3,7 +3,7 @@
 #if GT_PART == GT_CONTRACTS
 #include "contract.h"
 #elif GT_PART == GT_PROBES
-/* database/sql: where an operation starts. */
+/* database/sql and pgx: where an operation starts. */
 PROBE(SQL_START, sql_start, CALL, sql)
 /* Where it ends. */
 PROBE(SQL_END, sql_end, SITE, sql_end)

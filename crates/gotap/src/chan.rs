@@ -12,7 +12,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use goruntime::{Channel, Holds, Lock, Missing, Position, Snapshot, Symbols, WaitingOn, holders};
+use goruntime::holders::Senders;
+use goruntime::{Channel, Hold, Holds, Lock, Missing, Position, Snapshot, Symbols, WaitingOn, holders};
 use serde_json::{Value, json};
 
 use crate::cli::{ChanArgs, Format};
@@ -44,9 +45,8 @@ pub(crate) fn run(args: &ChanArgs) -> Result<()> {
     let held = held.map_err(plain)?;
     let now = monotonic();
     let missing = goroutines::missing(&target, &snapshot);
-    let (snapshot, symbols, oldest) = (&snapshot, &symbols, HashMap::new());
-    let mut view = View { snapshot, symbols, held, now, oldest, missing };
-    view.note_ages();
+    let (snapshot, symbols) = (&snapshot, &symbols);
+    let view = View::new(snapshot, symbols, held, now, missing);
     let again = match view.needs_second_look() {
         true => {
             std::thread::sleep(AGAIN);
@@ -141,6 +141,25 @@ struct View<'a, 'd> {
     now: u64,
     /// For how long somebody has waited for a channel or lock, by its address, in nanoseconds.
     oldest: HashMap<u64, u64>,
+    /// Numbers of goroutines by their ids.
+    by_goid: HashMap<u64, usize>,
+    senders: Senders,
+}
+
+impl<'a, 'd> View<'a, 'd> {
+    fn new(
+        snapshot: &'a Snapshot,
+        symbols: &'a Symbols<'a, 'd>,
+        held: Holds<'d>,
+        now: u64,
+        missing: Vec<Missing>,
+    ) -> Self {
+        let by_goid = snapshot.goroutines.iter().enumerate().map(|(i, g)| (g.goid, i)).collect();
+        let (oldest, senders) = (HashMap::new(), Senders::of(snapshot));
+        let mut new = Self { snapshot, symbols, held, missing, now, oldest, by_goid, senders };
+        new.note_ages();
+        new
+    }
 }
 
 impl View<'_, '_> {
@@ -181,11 +200,20 @@ impl View<'_, '_> {
         all
     }
 
-    /// Who is known to hold a lock, and where it will unlock it.
-    fn holders(&self, lock: &Lock) -> Vec<Value> {
-        let is_it = |n: usize| self.snapshot.locks.get(n).is_some_and(|l| std::ptr::eq(l, lock));
-        let holds = self.held.holds.iter().filter(|hold| is_it(hold.lock));
-        let holder = |hold: &goruntime::Hold<'_>| {
+    /// Who seems to hold locks, by the locks' addresses.
+    fn holds(&self) -> HashMap<u64, Vec<&Hold<'_>>> {
+        let mut out: HashMap<u64, Vec<&Hold<'_>>> = HashMap::new();
+        for hold in &self.held.holds {
+            if let Some(lock) = self.snapshot.locks.get(hold.lock) {
+                out.entry(lock.address).or_default().push(hold);
+            }
+        }
+        out
+    }
+
+    /// Who seems to hold a lock, and where it will unlock it.
+    fn holders(&self, holds: Option<&Vec<&Hold<'_>>>) -> Vec<Value> {
+        let holder = |hold: &&Hold<'_>| {
             json!({
                 "goid": self.snapshot.goroutines.get(hold.goroutine).map(|g| g.goid),
                 "function": goruntime::printed(hold.at.function),
@@ -194,7 +222,7 @@ impl View<'_, '_> {
                 "shared": hold.shared,
             })
         };
-        holds.map(holder).collect()
+        holds.into_iter().flatten().map(holder).collect()
     }
 
     fn seconds(&self, address: u64) -> Option<f64> {
@@ -219,12 +247,13 @@ impl View<'_, '_> {
                 "oldestWaitSeconds": self.seconds(c.address),
             })
         };
+        let holds = self.holds();
         let lock = |lock: &&Lock| {
             json!({
                 "kind": lock.kind.name(),
                 "address": format!("{:#x}", lock.address),
                 "waiters": lock.waiters,
-                "holders": self.holders(lock),
+                "holders": self.holders(holds.get(&lock.address)),
                 "oldestWaitSeconds": self.seconds(lock.address),
             })
         };
@@ -254,12 +283,13 @@ impl View<'_, '_> {
                 channel.receivers.len(),
             ))?;
         }
+        let holds = self.holds();
         for lock in self.locks() {
             let (kind, age) = (lock.kind.name(), self.age(lock.address));
-            let holds = match self.holders(lock).as_slice() {
+            let holds = match self.holders(holds.get(&lock.address)).as_slice() {
                 [] => String::new(),
-                [one] => format!(", goroutine {} holds it", one["goid"]),
-                all => format!(", {} hold it to read", all.len()),
+                [one] => format!(", goroutine {} seems to hold it", one["goid"]),
+                all => format!(", {} seem to hold it to read", all.len()),
             };
             line(format!("{kind} {:#x}, {} wait{age}{holds}", lock.address, lock.waiters.len()))?;
         }

@@ -1,8 +1,8 @@
 //! The instruments: what is observed of which library, and what an observation means.
 //!
-//! [`Plan`] says what will be attached where in one binary; [`TRACED`] and what instruments add to it is the list of
-//! all that is traced. An instrument of a client library stands in a module of its own, with its plan, its part of the
-//! contract with the BPF programs, and how its records become spans: `redis` is the pattern. `bpf/instruments.h` lists
+//! [`Plan`] says what will be attached where in one binary; [`traced`] lists all that is traced. An instrument of a
+//! client library stands in a module of its own, with its plan, its part of the contract with the BPF programs, and
+//! how its records become spans: `redis` is the pattern. `bpf/instruments.h` lists
 //! them. What records of HTTP and gRPC mean is in `wire` and `trace` instead, and net/http's plan in `plan`: one request
 //! may be all of HTTP/1, HTTP/2, gRPC and Connect.
 //!

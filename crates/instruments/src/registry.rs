@@ -175,8 +175,12 @@ pub fn traced() -> impl Iterator<Item = &'static Traced> {
 
 /// All sorts of operations, in the order of the help.
 pub fn verbs() -> Vec<Verb> {
-    let mut all: Vec<Verb> = traced().map(|traced| traced.verb).collect();
-    all.dedup();
+    let mut all: Vec<Verb> = Vec::new();
+    for verb in traced().map(|traced| traced.verb) {
+        if !all.contains(&verb) {
+            all.push(verb);
+        }
+    }
     all
 }
 

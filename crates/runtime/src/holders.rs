@@ -84,6 +84,7 @@ struct Search<'s, 'a, 'd> {
     /// Locks and channels by their addresses.
     locks: HashMap<u64, usize>,
     channels: HashMap<u64, usize>,
+    senders: Senders,
     /// By the addresses of their code in the process.
     unlocks: HashMap<u64, Unlocks<'d>>,
     /// Frames of each stack, by its number.
@@ -103,6 +104,7 @@ impl<'s, 'a, 'd> Search<'s, 'a, 'd> {
             snapshot,
             locks: locks.map(|(i, lock)| (lock.address, i)).collect(),
             channels: channels.map(|(i, channel)| (channel.address, i)).collect(),
+            senders: Senders::of(snapshot),
             unlocks: HashMap::new(),
             stacks: HashMap::new(),
             out: Holds::default(),
@@ -157,7 +159,7 @@ impl<'s, 'a, 'd> Search<'s, 'a, 'd> {
                 // `Wait` has unlocked what its caller has locked.
                 let is_condition = stack.iter().any(|f| f.function == "sync.(*Cond).Wait");
                 let may_hold = !is_condition && stack.iter().any(|f| owners.contains(f.function));
-                may_hold || (self.channels.len() > 1 && is_sender(self.snapshot, goroutine))
+                may_hold || (self.channels.len() > 1 && self.senders.has(goroutine))
             })
             .collect()
     }
@@ -195,7 +197,7 @@ impl<'s, 'a, 'd> Search<'s, 'a, 'd> {
     /// Looks at the words of one stack.
     fn scan(&mut self, index: usize, bytes: &[u8]) {
         let goroutine = &self.snapshot.goroutines[index];
-        let sends = is_sender(self.snapshot, goroutine);
+        let sends = self.senders.has(goroutine);
         let (mut holds, mut mentions) = (Vec::new(), Vec::new());
         for offset in (0..bytes.len().saturating_sub(7)).step_by(8) {
             let Some(word) = u64_at(bytes, offset) else { break };
@@ -243,8 +245,8 @@ fn is_past(
     if !waits_for_it {
         return stack.iter().any(is_there);
     }
-    // It waits for the lock that it seems to hold: a function may unlock for a while and lock again before it
-    // returns. One that it calls may not.
+    // It waits for the lock that it seems to hold. A function may unlock for a while and lock again before it returns,
+    // so the claim needs a call of another one; that this one does the same is rare, and its wait is short.
     let is_own = |frame: &&Position<'_>| {
         ["sync.", "internal/sync.", "runtime."].iter().any(|own| frame.function.starts_with(own))
     };
@@ -261,14 +263,19 @@ fn unlocks(function: &str) -> Option<bool> {
     }
 }
 
-/// Whether a goroutine waits to send to a channel.
-pub fn is_sender(snapshot: &Snapshot, goroutine: &Goroutine) -> bool {
-    match goroutine.waiting_on {
-        Some(WaitingOn::Channel(number)) => snapshot
-            .channels
-            .get(number as usize)
-            .is_some_and(|channel| channel.senders.contains(&goroutine.goid)),
-        _ => false,
+/// Goroutines that wait to send to a channel.
+#[derive(Debug)]
+pub struct Senders(HashSet<u64>);
+
+impl Senders {
+    /// Those of a snapshot.
+    pub fn of(snapshot: &Snapshot) -> Self {
+        Self(snapshot.channels.iter().flat_map(|channel| channel.senders.iter().copied()).collect())
+    }
+
+    /// Whether a goroutine is one: it waits for this channel alone.
+    pub fn has(&self, goroutine: &Goroutine) -> bool {
+        matches!(goroutine.waiting_on, Some(WaitingOn::Channel(_))) && self.0.contains(&goroutine.goid)
     }
 }
 

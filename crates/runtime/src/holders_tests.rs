@@ -121,6 +121,7 @@ fn who_waits_to_send_is_a_sender() {
     let mut snapshot = Snapshot::default();
     let (senders, receivers) = (vec![1], vec![2]);
     snapshot.channels.push(Channel { senders, receivers, ..Channel::default() });
-    assert!(is_sender(&snapshot, &goroutine(1, Some(WaitingOn::Channel(0)))));
-    assert!(!is_sender(&snapshot, &goroutine(2, Some(WaitingOn::Channel(0)))));
+    let senders = Senders::of(&snapshot);
+    assert!(senders.has(&goroutine(1, Some(WaitingOn::Channel(0)))));
+    assert!(!senders.has(&goroutine(2, Some(WaitingOn::Channel(0)))));
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use goruntime::holders::{Link, cycles, is_sender};
+use goruntime::holders::{Link, cycles};
 use goruntime::{Channel, Goroutine, Hold, Lock, LockKind, Snapshot, WaitingOn};
 
 use super::{View, place_of};
@@ -78,7 +78,14 @@ impl View<'_, '_> {
         let mut circular = HashSet::new();
         let mut out = Vec::new();
         for cycle in cycles(self.snapshot, &self.held.holds) {
-            if cycle.iter().all(|link| again.still.contains(&self.goid(link.goroutine))) {
+            // A queue behind a lock may last for a second, too. Where an age is known, it has to be long.
+            let waits = |link: &Link<'_, '_>| {
+                let goroutine = self.snapshot.goroutines.get(link.goroutine);
+                goroutine.is_some_and(|g| {
+                    again.still.contains(&g.goid) && self.waited(g).is_none_or(|age| age >= LONG)
+                })
+            };
+            if cycle.iter().all(waits) {
                 circular.extend(cycle.iter().map(|link| link.lock));
                 out.push(self.deadlock(&cycle));
             }
@@ -138,7 +145,7 @@ impl View<'_, '_> {
                 format!("goroutine {}", self.goid(link.goroutine))
             };
             parts.push(format!(
-                "goroutine {} waits for {} ({}), which {holder} holds ({} {}:{})",
+                "goroutine {} waits for {} ({}), which {holder} seems to hold ({} {}:{})",
                 goroutine.goid,
                 Self::named(lock),
                 self.place(goroutine),
@@ -160,9 +167,7 @@ impl View<'_, '_> {
         if age.is_none() && !(count >= MANY && again.crowded.contains(&lock.address)) {
             return None;
         }
-        let waits = |g: &&Goroutine| lock.waiters.contains(&g.goid);
-        let waiters = self.snapshot.goroutines.iter().filter(waits);
-        let first = waiters.max_by_key(|g| self.waited(g))?;
+        let first = self.by_goids(&lock.waiters).max_by_key(|g| self.waited(g))?;
         let age = age.map(|age| format!(", one for at least {} s", age / 1_000_000_000));
         Some(format!(
             "{count} wait for {}{} ({}): {}",
@@ -182,11 +187,11 @@ impl View<'_, '_> {
         };
         let does = self.snapshot.wait_reason(goroutine).unwrap_or(goroutine.state.name());
         let more = if holds.len() > 1 {
-            format!(", and {} more hold it", holds.len() - 1)
+            format!(", and {} more seem to", holds.len() - 1)
         } else {
             String::new()
         };
-        format!("goroutine {} holds it [{does}] ({}){more}", goroutine.goid, self.place(goroutine))
+        format!("goroutine {} seems to hold it [{does}] ({}){more}", goroutine.goid, self.place(goroutine))
     }
 
     /// A full channel that many wait to send to.
@@ -220,8 +225,12 @@ impl View<'_, '_> {
     }
 
     fn senders(&self, channel: &Channel) -> Vec<&Goroutine> {
-        let is_one = |g: &&Goroutine| channel.senders.contains(&g.goid);
-        self.snapshot.goroutines.iter().filter(is_one).collect()
+        self.by_goids(&channel.senders).collect()
+    }
+
+    fn by_goids<'v>(&'v self, goids: &'v [u64]) -> impl Iterator<Item = &'v Goroutine> {
+        let numbers = goids.iter().filter_map(|goid| self.by_goid.get(goid));
+        numbers.filter_map(|number| self.snapshot.goroutines.get(*number))
     }
 
     /// Few that have waited to send for very long, by place: each may have a channel of its own.
@@ -292,6 +301,12 @@ impl View<'_, '_> {
     /// Wait groups whose waiter started only goroutines that are blocked, too.
     fn groups(&self) -> Vec<String> {
         let mut out = Vec::new();
+        let mut started: HashMap<u64, Vec<&Goroutine>> = HashMap::new();
+        for goroutine in self.snapshot.goroutines.iter().filter(|g| !g.system) {
+            if let Some(parent) = goroutine.parent {
+                started.entry(parent).or_default().push(goroutine);
+            }
+        }
         for goroutine in &self.snapshot.goroutines {
             let Some(WaitingOn::Lock(number)) = goroutine.waiting_on else { continue };
             let Some(lock) = self.snapshot.locks.get(number as usize) else { continue };
@@ -299,9 +314,7 @@ impl View<'_, '_> {
             if lock.kind != LockKind::WaitGroup || !is_old {
                 continue;
             }
-            let started = |g: &&Goroutine| g.parent == Some(goroutine.goid) && !g.system;
-            let children: Vec<&Goroutine> =
-                self.snapshot.goroutines.iter().filter(started).collect();
+            let children = started.get(&goroutine.goid).map(Vec::as_slice).unwrap_or_default();
             if !children.is_empty() && children.iter().all(|g| self.is_blocked(g)) {
                 out.push(format!(
                     "goroutine {} waits for {} ({}), and so do the {} that it started and that still live, for a lock \
@@ -323,7 +336,7 @@ impl View<'_, '_> {
             Some(WaitingOn::Lock(n)) => {
                 self.snapshot.locks.get(*n as usize).is_some_and(|lock| is_held(lock.kind))
             }
-            Some(WaitingOn::Channel(_)) => is_sender(self.snapshot, goroutine),
+            Some(WaitingOn::Channel(_)) => self.senders.has(goroutine),
             Some(WaitingOn::NilChannel) => true,
             _ => false,
         };

@@ -1,5 +1,5 @@
 //! Which versions of the known libraries the tests trace: the oldest and the newest of each module, as the
-//! `go.mod` files below `apps/` and the registry of `probes` name them. Others may be laid out in another way; the plan finds out what
+//! `go.mod` files below `apps/` and the registry of `instruments` name them. Others may be laid out in another way; the plan finds out what
 //! it can. Not here: what is traced of a library.
 
 use semver::Version;
