@@ -55,7 +55,10 @@ fn read(bpf: &Path, name: &str, out: &mut Vec<Probe>) -> Result<(), Box<dyn Erro
             read(bpf, &format!("instruments{file}"), out)?;
         } else if is_list {
             // C would count it, and this would not.
-            return Err(format!("bpf/{name}: {line} is not read: one probe a line, and nothing else").into());
+            return Err(format!(
+                "bpf/{name}: {line} is not read: one probe a line, and nothing else"
+            )
+            .into());
         }
     }
     Ok(())

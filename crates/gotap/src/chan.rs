@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use goruntime::holders::Senders;
-use goruntime::{Channel, Hold, Holds, Lock, Missing, Position, Snapshot, Symbols, WaitingOn, holders};
+use goruntime::{
+    Channel, Hold, Holds, Lock, Missing, Position, Snapshot, Symbols, WaitingOn, holders,
+};
 use serde_json::{Value, json};
 
 use crate::cli::{ChanArgs, Format};

@@ -275,7 +275,8 @@ impl Senders {
 
     /// Whether a goroutine is one: it waits for this channel alone.
     pub fn has(&self, goroutine: &Goroutine) -> bool {
-        matches!(goroutine.waiting_on, Some(WaitingOn::Channel(_))) && self.0.contains(&goroutine.goid)
+        matches!(goroutine.waiting_on, Some(WaitingOn::Channel(_)))
+            && self.0.contains(&goroutine.goid)
     }
 }
 

@@ -167,7 +167,7 @@ impl View<'_, '_> {
         if age.is_none() && !(count >= MANY && again.crowded.contains(&lock.address)) {
             return None;
         }
-        let first = self.by_goids(&lock.waiters).max_by_key(|g| self.waited(g))?;
+        let first = self.by_goids(&lock.waiters).into_iter().max_by_key(|g| self.waited(g))?;
         let age = age.map(|age| format!(", one for at least {} s", age / 1_000_000_000));
         Some(format!(
             "{count} wait for {}{} ({}): {}",
@@ -191,7 +191,11 @@ impl View<'_, '_> {
         } else {
             String::new()
         };
-        format!("goroutine {} seems to hold it [{does}] ({}){more}", goroutine.goid, self.place(goroutine))
+        format!(
+            "goroutine {} seems to hold it [{does}] ({}){more}",
+            goroutine.goid,
+            self.place(goroutine)
+        )
     }
 
     /// A full channel that many wait to send to.
@@ -225,12 +229,12 @@ impl View<'_, '_> {
     }
 
     fn senders(&self, channel: &Channel) -> Vec<&Goroutine> {
-        self.by_goids(&channel.senders).collect()
+        self.by_goids(&channel.senders)
     }
 
-    fn by_goids<'v>(&'v self, goids: &'v [u64]) -> impl Iterator<Item = &'v Goroutine> {
+    fn by_goids(&self, goids: &[u64]) -> Vec<&Goroutine> {
         let numbers = goids.iter().filter_map(|goid| self.by_goid.get(goid));
-        numbers.filter_map(|number| self.snapshot.goroutines.get(*number))
+        numbers.filter_map(|number| self.snapshot.goroutines.get(*number)).collect()
     }
 
     /// Few that have waited to send for very long, by place: each may have a channel of its own.

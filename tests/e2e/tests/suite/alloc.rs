@@ -110,9 +110,16 @@ fn told(object: &Value, source: &str, tolerance: f64) -> Result<()> {
     // These programs allocate so much that samples may exceed the budget.
     let notes = object["notes"].as_array().context("notes")?;
     let of_budget = |note: &Value| note.as_str().is_some_and(|note| note.contains("budget"));
-    ensure!(notes.iter().all(of_budget), "{object}");
     let overhead = &object["overhead"];
-    ensure!(overhead["complete"] == notes.is_empty(), "{object}");
+    // The kernel keeps stacks by a hash, so that single ones may find their place taken.
+    let few = |note: &Value| {
+        let count = note
+            .as_str()?
+            .strip_suffix(" allocations have their caller alone: there are too many stacks")?;
+        Some(count.parse::<u64>().ok()? * 100 < overhead["hits"].as_u64()?)
+    };
+    ensure!(notes.iter().all(|note| of_budget(note) || few(note) == Some(true)), "{object}");
+    ensure!(overhead["complete"] == !notes.iter().any(of_budget), "{object}");
     ensure!(overhead["complete"] == true || !overhead["budget"].is_null(), "{object}");
     ensure!(overhead["hits"].as_u64() > Some(100), "{overhead}");
     let functions = object["functions"].as_array().context("functions")?;

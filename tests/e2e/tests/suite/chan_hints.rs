@@ -75,7 +75,10 @@ fn deadlock(app: &mut RuntimeApp, facts: &Value, minor: u32) -> Result<()> {
     ensure!(holds_first[0]["line"].as_u64() > Some(0), "{holds_first}");
     // One that waits for itself.
     let twice = address("twice")?;
-    ensure!(found(&["deadlock", twice, "which it seems to hold", "main.(*account).add "]) == 1, "{all:?}");
+    ensure!(
+        found(&["deadlock", twice, "which it seems to hold", "main.(*account).add "]) == 1,
+        "{all:?}"
+    );
     // Forty that send to one that takes five a second; and workers without work, which is no fault.
     let orders = address("orders")?;
     let crowd = found(&[orders, "4 of 4 used", "main.placeOrders", "got through within a second"]);

@@ -116,7 +116,8 @@ fn go_tool_pprof_reads_profiles_from_the_agent() -> Result<()> {
     let top = pprof("-top", &format!("{base}/profile?seconds=2"), folder.path())?;
     ensure!(top.contains("Type: cpu") && top.contains("main.spin"), "{top}");
     let top = pprof("-top", &format!("{base}/goroutine"), folder.path())?;
-    ensure!(top.contains("Type: goroutine") && top.contains("main.mix"), "{top}");
+    // What its handlers wait in changes; its main function waits all the time.
+    ensure!(top.contains("Type: goroutine") && top.contains("main.main\n"), "{top}");
     let listed = ask(&address, "/debug/targets", "localhost")?;
     ensure!(listed.contains(&format!("\"pid\":{pid}")) && listed.contains("xrayapp"), "{listed}");
     let path = format!("/targets/{pid}/debug/pprof/");
