@@ -60,10 +60,10 @@ pub(crate) fn xray() -> Result<()> {
 /// One sampler of many processes, which are found while it runs. Nobody takes the profiles.
 pub(crate) fn continuous() -> Result<()> {
     let program = program("xrayapp", Version::NEWEST);
-    let nowhere = "http://127.0.0.1:1";
+    // Of one back end that takes all, gotap says it once, with whichever signal comes first.
+    let (nowhere, other) = ("http://127.0.0.1:1", "http://127.0.0.1:2");
     let arguments = ["run", "--otlp-endpoint", nowhere, "--name", "xrayapp"];
-    let environment =
-        [("GOTAP_PROFILES_PARCA_ENDPOINT", nowhere), ("GOTAP_PROFILES_INTERVAL", "2s")];
+    let environment = [("GOTAP_PROFILES_PARCA_ENDPOINT", other), ("GOTAP_PROFILES_INTERVAL", "2s")];
     let gotap = Gotap::start(&arguments, &environment)?;
     gotap.wait_ready()?;
     let mut apps = Vec::new();
