@@ -15,6 +15,8 @@ const MANY: usize = 10;
 /// Who waits for a lock for so long may wait for ever; so does who waits to send, where there are several
 /// channels. In nanoseconds.
 pub(super) const LONG: u64 = 10_000_000_000;
+/// Who waits in a circle for so long, for locks that seem to be held, waits for ever.
+const CIRCLE: u64 = 5_000_000_000;
 /// A producer that waits for its consumer for so long is worth a word.
 const VERY_LONG: u64 = 60_000_000_000;
 
@@ -82,7 +84,7 @@ impl View<'_, '_> {
             let waits = |link: &Link<'_, '_>| {
                 let goroutine = self.snapshot.goroutines.get(link.goroutine);
                 goroutine.is_some_and(|g| {
-                    again.still.contains(&g.goid) && self.waited(g).is_none_or(|age| age >= LONG)
+                    again.still.contains(&g.goid) && self.waited(g).is_none_or(|age| age >= CIRCLE)
                 })
             };
             if cycle.iter().all(waits) {

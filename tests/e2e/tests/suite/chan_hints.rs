@@ -11,7 +11,7 @@ use gotap_testkit::process::Running;
 use serde_json::Value;
 
 /// For how long goroutines must wait before it is noted, and a second more.
-const WAIT: Duration = Duration::from_secs(11);
+const WAIT: Duration = Duration::from_secs(14);
 const FAULTS: [&str; 3] = ["deadlock", "stuck", "healthy"];
 
 #[test]

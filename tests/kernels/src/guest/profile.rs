@@ -78,7 +78,7 @@ pub(crate) fn continuous() -> Result<()> {
     // Naming functions at the end takes its time on an emulated machine.
     let mut gotap = gotap.process;
     gotap.signal(libc::SIGINT)?;
-    gotap.wait(4 * SOON)?;
+    gotap.wait(8 * SOON)?;
     let said = gotap.stderr();
     let last = said.iter().find(|line| line.contains("profiles of")).context("a summary")?;
     let words: Vec<&str> = last.split_ascii_whitespace().collect();
