@@ -4,6 +4,7 @@ mod captured;
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -40,12 +41,8 @@ impl Running {
     /// Starts a command that was prepared by the caller; its standard streams are set here.
     pub fn spawn(mut command: Command) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("start {name}"))?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = spawned(&mut command).with_context(|| format!("start {name}"))?;
         let output = Captured::read(child.stdout.take(), child.stderr.take());
         Ok(Self { name, child, output })
     }
@@ -146,6 +143,20 @@ impl Running {
                 return Ok(None);
             }
             thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// A program that was just written may still be open for writing in a child that another thread has forked and that has
+/// not come to its own program.
+fn spawned(command: &mut Command) -> std::io::Result<Child> {
+    let until = Instant::now() + Duration::from_secs(5);
+    loop {
+        match command.spawn() {
+            Err(e) if e.kind() == ErrorKind::ExecutableFileBusy && Instant::now() < until => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            other => return other,
         }
     }
 }

@@ -33,11 +33,15 @@ fn hints_are_of_faults_alone() {
     let mut failures = Vec::new();
     for ((minor, fault, app), report) in apps.iter_mut().zip(all) {
         let facts = &report["facts"];
-        let result = match *fault {
+        let mut look = || match *fault {
             "deadlock" => deadlock(app, facts, *minor),
             "stuck" => stuck(app, facts),
             _ => healthy(app),
         };
+        // What is received slowly may be received in a burst, where others want the processors. Of what is healthy, no
+        // look may say anything.
+        let result = look()
+            .or_else(|e| if *fault == "healthy" { Err(e) } else { look().or_else(|_| look()) });
         if let Err(error) = result {
             failures.push(format!("Go 1.{minor}, {fault}: {error:#}"));
         }
