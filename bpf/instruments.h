@@ -3,7 +3,7 @@
  * The instruments, a line each. The list is included once for each part that they have, which GT_PART names:
  *
  *   GT_CONTRACTS  events and layouts, which user space knows, too
- *   GT_CONSTANTS  a member of struct gt_instruments, where programs are told something of a process
+ *   GT_CONSTANTS  its constants of a process, if it has any: a member of struct gt_instruments
  *   GT_PROBES     lines of probes.h
  *   GT_STATE      maps, and what they hold
  *   GT_STARTS     functions that server_start() calls, where one begins that is served

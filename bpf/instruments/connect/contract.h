@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* How calls by connect end, and what its programs are told of a process. */
+/* Events of connect: how its calls end. And its constants of a process. */
 #ifndef GOTAP_CONNECT_CONTRACT_H
 #define GOTAP_CONNECT_CONTRACT_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* What the programs of fasthttp and fiber are told of a process. */
+/* Constants of a process for fasthttp and fiber. */
 #ifndef GOTAP_FASTHTTP_CONTRACT_H
 #define GOTAP_FASTHTTP_CONTRACT_H
 

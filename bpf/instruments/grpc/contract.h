@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* What is said of calls of gRPC, and what its programs are told of a process. */
+/* Events of gRPC, and its constants of a process. */
 #ifndef GOTAP_GRPC_CONTRACT_H
 #define GOTAP_GRPC_CONTRACT_H
 

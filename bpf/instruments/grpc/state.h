@@ -18,7 +18,7 @@ struct rpc_call {
 };
 
 /*
- * What is told of a connection of gRPC with each of its calls, read for the first one. gRPC numbers
+ * The part of each call that belongs to its connection. It is read for the first call. gRPC numbers
  * connections, and no number comes again.
  */
 struct rpc_conn {
@@ -44,7 +44,7 @@ struct {
 	__type(value, struct rpc_call);
 } rpc_calls SEC(".maps");
 
-/* Slots of rpc_conns, a power of two: connections of which one may take another's place. */
+/* Slots of rpc_conns, a power of two. Connections with the same slot replace each other. */
 #define RPC_CONNS 1024
 
 struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* What clients of Redis send, and what their programs are told of a process. */
+/* Events of clients of Redis, and their constants of a process. */
 #ifndef GOTAP_REDIS_CONTRACT_H
 #define GOTAP_REDIS_CONTRACT_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* What an operation on a database is, and what its programs send. */
+/* Events of operations on databases. */
 #ifndef GOTAP_SQL_CONTRACT_H
 #define GOTAP_SQL_CONTRACT_H
 

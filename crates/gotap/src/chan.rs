@@ -120,16 +120,9 @@ fn cpu_time() -> Duration {
     goproc::cpu_time(std::process::id()).unwrap_or_default()
 }
 
-/// Whether a function waits on behalf of its caller.
-fn is_own(frame: &Position<'_>) -> bool {
-    ["runtime.", "sync.", "internal/sync.", "internal/runtime/"]
-        .iter()
-        .any(|package| frame.function.starts_with(package))
-}
-
 /// The line of the program that waits: the first frame that is not the runtime's.
 fn place_of<'d>(stack: &[Position<'d>]) -> Option<Position<'d>> {
-    stack.iter().find(|frame| !is_own(frame)).or(stack.first()).copied()
+    stack.iter().find(|frame| !frame.waits_for_caller()).or(stack.first()).copied()
 }
 
 struct View<'a, 'd> {

@@ -22,7 +22,7 @@ pub(crate) const INSTRUMENT: Instrument = Instrument {
 };
 
 wire::constants! {
-    /// What its programs are told of a process (`struct gt_connect`).
+    /// Its constants of a process (`struct gt_connect`).
     pub struct Constants {
         /// The type `*Error`.
         pub error: Address,

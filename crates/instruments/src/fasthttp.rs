@@ -48,7 +48,7 @@ pub(crate) const INSTRUMENT: Instrument = Instrument {
 };
 
 wire::constants! {
-    /// What its programs are told of a process (`struct gt_fasthttp`).
+    /// Its constants of a process (`struct gt_fasthttp`).
     #[expect(missing_docs, reason = "the header says which Go field each is")]
     pub struct Constants {
         pub counted: Address,

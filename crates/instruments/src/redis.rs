@@ -12,7 +12,7 @@ pub use contract::Constants;
 
 use crate::instrument::Instrument;
 use crate::plan::Ability;
-use crate::registry::{KnownLibrary, Seen, Traced, Verb};
+use crate::registry::{Seen, Traced, Verb, known};
 
 /// Its word in output, and for its operations.
 const WORD: &str = "redis";
@@ -33,21 +33,21 @@ pub(crate) const INSTRUMENT: Instrument = Instrument {
         abilities: &[ABILITY],
         standard: None,
         libraries: &[
-            KnownLibrary {
-                module: "github.com/redis/go-redis",
-                seen: Seen::Inside(ABILITY),
-                tested: &[("github.com/redis/go-redis/v9", "9.0.0", "9.23.0")],
-            },
-            KnownLibrary {
-                module: "github.com/go-redis/redis",
-                seen: Seen::Inside(ABILITY),
-                tested: &[("github.com/go-redis/redis/v8", "8.8.0", "8.11.5")],
-            },
-            KnownLibrary {
-                module: "github.com/gomodule/redigo",
-                seen: Seen::Inside(ABILITY),
-                tested: &[("github.com/gomodule/redigo", "1.8.2", "1.9.3")],
-            },
+            known(
+                "github.com/redis/go-redis",
+                Seen::Inside(ABILITY),
+                &[("github.com/redis/go-redis/v9", "9.0.0", "9.23.0")],
+            ),
+            known(
+                "github.com/go-redis/redis",
+                Seen::Inside(ABILITY),
+                &[("github.com/go-redis/redis/v8", "8.8.0", "8.11.5")],
+            ),
+            known(
+                "github.com/gomodule/redigo",
+                Seen::Inside(ABILITY),
+                &[("github.com/gomodule/redigo", "1.8.2", "1.9.3")],
+            ),
         ],
         sdk: &[
             "github.com/redis/go-redis/extra/redisotel",

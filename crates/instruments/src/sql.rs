@@ -14,7 +14,7 @@ use wire::Probe;
 
 use crate::instrument::Instrument;
 use crate::plan::{Ability, Context, Plan};
-use crate::registry::{KnownLibrary, Seen, Traced, Verb};
+use crate::registry::{Seen, Traced, Verb, known};
 
 /// Its word in output, and for its operations.
 const WORD: &str = "sql";
@@ -36,34 +36,26 @@ pub(crate) const INSTRUMENT: Instrument = Instrument {
         abilities: &[ABILITY],
         standard: Some("database/sql"),
         libraries: &[
-            KnownLibrary {
-                module: "github.com/lib/pq",
-                seen: SQL,
-                tested: &[("github.com/lib/pq", "1.10.4", "1.12.3")],
-            },
-            KnownLibrary {
-                module: "github.com/jackc/pgx",
-                seen: Seen::Driver(ABILITY, "stdlib.(*Conn).QueryContext"),
-                tested: &[
+            known("github.com/lib/pq", SQL, &[("github.com/lib/pq", "1.10.4", "1.12.3")]),
+            known(
+                "github.com/jackc/pgx",
+                Seen::Driver(ABILITY, "stdlib.(*Conn).QueryContext"),
+                &[
                     ("github.com/jackc/pgx/v4", "4.10.1", "4.18.3"),
                     ("github.com/jackc/pgx/v5", "5.0.0", "5.13.0"),
                 ],
-            },
-            KnownLibrary {
-                module: "github.com/go-sql-driver/mysql",
-                seen: SQL,
-                tested: &[("github.com/go-sql-driver/mysql", "1.6.0", "1.10.1")],
-            },
-            KnownLibrary {
-                module: "modernc.org/sqlite",
-                seen: SQL,
-                tested: &[("modernc.org/sqlite", "1.18.2", "1.62.0")],
-            },
-            KnownLibrary {
-                module: "github.com/mattn/go-sqlite3",
-                seen: SQL,
-                tested: &[("github.com/mattn/go-sqlite3", "1.14.16", "1.14.53")],
-            },
+            ),
+            known(
+                "github.com/go-sql-driver/mysql",
+                SQL,
+                &[("github.com/go-sql-driver/mysql", "1.6.0", "1.10.1")],
+            ),
+            known("modernc.org/sqlite", SQL, &[("modernc.org/sqlite", "1.18.2", "1.62.0")]),
+            known(
+                "github.com/mattn/go-sqlite3",
+                SQL,
+                &[("github.com/mattn/go-sqlite3", "1.14.16", "1.14.53")],
+            ),
         ],
         sdk: &[
             "github.com/XSAM/otelsql",

@@ -94,8 +94,7 @@ struct Search<'s, 'a, 'd> {
 
 impl<'s, 'a, 'd> Search<'s, 'a, 'd> {
     fn new(symbols: &'s Symbols<'a, 'd>, bias: u64, snapshot: &'s Snapshot) -> Self {
-        let is_held = |kind| matches!(kind, LockKind::Mutex | LockKind::RwMutex);
-        let locks = snapshot.locks.iter().enumerate().filter(|(_, lock)| is_held(lock.kind));
+        let locks = snapshot.locks.iter().enumerate().filter(|(_, lock)| lock.kind.is_held());
         let channels =
             snapshot.channels.iter().enumerate().filter(|(_, channel)| !channel.senders.is_empty());
         Self {
@@ -247,10 +246,7 @@ fn is_past(
     }
     // It waits for the lock that it seems to hold. A function may unlock for a while and lock again before it returns,
     // so the claim needs a call of another one; that this one does the same is rare, and its wait is short.
-    let is_own = |frame: &&Position<'_>| {
-        ["sync.", "internal/sync.", "runtime."].iter().any(|own| frame.function.starts_with(own))
-    };
-    let callers = stack.iter().skip_while(is_own);
+    let callers = stack.iter().skip_while(|frame| frame.waits_for_caller());
     callers.skip_while(|frame| frame.inlined).skip(1).any(is_there)
 }
 

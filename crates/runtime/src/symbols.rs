@@ -31,6 +31,13 @@ pub struct Position<'d> {
 }
 
 impl<'d> Position<'d> {
+    /// Whether the function is one of Go's own that waits on behalf of its caller.
+    pub fn waits_for_caller(&self) -> bool {
+        ["runtime.", "sync.", "internal/sync.", "internal/runtime/"]
+            .iter()
+            .any(|package| self.function.starts_with(package))
+    }
+
     /// The function's name as Go prints it.
     pub fn name(&self) -> Cow<'d, str> {
         printed(self.function)

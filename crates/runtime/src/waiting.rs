@@ -94,6 +94,11 @@ pub enum LockKind {
 }
 
 impl LockKind {
+    /// Whether a goroutine holds it, until it unlocks.
+    pub fn is_held(self) -> bool {
+        matches!(self, LockKind::Mutex | LockKind::RwMutex)
+    }
+
     /// As it is printed.
     pub fn name(self) -> &'static str {
         match self {

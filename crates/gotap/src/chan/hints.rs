@@ -62,14 +62,10 @@ fn is_crowded(channel: &Channel) -> bool {
     is_full && channel.senders.len() >= MANY && channel.receivers.is_empty()
 }
 
-fn is_held(kind: LockKind) -> bool {
-    matches!(kind, LockKind::Mutex | LockKind::RwMutex)
-}
-
 impl View<'_, '_> {
     /// Whether a second look is needed before anything is said.
     pub(super) fn needs_second_look(&self) -> bool {
-        let many = |lock: &Lock| is_held(lock.kind) && lock.waiters.len() >= MANY;
+        let many = |lock: &Lock| lock.kind.is_held() && lock.waiters.len() >= MANY;
         !cycles(self.snapshot, &self.held.holds).is_empty()
             || self.snapshot.channels.iter().any(is_crowded)
             || self.snapshot.locks.iter().any(many)
@@ -96,7 +92,7 @@ impl View<'_, '_> {
             out.extend(self.stuck());
         }
         let locks = self.snapshot.locks.iter().enumerate();
-        let others = locks.filter(|(i, lock)| is_held(lock.kind) && !circular.contains(i));
+        let others = locks.filter(|(i, lock)| lock.kind.is_held() && !circular.contains(i));
         out.extend(others.filter_map(|(i, lock)| self.kept(i, lock, again)));
         out.extend(self.channels().into_iter().filter_map(|channel| self.full(channel, again)));
         out.extend(self.unreceived());
@@ -340,7 +336,7 @@ impl View<'_, '_> {
     pub(super) fn is_blocked(&self, goroutine: &Goroutine) -> bool {
         let kind = match &goroutine.waiting_on {
             Some(WaitingOn::Lock(n)) => {
-                self.snapshot.locks.get(*n as usize).is_some_and(|lock| is_held(lock.kind))
+                self.snapshot.locks.get(*n as usize).is_some_and(|lock| lock.kind.is_held())
             }
             Some(WaitingOn::Channel(_)) => self.senders.has(goroutine),
             Some(WaitingOn::NilChannel) => true,

@@ -220,7 +220,7 @@ impl<'d> Counts<'d> {
 
 /// What was waited for, by the functions that waited.
 fn lock(stack: &[Position<'_>]) -> &'static str {
-    let own = stack.iter().take_while(|frame| super::is_own(frame));
+    let own = stack.iter().take_while(|frame| frame.waits_for_caller());
     let names: Vec<&str> = own.map(|frame| frame.function).collect();
     let has = |part: &str| names.iter().any(|name| name.contains(part));
     if has("(*RWMutex)") {

@@ -100,7 +100,7 @@ wire::constants! {
         pub pad: [u16; 3],
     }
 
-    /// What its programs are told of a process (`struct gt_redis`).
+    /// Its constants of a process (`struct gt_redis`).
     pub struct Constants {
         /// go-redis 8 and 9.
         pub go_redis: [GoRedis; 2],
