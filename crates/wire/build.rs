@@ -1,4 +1,7 @@
-//! Makes the enumeration of probes from the one list of them, `bpf/probes.h`, and those of the instruments.
+//! Makes the enumeration of probes from the one list of them, `bpf/probes.h`, and those of the instruments; and the
+//! number of the records' layout.
+
+mod records;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -21,8 +24,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     if probes.is_empty() {
         return Err("no probe was found in bpf/probes.h".into());
     }
-    let out = PathBuf::from(env::var("OUT_DIR")?).join("probes.rs");
-    fs::write(out, enumeration(&probes)?)?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("probes.rs"), enumeration(&probes)?)?;
+    fs::write(out.join("records.rs"), format!("{:#x}", records::number(&bpf)?))?;
     Ok(())
 }
 

@@ -14,6 +14,8 @@ mod own;
 mod placing;
 mod processes;
 mod profiling;
+mod recorded;
+mod replay;
 mod runtimes;
 mod silence;
 mod sinks;
@@ -51,9 +53,11 @@ use crate::xray::{Added, Looking, Slow};
 use figures::Figures;
 use overhead::Overhead;
 use placing::Placing;
+use recorded::RecordingFile;
 use stop::Stop;
 use summary::{Delivery, Summary};
 
+pub(crate) use replay::replay;
 pub(crate) use targets::Targets;
 pub(crate) use verbs::{run, trace};
 pub(crate) use view::top;
@@ -125,6 +129,8 @@ struct Setup {
     xray: Option<Arc<Slow>>,
     /// What tracing may cost each process; nobody asks if not given.
     overhead: Option<Budget>,
+    /// Where the reader's input is kept, if it is.
+    recording: Option<RecordingFile>,
     /// Whether programs with nothing to trace are named.
     aloud: bool,
 }
@@ -141,6 +147,7 @@ struct Agent {
     /// Ends when this is dropped.
     metrics_thread: Option<MetricsThread>,
     overhead: Option<Overhead>,
+    recording: Option<RecordingFile>,
     /// Looks at slow requests until this is dropped.
     _looking: Option<Looking>,
     events: Receiver<AgentEvent>,
@@ -187,7 +194,8 @@ impl Agent {
         if setup.logs.is_on() {
             stages.expect_logs(setup.logs.text);
         }
-        let reader = Reader::start(source, stages, sender)?;
+        let recorder = setup.recording.as_ref().map(RecordingFile::recorder);
+        let reader = Reader::start(source, stages, recorder, sender)?;
         let (shared, export) = (reader.shared.clone(), setup.export);
         let (hits, pipes) = (session.hits(), pipeline.clone());
         let own = setup.resource.clone();
@@ -231,6 +239,7 @@ impl Agent {
             profiling: profiling.transpose()?,
             metrics_thread,
             overhead,
+            recording: setup.recording,
             _looking: looking,
             events,
             stop,
@@ -441,6 +450,9 @@ impl Agent {
         // Lines of logs go through the reader.
         self.figures.host.finish();
         let counts = self.reader.stop();
+        if let Some(recording) = self.recording.take() {
+            say(&recording.finish());
+        }
         if self.metrics_thread.take().is_some() {
             self.pipeline.metrics(self.figures.collect(Consumer::Push));
         }

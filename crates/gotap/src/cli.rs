@@ -4,6 +4,7 @@ mod host;
 mod kubernetes;
 mod sorts;
 mod top;
+mod trace;
 mod xray;
 
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ pub(crate) use host::{ExecArgs, FlowsArgs, TcpArgs, XdpChoice};
 pub(crate) use kubernetes::KubernetesArgs;
 pub(crate) use sorts::Sort;
 pub(crate) use top::TopArgs;
+pub(crate) use trace::{PrintArgs, ReplayArgs, TraceArgs};
 pub(crate) use xray::XrayArgs;
 
 mod profile;
@@ -77,6 +79,8 @@ pub(crate) enum Command {
     Flight(FlightArgs),
     /// Show what goes through the interfaces of the host: packets and bytes by flow, with the processes
     Flows(FlowsArgs),
+    /// Print the spans of a recording that `gotap trace --record` made, without root and without the programs
+    Replay(ReplayArgs),
     /// Say what works on this machine, what does not, and what to do about it
     Doctor(DoctorArgs),
     /// Check, explain or print the configuration
@@ -251,38 +255,6 @@ pub(crate) struct RunArgs {
     pub(crate) kubernetes: KubernetesArgs,
     #[command(flatten)]
     pub(crate) metrics: MetricsArgs,
-    #[command(flatten)]
-    pub(crate) probes: ProbeArgs,
-}
-
-#[derive(Debug, Clone, Args)]
-pub(crate) struct TraceArgs {
-    /// How to print: aligned text, or JSON with one span a line
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-    /// Print each trace as a tree when its root has ended; with a filter, traces with a span that passes
-    #[arg(long)]
-    pub(crate) tree: bool,
-    /// Print what programs write to standard output and standard error while they serve a request, too
-    #[arg(long, conflicts_with = "tree")]
-    pub(crate) logs: bool,
-    /// Print only what ended in an error
-    #[arg(long)]
-    pub(crate) errors: bool,
-    /// Print only what took longer than this, such as 200ms
-    #[arg(long, value_name = "TIME")]
-    pub(crate) slower_than: Option<humantime::Duration>,
-    /// Print long statements, paths and errors whole, and name programs with nothing to trace
-    #[arg(short, long)]
-    pub(crate) verbose: bool,
-    #[command(flatten)]
-    pub(crate) select: SelectArgs,
-    #[command(flatten)]
-    pub(crate) http: HttpArgs,
-    #[command(flatten)]
-    pub(crate) texts: ErrorArgs,
-    #[command(flatten)]
-    pub(crate) sdk: SdkArgs,
     #[command(flatten)]
     pub(crate) probes: ProbeArgs,
 }

@@ -63,6 +63,7 @@ fn main() -> ExitCode {
         Command::Xray(args) => agent::xray(&args),
         Command::Flight(args) => flight::run(&args),
         Command::Flows(args) => flows::run(&args),
+        Command::Replay(args) => agent::replay(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Config { what } => match what {
             ConfigCommand::Check(args) => config::check(&args),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use pipeline::{Counts, Now, Place, Stages};
 use probes::{EventSource, Fill};
+use recording::Recorder;
 use rustix::time::{ClockId, clock_gettime};
 use trace::{ProcessInfo, Resource};
 use wire::{Event, LogLine};
@@ -76,10 +77,11 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Starts the thread.
+    /// Starts the thread. What it is given goes to the recorder, too.
     pub(crate) fn start(
         source: EventSource,
         stages: Stages,
+        recorder: Option<Recorder>,
         events: Sender<AgentEvent>,
     ) -> std::io::Result<Self> {
         let (commands, receiver) = std::sync::mpsc::channel();
@@ -88,7 +90,7 @@ impl Reader {
         let shared = Arc::new(Shared(Mutex::new(shown)));
         let shown = shared.clone();
         let thread = std::thread::Builder::new().name("gotap-reader".into()).spawn(move || {
-            let state = State::new(stages, &receiver, &events);
+            let state = State::new(stages, recorder, &receiver, &events);
             if let Err(error) = read(source, state, &shown) {
                 // Nobody listens any more only when the program ends anyway.
                 let _ = events.send(AgentEvent::Failed(error));
@@ -109,6 +111,7 @@ impl Reader {
 /// State that the ring buffer's callback changes.
 struct State<'a> {
     stages: Stages,
+    recorder: Option<Recorder>,
     commands: &'a Receiver<ReaderCommand>,
     events: &'a Sender<AgentEvent>,
     leaving: Vec<(Instant, u32)>,
@@ -119,11 +122,12 @@ struct State<'a> {
 impl<'a> State<'a> {
     fn new(
         stages: Stages,
+        recorder: Option<Recorder>,
         commands: &'a Receiver<ReaderCommand>,
         events: &'a Sender<AgentEvent>,
     ) -> Self {
         let (leaving, clock_offset) = (Vec::new(), clock_offset());
-        Self { stages, commands, events, leaving, stopping: false, clock_offset }
+        Self { stages, recorder, commands, events, leaving, stopping: false, clock_offset }
     }
 
     fn apply_commands(&mut self) {
@@ -131,10 +135,17 @@ impl<'a> State<'a> {
             match command {
                 ReaderCommand::Add { instance, info, only_measured, place } => {
                     let now = unix_nanoseconds();
+                    let info = match &mut self.recorder {
+                        Some(to) => to.add_process(instance, info, only_measured, now),
+                        None => info,
+                    };
                     self.stages.add_process(instance, info, only_measured, place, now);
                 }
                 ReaderCommand::Rename { instance, before, resource, whole } => {
                     let now = time();
+                    if let Some(recorder) = &mut self.recorder {
+                        recorder.rename_process(instance, &resource);
+                    }
                     self.stages.rename_process(instance, &before, &resource, whole, now);
                 }
                 ReaderCommand::Logs(lines) => {
@@ -156,19 +167,37 @@ impl<'a> State<'a> {
         let now = Instant::now();
         let left: Vec<_> = self.leaving.extract_if(.., |(until, _)| *until <= now).collect();
         for (_, instance) in left {
-            self.stages.remove_process(instance, time());
+            let now = time();
+            if let Some(recorder) = &mut self.recorder {
+                recorder.remove_process(instance, now);
+            }
+            self.stages.remove_process(instance, now);
         }
     }
 
-    fn take(&mut self, event: Result<Event, wire::DecodeError>) {
+    fn take(&mut self, record: &[u8]) {
         // A process is announced before it is attached to. Its first event may be in the buffer
         // that is being read already, so the announcement is looked for here, too.
         self.apply_commands();
-        match event {
+        match wire::decode(record) {
             Ok(Event::Exec { pid, time_ns }) => self.send(AgentEvent::Exec(pid, time_ns)),
             Ok(Event::Exit { pid, time_ns }) => self.send(AgentEvent::Exit(pid, time_ns)),
-            event => self.stages.event(event, self.clock_offset),
+            event => {
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.record(record, self.clock_offset);
+                }
+                self.stages.event(event, self.clock_offset);
+            }
         }
+    }
+
+    /// A look at the ring buffers ended.
+    fn round(&mut self, last: bool) {
+        let now = time();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.round(now, last);
+        }
+        self.stages.round(now.monotonic_ns, now.unix_nano, last);
     }
 
     fn send(&self, event: AgentEvent) {
@@ -179,7 +208,7 @@ impl<'a> State<'a> {
 
 fn read(source: EventSource, state: State<'_>, shared: &Shared) -> anyhow::Result<()> {
     let state = std::cell::RefCell::new(state);
-    let rings = source.open(|event| state.borrow_mut().take(event))?;
+    let rings = source.open(|record| state.borrow_mut().take(record))?;
     let mut last = false;
     while !last {
         state.borrow_mut().apply_commands();
@@ -188,7 +217,7 @@ fn read(source: EventSource, state: State<'_>, shared: &Shared) -> anyhow::Resul
         let mut state = state.borrow_mut();
         // The real-time clock may be set while we run.
         state.clock_offset = clock_offset();
-        state.stages.round(monotonic_ns(), unix_nanoseconds(), last);
+        state.round(last);
         state.forget();
         let counts = state.stages.counts();
         *shared.read() = Shown { counts, fill, beat: Instant::now() };

@@ -141,7 +141,7 @@ impl Outlet {
     }
 
     /// All that waits.
-    fn waiting(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         self.all().map(Queued::waiting).sum()
     }
 

@@ -8,7 +8,6 @@ use std::time::Duration;
 use libbpf_rs::{AsRawLibbpf, MapHandle, RingBuffer, RingBufferBuilder, libbpf_sys};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use wire::{DecodeError, Event};
 
 use crate::{Error, Session};
 
@@ -22,21 +21,18 @@ impl EventSource {
         Ok(Self { maps: [session.ring(RINGS[0])?, session.ring(RINGS[1])?] })
     }
 
-    /// Opens the buffers; `on_event` is called for each record.
+    /// Opens the buffers; `on_record` is called with the bytes of each record.
     ///
     /// # Errors
     /// What libbpf says.
-    pub fn open<'cb>(
-        self,
-        on_event: impl FnMut(Result<Event, DecodeError>) + 'cb,
-    ) -> Result<Events<'cb>, Error> {
-        let shared = Rc::new(RefCell::new(on_event));
+    pub fn open<'cb>(self, on_record: impl FnMut(&[u8]) + 'cb) -> Result<Events<'cb>, Error> {
+        let shared = Rc::new(RefCell::new(on_record));
         let mut builder = RingBufferBuilder::new();
         for map in &self.maps {
-            let on_event = shared.clone();
+            let on_record = shared.clone();
             builder
                 .add(map, move |bytes| {
-                    (on_event.borrow_mut())(wire::decode(bytes));
+                    (on_record.borrow_mut())(bytes);
                     0
                 })
                 .map_err(Error::bpf("open ring buffer"))?;

@@ -6,6 +6,9 @@
 //! decode them with [`record`], and declare what they tell the programs with [`constants!`]. Nothing inward knows a
 //! byte layout.
 
+/// A number that is another one whenever the layout of the records of tracing is. It is made of the BPF headers' text.
+pub const RECORDS: u64 = include!(concat!(env!("OUT_DIR"), "/records.rs"));
+
 mod collection;
 #[cfg(test)]
 mod contract_tests;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 use gotap_testkit::process::Running;
 
+use crate::recorded::Recording;
 use crate::{SOON, Span, Summary, binary};
 
 /// How long gotap may take to end. It promises about a second; a busy machine gets more.
@@ -22,6 +23,8 @@ const SETTLE: Duration = Duration::from_millis(150);
 pub struct Gotap {
     /// The process.
     pub process: Running,
+    /// What it records, if it does.
+    recording: Option<Recording>,
 }
 
 /// A gotap that has ended.
@@ -42,7 +45,7 @@ pub struct Ended {
 impl Gotap {
     /// Starts the command with these arguments and variables, and waits for nothing.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
-        Ok(Self { process: Running::start(binary(), arguments, environment)? })
+        Ok(Self { process: Running::start(binary(), arguments, environment)?, recording: None })
     }
 
     /// Traces HTTP as JSON, with this selection; is back when it is attached to what runs.
@@ -54,7 +57,10 @@ impl Gotap {
     pub fn trace_what(what: &str, selection: &[&str]) -> Result<Self> {
         let mut arguments = vec!["trace", what, "--format", "json"];
         arguments.extend(selection);
-        let gotap = Self::start(&arguments, &[])?;
+        let recording = Recording::wanted()?;
+        let option = recording.as_ref().map(Recording::option);
+        arguments.extend(option.as_deref());
+        let gotap = Self { recording, ..Self::start(&arguments, &[])? };
         gotap.wait_ready()?;
         Ok(gotap)
     }
@@ -131,6 +137,9 @@ impl Gotap {
     }
 
     fn ended(&self, status: ExitStatus, took: Duration) -> Result<Ended> {
+        if let Some(recording) = &self.recording {
+            recording.keep(&self.process.stdout())?;
+        }
         let stderr = self.process.stderr();
         let summary = Summary::find(&stderr)?;
         let spans = self.spans()?;

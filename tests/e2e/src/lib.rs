@@ -16,6 +16,7 @@
 //! - [`Numbered`] is a process with an id that another one had.
 //! - [`Namespace`] is a network namespace with a link to this one.
 //! - [`Shop`] is the shop of the demonstration.
+//! - [`replay()`] makes spans of a recording again.
 //! - [`sites_in()`] counts the traps in the code of a process.
 //! - [`can_trace()`] tells whether this machine can trace at all; tests that need it skip with a
 //!   line on standard error if not, or fail if `GOTAP_E2E_REQUIRED` is set.
@@ -33,6 +34,7 @@ mod namespace;
 mod numbered;
 pub mod profiles;
 mod proxy;
+mod recorded;
 mod resetter;
 mod shop;
 mod sites;
@@ -53,6 +55,7 @@ pub use machine::{can_trace, skip};
 pub use namespace::Namespace;
 pub use numbered::Numbered;
 pub use proxy::Proxy;
+pub use recorded::replay;
 pub use resetter::{Resetter, reset_when_closed};
 pub use shop::Shop;
 pub use sites::sites_in;

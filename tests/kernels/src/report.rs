@@ -3,6 +3,30 @@
 
 use std::fmt;
 
+/// What became of a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All was as it should be.
+    Passed,
+    /// It failed, and passed when it was repeated: the console says what was wrong.
+    Unsteady,
+    /// It failed each time: the console says what was wrong.
+    Failed,
+}
+
+impl Outcome {
+    const ALL: [Self; 3] = [Self::Passed, Self::Unsteady, Self::Failed];
+
+    /// As the report has it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Unsteady => "unsteady",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
@@ -14,8 +38,8 @@ pub enum Line {
     Scenario {
         /// Its name.
         name: String,
-        /// Whether all was as it should be; if not, the console says what was wrong.
-        passed: bool,
+        /// What became of it.
+        outcome: Outcome,
         /// How long it took.
         millis: u64,
     },
@@ -28,8 +52,8 @@ impl fmt::Display for Line {
         match self {
             Self::Kernel(release) => write!(f, "kernel {release}"),
             Self::Program(name, instructions) => write!(f, "program {instructions} {name}"),
-            Self::Scenario { name, passed, millis } => {
-                write!(f, "{} {millis} {name}", if *passed { "passed" } else { "failed" })
+            Self::Scenario { name, outcome, millis } => {
+                write!(f, "{} {millis} {name}", outcome.word())
             }
             Self::Done => f.write_str("done"),
         }
@@ -47,13 +71,13 @@ impl Line {
                 let (instructions, name) = counted()?;
                 Some(Self::Program(name, instructions.parse().ok()?))
             }
-            "passed" | "failed" => {
+            "done" => Some(Self::Done),
+            word => {
+                let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.word() == word)?;
                 let (millis, name) = counted()?;
                 let millis = millis.parse().ok()?;
-                Some(Self::Scenario { name, passed: word == "passed", millis })
+                Some(Self::Scenario { name, outcome, millis })
             }
-            "done" => Some(Self::Done),
-            _ => None,
         }
     }
 }
@@ -65,8 +89,8 @@ pub struct Report {
     pub kernel: String,
     /// BPF programs and their verified instructions.
     pub programs: Vec<(String, u32)>,
-    /// Scenarios, whether they passed, and their milliseconds.
-    pub scenarios: Vec<(String, bool, u64)>,
+    /// Scenarios, what became of them, and their milliseconds.
+    pub scenarios: Vec<(String, Outcome, u64)>,
     /// Whether the guest got to the end.
     pub done: bool,
 }
@@ -79,8 +103,8 @@ impl Report {
             match line {
                 Line::Kernel(release) => report.kernel = release,
                 Line::Program(name, instructions) => report.programs.push((name, instructions)),
-                Line::Scenario { name, passed, millis } => {
-                    report.scenarios.push((name, passed, millis));
+                Line::Scenario { name, outcome, millis } => {
+                    report.scenarios.push((name, outcome, millis));
                 }
                 Line::Done => report.done = true,
             }
@@ -93,21 +117,27 @@ impl Report {
 mod tests {
     use super::*;
 
+    fn scenario(name: &str, outcome: Outcome, millis: u64) -> Line {
+        Line::Scenario { name: name.into(), outcome, millis }
+    }
+
     #[test]
     fn what_is_written_is_read() {
         let lines = [
             Line::Kernel("5.10.0-46-cloud-amd64".into()),
             Line::Program("probe_server_start".into(), 123_456),
-            Line::Scenario { name: "HTTP/1, one by one".into(), passed: true, millis: 1500 },
-            Line::Scenario { name: "doctor".into(), passed: false, millis: 3 },
+            scenario("HTTP/1, one by one", Outcome::Passed, 1500),
+            scenario("gRPC", Outcome::Unsteady, 7),
+            scenario("doctor", Outcome::Failed, 3),
             Line::Done,
         ];
         let text: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
         let report = Report::parse(&text);
         assert_eq!(report.kernel, "5.10.0-46-cloud-amd64");
         assert_eq!(report.programs, [("probe_server_start".to_owned(), 123_456)]);
-        let one_by_one = ("HTTP/1, one by one".to_owned(), true, 1500);
-        assert_eq!(report.scenarios, [one_by_one, ("doctor".to_owned(), false, 3)]);
+        let one_by_one = ("HTTP/1, one by one".to_owned(), Outcome::Passed, 1500);
+        let grpc = ("gRPC".to_owned(), Outcome::Unsteady, 7);
+        assert_eq!(report.scenarios, [one_by_one, grpc, ("doctor".to_owned(), Outcome::Failed, 3)]);
         assert!(report.done);
     }
 

@@ -8,8 +8,9 @@ use pipeline::{Sampling, SharedMeter, Sink};
 use probes::Features;
 use trace::Assembler;
 
+use super::recorded::RecordingFile;
 use super::{Agent, Setup, admin, debug, own, placing, profiling, say, sinks, tree};
-use crate::cli::{Format, ProbeArgs, RunArgs, TraceArgs, TraceCommand};
+use crate::cli::{Format, PrintArgs, ProbeArgs, RunArgs, TraceCommand};
 use crate::config;
 use crate::opened::unix_nanoseconds;
 use crate::output::text;
@@ -109,6 +110,7 @@ fn observing(
         profiling: None,
         xray: None,
         overhead: None,
+        recording: None,
         aloud: args.verbose,
     })
 }
@@ -123,9 +125,7 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         TraceCommand::Tcp(args) => return crate::tcp::run(args),
     };
     let sdk_programs = args.sdk.sdk_programs.unwrap_or_default();
-    if args.tree && args.format == Format::Json {
-        return Err(config::Invalid("--tree is for text, not for --format json".into()).into());
-    }
+    check_print(&args.print)?;
     let selection = select::from_args(&args.select)?.with_sdk_programs(sdk_programs);
     goproc::check_pids()?;
     let ProbeArgs { exact_lineage, no_connection_join, no_uprobe_multi, empty_probes } =
@@ -146,7 +146,7 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         features,
         service_name: None,
         assembler: assembler(&http, args.texts.error_messages),
-        sinks: vec![printer(args, wanted)],
+        sinks: vec![printer(&args.print, wanted)],
         resource: own::resource(None),
         export: None,
         meter: None,
@@ -160,14 +160,27 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         profiling: None,
         xray: None,
         overhead: None,
-        aloud: args.verbose,
+        recording: args
+            .record
+            .as_deref()
+            .map(|to| RecordingFile::create(to, &http.request_headers))
+            .transpose()?,
+        aloud: args.print.verbose,
     })?;
-    agent.observe()?.lines(args.format).iter().for_each(|line| say(line));
+    agent.observe()?.lines(args.print.format).iter().for_each(|line| say(line));
+    Ok(())
+}
+
+/// Whether what is asked for can be printed.
+pub(super) fn check_print(args: &PrintArgs) -> Result<()> {
+    if args.tree && args.format == Format::Json {
+        return Err(config::Invalid("--tree is for text, not for --format json".into()).into());
+    }
     Ok(())
 }
 
 /// What prints the spans that are asked for.
-fn printer(args: &TraceArgs, verb: Option<Verb>) -> Box<dyn Sink> {
+pub(super) fn printer(args: &PrintArgs, verb: Option<Verb>) -> Box<dyn Sink> {
     let style = text::Style { colours: text::colours(), whole: args.verbose };
     let slower_than = args.slower_than.map(Into::into);
     let filter = sinks::Filter { verb, errors: args.errors, slower_than };

@@ -171,6 +171,7 @@ fn setup(args: &TopArgs, waiting: &Waiting) -> Result<Setup> {
         profiling: None,
         xray: None,
         overhead: None,
+        recording: None,
         aloud: false,
     })
 }

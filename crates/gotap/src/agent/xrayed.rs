@@ -147,6 +147,7 @@ fn setup(pid: u32, http: HttpArgs, probes: ProbeArgs, sink: Box<dyn Sink>) -> Re
         profiling: None,
         xray: None,
         overhead: None,
+        recording: None,
         aloud: false,
     })
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use gotap_e2e::binary;
-use gotap_kernel_tests::report::Line;
+use gotap_kernel_tests::report::{Line, Outcome};
 use probes::{Features, verify};
 
 use crate::{calls, clock, collections, databases, goroutines, host, http1, logs, profile, tls};
@@ -40,6 +40,9 @@ const ALL: [Scenario; 21] = [
     ("clock is set", always, clock::is_set),
 ];
 
+/// What comes out the same however often it is asked for.
+const ONCE: [&str; 2] = ["load all programs", "doctor"];
+
 fn always(_: &Features) -> bool {
     true
 }
@@ -52,15 +55,26 @@ pub(crate) fn run_all() -> ExitCode {
     for (name, _, run) in ALL.iter().filter(|(_, applies, _)| applies(&features)) {
         eprintln!("--- {name}");
         let started = Instant::now();
-        let result = run();
+        let outcome = outcome(name, *run);
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if let Err(error) = &result {
-            eprintln!("{name}: {error:?}");
-        }
-        println!("{}", Line::Scenario { name: (*name).into(), passed: result.is_ok(), millis });
+        println!("{}", Line::Scenario { name: (*name).into(), outcome, millis });
     }
     println!("{}", Line::Done);
     ExitCode::SUCCESS
+}
+
+/// Runs a scenario, and once more if it failed: an emulated machine stands still now and then while its host does
+/// something else. The result names it all the same.
+fn outcome(name: &str, run: fn() -> Result<()>) -> Outcome {
+    let Err(error) = run() else { return Outcome::Passed };
+    eprintln!("{name}: {error:?}");
+    if ONCE.contains(&name) {
+        return Outcome::Failed;
+    }
+    eprintln!("--- {name}, again");
+    let Err(error) = run() else { return Outcome::Unsteady };
+    eprintln!("{name}: {error:?}");
+    Outcome::Failed
 }
 
 fn release() -> String {

@@ -46,6 +46,20 @@ impl Machine {
         let lines: Vec<&str> = self.console.lines().map(str::trim_end).collect();
         lines[lines.len().saturating_sub(CONSOLE_LINES)..].join("\n")
     }
+
+    /// What the console said of a scenario, each time that it ran, as far as that is no more than the end.
+    pub(crate) fn console_of(&self, scenario: &str) -> String {
+        let heads = [format!("--- {scenario}"), format!("--- {scenario}, again")];
+        let mut within = false;
+        let of_it = self.console.lines().map(str::trim_end).filter(|line| {
+            if line.starts_with("--- ") {
+                within = heads.iter().any(|head| line == head);
+            }
+            within
+        });
+        let lines: Vec<&str> = of_it.collect();
+        lines[lines.len().saturating_sub(CONSOLE_LINES)..].join("\n")
+    }
 }
 
 /// Runs a machine to its end. What its serial ports said stays in `folder`.

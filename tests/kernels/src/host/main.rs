@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use gotap_kernel_tests::report::Report;
+use gotap_kernel_tests::report::{Outcome, Report};
 use gotap_testkit::setup;
 
 /// A kernel that was asked for, and what became of it.
@@ -52,6 +52,7 @@ fn main() -> ExitCode {
     match test(&versions) {
         Ok(runs) => {
             println!("\n{}", table::table(&runs));
+            table::unsteady(&runs).iter().for_each(|one| println!("UNSTEADY: {one}"));
             let failures = table::failures(&runs);
             failures.iter().for_each(|failure| println!("FAILED: {failure}"));
             if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -108,12 +109,12 @@ fn boot(version: &str, kernel: &Path, disk: &Path, work: &Path) -> Result<(Repor
     let started = Instant::now();
     let machine = machine::run(kernel, disk, &work.join(version))?;
     let report = Report::parse(&machine.report);
-    let passed = report.done && report.scenarios.iter().all(|(_, passed, _)| *passed);
-    if !passed {
-        println!(
-            "\n--- the end of the console of Linux {version}:\n{}\n---",
-            machine.console_tail()
-        );
+    let wrong = report.scenarios.iter().filter(|(_, outcome, _)| *outcome != Outcome::Passed);
+    for (name, ..) in wrong {
+        println!("\n--- the console of Linux {version}:\n{}\n---", machine.console_of(name));
+    }
+    if !report.done {
+        println!("\n--- the console of Linux {version}:\n{}\n---", machine.console_tail());
     }
     ensure!(report.done, "the machine {} before the scenarios were over", machine.ended);
     Ok((report, started.elapsed()))

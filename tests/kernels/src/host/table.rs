@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use gotap_kernel_tests::report::Outcome;
+
 use crate::Run;
 
 /// Where the verifier gives up.
@@ -25,8 +27,7 @@ pub(crate) fn table(runs: &[Run]) -> String {
     for name in scenarios(runs) {
         rows.push(row(&name, runs, |run| {
             let found = run.report.scenarios.iter().find(|(scenario, ..)| *scenario == name);
-            found
-                .map_or("–".into(), |(_, passed, _)| if *passed { "ok" } else { "FAILED" }.into())
+            found.map_or("–".into(), |(_, outcome, _)| word(*outcome).into())
         }));
     }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
@@ -41,6 +42,15 @@ pub(crate) fn table(runs: &[Run]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// What became of a scenario, as the table has it.
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Passed => "ok",
+        Outcome::Unsteady => "unsteady",
+        Outcome::Failed => "FAILED",
+    }
 }
 
 fn row(name: &str, runs: &[Run], cell: impl Fn(&Run) -> String) -> Vec<String> {
@@ -68,13 +78,29 @@ fn scenarios(runs: &[Run]) -> Vec<String> {
     scenarios.map(|(name, ..)| name.clone()).collect()
 }
 
+/// The scenarios of which this became.
+fn with(run: &Run, wanted: Outcome) -> impl Iterator<Item = &str> {
+    let all = run.report.scenarios.iter();
+    all.filter(move |(_, outcome, _)| *outcome == wanted).map(|(name, ..)| name.as_str())
+}
+
+/// A sentence for each scenario that passed only when it was repeated.
+pub(crate) fn unsteady(runs: &[Run]) -> Vec<String> {
+    let of = |run| {
+        let sentence =
+            move |name| format!("Linux {}: {name} failed the first time", column_name(run));
+        with(run, Outcome::Unsteady).map(sentence)
+    };
+    runs.iter().flat_map(of).collect()
+}
+
 /// A sentence for each thing that is wrong.
 pub(crate) fn failures(runs: &[Run]) -> Vec<String> {
     let mut failures = Vec::new();
     for run in runs {
         let kernel = column_name(run);
         failures.extend(run.error.iter().map(|error| format!("Linux {kernel}: {error}")));
-        for (name, ..) in run.report.scenarios.iter().filter(|(_, passed, _)| !passed) {
+        for name in with(run, Outcome::Failed) {
             failures.push(format!("Linux {kernel}: {name}; its console above says why"));
         }
         for (program, instructions) in run.report.programs.iter().filter(|(_, n)| *n > TOO_NEAR) {
@@ -114,6 +140,15 @@ mod tests {
                         scenarios                   21 s    21 s\n\
                         HTTP/1                        ok  FAILED\n";
         assert_eq!(table(&runs()), expected);
+    }
+
+    #[test]
+    fn what_passes_the_second_time_is_named() {
+        let report = "kernel 7.3\npassed 1 doctor\nunsteady 9 HTTP/1\ndone";
+        let runs = [run("7", report)];
+        assert!(failures(&runs).is_empty());
+        assert_eq!(unsteady(&runs), ["Linux 7.3: HTTP/1 failed the first time"]);
+        assert!(table(&runs).contains("HTTP/1                 unsteady"), "{}", table(&runs));
     }
 
     #[test]

@@ -1,0 +1,66 @@
+//! `gotap replay`: the spans of a recording, printed as `gotap trace` prints them. Not here: what a recording is
+//! (`recording`).
+
+use std::fs::File;
+use std::io::BufReader;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use pipeline::{Pipeline, Sampling, Stages};
+use recording::{Outcome, Recording};
+
+use super::{PATIENCE, count, say, verbs};
+use crate::cli::ReplayArgs;
+use crate::config;
+
+/// How long the output has between two looks at it.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// `gotap replay`.
+pub(crate) fn replay(args: &ReplayArgs) -> Result<()> {
+    verbs::check_print(&args.print)?;
+    let path = args.recording.display();
+    let file = File::open(&args.recording).with_context(|| format!("open {path}"))?;
+    let recording = Recording::read(BufReader::new(file)).with_context(|| path.to_string())?;
+    let http = config::Http {
+        cluster_paths: args.cluster_paths,
+        query_strings: args.query_strings,
+        request_headers: recording.request_headers().to_vec(),
+        ..config::Http::default()
+    };
+    let assembler = verbs::assembler(&http, args.texts.error_messages);
+    let (failed, failure) = std::sync::mpsc::channel();
+    let printer = verbs::printer(&args.print, None);
+    // All of it may wait: it is read whole anyway, and whoever reads the output may take any time.
+    let limit = recording.lines() + 1;
+    let pipeline = Pipeline::start(vec![printer], limit, move |error| drop(failed.send(error)))?;
+    let mut stages = Stages::new(assembler, None, Sampling::default(), pipeline.clone());
+    let outcome = recording.replay(&mut stages);
+    while pipeline.outlets().any(|outlet| outlet.waiting() > 0) {
+        if let Ok(error) = failure.recv_timeout(PAUSE) {
+            return Err(error);
+        }
+    }
+    pipeline.finish(PATIENCE);
+    notes(outcome, stages.counts().undecodable).iter().for_each(|note| say(note));
+    Ok(())
+}
+
+/// What is missing.
+fn notes(outcome: Outcome, undecodable: u64) -> Vec<String> {
+    let Outcome { lost, unanswered, cut } = outcome;
+    let of =
+        |n: u64, one: &str, more: &str| count(usize::try_from(n).unwrap_or(usize::MAX), one, more);
+    [
+        (cut, "the recording has no end: the gotap that made it was killed".to_owned()),
+        (lost > 0, format!("the recording lacks {}", of(lost, "line", "lines"))),
+        (
+            unanswered > 0,
+            format!("it has no answer to {}", of(unanswered, "question", "questions")),
+        ),
+        (undecodable > 0, format!("{} could not be decoded", of(undecodable, "record", "records"))),
+    ]
+    .into_iter()
+    .filter_map(|(is_so, note)| is_so.then_some(note))
+    .collect()
+}
