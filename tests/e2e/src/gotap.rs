@@ -45,7 +45,12 @@ pub struct Ended {
 impl Gotap {
     /// Starts the command with these arguments and variables, and waits for nothing.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
-        Ok(Self { process: Running::start(binary(), arguments, environment)?, recording: None })
+        Ok(Self::of(Running::start(binary(), arguments, environment)?))
+    }
+
+    /// One that was started in another way.
+    pub fn of(process: Running) -> Self {
+        Self { process, recording: None }
     }
 
     /// Traces HTTP as JSON, with this selection; is back when it is attached to what runs.

@@ -44,7 +44,7 @@ impl Unprivileged {
         let mut all: Vec<&str> = user.iter().map(String::as_str).collect();
         all.push(&program);
         all.extend(arguments);
-        Ok(Gotap { process: Running::start(Path::new("/usr/bin/setpriv"), &all, &[])? })
+        Ok(Gotap::of(Running::start(Path::new("/usr/bin/setpriv"), &all, &[])?))
     }
 
     /// Runs it with these flags of setpriv, such as [`NOBODY`].

@@ -177,7 +177,7 @@ impl<'a> Container<'a> {
     /// Starts the agent as the DaemonSet does, with more arguments.
     pub(crate) fn start(&self, more: &[&str]) -> Result<Gotap> {
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
-        Ok(Gotap { process: Running::spawn(self.podman(&[&arguments[..], more].concat()))? })
+        Ok(Gotap::of(Running::spawn(self.podman(&[&arguments[..], more].concat()))?))
     }
 
     /// Of the running agent, what the kernel says: its capabilities, and that it can gain none and write nowhere.

@@ -149,7 +149,7 @@ fn start_as_in_pod(
     command.env("GOTAP_SELECT_KUBERNETES", CHOICE);
     command.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("NODE_NAME", NODE);
     command.env("KUBERNETES_SERVICE_PORT", cluster.port.to_string());
-    let gotap = Gotap { process: Running::spawn(command)? };
+    let gotap = Gotap::of(Running::spawn(command)?);
     gotap.wait_ready()?;
     Ok((gotap, folder))
 }

@@ -42,7 +42,7 @@ impl Charged {
         let file = file.to_string_lossy();
         let script = r#"echo $$ >"$0" && exec "$@""#;
         let all = [&["-c", script, &file, &gotap], arguments].concat();
-        Ok(Gotap { process: Running::start(Path::new("sh"), &all, variables)? })
+        Ok(Gotap::of(Running::start(Path::new("sh"), &all, variables)?))
     }
 
     /// At most, and now, in MiB.

@@ -146,7 +146,7 @@ fn runs_as_unit_says(unit: &str, program: &Path, config: &Path) -> Result<()> {
         &endpoint,
     ]);
     all.extend(["--prometheus-listen", "127.0.0.1:0"]);
-    let gotap = Gotap { process: Running::start(Path::new("/usr/bin/setpriv"), &all, &[])? };
+    let gotap = Gotap::of(Running::start(Path::new("/usr/bin/setpriv"), &all, &[])?);
     gotap.wait_ready()?;
     app.get("/hello", &[])?;
     collector.wait_for(1, SOON)?;
