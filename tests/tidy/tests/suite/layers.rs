@@ -55,7 +55,7 @@ fn pure_crates_do_no_io() {
     };
     let is_pure = |f: &File| PURE.iter().any(|(name, _)| f.is_below(&folder(name)));
     let mut findings = Vec::new();
-    for file in repo::files().into_iter().filter(|f| is_pure(f) && !f.path.ends_with("_tests.rs")) {
+    for file in repo::files().into_iter().filter(|f| is_pure(f) && !f.is_of_tests()) {
         for (number, line) in file.shipped_lines() {
             if let Some(io) = IO.iter().find(|io| line.contains(*io)) {
                 findings.push(format!("{}:{number} mentions {io}", file.path));
@@ -113,7 +113,7 @@ fn a_library_stays_in_its_own_files() {
         let source = f.is_below("crates") && f.has_extension(&["rs"]);
         let bpf = f.is_below("bpf") && f.has_extension(&["c", "h"]);
         (source || bpf || f.path == "tests/e2e/tests/suite/main.rs")
-            && !f.path.contains("_tests.rs")
+            && !f.is_of_tests()
             && !OWN.iter().any(|own| f.path.starts_with(own))
     };
     let names = |line: &str| {

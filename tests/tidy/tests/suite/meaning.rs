@@ -34,8 +34,7 @@ const BEGIN: [&str; 8] = [
 
 fn is_shipped(file: &File) -> bool {
     let in_src = file.is_below("crates") && file.path.contains("/src/");
-    let is_test = file.path.ends_with("_tests.rs") || file.path.ends_with("/test_support.rs");
-    in_src && file.has_extension(&["rs"]) && !is_test
+    in_src && file.has_extension(&["rs"]) && !file.is_of_tests()
 }
 
 #[test]

@@ -27,6 +27,12 @@ impl File {
         self.path.rsplit_once('.').is_some_and(|(_, e)| extensions.contains(&e))
     }
 
+    /// Whether it holds nothing but unit tests and what they need.
+    pub(crate) fn is_of_tests(&self) -> bool {
+        ["_tests.rs", "/tests.rs", "/test_support.rs"].iter().any(|end| self.path.ends_with(end))
+            || self.path.contains("_tests/")
+    }
+
     /// Lines with their numbers.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
         self.text.lines().enumerate().map(|(i, line)| (i + 1, line))

@@ -53,8 +53,7 @@ fn every_unsafe_says_why_it_is_sound() {
 fn shipped_code_does_not_unwrap() {
     let is_shipped = |f: &File| {
         let in_src = f.is_below("crates") && f.path.contains("/src/");
-        let is_test = f.path.ends_with("_tests.rs") || f.path.ends_with("/tests.rs");
-        (in_src || f.is_below("bench")) && !is_test
+        (in_src || f.is_below("bench")) && !f.is_of_tests()
     };
     let mut findings = Vec::new();
     for file in rust_files().filter(is_shipped) {
