@@ -7,6 +7,7 @@ mod layers;
 mod logs;
 mod measures;
 mod memory;
+mod otlp;
 mod profiles;
 #[cfg(test)]
 mod reference_tests;
@@ -14,9 +15,7 @@ mod sampling;
 mod variables;
 mod xray;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -33,6 +32,7 @@ pub(crate) use layers::load;
 pub(crate) use logs::Logs;
 pub(crate) use measures::{Histograms, Metrics, Temporality};
 pub(crate) use memory::Bounds;
+pub(crate) use otlp::Otlp;
 pub(crate) use profiles::{Profiles, Serve};
 pub(crate) use sampling::Sampling;
 pub(crate) use xray::Xray;
@@ -142,52 +142,6 @@ pub(crate) struct Select {
     pub(crate) kubernetes: Vec<PodChoice>,
 }
 
-/// OTLP export.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Otlp {
-    /// Base URL of the collector; http://localhost:4317, or 4318 for http/protobuf, if not given.
-    /// Without a scheme it is http://
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) endpoint: Option<String>,
-    /// URL for traces, used as it is instead of the base URL
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) traces_endpoint: Option<String>,
-    /// Whether gotap's metrics are sent beside the traces. The protocol and all else is as for traces
-    pub(crate) metrics: bool,
-    /// URL for metrics, used as it is instead of the base URL
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) metrics_endpoint: Option<String>,
-    /// URL for log records, used as it is instead of the base URL
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) logs_endpoint: Option<String>,
-    /// Since when sums and histograms count that are sent: since the start (cumulative), since the last time
-    /// (delta), or the latter for histograms alone (lowmemory)
-    pub(crate) metrics_temporality: Temporality,
-    /// The buckets of histograms of operations that are sent
-    pub(crate) metrics_histograms: Histograms,
-    /// Wire protocol
-    pub(crate) protocol: Protocol,
-    /// Headers of each request
-    pub(crate) headers: BTreeMap<String, String>,
-    /// Time for one request, such as 10s
-    pub(crate) timeout: String,
-    /// Compression of requests
-    pub(crate) compression: Compression,
-    /// PEM file of the certificate authority to trust instead of the public ones
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) ca_certificate: Option<PathBuf>,
-    /// PEM file of the certificate by which the collector knows gotap, with those that it needs
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) client_certificate: Option<PathBuf>,
-    /// PEM file of that certificate's key
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) client_key: Option<PathBuf>,
-    /// Bytes that are kept while the collector does not take them, with what is collected for the next request; of the
-    /// rest an eighth is for metrics only and a quarter for log records, where they are sent
-    pub(crate) queue_bytes: usize,
-}
-
 /// What spans say of errors.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -234,37 +188,6 @@ pub(crate) struct Probes {
     pub(crate) connection_join: bool,
     /// Use uprobe_multi where the kernel has it
     pub(crate) uprobe_multi: bool,
-}
-
-/// OTLP wire protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub(crate) enum Protocol {
-    /// Usually port 4317
-    #[serde(rename = "grpc")]
-    Grpc,
-    /// Usually port 4318
-    #[serde(rename = "http/protobuf")]
-    Http,
-}
-
-impl Protocol {
-    /// Where a collector listens that was installed as it comes.
-    fn default_endpoint(self) -> &'static str {
-        match self {
-            Protocol::Grpc => "http://localhost:4317",
-            Protocol::Http => "http://localhost:4318",
-        }
-    }
-}
-
-/// Compression of OTLP requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Compression {
-    /// Uncompressed
-    None,
-    /// gzip
-    Gzip,
 }
 
 impl Default for Config {
@@ -327,85 +250,10 @@ fn time(setting: &str, text: &str) -> Result<Duration> {
         .map_err(|e| Invalid(format!("{setting}: {text:?} is no time such as 10s: {e}")).into())
 }
 
-impl Default for Otlp {
-    fn default() -> Self {
-        let export = export::Config::default();
-        Self {
-            endpoint: None,
-            traces_endpoint: None,
-            metrics: true,
-            metrics_endpoint: None,
-            logs_endpoint: None,
-            metrics_temporality: Temporality::Cumulative,
-            metrics_histograms: Histograms::Explicit,
-            protocol: Protocol::Grpc,
-            headers: BTreeMap::new(),
-            timeout: humantime::format_duration(export.timeout).to_string(),
-            compression: Compression::None,
-            ca_certificate: None,
-            client_certificate: None,
-            client_key: None,
-            queue_bytes: export.queue_bytes,
-        }
-    }
-}
-
 impl Default for Probes {
     fn default() -> Self {
         Self { exact_lineage: false, connection_join: true, uprobe_multi: true }
     }
-}
-
-impl Otlp {
-    /// As the exporter wants it, with so much room for what waits.
-    ///
-    /// # Errors
-    /// [`Invalid`] for a time that can't be read.
-    pub(crate) fn to_export(&self, queue_bytes: usize) -> Result<export::Config> {
-        let exact_url = self.traces_endpoint.is_some();
-        let endpoint = self.traces_endpoint.as_deref().or(self.endpoint.as_deref());
-        let endpoint = endpoint.unwrap_or_else(|| self.protocol.default_endpoint());
-        Ok(export::Config {
-            endpoint: with_scheme(endpoint),
-            exact_url,
-            metrics: self.metrics_to(),
-            protocol: match self.protocol {
-                Protocol::Grpc => export::Protocol::Grpc,
-                Protocol::Http => export::Protocol::Http,
-            },
-            headers: self.headers.clone().into_iter().collect(),
-            timeout: time("otlp.timeout", &self.timeout)?,
-            compression: match self.compression {
-                Compression::None => export::Compression::None,
-                Compression::Gzip => export::Compression::Gzip,
-            },
-            ca_certificate: self.ca_certificate.clone(),
-            client_certificate: self.client_certificate.clone(),
-            client_key: self.client_key.clone(),
-            queue_bytes,
-            ..export::Config::default()
-        })
-    }
-
-    /// Where metrics go. Who says only where traces go wants no metrics somewhere else.
-    fn metrics_to(&self) -> Option<export::MetricsEndpoint> {
-        let (exact, base) = (self.metrics_endpoint.as_deref(), self.endpoint.as_deref());
-        let to = match (exact.or(base), &self.traces_endpoint) {
-            (Some(given), _) => given,
-            (None, Some(_)) => return None,
-            (None, None) => self.protocol.default_endpoint(),
-        };
-        let (endpoint, exact_url) = (with_scheme(to), exact.is_some());
-        let temporality = self.metrics_temporality.into();
-        let exponential = self.metrics_histograms == Histograms::Exponential;
-        let to = export::MetricsEndpoint { endpoint, exact_url, temporality, exponential };
-        self.metrics.then_some(to)
-    }
-}
-
-/// Collectors are often given as host:port.
-fn with_scheme(endpoint: &str) -> String {
-    if endpoint.contains("://") { endpoint.into() } else { format!("http://{endpoint}") }
 }
 
 /// `gotap config check`.

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wire::LogStream;
 
-use super::{Config, Invalid, Otlp, with_scheme};
+use super::otlp::with_scheme;
+use super::{Config, Invalid, Otlp};
 
 /// What programs write to their logs while they serve a request becomes log records with its trace and span. The
 /// kernel runs gotap's program at the end of each system call of the host for it.

@@ -9,7 +9,8 @@ use export::ProfileBackend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Invalid, time, with_scheme};
+use super::otlp::with_scheme;
+use super::{Config, Invalid, time};
 use crate::profile::continuous::Kind;
 
 /// How long a profile may be.
