@@ -2,21 +2,25 @@
 //! when they must be taken away for a while.
 //!
 //! The policy is a pure function of what is measured: hits, what one costs on this machine, and the time that the
-//! process has used. Not here: attaching and detaching, and what a hit does.
+//! process has used. Not here: the clocks and what is done with the probes (`watch`), attaching and detaching, and what
+//! a hit does.
 
 mod share;
+mod watch;
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(crate) use share::Share;
+pub(crate) use watch::{LOOK, Watch};
 
 /// Where no clock can be had, a trap is taken to cost this.
 pub(crate) const USUAL_COST: f64 = 1000.0;
 /// A process that does little is taken to use this share of a processor: what traps take of the rest slows
 /// nothing down.
 const FLOOR: f64 = 0.5;
+
 /// How windows are made in which probes are there.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Terms {
@@ -34,9 +38,6 @@ impl Terms {
     /// For requests: windows are so long that most are seen whole, and probes come and go seldom.
     pub(crate) const LONG: Self = Self { start: 40e6, burst: 1e9, window: 0.5 };
 }
-
-/// Between looks while the probes are there.
-pub(crate) const LOOK: Duration = Duration::from_millis(5);
 
 /// How much of a process's processor time traps may take.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -243,89 +244,6 @@ impl Coverage {
             "windows": self.pauses + 1,
             "complete": self.is_whole(),
         })
-    }
-}
-
-/// What a governor governs.
-pub(crate) trait Governed {
-    fn put_back(&mut self) -> anyhow::Result<()>;
-    fn take_away(&mut self);
-    fn hits(&self) -> anyhow::Result<u64>;
-}
-
-/// A governor with its clocks, of one process.
-pub(crate) struct Watch {
-    governor: Governor,
-    share: Share,
-    pid: u32,
-    began: Instant,
-    looked: Duration,
-}
-
-impl Watch {
-    /// Begins now. The probes are there.
-    pub(crate) fn new(pid: u32, budget: Budget, cost: Option<f64>) -> Self {
-        let (governor, share) = (Governor::new(budget, cost), Share::of(pid));
-        Self { governor, share, pid, began: Instant::now(), looked: Duration::ZERO }
-    }
-
-    /// Looks whether the probes may stay, or come back; gives what was done.
-    pub(crate) fn look(&mut self, governed: &mut impl Governed) -> anyhow::Result<Step> {
-        let now = self.began.elapsed();
-        if now < self.looked + LOOK {
-            return Ok(Step::GoOn);
-        }
-        self.looked = now;
-        let used = goproc::cpu_time(self.pid).unwrap_or(Duration::ZERO);
-        let step = self.governor.look(now, used, governed.hits()?, self.share.count(now));
-        match step {
-            Step::GoOn => {}
-            Step::TakeAway => governed.take_away(),
-            Step::PutBack => governed.put_back()?,
-        }
-        Ok(step)
-    }
-
-    /// Counts the time that `read` takes as a part of the cost.
-    pub(crate) fn spend<T>(&mut self, read: impl FnOnce() -> T) -> T {
-        let began = Instant::now();
-        let out = read();
-        self.governor.spend(began.elapsed());
-        out
-    }
-
-    /// What came of it, until now.
-    pub(crate) fn coverage(&self) -> Coverage {
-        self.governor.coverage(self.began.elapsed())
-    }
-}
-
-impl Governed for probes::Tracker {
-    fn put_back(&mut self) -> anyhow::Result<()> {
-        Ok(probes::Tracker::put_back(self)?)
-    }
-
-    fn take_away(&mut self) {
-        self.detach();
-    }
-
-    fn hits(&self) -> anyhow::Result<u64> {
-        let seen = |kind| Ok::<u64, probes::Error>(self.counts(kind)?.seen);
-        Ok(seen(wire::Lifecycle::Created)? + seen(wire::Lifecycle::Exited)?)
-    }
-}
-
-impl Governed for probes::Meter {
-    fn put_back(&mut self) -> anyhow::Result<()> {
-        Ok(self.attach()?)
-    }
-
-    fn take_away(&mut self) {
-        self.detach();
-    }
-
-    fn hits(&self) -> anyhow::Result<u64> {
-        Ok(probes::Meter::hits(self)?)
     }
 }
 
