@@ -71,6 +71,7 @@ mod profile_requests;
 mod profile_stacks;
 mod profile_waits;
 mod profile_words;
+mod ps;
 mod red;
 mod redis;
 mod replaced;
