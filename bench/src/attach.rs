@@ -13,7 +13,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::measure;
-use crate::scenario::{READY, Sink, stop};
+use crate::received::Sink;
+use crate::rounds::stop;
+use crate::scenario::READY;
 
 /// Processes of one file, for the cost of each further one.
 const PROCESSES: usize = 20;

@@ -14,7 +14,9 @@ mod host;
 mod load;
 mod measure;
 mod profile;
+mod received;
 mod report;
+mod rounds;
 mod scenario;
 mod sink;
 
@@ -24,7 +26,8 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use scenario::{Mode, Run, Scenario};
+use rounds::{Programs, Run};
+use scenario::{Mode, Scenario};
 
 #[derive(Debug, Parser)]
 #[command(about = "Measures what gotap costs its targets, side by side with the OpenTelemetry SDK")]
@@ -123,7 +126,7 @@ fn overhead(cli: &Cli, gotap: PathBuf) -> Result<()> {
     if !Scenario::all().iter().any(|scenario| cli.wants(scenario.name)) {
         return Ok(());
     }
-    let programs = scenario::Programs::build(gotap, cli.agent.clone())?;
+    let programs = Programs::build(gotap, cli.agent.clone())?;
     let mut runs = Vec::new();
     for scenario in Scenario::all().into_iter().filter(|s| cli.wants(s.name)) {
         let backend = programs.backend(&scenario)?;

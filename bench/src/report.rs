@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::scenario::{Run, Slice};
+use crate::rounds::{Run, Slice};
 
 /// Medians of the runs of one scenario in one mode.
 #[derive(Debug, Clone, Serialize)]
