@@ -37,6 +37,7 @@
 #include "join.h"
 #include "join_served.h"
 #include "http_server.bpf.c"
+#include "http_server_event.h"
 #include "http_server_end.bpf.c"
 #include "http_client.bpf.c"
 #include "join_calls.bpf.c"
