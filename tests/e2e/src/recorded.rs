@@ -40,7 +40,11 @@ impl Recording {
     /// Checks that the same spans come out of it as were printed, and keeps both without what is the machine's alone.
     pub(crate) fn keep(&self, printed: &[String]) -> Result<()> {
         let again = replay(&self.path, &["--format=json"])?;
-        ensure!(again == printed, "of {} others come: {again:#?}\n{printed:#?}", self.path.display());
+        ensure!(
+            again == printed,
+            "of {} others come: {again:#?}\n{printed:#?}",
+            self.path.display()
+        );
         let text = fs::read_to_string(&self.path)?;
         let lines = text.lines().map(without_machine).collect::<Result<Vec<_>>>()?;
         fs::write(&self.path, lines.join("\n") + "\n")?;

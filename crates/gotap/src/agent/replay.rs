@@ -26,7 +26,6 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<()> {
         cluster_paths: args.cluster_paths,
         query_strings: args.query_strings,
         request_headers: recording.request_headers().to_vec(),
-        ..config::Http::default()
     };
     let assembler = verbs::assembler(&http, args.texts.error_messages);
     let (failed, failure) = std::sync::mpsc::channel();
