@@ -4,6 +4,7 @@
 mod active;
 mod admin;
 mod attach;
+mod collecting;
 mod debug;
 mod figures;
 mod host;
@@ -30,7 +31,7 @@ mod xrayed;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -50,6 +51,7 @@ use crate::profile::continuous::Continuous;
 use crate::reader::{AgentEvent, Reader, ReaderCommand};
 use crate::select::{self, Selection};
 use crate::xray::{Added, Looking, Slow};
+use collecting::MetricsThread;
 use figures::Figures;
 use overhead::Overhead;
 use placing::Placing;
@@ -479,23 +481,6 @@ impl Agent {
             Delivery { delivered: stats.exported(), not }
         });
         summary
-    }
-}
-
-/// The thread that collects metrics for the sinks, as reading the memory of processes takes its time.
-struct MetricsThread {
-    _alive: Sender<()>,
-}
-
-impl MetricsThread {
-    fn start(interval: Duration, sinks: Pipeline, figures: Arc<Figures>) -> std::io::Result<Self> {
-        let (alive, ended) = std::sync::mpsc::channel::<()>();
-        std::thread::Builder::new().name("gotap-metrics".into()).spawn(move || {
-            while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(interval) {
-                sinks.metrics(figures.collect(Consumer::Push));
-            }
-        })?;
-        Ok(Self { _alive: alive })
     }
 }
 
