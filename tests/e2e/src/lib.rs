@@ -15,6 +15,7 @@
 //! - [`Resetter`] stands before a server and resets connections.
 //! - [`Numbered`] is a process with an id that another one had.
 //! - [`Namespace`] is a network namespace with a link to this one.
+//! - [`Held`] is a file that nobody can open for a while, [`Paused`] a thread that stands still.
 //! - [`Shop`] is the shop of the demonstration.
 //! - [`replay()`] makes spans of a recording again.
 //! - [`sites_in()`] counts the traps in the code of a process.
@@ -27,11 +28,13 @@ mod chain;
 mod contained;
 pub mod goroutines;
 mod gotap;
+mod held;
 pub mod live;
 mod load;
 mod machine;
 mod namespace;
 mod numbered;
+mod paused;
 pub mod profiles;
 mod proxy;
 mod recorded;
@@ -49,11 +52,13 @@ pub use binary::binary;
 pub use chain::Chain;
 pub use contained::Cgroup;
 pub use gotap::{Ended, Gotap, LOADING};
+pub use held::Held;
 pub use live::Live;
 pub use load::{Load, Outcome};
 pub use machine::{can_trace, skip};
 pub use namespace::Namespace;
 pub use numbered::Numbered;
+pub use paused::Paused;
 pub use proxy::Proxy;
 pub use recorded::replay;
 pub use resetter::{Resetter, reset_when_closed};

@@ -74,15 +74,22 @@ async fn metrics(State(shown): State<Shown>, headers: HeaderMap) -> Response {
 }
 
 async fn healthz(State(shown): State<Shown>) -> Response {
-    answer(shown.figures.is_healthy(), "the thread that reads events is stuck\n")
+    answer(stuck(&shown.figures))
 }
 
 async fn readyz(State(shown): State<Shown>) -> Response {
-    answer(shown.figures.is_ready(), "the processes that run are still being attached to\n")
+    let attaching = || "the processes that run are still being attached to\n";
+    answer(stuck(&shown.figures).or_else(|| (!shown.figures.is_ready()).then(attaching)))
 }
 
-fn answer(ok: bool, otherwise: &'static str) -> Response {
-    let (status, text) =
-        if ok { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, otherwise) };
-    (status, text).into_response()
+/// What is wrong where events are not read: of what runs, nothing is observed then.
+fn stuck(figures: &Figures) -> Option<&'static str> {
+    (!figures.is_healthy()).then_some("the thread that reads events is stuck\n")
+}
+
+fn answer(wrong: Option<&'static str>) -> Response {
+    match wrong {
+        None => (StatusCode::OK, "ok\n").into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, why).into_response(),
+    }
 }

@@ -25,6 +25,7 @@ mod goroutines_command;
 mod grpc;
 mod grpc_client;
 mod guided;
+mod health;
 mod host_exec;
 mod host_flows;
 mod host_open;
