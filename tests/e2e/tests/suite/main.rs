@@ -97,5 +97,6 @@ mod unoptimised;
 mod unread;
 mod versions;
 mod words;
+mod wsl;
 mod xray;
 mod xray_spans;
