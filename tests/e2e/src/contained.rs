@@ -38,6 +38,20 @@ impl Cgroup {
         new("cgroup", Some("pids")).or_else(|_| new("cgroup2", None))
     }
 
+    /// With this path, in which `ID` stands for the container and `POD` for the pod, in a version of cgroups: its
+    /// root is as [`Self::roots`] gives it.
+    pub fn named(path: &str, root: &Path, seed: u64) -> Result<Self> {
+        let (container, pod) = ids(seed);
+        let path = path.replace("ID", &container).replace("POD", &pod.replace('-', "_"));
+        Self::in_root(root.to_owned(), &path, container, pod)
+    }
+
+    /// Where this machine has cgroups: of version 1 that of pids, and version 2.
+    pub fn roots() -> Vec<(u8, PathBuf)> {
+        let found = [(1, mounted("cgroup", Some("pids"))), (2, mounted("cgroup2", None))];
+        found.into_iter().filter_map(|(version, root)| Some((version, root?))).collect()
+    }
+
     fn new(
         kind: &str,
         option: Option<&str>,
@@ -46,6 +60,10 @@ impl Cgroup {
         pod: String,
     ) -> Result<Self> {
         let root = mounted(kind, option).with_context(|| format!("no {kind} is mounted"))?;
+        Self::in_root(root, path, container, pod)
+    }
+
+    fn in_root(root: PathBuf, path: &str, container: String, pod: String) -> Result<Self> {
         let innermost = root.join(path);
         fs::create_dir_all(&innermost)
             .with_context(|| format!("create {}", innermost.display()))?;

@@ -1,6 +1,7 @@
 //! Containers, without any: gotap in a pid namespace of its own, and programs in theirs.
 
 mod kubernetes;
+mod runtimes;
 
 use std::fs;
 use std::path::Path;
