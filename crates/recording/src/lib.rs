@@ -13,6 +13,6 @@ mod replay;
 #[cfg(test)]
 mod tests;
 
-pub use line::{FORMAT, Line, Start};
+pub use line::{FORMAT, Line, Settings, Start};
 pub use recorder::{Keep, Recorder};
 pub use replay::{Error, Outcome, Recording};

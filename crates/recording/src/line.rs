@@ -67,18 +67,32 @@ pub struct Start {
     pub records: String,
     /// The version of gotap.
     pub gotap: String,
+    /// What was asked for.
+    pub settings: Settings,
+}
+
+/// What a recording was made with, so that it gives the same spans.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Settings {
     /// Headers of requests that the kernel side was asked for, in this order.
     pub request_headers: Vec<String>,
+    /// Whether routes are guessed from paths.
+    pub cluster_paths: bool,
+    /// Whether spans have query strings.
+    pub query_strings: bool,
+    /// Whether all texts of errors leave.
+    pub error_messages: bool,
 }
 
 impl Start {
     /// Of a recording that this program makes.
-    pub fn new(gotap: &str, request_headers: &[String]) -> Self {
+    pub fn new(gotap: &str, settings: Settings) -> Self {
         Self {
             format: FORMAT,
             records: format!("{:016x}", wire::RECORDS),
             gotap: gotap.to_owned(),
-            request_headers: request_headers.to_vec(),
+            settings,
         }
     }
 }

@@ -9,7 +9,8 @@ use pipeline::{Now, Place, Stages};
 use trace::{Database, Databases, ProcessInfo, Resource, Routed, Routes, SqlLibrary};
 
 use crate::line::{
-    Answer, DatabaseAnswer, DatabaseQuestion, FORMAT, Line, Process, RouteQuestion, Start, Times,
+    Answer, DatabaseAnswer, DatabaseQuestion, FORMAT, Line, Process, RouteQuestion, Settings,
+    Start, Times,
 };
 
 /// Why something is no recording that can be replayed.
@@ -72,15 +73,15 @@ impl Recording {
         if start.format != FORMAT {
             return Err(Error::Format(start.format));
         }
-        if start.records != Start::new("", &[]).records {
+        if start.records != Start::new("", Settings::default()).records {
             return Err(Error::Records(start.gotap));
         }
         Ok(Self { start, lines: lines.into() })
     }
 
-    /// Headers of requests that the kernel side was asked for: the assembler must be given the same.
-    pub fn request_headers(&self) -> &[String] {
-        &self.start.request_headers
+    /// What it was made with: the assembler must be given the same.
+    pub fn settings(&self) -> &Settings {
+        &self.start.settings
     }
 
     /// How many lines it has: it gives no more spans than that.

@@ -9,7 +9,7 @@ use trace::{
 };
 use wire::synthetic::{Request, http};
 
-use crate::{Error, Keep, Line, Outcome, Recorder, Recording, Start};
+use crate::{Error, Keep, Line, Outcome, Recorder, Recording, Settings, Start};
 
 /// Keeps spans, as they are printed for debugging.
 #[derive(Clone, Default)]
@@ -109,7 +109,7 @@ fn now(n: u64) -> Now {
 
 /// What a reader does that is recorded; gives the recording's lines and the spans that came.
 fn record() -> (Vec<String>, Vec<String>) {
-    let lines = Arc::new(Mutex::new(vec![Line::Start(Start::new("0", &[]))]));
+    let lines = Arc::new(Mutex::new(vec![Line::Start(Start::new("0", Settings::default()))]));
     let to = lines.clone();
     let keep: Keep = Arc::new(move |line| to.lock().unwrap().push(line));
     let (mut recorder, (mut stages, pipeline, kept)) = (Recorder::new(keep), stages());

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
-use recording::{Line, Recorder, Start};
+use recording::{Line, Recorder, Settings, Start};
 
 /// Lines that may wait to be written.
 const MAX_WAITING: usize = 1 << 14;
@@ -29,12 +29,12 @@ impl RecordingFile {
     ///
     /// # Errors
     /// It can't be made.
-    pub(super) fn create(path: &Path, request_headers: &[String]) -> Result<Self> {
+    pub(super) fn create(path: &Path, settings: Settings) -> Result<Self> {
         let open =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
         let file = open.with_context(|| format!("make the recording {}", path.display()))?;
         let (lines, receiver) = sync_channel(MAX_WAITING);
-        let start = Line::Start(Start::new(env!("CARGO_PKG_VERSION"), request_headers));
+        let start = Line::Start(Start::new(env!("CARGO_PKG_VERSION"), settings));
         let lost = Arc::<AtomicU64>::default();
         let missing = lost.clone();
         let write = move || write(file, &start, &receiver, &missing);

@@ -22,12 +22,14 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<()> {
     let path = args.recording.display();
     let file = File::open(&args.recording).with_context(|| format!("open {path}"))?;
     let recording = Recording::read(BufReader::new(file)).with_context(|| path.to_string())?;
+    let recorded = recording.settings();
     let http = config::Http {
-        cluster_paths: args.cluster_paths,
-        query_strings: args.query_strings,
-        request_headers: recording.request_headers().to_vec(),
+        cluster_paths: recorded.cluster_paths || args.cluster_paths,
+        query_strings: recorded.query_strings || args.query_strings,
+        request_headers: recorded.request_headers.clone(),
     };
-    let assembler = verbs::assembler(&http, args.texts.error_messages);
+    let messages = recorded.error_messages || args.texts.error_messages;
+    let assembler = verbs::assembler(&http, messages);
     let (failed, failure) = std::sync::mpsc::channel();
     let printer = verbs::printer(&args.print, None);
     // All of it may wait: it is read whole anyway, and whoever reads the output may take any time.

@@ -133,6 +133,12 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
     let features = features(no_uprobe_multi);
     rights::keep_needed(&features, None, false)?;
     let http = args.http.settings();
+    let settings = recording::Settings {
+        request_headers: http.request_headers.clone(),
+        cluster_paths: http.cluster_paths,
+        query_strings: http.query_strings,
+        error_messages: args.texts.error_messages,
+    };
     let agent = Agent::start(Setup {
         selection,
         options: Options {
@@ -163,7 +169,7 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         recording: args
             .record
             .as_deref()
-            .map(|to| RecordingFile::create(to, &http.request_headers))
+            .map(|to| RecordingFile::create(to, settings))
             .transpose()?,
         aloud: args.print.verbose,
     })?;
