@@ -49,6 +49,10 @@ test-again: ## Run single end-to-end tests, one after the other (TESTS="module::
 test-matrix: setup ## Run oracle and end-to-end tests with all Go versions and build modes (long)
 	GOTAP_TEST_MATRIX=full $(CARGO) test --locked --package gotap-oracle-tests --package gotap-e2e
 
+.PHONY: recordings
+recordings: setup ## Record what tests/replay makes spans of, with real programs (as root)
+	@scripts/recordings.sh
+
 .PHONY: package
 package: setup ## Make a Debian package of the release build, below target/package
 	@scripts/package.sh

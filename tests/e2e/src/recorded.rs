@@ -1,10 +1,10 @@
 //! Recordings of what gotap was given while it ran, which `tests/replay` makes spans of again, without root. They are
 //! made where GOTAP_RECORDINGS names a folder: `make recordings` does that for tests that it names.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result, ensure};
@@ -24,11 +24,14 @@ pub(crate) struct Recording {
 impl Recording {
     /// The next one of this test, if recordings are wanted.
     pub(crate) fn wanted() -> Result<Option<Self>> {
-        static NEXT: AtomicUsize = AtomicUsize::new(1);
+        thread_local! {
+            /// Each test has a thread of its own.
+            static NEXT: Cell<usize> = const { Cell::new(1) };
+        }
         let Some(folder) = std::env::var_os("GOTAP_RECORDINGS") else { return Ok(None) };
         fs::create_dir_all(&folder).context("create the folder of recordings")?;
         let test = thread::current().name().unwrap_or("test").replace("::", "-");
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let number = NEXT.replace(NEXT.get() + 1);
         Ok(Some(Self { path: Path::new(&folder).join(format!("{test}-{number}.rec")) }))
     }
 
