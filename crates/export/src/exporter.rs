@@ -22,7 +22,7 @@ use crate::stats::{Delivered, Stats};
 use crate::{Config, Error};
 use measured::Metrics;
 use outages::Outages;
-use queue::Queues;
+use queue::{Pushed, Queues};
 use threads::Threads;
 use worker::Worker;
 
@@ -195,8 +195,12 @@ impl Exporter {
 
     fn enqueue(&self, batch: Batch) {
         let (signal, items) = (batch.signal, batch.items);
-        if !self.shared.queues.push(batch) {
-            self.shared.counts(signal).queue_full.fetch_add(items, Ordering::Relaxed);
-        }
+        let counts = self.shared.counts(signal);
+        let lost = match self.shared.queues.push(batch) {
+            Pushed::Waits => return,
+            Pushed::Full => &counts.queue_full,
+            Pushed::Failed => &counts.failed,
+        };
+        lost.fetch_add(items, Ordering::Relaxed);
     }
 }

@@ -1,32 +1,27 @@
-//! Profiles leave: the bounded queue of each back end and the thread that empties it. Not here: what requests are
-//! made of (`push` for Parca and Pyroscope, `encode` for OTLP), and taking profiles.
+//! Profiles leave: the bounded queue of each back end. Not here: the thread that empties it (`worker`), what requests
+//! are made of (`push` for Parca and Pyroscope, `encode` for OTLP), and taking profiles.
 
 mod encode;
 mod push;
+mod worker;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use prost::bytes::Bytes;
 
 use crate::LiveStats;
 use crate::endpoint::masked;
 use crate::signal::Paths;
-use crate::transport::{Failure, Rejected, Transport};
+use crate::transport::Transport;
 use crate::{Config, Error};
+use worker::{Heir, Worker};
 
 pub use encode::otlp_profiles;
 pub use push::{parca_profile, pyroscope_profile};
-
-/// How often one profile is sent before it is given up: newer ones wait behind it.
-const TRIES: u32 = 5;
-const FIRST_RETRY: Duration = Duration::from_millis(250);
-const LAST_RETRY: Duration = Duration::from_secs(5);
-/// How often a request that is on its way looks whether there is time left.
-const LOOK_UP: Duration = Duration::from_millis(50);
 
 /// What takes profiles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,6 +81,8 @@ pub struct ProfileStats {
     pub shutdown: AtomicU64,
     /// No request could be made of it.
     pub not_encoded: AtomicU64,
+    /// The thread that sends had failed, which is a defect of gotap.
+    pub failed: AtomicU64,
     /// Requests that were sent again.
     pub retries: AtomicU64,
 }
@@ -96,7 +93,7 @@ pub struct Sent {
     /// Profiles that arrived.
     pub sent: u64,
     /// Those that were lost, by reason.
-    pub lost: [(&'static str, u64); 5],
+    pub lost: [(&'static str, u64); 6],
     /// Requests that were sent again.
     pub retries: u64,
 }
@@ -111,6 +108,7 @@ impl ProfileStats {
             ("export_unreachable", read(&self.given_up)),
             ("export_shutdown", read(&self.shutdown)),
             ("not_encoded", read(&self.not_encoded)),
+            ("export_failed", read(&self.failed)),
         ];
         Sent { sent: read(&self.sent), lost, retries: read(&self.retries) }
     }
@@ -120,6 +118,10 @@ impl ProfileStats {
 struct Queue {
     requests: VecDeque<Bytes>,
     bytes: usize,
+    /// Whether a request is being sent that is not counted yet.
+    sending: bool,
+    /// Whether nobody sends any more, as the thread failed.
+    failed: bool,
     /// When to give up; set by the shutdown.
     deadline: Option<Instant>,
 }
@@ -180,7 +182,9 @@ impl ProfileExporter {
         let worker =
             Worker { shared: shared.clone(), transport, endpoint, url, beside, failing: false };
         let name = format!("gotap-{}", backend.name());
+        let heir = Heir(shared.clone());
         let thread = std::thread::Builder::new().name(name).spawn(move || {
+            let _heir = heir;
             runtime.block_on(worker.run());
             // A request that was given up may take its time to notice.
             runtime.shutdown_background();
@@ -205,6 +209,10 @@ impl ProfileExporter {
             return;
         };
         let mut queue = self.shared.lock();
+        if queue.failed {
+            self.shared.stats.failed.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         if queue.bytes + request.len() > self.shared.max_bytes {
             self.shared.stats.queue_full.fetch_add(1, Ordering::Relaxed);
             return;
@@ -228,7 +236,7 @@ impl ProfileExporter {
 
     fn wait(&mut self) {
         if let Some(thread) = self.thread.take() {
-            // A panic in it was printed already.
+            // A panic in it was printed already, and it has counted what it had.
             let _ = thread.join();
         }
     }
@@ -241,129 +249,6 @@ impl Drop for ProfileExporter {
             self.wait();
         }
     }
-}
-
-struct Worker {
-    shared: Arc<Shared>,
-    transport: Transport,
-    /// As it may be shown.
-    endpoint: String,
-    url: String,
-    /// Who may have said of the back end that it takes nothing.
-    beside: Option<LiveStats>,
-    /// Whether that was said, and still holds.
-    failing: bool,
-}
-
-impl Worker {
-    async fn run(mut self) {
-        while let Some(request) = self.next() {
-            let bytes = request.len();
-            let stats = self.shared.stats.clone();
-            let counter = match self.deliver(request).await {
-                Ok(()) => &stats.sent,
-                Err(Lost::Rejected) => &stats.rejected,
-                Err(Lost::GivenUp) => &stats.given_up,
-                Err(Lost::Shutdown) => &stats.shutdown,
-            };
-            counter.fetch_add(1, Ordering::Relaxed);
-            self.shared.lock().bytes -= bytes;
-        }
-    }
-
-    /// The next request; `None` once all is sent after the shutdown.
-    fn next(&self) -> Option<Bytes> {
-        let mut queue = self.shared.lock();
-        loop {
-            if let Some(request) = queue.requests.pop_front() {
-                return Some(request);
-            }
-            if queue.deadline.is_some() {
-                return None;
-            }
-            queue = self.shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    async fn deliver(&mut self, request: Bytes) -> Result<(), Lost> {
-        let mut delay = FIRST_RETRY;
-        for tried in 1..=TRIES {
-            let Failure { why, retry, connected } = match self.attempt(&request).await {
-                None => return Err(Lost::Shutdown),
-                Some(Ok((0, _))) => {
-                    self.delivered();
-                    return Ok(());
-                }
-                Some(Ok((_, message))) => Failure { why: message, retry: None, connected: true },
-                Some(Err(failure)) => failure,
-            };
-            let Some(asked) = retry else {
-                self.say("took no profile", &why);
-                return Err(Lost::Rejected);
-            };
-            // A back end may end a connection that is idle, which is no news.
-            let is_known = self.beside.as_ref().is_some_and(|other| other.names(&self.url));
-            if (connected || tried > 1) && !is_known {
-                self.say("can't be reached", &why);
-            }
-            if tried < TRIES {
-                self.shared.stats.retries.fetch_add(1, Ordering::Relaxed);
-                self.pause(asked.unwrap_or(delay).clamp(FIRST_RETRY, LAST_RETRY));
-                delay *= 2;
-            }
-        }
-        Err(Lost::GivenUp)
-    }
-
-    /// Sends once; `None` when the shutdown's time is over, also in the middle of it.
-    async fn attempt(&mut self, request: &Bytes) -> Option<Result<Rejected, Failure>> {
-        let shared = &self.shared;
-        if shared.is_over() {
-            return None;
-        }
-        let mut send = std::pin::pin!(self.transport.send(request.clone()));
-        loop {
-            match tokio::time::timeout(LOOK_UP, &mut send).await {
-                Ok(result) => return Some(result),
-                Err(_) if shared.is_over() => return None,
-                Err(_) => {}
-            }
-        }
-    }
-
-    fn delivered(&mut self) {
-        if std::mem::take(&mut self.failing) {
-            (self.shared.notice)(format!("profiles arrive at {} again", self.endpoint));
-        }
-    }
-
-    /// Says what is wrong, once until a profile is taken again.
-    fn say(&mut self, what: &str, why: &str) {
-        if !std::mem::replace(&mut self.failing, true) {
-            let endpoint = &self.endpoint;
-            (self.shared.notice)(format!("profiles: {endpoint} {what}: {why}; tracing goes on"));
-        }
-    }
-
-    /// Sleeps; during a shutdown only for a moment.
-    fn pause(&self, time: Duration) {
-        let queue = self.shared.lock();
-        if queue.deadline.is_some() {
-            drop(queue);
-            std::thread::sleep(time.min(FIRST_RETRY));
-            return;
-        }
-        let running = |queue: &mut Queue| queue.deadline.is_none();
-        // Woken by the shutdown, or by time.
-        let _ = self.shared.changed.wait_timeout_while(queue, time, running);
-    }
-}
-
-/// Why a profile did not arrive.
-enum Lost {
-    Rejected,
-    GivenUp,
-    Shutdown,
 }
 
 #[cfg(test)]

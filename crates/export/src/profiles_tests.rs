@@ -3,8 +3,10 @@
 use opentelemetry_proto::tonic::collector::profiles::v1development::ExportProfilesServiceRequest;
 use profile::{Frame, Mapping, ValueType};
 use prost::Message;
+use std::time::Duration;
 use trace::{Resource, Value};
 
+use super::worker::TRIES;
 use super::*;
 
 fn example() -> profile::Profile {
@@ -128,6 +130,31 @@ fn profiles_that_nobody_takes_are_counted() {
     let said = said.lock().unwrap();
     assert!(said.len() == 1 && said[0].contains("127.0.0.1:1 can't be reached"), "{said:?}");
     assert!(!said[0].contains("secret"), "{said:?}");
+}
+
+#[test]
+fn profiles_that_a_thread_leaves_behind_are_counted() {
+    let config = Config {
+        endpoint: "http://127.0.0.1:1".into(),
+        protocol: crate::Protocol::Http,
+        ..Config::default()
+    };
+    // The thread fails where it says that nobody is there.
+    let exporter =
+        ProfileExporter::start(ProfileBackend::Pyroscope, &config, None, |_| panic!("on purpose"));
+    let exporter = exporter.unwrap();
+    let stats = exporter.stats();
+    (0..3).for_each(|_| exporter.push(Some(vec![0; 8])));
+    let until = Instant::now() + Duration::from_secs(30);
+    while stats.failed.load(Ordering::Relaxed) == 0 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    exporter.push(Some(vec![0; 8]));
+    exporter.finish_by(Instant::now());
+    exporter.join();
+    let sent = stats.read();
+    assert_eq!((sent.sent, sent.lost[5]), (0, ("export_failed", 4)));
+    assert_eq!(sent.lost.iter().map(|(_, n)| n).sum::<u64>(), 4);
 }
 
 #[test]

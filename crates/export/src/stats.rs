@@ -13,6 +13,8 @@ pub struct Delivered {
     pub rejected: AtomicU64,
     /// Still waiting when the agent stopped.
     pub shutdown: AtomicU64,
+    /// The thread that sends had failed, which is a defect of gotap.
+    pub failed: AtomicU64,
 }
 
 impl Delivered {
@@ -22,12 +24,13 @@ impl Delivered {
     }
 
     /// How many were lost, by reason.
-    pub fn lost(&self) -> [(&'static str, u64); 3] {
+    pub fn lost(&self) -> [(&'static str, u64); 4] {
         let read = |n: &AtomicU64| n.load(Ordering::Relaxed);
         [
             ("export_queue_full", read(&self.queue_full)),
             ("export_rejected", read(&self.rejected)),
             ("export_shutdown", read(&self.shutdown)),
+            ("export_failed", read(&self.failed)),
         ]
     }
 }
@@ -54,13 +57,14 @@ impl Points {
     }
 
     /// How many were lost, by reason.
-    pub fn lost(&self) -> [(&'static str, u64); 6] {
+    pub fn lost(&self) -> [(&'static str, u64); 7] {
         let read = |n: &AtomicU64| n.load(Ordering::Relaxed);
-        let [full, rejected, shutdown] = self.delivered.lost();
+        let [full, rejected, shutdown, failed] = self.delivered.lost();
         [
             full,
             rejected,
             shutdown,
+            failed,
             ("export_unreachable", read(&self.unreachable)),
             ("export_replaced", read(&self.replaced)),
             ("export_busy", read(&self.busy)),
@@ -93,7 +97,7 @@ impl Stats {
     }
 
     /// Spans that were lost, by reason.
-    pub fn lost(&self) -> [(&'static str, u64); 3] {
+    pub fn lost(&self) -> [(&'static str, u64); 4] {
         self.spans.lost()
     }
 }

@@ -81,7 +81,7 @@ fn fate(protocol: Protocol, answers: Vec<Answer>) -> (u64, u64, u64, Vec<String>
         sender.settle(10 * batch);
     }
     let (stats, said) = sender.stop();
-    let [_, (_, rejected), _] = stats.lost();
+    let [_, (_, rejected), ..] = stats.lost();
     assert_eq!(stats.exported() + rejected, 30, "{protocol:?}: {said:?}");
     assert_eq!(stats.exported(), backend.taken(), "{protocol:?}");
     let retries = stats.retries.load(std::sync::atomic::Ordering::Relaxed);
@@ -157,7 +157,7 @@ fn a_back_end_that_stalls_holds_up_neither_spans_nor_the_end() {
         let start = Instant::now();
         let (stats, _) = sender.stop();
         assert!(start.elapsed() < PATIENCE / 2, "{protocol:?}: {:?}", start.elapsed());
-        let [(_, full), (_, rejected), (_, shutdown)] = stats.lost();
+        let [(_, full), (_, rejected), (_, shutdown), _] = stats.lost();
         assert!(full > 0 && shutdown > 0, "{stats:?}", stats = *stats);
         assert_eq!(stats.exported() + full + rejected + shutdown, 1000, "{protocol:?}");
     }

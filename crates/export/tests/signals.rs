@@ -153,6 +153,28 @@ fn a_back_end_that_nobody_is_at_is_named_once() {
     assert_eq!(lost, [("export_shutdown", 1); 2]);
 }
 
+#[test]
+fn what_a_thread_leaves_behind_that_fails_is_counted() {
+    let config = config(1 << 20, "http://127.0.0.1:1".into());
+    // The thread fails where it says that nobody is there.
+    let mut exporter = Exporter::start(&config, |_| panic!("on purpose")).unwrap();
+    let (stats, resource) = (exporter.stats(), Arc::new(Resource::default()));
+    let failed = || stats.spans.failed.load(Relaxed);
+    for _ in 0..10 {
+        exporter.push(&span(&resource));
+        exporter.tick();
+    }
+    eventually("the thread goes on", || failed() > 0);
+    exporter.push(&span(&resource));
+    exporter.push_log(&record(&resource));
+    let stats = exporter.shutdown(Duration::from_millis(100));
+    assert_eq!((stats.exported(), stats.queued_bytes()), (0, 0));
+    assert_eq!(stats.lost()[3], ("export_failed", 11));
+    assert_eq!(stats.lost().iter().map(|(_, n)| n).sum::<u64>(), 11, "{stats:?}");
+    // Each signal has a thread of its own.
+    assert_eq!(stats.logs.lost()[2], ("export_shutdown", 1));
+}
+
 /// Metrics whose request is larger than what may wait are counted, as are those that nobody takes.
 #[test]
 fn each_point_of_metrics_is_accounted_for() {

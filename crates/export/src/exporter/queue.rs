@@ -16,8 +16,20 @@ struct Queue {
     bytes: usize,
     /// Bytes that others leave to it.
     reserved: usize,
-    /// Whether a batch is being sent.
-    sending: bool,
+    /// Items of the batch that is being sent.
+    sending: Option<u64>,
+    /// Whether nobody sends any more, as the thread failed.
+    failed: bool,
+}
+
+/// What became of a batch that was to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pushed {
+    Waits,
+    /// There is no room for it.
+    Full,
+    /// Nobody would send it.
+    Failed,
 }
 
 /// The queues, and whether they are to be emptied for good.
@@ -54,7 +66,7 @@ impl State {
 
     /// Whether a batch of this signal is being sent.
     pub(super) fn sends(&self, signal: Signal) -> bool {
-        self.of[signal as usize].sending
+        self.of[signal as usize].sending.is_some()
     }
 
     /// Gives up what waits of a signal; how many items that was.
@@ -90,18 +102,21 @@ impl Queues {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a batch; false if there is no room for it.
-    pub(super) fn push(&self, batch: Batch) -> bool {
+    /// Adds a batch, if it finds room.
+    pub(super) fn push(&self, batch: Batch) -> Pushed {
         let mut state = self.lock();
+        if state.of[batch.signal as usize].failed {
+            return Pushed::Failed;
+        }
         if !state.fits(batch.signal, batch.request.len(), self.max_bytes) {
-            return false;
+            return Pushed::Full;
         }
         let queue = &mut state.of[batch.signal as usize];
         queue.bytes += batch.request.len();
         queue.batches.push_back(batch);
         drop(state);
         self.changed.notify_all();
-        true
+        Pushed::Waits
     }
 
     /// The next batch of a signal; `None` once all is sent after the shutdown.
@@ -110,7 +125,7 @@ impl Queues {
         loop {
             let queue = &mut state.of[signal as usize];
             if let Some(batch) = queue.batches.pop_front() {
-                queue.sending = true;
+                queue.sending = Some(batch.items);
                 return Some(batch);
             }
             if state.deadline.is_some() {
@@ -125,9 +140,21 @@ impl Queues {
         let mut state = self.lock();
         let queue = &mut state.of[batch.signal as usize];
         queue.bytes -= batch.request.len();
-        queue.sending = false;
+        queue.sending = None;
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// Nobody sends this signal any more: how many items waited or were being sent.
+    pub(super) fn fail(&self, signal: Signal) -> u64 {
+        let mut state = self.lock();
+        let waiting = state.clear(signal);
+        let queue = &mut state.of[signal as usize];
+        (queue.bytes, queue.failed) = (0, true);
+        let sending = queue.sending.take().unwrap_or(0);
+        drop(state);
+        self.changed.notify_all();
+        waiting + sending
     }
 
     /// Time until the shutdown's deadline; `None` before a shutdown.
@@ -148,7 +175,7 @@ mod tests {
 
     /// Fills up with batches of ten bytes; how many found room.
     fn fill(queues: &Queues, signal: Signal) -> usize {
-        (0..1000).take_while(|_| queues.push(batch(signal, 10))).count()
+        (0..1000).take_while(|_| queues.push(batch(signal, 10)) == Pushed::Waits).count()
     }
 
     #[test]
@@ -185,8 +212,25 @@ mod tests {
         let queues = Queues::new(80, &[Signal::Traces]);
         assert_eq!(fill(&queues, Signal::Traces), 8);
         let sent = queues.next(Signal::Traces).unwrap();
-        assert!(queues.lock().sends(Signal::Traces) && !queues.push(batch(Signal::Traces, 1)));
+        assert!(queues.lock().sends(Signal::Traces));
+        assert_eq!(queues.push(batch(Signal::Traces, 1)), Pushed::Full);
         queues.done(&sent);
-        assert!(!queues.lock().sends(Signal::Traces) && queues.push(batch(Signal::Traces, 1)));
+        assert!(!queues.lock().sends(Signal::Traces));
+        assert_eq!(queues.push(batch(Signal::Traces, 1)), Pushed::Waits);
+    }
+
+    #[test]
+    fn nothing_waits_where_nobody_sends_any_more() {
+        let queues = Queues::new(800, &ALL);
+        for _ in 0..3 {
+            assert_eq!(queues.push(batch(Signal::Traces, 10)), Pushed::Waits);
+        }
+        queues.push(batch(Signal::Logs, 10));
+        queues.next(Signal::Traces).unwrap();
+        assert_eq!(queues.fail(Signal::Traces), 3, "one was being sent");
+        assert_eq!(queues.lock().bytes(), 10);
+        assert!(!queues.lock().sends(Signal::Traces));
+        assert_eq!(queues.push(batch(Signal::Traces, 10)), Pushed::Failed);
+        assert_eq!(queues.push(batch(Signal::Logs, 10)), Pushed::Waits);
     }
 }

@@ -39,7 +39,7 @@ impl Threads {
         self.shared.queues.lock().deadline = Some(Instant::now() + patience);
         self.shared.queues.changed.notify_all();
         for thread in self.running.drain(..) {
-            // A panic in it was printed already; what it had is counted as waiting.
+            // A panic in it was printed already, and it has counted what it had.
             let _ = thread.join();
         }
     }

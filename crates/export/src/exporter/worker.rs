@@ -78,13 +78,13 @@ impl Worker {
         let Self { shared, signal, runtime, mut sender } = self;
         let name = format!("gotap-{}", signal.name());
         Ok(std::thread::Builder::new().name(name).spawn(move || {
+            let _heir = Heir { shared: shared.clone(), signal };
             while let Some(batch) = shared.queues.next(signal) {
-                let delivered = runtime.block_on(sender.deliver(&batch));
+                let outcome = runtime.block_on(sender.deliver(&batch));
                 // It is counted before its room is free: what waits and what is counted is never less than all.
-                if !delivered {
-                    shared.counts(signal).shutdown.fetch_add(batch.items, Ordering::Relaxed);
-                }
+                sender.count(&batch, &outcome);
                 shared.queues.done(&batch);
+                sender.tell(&batch, outcome);
             }
             // A request that was given up may take its time to notice.
             runtime.shutdown_background();
@@ -92,32 +92,50 @@ impl Worker {
     }
 }
 
+/// Counts what a thread that fails leaves behind.
+struct Heir {
+    shared: Arc<Shared>,
+    signal: Signal,
+}
+
+impl Drop for Heir {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let left = self.shared.queues.fail(self.signal);
+            self.shared.counts(self.signal).failed.fetch_add(left, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What became of a batch.
+enum Outcome {
+    /// The back end took it, but for so many items.
+    Taken(Rejected),
+    /// The back end refused it for good.
+    Refused(String),
+    /// These metrics are not sent again, as there will be newer ones.
+    Unreachable(String),
+    /// The shutdown came first.
+    Shutdown,
+}
+
 impl Sender {
-    /// Sends until it is taken or refused for good; false when the shutdown came first.
-    async fn deliver(&mut self, batch: &Batch) -> bool {
+    /// Sends until it is taken or refused for good, or the shutdown comes first.
+    async fn deliver(&mut self, batch: &Batch) -> Outcome {
         let (mut failed, mut at_once) = (0, true);
         loop {
-            let Some(result) = self.attempt(batch).await else { return false };
+            let Some(result) = self.attempt(batch).await else { return Outcome::Shutdown };
             match result {
                 Ok((rejected, message)) => {
-                    self.delivered(batch, rejected, &message);
-                    return true;
+                    return Outcome::Taken((rejected.min(batch.items), message));
                 }
-                Err(Failure { why, retry: None, .. }) => {
-                    self.count_rejected(batch.items);
-                    self.refused(&why);
-                    return true;
-                }
+                Err(Failure { why, retry: None, .. }) => return Outcome::Refused(why),
                 // A back end may end a connection that is idle, or is itself replaced: that is no news.
                 Err(Failure { connected: false, .. }) if std::mem::take(&mut at_once) => {
                     self.shared.stats.retries.fetch_add(1, Ordering::Relaxed);
                 }
-                // There will be newer ones.
                 Err(Failure { why, .. }) if self.signal == Signal::Metrics => {
-                    let lost = &self.shared.stats.points.unreachable;
-                    lost.fetch_add(batch.items, Ordering::Relaxed);
-                    self.say(self.shared.outages.fails(self.signal, &why));
-                    return true;
+                    return Outcome::Unreachable(why);
                 }
                 Err(Failure { why, retry: Some(asked), connected }) => {
                     self.say(self.shared.outages.fails(self.signal, &why));
@@ -158,23 +176,38 @@ impl Sender {
         }
     }
 
-    fn count_rejected(&self, items: u64) {
-        self.shared.counts(self.signal).rejected.fetch_add(items, Ordering::Relaxed);
+    /// Counts each item of a batch once.
+    fn count(&self, batch: &Batch, outcome: &Outcome) {
+        let counts = self.shared.counts(self.signal);
+        let (counter, items) = match outcome {
+            Outcome::Taken((rejected, _)) => {
+                if self.counts_taken {
+                    self.shared.queues.lock().taken.insert(batch.number);
+                }
+                counts.rejected.fetch_add(*rejected, Ordering::Relaxed);
+                (&counts.exported, batch.items - rejected)
+            }
+            Outcome::Refused(_) => (&counts.rejected, batch.items),
+            Outcome::Unreachable(_) => (&self.shared.stats.points.unreachable, batch.items),
+            Outcome::Shutdown => (&counts.shutdown, batch.items),
+        };
+        counter.fetch_add(items, Ordering::Relaxed);
     }
 
-    fn delivered(&mut self, batch: &Batch, rejected: u64, message: &str) {
-        let rejected = rejected.min(batch.items);
-        let exported = &self.shared.counts(self.signal).exported;
-        exported.fetch_add(batch.items - rejected, Ordering::Relaxed);
-        if self.counts_taken {
-            self.shared.queues.lock().taken.insert(batch.number);
-        }
-        self.count_rejected(rejected);
-        self.say(self.shared.outages.works(self.signal));
-        if rejected > 0 {
-            self.refused(&format!("{rejected} of {}: {message}", batch.items));
-        } else {
-            self.refusing = false;
+    /// Says what is news.
+    fn tell(&mut self, batch: &Batch, outcome: Outcome) {
+        match outcome {
+            Outcome::Taken((rejected, message)) => {
+                self.say(self.shared.outages.works(self.signal));
+                if rejected > 0 {
+                    self.refused(&format!("{rejected} of {}: {message}", batch.items));
+                } else {
+                    self.refusing = false;
+                }
+            }
+            Outcome::Refused(why) => self.refused(&why),
+            Outcome::Unreachable(why) => self.say(self.shared.outages.fails(self.signal, &why)),
+            Outcome::Shutdown => {}
         }
     }
 

@@ -169,15 +169,16 @@ mod tests {
             of.queue_full.store(n + 1, Ordering::Relaxed);
             of.rejected.store(n + 2, Ordering::Relaxed);
             of.shutdown.store(n + 3, Ordering::Relaxed);
+            of.failed.store(n + 4, Ordering::Relaxed);
         }
         stats.points.unreachable.store(4, Ordering::Relaxed);
         stats.points.replaced.store(5, Ordering::Relaxed);
         stats.points.busy.store(6, Ordering::Relaxed);
         let metrics = delivered(&stats);
         let of = |name: &str| counts(&metrics, name);
-        assert_eq!(of("gotap.export.drops"), [11, 12, 13]);
-        assert_eq!(of("gotap.export.logs.drops"), [21, 22, 23]);
-        assert_eq!(of("gotap.export.points.drops"), [31, 32, 33, 4, 5, 6]);
+        assert_eq!(of("gotap.export.drops"), [11, 12, 13, 14]);
+        assert_eq!(of("gotap.export.logs.drops"), [21, 22, 23, 24]);
+        assert_eq!(of("gotap.export.points.drops"), [31, 32, 33, 34, 4, 5, 6]);
         let read =
             Counts { logs: 5, logs_unknown_process: 2, logs_telemetry: 1, ..Counts::default() };
         assert_eq!(counts(&logs(&read), "gotap.log.records.drops"), [2, 1]);
