@@ -30,7 +30,16 @@ const MAX_PROCESSES: usize = 64;
 const JOIN: Duration = Duration::from_millis(5);
 
 /// A thread that reads a process until its end of the channel is gone.
-type Thread = (Sender<()>, JoinHandle<()>);
+type Thread = (Sender<()>, JoinHandle<Last>);
+/// What became of the last profiles that a thread was to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Last {
+    /// They were sent, or it is counted why not.
+    Done,
+    /// The agent's end came first.
+    Late,
+}
+
 /// Starts one.
 type Start = fn(&Arc<Shared>, u32, Arc<Mutex<Arc<Resource>>>) -> io::Result<Thread>;
 
@@ -38,7 +47,7 @@ type Start = fn(&Arc<Shared>, u32, Arc<Mutex<Arc<Resource>>>) -> io::Result<Thre
 pub(super) struct Readers {
     by_pid: HashMap<u32, Reader>,
     /// Of processes that are not read any more: they make their last profiles.
-    ending: Vec<JoinHandle<()>>,
+    ending: Vec<JoinHandle<Last>>,
     shared: Arc<Shared>,
     start: Start,
 }
@@ -60,6 +69,16 @@ struct Shared {
 impl Shared {
     fn is_late(&self) -> bool {
         self.deadline.get().is_some_and(|deadline| Instant::now() >= *deadline)
+    }
+
+    /// Counts what a thread that has ended left out.
+    fn ended(&self, thread: JoinHandle<Last>) {
+        match thread.join() {
+            Ok(Last::Done) => {}
+            Ok(Last::Late) => self.counts.skip(Skip::Late),
+            // The panic was printed already.
+            Err(_) => self.counts.skip(Skip::Unreadable),
+        }
     }
 }
 
@@ -102,7 +121,9 @@ impl Readers {
         // Nobody is left to stop them, which each notices. The caller has samples to read meanwhile.
         let gone = self.by_pid.extract_if(|pid, reader| !is_same(pid, reader));
         self.ending.extend(gone.filter_map(|(_, reader)| Some(reader.thread?.1)));
-        self.ending.retain(|thread| !thread.is_finished());
+        for thread in self.ending.extract_if(.., |thread| thread.is_finished()) {
+            self.shared.ended(thread);
+        }
         let reading = self.by_pid.values().filter(|reader| reader.is_reading()).count();
         let mut room = MAX_PROCESSES.saturating_sub(reading + self.ending.len());
         for (pid, one) in chosen {
@@ -142,15 +163,16 @@ impl Readers {
         // All end at once.
         let threads = self.by_pid.into_values().filter_map(|r| Some(r.thread?.1));
         let mut threads: Vec<_> = self.ending.into_iter().chain(threads).collect();
-        threads.retain(|thread| !thread.is_finished());
-        while !threads.is_empty() && Instant::now() < deadline {
-            std::thread::sleep(JOIN);
-            // Whoever saw that it is late has left profiles out, and is not in time.
-            let ended: Vec<bool> = threads.iter().map(JoinHandle::is_finished).collect();
-            if Instant::now() < deadline {
-                let mut ended = ended.into_iter();
-                threads.retain(|_| !ended.next().unwrap_or(false));
+        loop {
+            // Asked first: who ended before the deadline is seen to have.
+            let is_over = Instant::now() >= deadline;
+            for thread in threads.extract_if(.., |thread| thread.is_finished()) {
+                self.shared.ended(thread);
             }
+            if threads.is_empty() || is_over {
+                break;
+            }
+            std::thread::sleep(JOIN);
         }
         threads.iter().for_each(|_| self.shared.counts.skip(Skip::Late));
     }
@@ -168,18 +190,19 @@ fn start(
     Ok((stop, thread))
 }
 
-fn run(shared: &Shared, pid: u32, resource: &Mutex<Arc<Resource>>, stopped: &Receiver<()>) {
+fn run(shared: &Shared, pid: u32, resource: &Mutex<Arc<Resource>>, stopped: &Receiver<()>) -> Last {
     let name = || {
         let resource = resource.lock().unwrap_or_else(PoisonError::into_inner);
         resource.service_name().to_owned()
     };
-    if let Err(why) = read(shared, pid, resource, stopped) {
+    read(shared, pid, resource, stopped).unwrap_or_else(|why| {
         // One that has ended meanwhile is no news.
         if (Process { pid }).is_alive() {
             shared.counts.skip(Skip::Unreadable);
             (shared.say)(&format!("{}[{pid}] has no profiles but of cpu: {why:#}", name()));
         }
-    }
+        Last::Done
+    })
 }
 
 /// Reads a process until it ends or that is stopped.
@@ -188,7 +211,7 @@ fn read(
     pid: u32,
     resource: &Mutex<Arc<Resource>>,
     stopped: &Receiver<()>,
-) -> Result<()> {
+) -> Result<Last> {
     let opened = Opened::new(pid)?;
     let binary = opened.binary()?;
     let types = binary.types();

@@ -19,7 +19,10 @@ fn processes(pids: std::ops::Range<u32>) -> Vec<Chosen> {
 /// A thread that lives as long as its process is chosen.
 fn patient(_: &Arc<Shared>, _: u32, _: Arc<Mutex<Arc<Resource>>>) -> io::Result<Thread> {
     let (stop, stopped) = channel::<()>();
-    let thread = std::thread::spawn(move || assert!(stopped.recv().is_err()));
+    let thread = std::thread::spawn(move || {
+        assert!(stopped.recv().is_err());
+        Last::Done
+    });
     Ok((stop, thread))
 }
 
@@ -66,7 +69,10 @@ fn the_end_does_not_wait_longer_than_it_may() {
     // These read on for a while, whatever they are to do.
     let slow: Start = |_, _, _| {
         let (stop, _) = channel();
-        let thread = std::thread::spawn(|| std::thread::sleep(Duration::from_secs(5)));
+        let thread = std::thread::spawn(|| {
+            std::thread::sleep(Duration::from_secs(5));
+            Last::Done
+        });
         Ok((stop, thread))
     };
     let mut readers = readers(slow);
@@ -76,6 +82,26 @@ fn the_end_does_not_wait_longer_than_it_may() {
     readers.finish(began + Duration::from_millis(100));
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     assert!(counts.skipped().contains(&("late", 4)), "{:?}", counts.skipped());
+}
+
+/// Whoever has ended by then says itself whether it was in time, however late that is looked at.
+#[test]
+fn who_has_ended_is_late_only_where_profiles_are_missing() {
+    let done: Start = |_, _, _| Ok((channel().0, std::thread::spawn(|| Last::Done)));
+    let late: Start = |_, _, _| Ok((channel().0, std::thread::spawn(|| Last::Late)));
+    let broken: Start = |_, _, _| Ok((channel().0, std::thread::spawn(|| panic!("on purpose"))));
+    for (start, reason) in [(done, None), (late, Some("late")), (broken, Some("unreadable"))] {
+        let mut readers = readers(start);
+        readers.update(&processes(0..4));
+        while reading(&readers) > 0 {
+            std::thread::sleep(JOIN);
+        }
+        let counts = readers.shared.counts.clone();
+        readers.finish(Instant::now());
+        for (name, count) in counts.skipped() {
+            assert_eq!(count, if Some(name) == reason { 4 } else { 0 }, "{name}, {reason:?}");
+        }
+    }
 }
 
 #[test]

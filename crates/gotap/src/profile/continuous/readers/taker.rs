@@ -12,7 +12,7 @@ use goruntime::{Snapshot, Symbols};
 use profile::Profile;
 use trace::Resource;
 
-use super::Shared;
+use super::{Last, Shared};
 use crate::opened::{Target, unix_nanoseconds};
 use crate::profile::buckets::{self, Read};
 use crate::profile::continuous::Kind;
@@ -81,7 +81,8 @@ impl<'t, 'a, 'd> Taker<'t, 'a, 'd> {
         }
     }
 
-    pub(super) fn follow(&mut self, stopped: &Receiver<()>) -> Result<()> {
+    /// Makes profiles until the process ends or that is stopped.
+    pub(super) fn follow(&mut self, stopped: &Receiver<()>) -> Result<Last> {
         let settings = &self.shared.settings;
         let looks = settings.kinds.contains(&Kind::Wall);
         self.read_all();
@@ -100,12 +101,13 @@ impl<'t, 'a, 'd> Taker<'t, 'a, 'd> {
             let is_stopped = stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout);
             let has_ended = !self.target.process.is_alive() || self.target.check().is_err();
             if has_ended || is_stopped {
-                self.cut(has_ended);
-                return Ok(());
+                return Ok(self.cut(has_ended));
             }
             if Instant::now() >= next {
                 next = (next + settings.interval).max(Instant::now());
-                self.cut(false);
+                if self.cut(false) == Last::Late {
+                    return Ok(Last::Late);
+                }
             }
         }
     }
@@ -133,13 +135,12 @@ impl<'t, 'a, 'd> Taker<'t, 'a, 'd> {
     }
 
     /// Ends an interval.
-    fn cut(&mut self, has_ended: bool) {
+    fn cut(&mut self, has_ended: bool) -> Last {
         let now = now();
         let began = std::mem::replace(&mut self.began, now);
         for kind in self.shared.settings.kinds.clone() {
             if self.shared.is_late() {
-                // Who waits for the end has counted it.
-                return;
+                return Last::Late;
             }
             let made = match kind {
                 Kind::Cpu => continue,
@@ -161,6 +162,7 @@ impl<'t, 'a, 'd> Taker<'t, 'a, 'd> {
                 Err(why) => self.shared.counts.skip(why),
             }
         }
+        Last::Done
     }
 
     fn send(&self, kind: Kind, mut profile: Profile) {
