@@ -1,7 +1,8 @@
 //! The thread that closes the links of processes that have ended, so that nobody waits for it.
 //!
 //! The kernel waits for all processors before it lets a link go, which takes some tens of
-//! milliseconds. Where many short-lived processes end, the next ones would start unobserved.
+//! milliseconds. Where many short-lived processes end, the next ones would start unobserved. Links that are closed at
+//! the same time share that wait.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +12,9 @@ use libbpf_rs::{Link, MapCore, MapFlags, MapHandle};
 
 /// Processes that may wait; when there are more, who brings the next one does the work.
 const WAITING: usize = 256;
+
+/// Threads that close links at the same time.
+const CLOSING: usize = 64;
 
 /// What is left of a process.
 pub(crate) struct Remains {
@@ -43,7 +47,7 @@ impl Reaper {
     pub(crate) fn reap(&self, remains: Remains) {
         let sent = self.remains.as_ref().map(|sender| sender.try_send(remains));
         if let Some(Err(TrySendError::Full(remains) | TrySendError::Disconnected(remains))) = sent {
-            drop(remains.links);
+            close(remains.links);
             (self.sweep)(&[remains.instance]);
         }
     }
@@ -69,9 +73,31 @@ fn work(remains: &Receiver<Remains>, sweep: &Sweep) {
         // Going through the map is the same effort for one and for many.
         let all: Vec<Remains> = std::iter::once(first).chain(remains.try_iter()).collect();
         let instances: Vec<u32> = all.iter().map(|one| one.instance).collect();
-        drop(all);
+        close(all.into_iter().flat_map(|one| one.links).collect());
         sweep(&instances);
     }
+}
+
+/// Closes links, several at the same time. All are closed when it returns.
+pub(crate) fn close<L: Send>(links: Vec<L>) {
+    let threads = links.len().min(CLOSING);
+    let links = Mutex::new(links.into_iter());
+    let next = || links.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        while let Some(link) = next() {
+            drop(link);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            let closing = std::thread::Builder::new().name("gotap-detach".into());
+            if closing.spawn_scoped(scope, work).is_err() {
+                // Those that run close all.
+                break;
+            }
+        }
+        work();
+    });
 }
 
 /// What goroutines serve, or have served: the map `servers`, and how many were removed from it.
@@ -112,9 +138,52 @@ impl Entries {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Condvar;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc::channel;
+    use std::time::Duration;
 
     use super::*;
+
+    /// How many are being closed.
+    #[derive(Default)]
+    struct Closings {
+        now: Mutex<usize>,
+        more: Condvar,
+        /// One waited for others that did not come.
+        alone: AtomicBool,
+    }
+
+    /// A link that is closed when as many others are being closed, too.
+    struct Slow<'c>(&'c Closings, usize);
+
+    impl std::ops::Drop for Slow<'_> {
+        fn drop(&mut self) {
+            let mut now = self.0.now.lock().unwrap();
+            *now += 1;
+            self.0.more.notify_all();
+            let few = |now: &mut usize| *now < self.1;
+            let waited = self.0.more.wait_timeout_while(now, Duration::from_secs(20), few).unwrap();
+            self.0.alone.fetch_or(waited.1.timed_out(), Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn links_are_closed_at_the_same_time() {
+        for count in [0, 1, 2, CLOSING] {
+            let closings = Closings::default();
+            close((0..count).map(|_| Slow(&closings, count)).collect());
+            assert_eq!(*closings.now.lock().unwrap(), count);
+            assert!(!closings.alone.load(Ordering::Relaxed), "{count}: one waited for another");
+        }
+    }
+
+    #[test]
+    fn more_links_than_threads_are_all_closed() {
+        let closings = Closings::default();
+        close((0..3 * CLOSING).map(|_| Slow(&closings, 1)).collect());
+        assert_eq!(*closings.now.lock().unwrap(), 3 * CLOSING);
+    }
 
     /// Each process is swept once, also those that come while the queue is full.
     #[test]

@@ -15,7 +15,7 @@ use zerocopy::{FromBytes, IntoBytes};
 use crate::hits::Hits;
 use crate::known::{Known, Maps};
 use crate::object::{self, Programs};
-use crate::reaper::{Entries, Reaper, Remains, Sweep};
+use crate::reaper::{Entries, Reaper, Remains, Sweep, close};
 use crate::serving::{SHARED, ServedMaps};
 use crate::singles::Singles;
 use instruments::{Options, Plan};
@@ -216,7 +216,7 @@ impl Session {
     fn take_off(&mut self, pid: u32) -> Option<Attached> {
         let (attached, links, known) = self.attached.remove(&pid)?;
         self.forget(pid, attached.instance, &known);
-        drop(links);
+        close(links);
         self.entries.sweep(&[attached.instance]);
         self.hits.give_back(attached.instance);
         Some(attached)
@@ -248,11 +248,7 @@ impl Session {
         for (pid, (process, _, known)) in &attached {
             self.forget(*pid, process.instance, known);
         }
-        std::thread::scope(|scope| {
-            for (_, links, _) in attached.into_values() {
-                scope.spawn(|| drop(links));
-            }
-        });
+        close(attached.into_values().flat_map(|(_, links, _)| links).collect());
         self.reaper.finish();
     }
 
