@@ -10,6 +10,7 @@ mod http;
 mod http2;
 mod join;
 pub(crate) mod maps;
+mod missing;
 pub(crate) mod net;
 mod optimised;
 mod options;
@@ -30,7 +31,9 @@ use zerocopy::IntoBytes;
 
 use crate::instrument::{Constants, INSTRUMENTS};
 use crate::sql::DatabaseLayout;
+pub(crate) use missing::{NoSite, Reason};
 
+pub use missing::Missing;
 pub use options::Options;
 pub use requests::{RequestLayouts, Tls};
 pub use routes::{Rewriter, RouteLayout, Router};
@@ -106,25 +109,6 @@ impl Ability {
         }
     }
 }
-
-/// Something that can't be seen, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missing {
-    /// What.
-    pub ability: Ability,
-    /// Why, as a clause.
-    pub why: String,
-}
-
-impl Missing {
-    /// Whether the program has no such thing, so that nothing is lost.
-    pub fn is_absent(&self) -> bool {
-        self.why.ends_with(ABSENT)
-    }
-}
-
-/// How it is said that a program has no such thing.
-const ABSENT: &str = "linked in";
 
 /// The plan for one binary.
 #[derive(Debug, Clone)]
@@ -315,10 +299,6 @@ impl Plan {
         }
         self.sites.push(PlannedSite { probe, function: function.to_owned(), site, hot });
     }
-
-    pub(crate) fn miss(&mut self, ability: Ability, why: impl Into<String>) {
-        self.missing.push(Missing { ability, why: why.into() });
-    }
 }
 
 /// What the planners look at.
@@ -350,11 +330,9 @@ impl Context<'_, '_> {
     }
 
     /// The cheapest site at the entry of a function.
-    pub(crate) fn entry(&self, function: &str) -> Result<Site, String> {
-        let found = self
-            .binary
-            .function(function)
-            .ok_or_else(|| format!("function {function} is not linked in"))?;
-        self.binary.entry_site(&found).ok_or_else(|| format!("code of {function} is unreadable"))
+    pub(crate) fn entry(&self, function: &str) -> Result<Site, NoSite> {
+        let found = self.binary.function(function);
+        let found = found.ok_or_else(|| NoSite::NotLinked(function.to_owned()))?;
+        self.binary.entry_site(&found).ok_or_else(|| NoSite::Unreadable(function.to_owned()))
     }
 }

@@ -44,8 +44,7 @@ fn notes(program: &Program) -> Vec<String> {
     let untraced = program.libraries.iter().filter(|library| library.instruments.is_empty());
     notes.extend(untraced.map(|library| library.short()));
     // What is not linked in, nobody misses.
-    let missing = program.plan.missing.iter().filter(|m| !m.why.ends_with("not linked in"));
-    let missing = missing.filter(|m| !m.why.ends_with("is linked in"));
+    let missing = program.plan.missing.iter().filter(|missing| !missing.is_absent());
     notes.extend(missing.map(|m| format!("{}: {}", m.ability.label(), m.why)));
     notes
 }

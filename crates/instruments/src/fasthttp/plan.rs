@@ -7,7 +7,7 @@ use wire::Probe;
 use wire::raw::{Constant, NONE};
 
 use super::Constants;
-use crate::plan::{Ability, Context, Plan, net};
+use crate::plan::{Ability, Context, Plan, Reason, net};
 
 const PACKAGE: &str = "github.com/valyala/fasthttp";
 /// What serves a connection, the newest first.
@@ -81,7 +81,7 @@ fn plan_own(
     context: &Context<'_, '_>,
     plan: &mut Plan,
     serve: &Function<'_>,
-) -> Result<(), String> {
+) -> Result<(), Reason> {
     let binary = context.binary;
     let missing = || format!("no site found in {}", serve.name);
     let handler = context.types.offset(&own("Server"), &["Handler"]).ok_or_else(missing)?;
@@ -106,7 +106,7 @@ impl Fiber {
     }
 }
 
-fn plan_fiber(context: &Context<'_, '_>, plan: &mut Plan, fiber: &Fiber) -> Result<(), String> {
+fn plan_fiber(context: &Context<'_, '_>, plan: &mut Plan, fiber: &Fiber) -> Result<(), Reason> {
     let (handler, release) = (fiber.own(fiber.handler), fiber.own("(*App).ReleaseCtx"));
     let start = context.entry(&handler)?;
     let (end, finish, closure) = fiber_end(context, &handler, release)?;
@@ -132,7 +132,7 @@ fn fiber_end(
     context: &Context<'_, '_>,
     handler: &str,
     release: String,
-) -> Result<(String, Site, bool), String> {
+) -> Result<(String, Site, bool), Reason> {
     let binary = context.binary;
     let closures = DEFERRED.iter().map(|name| format!("{handler}.{name}"));
     let closure = closures.into_iter().find_map(|name| binary.function(&name));
@@ -142,7 +142,7 @@ fn fiber_end(
     });
     match inlined {
         Some(closure) => Ok((closure.name.to_owned(), context.entry(closure.name)?, true)),
-        None => context.entry(&release).map(|site| (release, site, false)),
+        None => Ok((release.clone(), context.entry(&release)?, false)),
     }
 }
 

@@ -4,7 +4,7 @@ use gobin::{Place, SiteKind};
 use wire::Probe;
 use wire::raw::{self, NONE};
 
-use super::{Ability, Context, Plan, maps};
+use super::{Ability, Context, Plan, Reason, maps};
 
 pub(super) const SERVE: &str = "net/http.serverHandler.ServeHTTP";
 const FINISH: &str = "net/http.(*response).finishRequest";
@@ -26,9 +26,12 @@ const SERVER_RESPONSE: &str = "net/http.response";
 pub(super) const URL: &str = "net/url.URL";
 
 pub(super) fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
-    let ends = context.entry(SERVE).and_then(|start| Ok((start, context.entry(FINISH)?)));
-    let (start, finish) = match ends {
-        Ok(ends) => ends,
+    let start = match context.entry(SERVE) {
+        Ok(start) => start,
+        Err(why) => return plan.miss_start(Ability::HttpServer, why),
+    };
+    let finish = match context.entry(FINISH) {
+        Ok(finish) => finish,
         Err(why) => return plan.miss(Ability::HttpServer, why),
     };
     let known = served_offsets(context, plan);
@@ -59,7 +62,7 @@ pub(super) fn plan_server(context: &Context<'_, '_>, plan: &mut Plan) {
             Ok(site) => plan.add(probe, function, site, false),
             // Where nobody can take one over there is nothing to miss.
             Err(_) if function == HIJACK && context.binary.function(function).is_none() => {}
-            Err(why) => plan.miss(Ability::HttpServer, format!("{what}: {why}")),
+            Err(why) => plan.miss(Ability::HttpServer, Reason::of_part(what, why)),
         }
     }
     maps::tell(plan, Ability::HttpServer);
@@ -131,12 +134,12 @@ pub(super) fn request_fields(context: &Context<'_, '_>, name: &str, ctx: &str) -
 }
 
 pub(super) fn plan_client(context: &Context<'_, '_>, plan: &mut Plan) {
-    let (Ok(start), Some(round_trip)) =
-        (context.entry(ROUND_TRIP), context.binary.function(ROUND_TRIP))
-    else {
-        return plan.miss(Ability::HttpClient, format!("function {ROUND_TRIP} is not linked in"));
-    };
     let function = |name| context.binary.function(name);
+    let start = match context.entry(ROUND_TRIP) {
+        Ok(start) => start,
+        Err(why) => return plan.miss_start(Ability::HttpClient, why),
+    };
+    let Some(round_trip) = function(ROUND_TRIP) else { return };
     let done = function(SEND).and_then(|send| context.binary.result_site(&round_trip, &send));
     let Some(done) = done else {
         return plan.miss(Ability::HttpClient, format!("no site found in {ROUND_TRIP}"));

@@ -95,7 +95,7 @@ fn plan_servers(context: &Context<'_, '_>, plan: &mut Plan) {
     } else if has_own || gives {
         plan.miss(Ability::Http2Server, format!("no site found in {}", XNET.package));
     } else if context.binary.function(SERVE).is_some() {
-        plan.miss(Ability::Http2Server, "no HTTP/2 server is linked in");
+        plan.lacks(Ability::Http2Server, "no HTTP/2 server is linked in");
     }
 }
 

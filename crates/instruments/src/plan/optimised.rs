@@ -28,18 +28,17 @@ fn name_inlined(context: &Context<'_, '_>, plan: &mut Plan) {
     let own =
         plan.sites.iter().filter(|site| site.hot).map(|site| (site.function.clone(), site.probe));
     let own: Vec<(String, Probe)> = own.collect();
-    let absent: Vec<Option<String>> = plan.missing.iter().map(|m| function_of(&m.why)).collect();
+    let absent: Vec<String> =
+        plan.missing.iter().filter_map(|missing| Some(missing.function()?.to_owned())).collect();
     let names: BTreeSet<&str> = own
         .iter()
         .map(|(function, _)| function.as_str())
-        .chain(absent.iter().flatten().map(String::as_str))
+        .chain(absent.iter().map(String::as_str))
         .collect();
     let inlined = context.binary.inlined(&names);
-    for (missing, function) in plan.missing.iter_mut().zip(&absent) {
-        let into = function.as_ref().and_then(|function| inlined.get(function.as_str()));
-        if let (Some(function), Some(into)) = (function, into) {
-            missing.why =
-                format!("{function} is inlined into {into}, as the build's profile asks (-pgo)");
+    for missing in &mut plan.missing {
+        if let Some(into) = missing.function().and_then(|function| inlined.get(function)) {
+            missing.is_inlined(into);
         }
     }
     let mut said = BTreeSet::new();
@@ -52,12 +51,6 @@ fn name_inlined(context: &Context<'_, '_>, plan: &mut Plan) {
             plan.miss(ability, why);
         }
     }
-}
-
-/// The function that is said to be missing.
-fn function_of(why: &str) -> Option<String> {
-    let name = why.strip_prefix("function ")?.strip_suffix(" is not linked in")?;
-    Some(name.to_owned())
 }
 
 /// What is seen by a probe.
@@ -88,16 +81,4 @@ fn ability(probe: Probe) -> Option<Ability> {
         // An instrument's, which says itself what it sees.
         _ => return None,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_missing_function_is_found_in_its_sentence() {
-        let why = "function net/http.(*conn).close is not linked in";
-        assert_eq!(function_of(why).as_deref(), Some("net/http.(*conn).close"));
-        assert_eq!(function_of("no HTTP/2 server is linked in"), None);
-    }
 }

@@ -79,7 +79,7 @@ fn go_redis(
     }
     let site = |site, error| described(site, library, error);
     let asked = |operation| raw::Site { context: BX_CX, text: DI_SI, ..site(operation, None) };
-    let start = context.entry(&name)?;
+    let start = context.entry(&name).map_err(|why| why.to_string())?;
     plan.add_described(Probe::RedisStart, &name, start, asked(RedisSite::Command));
     plan.add_described(Probe::RedisEnd, &name, end, site(RedisSite::Command, Some(AX_BX)));
     if let Some(retry) = after(format!("{package}/internal.Sleep")) {
