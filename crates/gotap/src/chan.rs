@@ -48,7 +48,9 @@ pub(crate) fn run(args: &ChanArgs) -> Result<()> {
     let now = monotonic();
     let missing = goroutines::missing(&target, &snapshot);
     let (snapshot, symbols) = (&snapshot, &symbols);
-    let view = View::new(snapshot, symbols, held, now, missing);
+    let info = binary.build_info();
+    let modules = info.main.iter().chain(&info.deps).map(|module| module.path).collect();
+    let view = View::new(snapshot, symbols, held, now, missing, modules);
     let again = match view.needs_second_look() {
         true => {
             std::thread::sleep(AGAIN);
@@ -132,6 +134,8 @@ struct View<'a, 'd> {
     held: Holds<'d>,
     /// What can't be known, and why.
     missing: Vec<Missing>,
+    /// Import paths of the modules that the program is made of.
+    modules: Vec<&'d str>,
     /// When the snapshot was taken, by the monotonic clock.
     now: u64,
     /// For how long somebody has waited for a channel or lock, by its address, in nanoseconds.
@@ -148,10 +152,12 @@ impl<'a, 'd> View<'a, 'd> {
         held: Holds<'d>,
         now: u64,
         missing: Vec<Missing>,
+        modules: Vec<&'d str>,
     ) -> Self {
         let by_goid = snapshot.goroutines.iter().enumerate().map(|(i, g)| (g.goid, i)).collect();
         let (oldest, senders) = (HashMap::new(), Senders::of(snapshot));
-        let mut new = Self { snapshot, symbols, held, missing, now, oldest, by_goid, senders };
+        let mut new =
+            Self { snapshot, symbols, held, missing, modules, now, oldest, by_goid, senders };
         new.note_ages();
         new
     }

@@ -1,7 +1,8 @@
 //! Whether nothing of the program itself can go on: all that runs its code waits for locks, or to send.
 //!
 //! Goroutines that are in the standard library alone, such as those that wait for requests or signals, run none of
-//! it. Whoever waits to receive is no part of this: a timer or a request may wake it.
+//! it. Whoever waits to receive is no part of this: a timer or a request may wake it. The program's own modules, as its
+//! build information has them, are not the standard library, whatever they are called.
 
 use goruntime::{Goroutine, Position, StackState};
 
@@ -64,18 +65,28 @@ const STANDARD: &[&str] = &[
     "weak",
 ];
 
-/// Whether a function is of the standard library.
-fn is_standard(function: &str) -> bool {
-    let first = function
-        .split_once('/')
-        .map_or_else(|| function.split('.').next().unwrap_or_default(), |(first, _)| first);
-    STANDARD.contains(&first)
+/// The import path of a function's package. In symbols a dot in its last element is written `%2e`.
+fn package(function: &str) -> String {
+    let name = function.split('[').next().unwrap_or_default();
+    let last = name.rfind('/').map_or(0, |at| at + 1);
+    let end = name[last..].find('.').map_or(name.len(), |at| last + at);
+    name[..end].replace("%2e", ".")
+}
+
+/// Whether a function is of the standard library, in a program that is made of these modules.
+fn is_standard(function: &str, modules: &[&str]) -> bool {
+    let package = package(function);
+    let is_in = |module: &&str| {
+        package.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let first = package.split('/').next().unwrap_or_default();
+    STANDARD.contains(&first) && !modules.iter().any(is_in)
 }
 
 /// Whether a stack has code of the program, or of modules that it uses. The main function alone does not count
 /// where the standard library is called from it, or where it waits: for the end of a server, or a signal.
-fn runs_program(goid: u64, stack: &[Position<'_>]) -> bool {
-    let is_own = |frame: &&Position<'_>| !is_standard(frame.function);
+fn runs_program(goid: u64, stack: &[Position<'_>], modules: &[&str]) -> bool {
+    let is_own = |frame: &&Position<'_>| !is_standard(frame.function, modules);
     stack.iter().filter(is_own).any(|frame| !(goid == 1 && frame.function == "main.main"))
 }
 
@@ -92,7 +103,7 @@ impl View<'_, '_> {
             let stack = self.snapshot.stack(goroutine).filter(|_| is_known)?;
             if self.is_blocked(goroutine) {
                 blocked.push(goroutine);
-            } else if runs_program(goroutine.goid, &self.symbols.stack(stack)) {
+            } else if runs_program(goroutine.goid, &self.symbols.stack(stack), &self.modules) {
                 return None;
             } else {
                 others += 1;
@@ -129,21 +140,34 @@ mod tests {
         for function in
             ["net/http.(*Server).Serve", "os/signal.loop", "runtime.gopark", "main.init"]
         {
-            assert_eq!(is_standard(function), function != "main.init", "{function}");
+            assert_eq!(is_standard(function, &["shop"]), function != "main.init", "{function}");
         }
         for function in
             ["golang.org/x/net/http2.f", "shop/net.f", "github.com/a/b.(*T).F", "nets.f"]
         {
-            assert!(!is_standard(function), "{function}");
+            assert!(!is_standard(function, &[]), "{function}");
         }
+        assert!(is_standard("slices.SortFunc[go.shape.*github.com/a/b.T]", &["github.com/a/b"]));
+    }
+
+    #[test]
+    fn a_module_is_the_programs_whatever_it_is_called() {
+        let modules = ["image", "github.com/a/b", "log/v2.x"];
+        for function in ["image.Load", "image/png.(*decoder).decode", "log/v2%2ex.Print"] {
+            assert!(!is_standard(function, &modules) && is_standard(function, &[]), "{function}");
+        }
+        assert!(is_standard("log.Print", &modules) && is_standard("log/slog.Info", &modules));
+        let stack = [at("image/cache.(*Cache).fill"), at("image/cache.Start")];
+        assert!(runs_program(9, &stack, &modules) && !runs_program(9, &stack, &[]));
     }
 
     #[test]
     fn the_main_function_is_no_code_that_runs_where_it_waits() {
         let wait = [at("runtime.gopark"), at("main.main"), at("runtime.main")];
-        assert!(!runs_program(1, &wait));
-        assert!(runs_program(7, &wait));
-        assert!(runs_program(1, &[at("main.load"), at("main.main")]));
-        assert!(!runs_program(9, &[at("net.(*netFD).accept"), at("net/http.(*Server).Serve")]));
+        assert!(!runs_program(1, &wait, &[]));
+        assert!(runs_program(7, &wait, &[]));
+        assert!(runs_program(1, &[at("main.load"), at("main.main")], &[]));
+        let serves = [at("net.(*netFD).accept"), at("net/http.(*Server).Serve")];
+        assert!(!runs_program(9, &serves, &[]));
     }
 }
