@@ -3,7 +3,9 @@
 //! `sync.Mutex` does not store who holds it. But `defer mu.Unlock()` leaves two words in the frame of the function
 //! that has it: the code of a small function that the compiler made, which calls `Unlock`, and the address of the
 //! lock. A goroutine whose stack has both, in a call that is past the `defer` statement, holds the lock. One that
-//! unlocks without `defer` is not found. Not here: the sentences that `gotap chan` makes of it.
+//! unlocks without `defer` is not found. Deferred calls run in reverse order, so that one which waits may come after
+//! the one that unlocks: where the order can't be seen, nobody is said to hold the lock. What `defer f()` runs of a
+//! function without arguments looks like any other call of it. Not here: the sentences that `gotap chan` makes of it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +13,7 @@ use gomem::{Memory, u64_at};
 
 use crate::goroutine::RawG;
 use crate::layout::Layout;
-use crate::symbols::{Position, Symbols};
+use crate::symbols::{Call, Position, Symbols};
 use crate::{Error, Goroutine, LockKind, Snapshot, State, WaitingOn};
 
 /// Goroutines whose stacks are read, and bytes of each that are: the innermost.
@@ -77,6 +79,13 @@ pub fn holds<'d>(
     Ok(out)
 }
 
+/// Frames of a stack, the innermost first.
+struct Stack<'d> {
+    /// Those that Go shows.
+    shown: Vec<Position<'d>>,
+    all: Vec<Call<'d>>,
+}
+
 struct Search<'s, 'a, 'd> {
     symbols: &'s Symbols<'a, 'd>,
     bias: u64,
@@ -88,7 +97,7 @@ struct Search<'s, 'a, 'd> {
     /// By the addresses of their code in the process.
     unlocks: HashMap<u64, Unlocks<'d>>,
     /// Frames of each stack, by its number.
-    stacks: HashMap<u32, Vec<Position<'d>>>,
+    stacks: HashMap<u32, Stack<'d>>,
     out: Holds<'d>,
 }
 
@@ -110,7 +119,7 @@ impl<'s, 'a, 'd> Search<'s, 'a, 'd> {
         }
     }
 
-    fn stack_of(&self, goroutine: &Goroutine) -> Option<&Vec<Position<'d>>> {
+    fn stack_of(&self, goroutine: &Goroutine) -> Option<&Stack<'d>> {
         match goroutine.stack {
             crate::StackState::Known(number) => self.stacks.get(&number),
             _ => None,
@@ -134,12 +143,13 @@ impl<'s, 'a, 'd> Search<'s, 'a, 'd> {
                 (goroutine.stack, self.snapshot.stack(goroutine))
             {
                 let symbols = self.symbols;
-                self.stacks.entry(number).or_insert_with(|| symbols.stack(stack));
+                let frames = || Stack { shown: symbols.stack(stack), all: symbols.calls(stack) };
+                self.stacks.entry(number).or_insert_with(frames);
             }
         }
         if !self.locks.is_empty() {
             let owners: HashSet<&str> =
-                self.stacks.values().flatten().map(|frame| frame.function).collect();
+                self.stacks.values().flat_map(|s| &s.shown).map(|frame| frame.function).collect();
             let bias = self.bias;
             let found = self.symbols.wrappers(|owner| owners.contains(owner)).into_iter();
             self.unlocks = found
@@ -156,8 +166,9 @@ impl<'s, 'a, 'd> Search<'s, 'a, 'd> {
                 let goroutine = &self.snapshot.goroutines[*i];
                 let Some(stack) = self.stack_of(goroutine) else { return false };
                 // `Wait` has unlocked what its caller has locked.
-                let is_condition = stack.iter().any(|f| f.function == "sync.(*Cond).Wait");
-                let may_hold = !is_condition && stack.iter().any(|f| owners.contains(f.function));
+                let has = |is: &dyn Fn(&str) -> bool| stack.shown.iter().any(|f| is(f.function));
+                let is_condition = has(&|function| function == "sync.(*Cond).Wait");
+                let may_hold = !is_condition && has(&|function| owners.contains(function));
                 may_hold || (self.channels.len() > 1 && self.senders.has(goroutine))
             })
             .collect()
@@ -206,8 +217,9 @@ impl<'s, 'a, 'd> Search<'s, 'a, 'd> {
             let Some(unlocks) = self.unlocks.get(&word) else { continue };
             let next = u64_at(bytes, offset + 8);
             let Some(lock) = next.and_then(|next| self.locks.get(&next)) else { continue };
-            let stack = self.stack_of(goroutine).map(Vec::as_slice).unwrap_or_default();
-            if is_past(stack, unlocks, goroutine, *lock) {
+            let Some(stack) = self.stack_of(goroutine) else { continue };
+            let may_be_over = may_have_unlocked(&stack.all, unlocks);
+            if !may_be_over && is_past(&stack.shown, unlocks, goroutine, *lock) {
                 let (shared, at) = (unlocks.shared, unlocks.at);
                 holds.push(Hold { goroutine: index, lock: *lock, shared, at });
             }
@@ -248,6 +260,29 @@ fn is_past(
     // so the claim needs a call of another one; that this one does the same is rare, and its wait is short.
     let callers = stack.iter().skip_while(|frame| frame.waits_for_caller());
     callers.skip_while(|frame| frame.inlined).skip(1).any(is_there)
+}
+
+/// Whether a deferred call runs, or may, that comes after the one which unlocks: of the innermost call of the function
+/// with the `defer` statement.
+fn may_have_unlocked(stack: &[Call<'_>], unlocks: &Unlocks<'_>) -> bool {
+    let at = |call: &Call<'_>| call.position.function == unlocks.owner;
+    let Some(owner) = stack.iter().position(at) else { return false };
+    let inner = &stack[..owner];
+    let ends = ["runtime.gopanic", "runtime.Goexit"];
+    if inner.iter().any(|call| ends.contains(&call.position.function)) {
+        // Which of the deferred calls on the way have run is not seen.
+        return true;
+    }
+    // What was inlined into the function is a part of it; `deferreturn` runs what it defers.
+    let is_part =
+        |call: &&Call<'_>| call.position.inlined || call.position.function == "runtime.deferreturn";
+    let Some(called) = inner.iter().rev().find(|call| !is_part(call)) else { return false };
+    let closure = called.position.function.strip_prefix(unlocks.owner);
+    let closure = closure.and_then(|rest| rest.strip_prefix('.'));
+    let is_closure =
+        closure.is_some_and(|name| name.starts_with("deferwrap") || name.starts_with("func"));
+    // What is deferred later runs earlier.
+    is_closure && called.begins <= unlocks.at.line
 }
 
 /// Whether a function unlocks what is locked for reading (`true`) or writing; `None` of any other function.
