@@ -255,30 +255,56 @@ impl Span {
         clock_offset: i64,
     ) -> Self {
         let real = |ns: u64| ns.saturating_add_signed(clock_offset);
+        let ids = (core.trace_id, core.span_id);
+        let times = (real(core.start_ns), real(core.end_ns.max(core.start_ns)));
         Self {
-            trace_id: core.trace_id,
-            span_id: core.span_id,
             parent_span_id: (core.parent != Parent::None).then_some(core.parent_span_id),
             trace_flags: core.trace_flags,
             telemetry: core.telemetry,
             left_out: core.left_out,
             own_trace: core.own_trace,
+            status: ended.status,
+            error_type: ended.error_type,
+            parent: core.parent,
+            unread: core.unread,
+            ..Self::root(ids, name, kind, times, operation, process.resource.clone())
+        }
+    }
+
+    /// A span without a parent that did not fail: its trace's id and its own, and when it began and ended, in
+    /// nanoseconds since 1970.
+    pub fn root(
+        (trace_id, span_id): ([u8; 16], [u8; 8]),
+        name: impl Into<CompactString>,
+        kind: Kind,
+        (start_unix_nano, end_unix_nano): (u64, u64),
+        operation: Operation,
+        resource: Arc<Resource>,
+    ) -> Self {
+        Self {
+            trace_id,
+            span_id,
+            parent_span_id: None,
+            trace_flags: 1,
+            telemetry: false,
+            left_out: false,
+            own_trace: false,
             links: Vec::new(),
             trace_state: String::new(),
             name: name.into(),
             kind,
-            start_unix_nano: real(core.start_ns),
-            end_unix_nano: real(core.end_ns.max(core.start_ns)),
-            status: ended.status,
-            error_type: ended.error_type,
+            start_unix_nano,
+            end_unix_nano,
+            status: Status::Unset,
+            error_type: None,
             operation,
             headers: Vec::new(),
             added: Added::default(),
             answered_by: None,
             kept: None,
-            parent: core.parent,
-            unread: core.unread,
-            resource: process.resource.clone(),
+            parent: Parent::None,
+            unread: UnreadSet::default(),
+            resource,
         }
     }
 

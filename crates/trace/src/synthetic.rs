@@ -4,34 +4,16 @@ use std::sync::Arc;
 
 use wire::{Outcome, Parent, SpanCore, Unread, UnreadSet};
 
-use crate::{Added, Http, Kind, LogRecord, Operation, Span, Status, Value, ValueRef};
+use crate::{Added, Http, Kind, LogRecord, Operation, Span, Value, ValueRef};
 
 /// The span of a request, without anything that is known of it. It starts at its id.
 pub fn span(trace: u8, id: u8, parent: Option<u8>) -> Span {
+    let times = (id.into(), u64::from(id) + 1);
+    let operation = Operation::Http(Box::default());
     Span {
-        trace_id: [trace; 16],
-        span_id: [id; 8],
         parent_span_id: parent.map(|id| [id; 8]),
-        trace_flags: 1,
-        telemetry: false,
-        left_out: false,
-        own_trace: false,
-        links: Vec::new(),
-        trace_state: String::new(),
-        name: "x".into(),
-        kind: Kind::Server,
-        start_unix_nano: id.into(),
-        end_unix_nano: u64::from(id) + 1,
-        status: Status::Unset,
-        error_type: None,
-        operation: Operation::Http(Box::default()),
-        headers: Vec::new(),
-        added: Added::default(),
-        answered_by: None,
-        kept: None,
         parent: if parent.is_some() { Parent::Context } else { Parent::None },
-        unread: UnreadSet::default(),
-        resource: Arc::default(),
+        ..Span::root(([trace; 16], [id; 8]), "x", Kind::Server, times, operation, Arc::default())
     }
 }
 

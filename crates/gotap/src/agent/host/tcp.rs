@@ -11,8 +11,7 @@ use host::tcp::{Kind, Role};
 use metrics::{Metric, Point};
 use pipeline::{Connections as Served, Pipeline};
 use probes::host::{Tcp, TcpOptions};
-use trace::{Added, Connection, Operation, Resource, Span, Status, Traffic, Value};
-use wire::{Parent, UnreadSet};
+use trace::{Connection, Operation, Resource, Span, Status, Traffic, Value};
 
 use super::series::Series;
 use super::{BUFFER, Part};
@@ -124,31 +123,14 @@ impl Spans {
             (Kind::Failed, None) => Some("_OTHER".into()),
             (_, name) => name,
         };
-        let failed = error.is_some();
+        let ids = (fastrand::u128(1..).to_be_bytes(), fastrand::u64(1..).to_be_bytes());
+        let times = (end.saturating_sub(duration), end);
+        let resource = self.resource(named.service.as_ref());
+        let status = if error.is_some() { Status::Error(String::new()) } else { Status::Unset };
         Some(Span {
-            trace_id: fastrand::u128(1..).to_be_bytes(),
-            span_id: fastrand::u64(1..).to_be_bytes(),
-            parent_span_id: None,
-            trace_flags: 1,
-            telemetry: false,
-            left_out: false,
-            own_trace: false,
-            links: Vec::new(),
-            trace_state: String::new(),
-            name: "tcp".into(),
-            kind,
-            start_unix_nano: end.saturating_sub(duration),
-            end_unix_nano: end,
-            status: if failed { Status::Error(String::new()) } else { Status::Unset },
+            status,
             error_type: error.map(Into::into),
-            operation: operation(named),
-            headers: Vec::new(),
-            added: Added::default(),
-            answered_by: None,
-            kept: None,
-            parent: Parent::None,
-            unread: UnreadSet::default(),
-            resource: self.resource(named.service.as_ref()),
+            ..Span::root(ids, "tcp", kind, times, operation(named), resource)
         })
     }
 
