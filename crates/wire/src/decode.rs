@@ -153,23 +153,7 @@ impl<'a> Slots<'a> {
 fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
     let event = slots.head;
     let mut span = core(&event.span)?;
-    let peer_unread = if event.flags & FLAG_PEER_ADDRESS == 0 {
-        event.peer_len == TEXT_UNREAD
-    } else {
-        event.peer_len == ADDRESS_UNREAD.into()
-    };
-    let line = event.flags & FLAG_LINE != 0 && event.target_len == TEXT_UNREAD;
-    let unread = texts_unread(&[
-        (Unread::Method, event.method_len),
-        (Unread::Target, event.target_len),
-        (Unread::Host, event.host_len),
-        (Unread::UserAgent, event.user_agent_len),
-        (Unread::Route, event.route_len),
-        (Unread::Message, event.text_len),
-    ]);
-    // Of a request line both parts are read at once.
-    let unread = unread.with(Unread::Method, line).with(Unread::Peer, peer_unread);
-    span.unread = span.unread.and(unread);
+    span.unread = span.unread.and(unread_of(event));
     let unread = span.unread;
     let known = |what| !unread.has(what);
     let answered = span.outcome == Outcome::Done;
@@ -211,6 +195,26 @@ fn http(slots: &Slots<'_>, role: Role) -> Result<Event, DecodeError> {
         query,
         error_text: text(slots.text, event.text_len),
     })))
+}
+
+/// The texts of an HTTP record that could not be read.
+fn unread_of(event: &raw::HttpHead) -> UnreadSet {
+    let peer_unread = if event.flags & FLAG_PEER_ADDRESS == 0 {
+        event.peer_len == TEXT_UNREAD
+    } else {
+        event.peer_len == ADDRESS_UNREAD.into()
+    };
+    let line = event.flags & FLAG_LINE != 0 && event.target_len == TEXT_UNREAD;
+    let unread = texts_unread(&[
+        (Unread::Method, event.method_len),
+        (Unread::Target, event.target_len),
+        (Unread::Host, event.host_len),
+        (Unread::UserAgent, event.user_agent_len),
+        (Unread::Route, event.route_len),
+        (Unread::Message, event.text_len),
+    ]);
+    // Of a request line both parts are read at once.
+    unread.with(Unread::Method, line).with(Unread::Peer, peer_unread)
 }
 
 fn rpc(event: &raw::Rpc, role: Role) -> Result<RpcEvent, DecodeError> {

@@ -98,23 +98,13 @@ pub(super) struct Counted {
 
 impl Counted {
     pub(super) fn metrics(&self) -> Vec<Metric> {
+        self.taken().into_iter().chain(self.sent()).collect()
+    }
+
+    /// What became of samples and of processes.
+    fn taken(&self) -> [Metric; 7] {
         let one = |n: u64| [Point::int(n, Vec::new())];
-        let lost = self.counts.lost();
-        let lost = lost.map(|(reason, n)| Point::int(n, vec![("reason", reason.into())]));
-        let skipped = self.counts.skipped();
-        let skipped = skipped.map(|(reason, n)| Point::int(n, vec![("reason", reason.into())]));
-        let unseen = self.counts.unseen();
-        let unseen = unseen.map(|(reason, n)| Point::int(n, vec![("reason", reason.into())]));
-        let (mut sent, mut drops, mut retries) = (Vec::new(), Vec::new(), Vec::new());
-        for (backend, stats) in &self.stats {
-            let (exporter, stats) = (("exporter", backend.name().into()), stats.read());
-            sent.push(Point::int(stats.sent, vec![exporter.clone()]));
-            retries.push(Point::int(stats.retries, vec![exporter.clone()]));
-            drops.extend(stats.lost.map(|(reason, n)| {
-                Point::int(n, vec![exporter.clone(), ("reason", reason.into())])
-            }));
-        }
-        vec![
+        [
             Metric::counter(
                 "gotap.profiles.samples",
                 "{sample}",
@@ -125,7 +115,7 @@ impl Counted {
                 "gotap.profiles.samples.lost",
                 "{sample}",
                 "Samples that are in no continuous profile",
-                lost,
+                by_reason(self.counts.lost()),
             ),
             Metric::counter(
                 "gotap.profiles.samples.unlinked",
@@ -143,13 +133,13 @@ impl Counted {
                 "gotap.profiles.skipped",
                 "{profile}",
                 "Profiles of other kinds than cpu that were not made",
-                skipped,
+                by_reason(self.counts.skipped()),
             ),
             Metric::counter(
                 "gotap.profiles.unseen",
                 "{observation}",
                 "Observations of goroutines that are in no wall profile",
-                unseen,
+                by_reason(self.counts.unseen()),
             ),
             Metric::counter(
                 "gotap.profiles.left_out",
@@ -157,6 +147,21 @@ impl Counted {
                 "Processes that could not be profiled",
                 one(self.counts.processes_left_out()),
             ),
+        ]
+    }
+
+    /// What became of profiles, by back end.
+    fn sent(&self) -> [Metric; 3] {
+        let (mut sent, mut drops, mut retries) = (Vec::new(), Vec::new(), Vec::new());
+        for (backend, stats) in &self.stats {
+            let (exporter, stats) = (("exporter", backend.name().into()), stats.read());
+            sent.push(Point::int(stats.sent, vec![exporter.clone()]));
+            retries.push(Point::int(stats.retries, vec![exporter.clone()]));
+            drops.extend(stats.lost.map(|(reason, n)| {
+                Point::int(n, vec![exporter.clone(), ("reason", reason.into())])
+            }));
+        }
+        [
             Metric::counter(
                 "gotap.profiles.sent",
                 "{profile}",
@@ -211,4 +216,8 @@ impl Counted {
         }
         out
     }
+}
+
+fn by_reason<const N: usize>(counts: [(&'static str, u64); N]) -> [Point; N] {
+    counts.map(|(reason, n)| Point::int(n, vec![("reason", reason.into())]))
 }
