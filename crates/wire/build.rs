@@ -1,6 +1,7 @@
 //! Makes the enumeration of probes from the one list of them, `bpf/probes.h`, and those of the instruments; and the
 //! number of the records' layout.
 
+mod instruments_h;
 mod records;
 
 use std::error::Error;
@@ -55,8 +56,12 @@ fn read(bpf: &Path, name: &str, out: &mut Vec<Probe>) -> Result<(), Box<dyn Erro
                 program,
                 says: std::mem::take(&mut says),
             });
-        } else if let Some(file) = inner("#include \"instruments", "\"") {
-            read(bpf, &format!("instruments{file}"), out)?;
+        } else if line == "#include \"instruments.h\"" {
+            for (_, file) in instruments_h::instruments(bpf)? {
+                read(bpf, &file, out)?;
+            }
+        } else if let Some(file) = inner("#include \"instruments/", "\"") {
+            read(bpf, &format!("instruments/{file}"), out)?;
         } else if is_list {
             // C would count it, and this would not.
             return Err(format!(
