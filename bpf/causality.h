@@ -61,7 +61,7 @@ static __always_inline bool is_worker(const struct gt_process *proc, u64 g)
  * goroutines know their creators: the search is done again, from what it was done from before, and if
  * a structure on the way was used again since, it fails and is counted there. An ancestor's memory
  * that is gone is like none. Programs built with Go before 1.21 have no search: there a goroutine
- * whose memory made room can't be told from one that no request started, so that to count it would be
+ * whose memory made room looks like one that no request started, so that to count it would be
  * to count all of those. It takes as many goroutines as the map has room for, started by requests
  * while the one's request is served; docs/causality.md says so.
  */

@@ -7,7 +7,7 @@ struct found_error {
 	u64 subject; /* the outermost error's type descriptor, 0 without an error */
 	u64 number;
 	struct go_string text; /* still in the target */
-	u64 role; /* enum gt_type_role of what told it, 0 none */
+	u64 role; /* enum gt_type_role of the error that it was read from, 0 none */
 	u32 unread; /* bits of enum gt_unread */
 	u32 pad;
 };

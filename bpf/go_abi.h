@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
  * Reading Go values at a probe: argument registers of ABIInternal, the current g, strings and
- * interfaces. Every read can fail and then gives zero: what is told of an operation is read by the
+ * interfaces. Every read can fail and then gives zero: what is sent of an operation is read by the
  * functions that note a failure. Maps are in headers.h.
  */
 #ifndef GOTAP_GO_ABI_H
@@ -105,7 +105,7 @@ static __always_inline u64 read_field_noted(u64 base, u16 offset, u32 bits, u32 
  * Reads `size` bytes of an object, less than a page, 0 where nothing was written. Go takes fresh memory
  * from the kernel as it is, so that an object's end may lie in a page that the program has not touched
  * and that can't be read; its start has been written. Pages that the kernel has taken away for a while
- * can't be told from those. Gives 0, or an error.
+ * can't be distinguished from those. Gives 0, or an error.
  */
 static __always_inline long read_object(void *to, const u32 size, u64 from)
 {
@@ -147,7 +147,7 @@ static __always_inline struct go_iface read_iface_noted(u64 address, u32 bits, u
 }
 
 /*
- * A string that is told of an operation: one that can't be read has a length that no text has. A field that
+ * A string that is sent of an operation: one that can't be read has a length that no text has. A field that
  * there is not holds none.
  */
 static __always_inline struct go_string read_text(u64 base, u16 offset)

@@ -15,7 +15,7 @@ static __noinline int find_processors(const struct gt_process *proc, struct goid
 
 	for (; n < GT_MAX_P && n < allp.len; n++)
 		marks->processors[n] = read_u64(allp.ptr + 8 * (u64)n);
-	/* On more processors goroutines of some can't be told younger, which costs their parents. */
+	/* On more processors it is not known which goroutines of some are younger, which costs their parents. */
 	if (allp.len > GT_MAX_P)
 		count_drop(GT_DROP_PROCESSORS_UNSEEN);
 	marks->processor_count = n;

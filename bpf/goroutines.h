@@ -50,7 +50,7 @@ static __always_inline struct goroutine *goroutine_slot(const struct gt_process 
 }
 
 /*
- * The same of a goroutine of which only the id is known. NULL also where a later one has taken the
+ * The same of a goroutine whose id alone is known. NULL also where a later one has taken the
  * place in which its structure was noted: who searches for that asks server_at.
  */
 static __always_inline struct server_state *server_of(const struct gt_process *proc, u64 goid)

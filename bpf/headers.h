@@ -267,7 +267,7 @@ static __noinline int read_found(struct server_state *state)
 
 /*
  * Finds the headers that matter in those of the request in `state`, an http.Header, or gRPC's metadata,
- * whose user agent is not told; notes the user agent in the state. Large maps are looked at in part.
+ * whose user agent is not sent; notes the user agent in the state. Large maps are looked at in part.
  */
 static __always_inline void scan_headers(const struct gt_process *proc, struct server_state *state)
 {

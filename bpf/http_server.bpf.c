@@ -100,7 +100,7 @@ static __always_inline void find_request(const struct gt_process *proc, struct s
 	state->headers = request_u64(state, layout->header);
 	/* The interface's data word: a *context.cancelCtx of this request alone. */
 	state->context = request_u64(state, layout->ctx + 8);
-	/* A cancelCtx embeds its parent first, of which the data word is the second. */
+	/* A cancelCtx embeds its parent first, an interface: its second word is the data. */
 	if (!state->context_mark)
 		state->context_mark = mark_of_context(read_u64(state->context + 8));
 	/* The address is that of the connection: it is read for its first request. */
@@ -132,7 +132,7 @@ static __noinline int mark_telemetry(const struct gt_process *proc, struct serve
 }
 
 /*
- * Begins the span of the request in `state`, of which trace and span are known already when it is
+ * Begins the span of the request in `state`. Its trace and span are known already when it is
  * a gRPC call in one of net/http. Whoever holds a context derived from the request's finds it.
  */
 static __noinline int begin_request(const struct gt_process *proc, struct server_state *state)

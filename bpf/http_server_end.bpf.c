@@ -5,7 +5,7 @@
  * golang.org/x/net/http2, at (*responseWriter).handlerDone or where a panic is recovered.
  */
 
-/* Of which HTTP/2 a probe is, as in server_state.http2; 0 for HTTP/1. */
+/* The HTTP/2 that a probe belongs to, as in server_state.http2; 0 for HTTP/1. */
 static __always_inline u8 http2_of_probe(u32 probe)
 {
 	switch (probe) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* A part of wire.h: what the programs are told of libraries with structures of their own. */
+/* A part of wire.h: what the programs know of libraries with structures of their own. */
 #ifndef GOTAP_LIBRARIES_H
 #define GOTAP_LIBRARIES_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* A part of wire.h: what the programs are told of Go types that interface values hold. */
+/* A part of wire.h: what the programs know of Go types that interface values hold. */
 #ifndef GOTAP_TYPES_H
 #define GOTAP_TYPES_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * The few kernel types that the programs use, written by hand instead of dumped whole. Structures
+ * The few kernel types that the programs use, and not all that a kernel has. Structures
  * of the kernel carry preserve_access_index, so that libbpf moves each access to where the running
  * kernel's BTF says the field is (CO-RE); registers and the BPF ABI are fixed by the kernel's
  * user-space interface.

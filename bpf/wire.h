@@ -243,7 +243,7 @@ struct gt_learned {
 };
 _Static_assert(sizeof(struct gt_learned) == 72, "wire");
 
-/* What instruments are told of a process: each has a structure of its own. */
+/* What instruments know of a process: each has a structure of its own. */
 #define GT_PART GT_CONTRACTS
 #include "instruments.h"
 #undef GT_PART

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
-/* A part of wire.h: what is told of trace contexts beside spans. */
+/* A part of wire.h: events of trace contexts beside spans. */
 #ifndef GOTAP_WIRE_CONTEXT_H
 #define GOTAP_WIRE_CONTEXT_H
 

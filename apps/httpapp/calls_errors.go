@@ -59,7 +59,7 @@ func (c *caller) userinfo(name string, r *http.Request) string {
 	return send(c.client, newRequest(r.Context(), http.MethodGet, base, name, r, secret, nil))
 }
 
-// nothing makes calls of which a part is nil, and then one as it should be.
+// nothing makes calls with a part that is nil, and then one as it should be.
 func (c *caller) nothing(name string, r *http.Request) string {
 	var transport *http.Transport
 	whole := c.request(r.Context(), name, r, nil)

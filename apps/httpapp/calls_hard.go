@@ -159,7 +159,7 @@ func (c *caller) expectContinue(name string, r *http.Request) string {
 	return c.expect("/echo", name, r)
 }
 
-// refuseBody is told at once that its body is not wanted.
+// refuseBody learns at once that its body is not wanted.
 func (c *caller) refuseBody(name string, r *http.Request) string {
 	return c.expect("/unread", name, r)
 }
@@ -173,7 +173,7 @@ func (c *caller) expect(path, name string, r *http.Request) string {
 	return send(&http.Client{Transport: transport}, request)
 }
 
-// emptyBody posts a body of which net/http knows that nothing is in it.
+// emptyBody posts a body that net/http knows to be empty.
 func (c *caller) emptyBody(name string, r *http.Request) string {
 	return send(c.client, c.at(http.MethodPost, "/echo", name, r, strings.NewReader("")))
 }
@@ -193,7 +193,7 @@ func (c *caller) headers(name string, r *http.Request) string {
 	return send(c.client, request)
 }
 
-// oddPath calls paths that need escapes: as parsed, and as set by hand.
+// oddPath calls paths that need escapes: as parsed, and as set in RawPath.
 func (c *caller) oddPath(name string, r *http.Request) string {
 	parsed := c.at(http.MethodGet, "/id/%C3%A9%00/x%2Fy;a(b)!*'", name, r, nil)
 	set := c.request(r.Context(), name, r, nil)

@@ -1,4 +1,4 @@
-// What is asked by hand: redigo's Send, Flush and Receive.
+// Pipelines of redigo's Send, Flush and Receive.
 
 package main
 

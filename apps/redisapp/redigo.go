@@ -98,7 +98,7 @@ func (c *clientRedigo) do(ctx context.Context, args ...interface{}) error {
 	return c.ask(ctx, command, args[1:]...)
 }
 
-// pipeline takes the answers by hand.
+// pipeline takes the answers by Receive.
 func (c *clientRedigo) pipeline(_ context.Context, key, value, bad string) error {
 	conn := c.pool.Get()
 	defer conn.Close()
@@ -115,7 +115,7 @@ func (c *clientRedigo) pipeline(_ context.Context, key, value, bad string) error
 	return first
 }
 
-// many takes the answers by hand, too.
+// many takes the answers by Receive, too.
 func (c *clientRedigo) many(_ context.Context, keys ...string) error {
 	conn := c.pool.Get()
 	defer conn.Close()

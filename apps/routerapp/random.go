@@ -93,7 +93,7 @@ func took(rw http.ResponseWriter, route string) {
 	rw.Header().Set("Took", route)
 }
 
-// words are the texts of which routes consist, and requests' paths in the test.
+// words are the texts that routes consist of, and requests' paths in the test.
 var words = []string{"a", "b", "ab", "users"}
 
 // route makes a route of segments; parameter gives one of the router's sort, rest what ends it.

@@ -13,7 +13,7 @@ import (
 
 const wrapped = "wrapped-"
 
-// wrappedDriver knows the other one by an interface of which it is a part.
+// wrappedDriver holds the other one in an interface that it embeds.
 type wrappedDriver struct {
 	name string
 	driver.Driver

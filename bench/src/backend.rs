@@ -27,7 +27,7 @@ pub(crate) enum Kind {
 
 /// One that runs.
 pub(crate) struct Backend {
-    /// What the server under load is told of it.
+    /// How the server under load finds it.
     pub(crate) flags: [String; 2],
     /// Ends it when it is dropped.
     _running: Box<dyn Any>,

@@ -20,7 +20,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
-/// `ExportTraceServiceRequest`, of which nothing is taken apart.
+/// `ExportTraceServiceRequest`, whose parts are not decoded.
 #[derive(Clone, PartialEq, Message)]
 struct Export {
     #[prost(bytes = "bytes", repeated, tag = "1")]

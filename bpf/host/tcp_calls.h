@@ -105,7 +105,7 @@ int tcp_syscall(struct bpf_raw_tracepoint_args *ctx)
 	if (number != NR_CONNECT && number != NR_ACCEPT && number != NR_ACCEPT4)
 		return 0;
 	bpf_probe_read_kernel(args, sizeof(args), &regs->regs[0]);
-	/* The result stands where the first argument stood: connect(2) is not told here. */
+	/* The result stands where the first argument stood: connect(2) has no event here. */
 	if (number == NR_CONNECT)
 		return 0;
 #endif

@@ -124,7 +124,7 @@ static __always_inline void find_call_error(struct pt_regs *ctx, const struct gt
 	}
 }
 
-/* Where a call that was made ends: its response, error and end are what is told. */
+/* Where a call that was made ends: its response, error and end are sent. */
 static __noinline int connect_client_end(struct pt_regs *ctx, const struct gt_process *proc,
 					u32 probe)
 {

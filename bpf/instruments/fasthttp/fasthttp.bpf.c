@@ -5,7 +5,7 @@
  * response was written, one of fiber when its handlers have returned: then its route is known.
  */
 
-/* What is told of a response. */
+/* What is sent of a response. */
 struct fast_response {
 	s64 size;
 	u64 status;
@@ -73,7 +73,7 @@ static __always_inline void fill_fast(const struct gt_process *proc,
 	head->text_len = 0;
 }
 
-/* Fills the slots of either event, of which the smaller one's are wide enough. */
+/* Fills the slots of either event; the smaller one's are wide enough. */
 #define COPY_FAST(event, state, request, response, copy)                                           \
 	do {                                                                                       \
 		__builtin_memcpy((event)->method, (request)->method, sizeof((event)->method));     \

@@ -319,7 +319,7 @@ static __noinline int send_rpc_client(const struct gt_process *proc, struct rpc_
 
 /*
  * (*csAttempt).finish(a, err error): once for an attempt that another may follow, again when the call
- * is over. A call whose start was not seen is not told from one that has had its end, and not
+ * is over. A call whose start was not seen looks like one that has had its end, and is not
  * counted.
  */
 static __noinline int grpc_client_end(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)

@@ -13,10 +13,10 @@ enum gt_redis_site {
 	GT_REDIS_RETRY = 3, /* go-redis has waited before another attempt */
 	GT_REDIS_REPLY = 4, /* redigo got a reply */
 	GT_REDIS_FATAL = 5, /* redigo's connection failed */
-	GT_REDIS_BATCH = 6, /* commands for a node of a cluster, an attempt of them; redigo's by hand */
+	GT_REDIS_BATCH = 6, /* commands for a node of a cluster, an attempt of them; redigo's of Send and Flush */
 	GT_REDIS_TRANSACTION = 7, /* the same between MULTI and EXEC, which are not counted */
 	GT_REDIS_FLUSH = 8, /* redigo sends what it has, and nobody waits yet */
-	GT_REDIS_RECEIVE = 9, /* redigo got a reply, for which somebody waits by hand */
+	GT_REDIS_RECEIVE = 9, /* redigo got a reply that Receive waited for */
 	GT_REDIS_CLOSE = 10, /* redigo's connection is closed */
 };
 
@@ -30,7 +30,7 @@ struct gt_redis_event {
 	__u32 batch; /* commands; of redigo those sent ahead of the last one */
 	__u32 args; /* of a single command, its name included */
 	__u8 operation; /* enum gt_redis_site */
-	__u8 error; /* enum gt_type_role of what the error was told by, 0 none */
+	__u8 error; /* enum gt_type_role of the error that was read, 0 none */
 	__u16 name_len;
 	__u16 message_len;
 	__u16 address_len;
@@ -59,7 +59,7 @@ _Static_assert(sizeof(struct gt_go_redis) == 32, "wire");
 /* github.com/gomodule/redigo: its conn. */
 struct gt_redigo {
 	__u16 pending, conn;
-	__u16 bw; /* GT_NONE: nothing is asked for by hand */
+	__u16 bw; /* GT_NONE: nothing is asked for by Send */
 	__u16 writer_buf, writer_n; /* bufio.Writer */
 	__u16 pad[3];
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
  * What redigo does, and what its operations have in common with go-redis's: how they end. Do awaits the
- * answers to all that was sent before. By hand, what is flushed is a pipeline of its connection until
- * as many answers were received, or until a Do that awaits the rest. Where more is flushed after some
+ * answers to all that was sent before. What Flush sends is a pipeline of its connection until
+ * Receive got as many answers, or until a Do that awaits the rest. Where more is flushed after some
  * answers came, those are one pipeline and the others the next, so that none lasts as long as a
  * program that never awaits all. Subscriptions are none: what comes after them answers nothing.
  */
@@ -57,7 +57,7 @@ static __noinline int send_redis(const struct gt_process *proc, struct redis_cal
 	return 0;
 }
 
-/* An operation that may begin, of which nothing is known yet. */
+/* An operation that may begin; nothing is known of it yet. */
 static __always_inline void clear_call(struct redis_call *state, u8 operation)
 {
 	state->active = 0;
@@ -278,7 +278,7 @@ static __noinline int joins_pipeline(const struct gt_process *proc, struct redis
 	if (!call)
 		return 0;
 	call->listens = 0;
-	/* The rest of what failed was told with it. */
+	/* The event of what failed has the rest. */
 	state->joins = call->active || (call->failed && !state->event.name_len);
 	if (!call->active)
 		return state->joins;

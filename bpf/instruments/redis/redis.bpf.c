@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
- * Clients of Redis: go-redis, of which each attempt of a command and each pipeline is a span, of a
- * cluster's what a node gets of it; and redigo, see redigo.h. Of what is asked, the command's name and
- * how many arguments it has are read, and nothing else.
+ * Clients of Redis: go-redis, where each attempt of a command and each pipeline is a span, of a
+ * cluster's pipeline each part that goes to a node; and redigo, see redigo.h. The command's name and
+ * how many arguments it has are read, and nothing else of it.
  */
 
 /* Commands of a pipeline whose errors are looked at. */

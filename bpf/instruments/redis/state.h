@@ -5,14 +5,14 @@
 
 /*
  * What a goroutine asks of Redis, under way or ended. What a client does meanwhile to set up a
- * connection is no operation of its own: it is counted as `nested`. What redigo is asked for by hand
+ * connection is no operation of its own: it is counted as `nested`.  What redigo is asked for by Send
  * belongs to the connection instead, as its answers may be awaited after those of another one.
  */
 struct redis_call {
 	u8 active;
-	u8 joins; /* redigo's Do: what it awaits is told by the connection's pipeline */
+	u8 joins; /* redigo's Do: the connection's pipeline has the event of what it awaits */
 	u8 listens; /* a connection's: it subscribes, so what it receives answers nothing */
-	u8 multi; /* by hand: the first command is MULTI, the last one EXEC */
+	u8 multi; /* a pipeline's: the first command is MULTI, the last one EXEC */
 	u8 exec;
 	u8 failed; /* a connection's, with a pipeline */
 	u8 pad[2];

@@ -34,7 +34,7 @@ struct gt_sql_event {
 	__u64 subject; /* the error's type descriptor, 0 none */
 	__u64 number; /* of the error, where its driver has numbers */
 	__u8 operation; /* enum gt_sql_operation */
-	__u8 error; /* enum gt_type_role of what the error was told by, 0 none */
+	__u8 error; /* enum gt_type_role of the error that was read, 0 none */
 	__u16 text_len;
 	__u16 message_len;
 	__u16 state_len;

@@ -178,7 +178,7 @@ impl<'d> Binary<'d> {
         self.references(&self.function(function)?)?.first().copied()
     }
 
-    /// The same of a variable that is an interface, of which code may load the second word first.
+    /// The same of a variable that is an interface; code may load its second word first.
     pub fn first_interface(&self, function: &str) -> Option<u64> {
         let all = self.references(&self.function(function)?)?;
         let first = *all.first()?;

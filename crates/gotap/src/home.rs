@@ -13,7 +13,7 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// That of a process. One of which nothing can be read is in none.
+    /// That of a process. One that can't be read is in none.
     pub(crate) fn of(process: Process) -> Self {
         let cgroup = std::fs::read_to_string(process.path("cgroup")).unwrap_or_default();
         let (container, pod) = container::of_proc(&cgroup);

@@ -1,5 +1,5 @@
 //! Libraries of a program that say what it speaks: which are linked in, in which version, and what
-//! is traced of each. Those of which nothing is are named, too, so that silence is not taken for
+//! is traced of each. Those that are not traced are named, too, so that silence is not taken for
 //! idleness. Not here: which libraries are known, and whether a probe could be placed (`instruments`), which is only asked.
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::inspect::Program;
 /// Variables in which a process declares what it is.
 const DECLARED: [&str; 2] = ["OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"];
 
-/// The cluster of which this host is a node.
+/// The cluster that this host is a node of.
 #[derive(Debug, Clone)]
 pub(crate) struct Cluster {
     pub(crate) pods: Arc<Pods>,

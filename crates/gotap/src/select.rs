@@ -22,7 +22,7 @@ pub(crate) struct Selection {
     measures: bool,
 }
 
-/// Pods of which all of this holds.
+/// Pods that match all of this.
 #[derive(Debug, Clone, Default)]
 struct PodPattern {
     namespace: Option<Pattern>,

@@ -179,7 +179,7 @@ impl Printed<'_, '_, '_, '_> {
     fn all(&self, mut on_cpu: on_cpu::ByOperation, missing: Option<&str>) -> Result<()> {
         let mut all: Vec<_> = self.found.operations.iter().map(|(o, r)| (Some(o), r)).collect();
         all.sort_by_key(|(_, requests)| u64::MAX - requests.took);
-        // Of which route these are is not known yet.
+        // The route of these requests is not known yet.
         if self.args.route.is_none() && self.running.count > 0 {
             all.push((None, self.running));
         }

@@ -1,4 +1,4 @@
-//! Which process is which: what events of starts and ends add up to, so that an end can be told with
+//! Which process is which: what events of starts and ends add up to, so that an end can be shown with
 //! the program that ended.
 //!
 //! Not here: reading `/proc` for processes that were there before.

@@ -1,4 +1,4 @@
-//! The instruments: what is observed of which library, and what an observation means.
+//! The instruments: what is observed of each library, and what an observation means.
 //!
 //! [`Plan`] says what will be attached where in one binary; [`traced`] lists all that is traced. An instrument of a
 //! client library stands in a module of its own, with its plan, its part of the contract with the BPF programs, and

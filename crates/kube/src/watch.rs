@@ -23,7 +23,7 @@ const PAGE: u32 = 100;
 /// How long a streaming list may take to end. A server that does not know of it sends the pods and no end.
 const STREAMING: Duration = Duration::from_secs(10);
 
-/// What is told of the watch.
+/// What the watch reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// Pods have changed.

@@ -1,4 +1,4 @@
-//! What the kernel side is told of one process besides its constants: its types and single sites.
+//! What the kernel side knows of one process besides its constants: its types and single sites.
 
 use libbpf_rs::{Map, MapCore, MapFlags};
 use wire::raw;
@@ -8,7 +8,7 @@ use instruments::Plan;
 
 use crate::Attached;
 
-/// The keys of what was told, to take it back.
+/// The keys of what was written, to remove it.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     types: Vec<raw::Key>,

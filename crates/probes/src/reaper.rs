@@ -103,7 +103,7 @@ pub(crate) fn close<L: Send>(links: Vec<L>) {
 /// What goroutines serve, or have served: the map `servers`, and how many were removed from it.
 pub(crate) struct Entries {
     servers: MapHandle,
-    /// `server_entries`, of which the second value is user space's. One writes at a time.
+    /// `server_entries`; its second value is user space's. One writes at a time.
     counts: Mutex<MapHandle>,
 }
 

@@ -67,7 +67,7 @@ pub(crate) fn open(kind: Option<Kind>) -> Result<OpenObject, Error> {
 
 type Batch<T> = Rc<RefCell<Vec<Result<T, DecodeError>>>>;
 
-/// Bytes of the ring buffer in which each sample is told: half a minute of 64 processors at 99 Hz would not
+/// Bytes of the ring buffer that gets each sample: half a minute of 64 processors at 99 Hz would not
 /// fit, but a second of them does eight times.
 const TOLD_BYTES: u32 = 2 << 20;
 
@@ -96,7 +96,7 @@ pub struct Sampler {
 struct Room {
     processes: u32,
     stacks: u32,
-    /// Bytes of samples that are told.
+    /// Bytes for single samples, if they are wanted.
     told: Option<u32>,
 }
 
@@ -104,7 +104,7 @@ struct Room {
 pub const STACKS_OF_MANY: u32 = 16_384;
 
 impl Sampler {
-    /// Loads the program and starts to sample process `pid`. With `served` each sample is told, with the request
+    /// Loads the program and starts to sample process `pid`. With `served` each sample is kept, with the request
     /// that it belongs to: see [`Sampler::told`].
     ///
     /// # Errors
@@ -125,7 +125,7 @@ impl Sampler {
         Ok(sampler)
     }
 
-    /// Loads the program and starts to sample processes that are added. Each sample is told.
+    /// Loads the program and starts to sample processes that are added. Each sample is kept.
     ///
     /// # Errors
     /// As above.
@@ -194,7 +194,7 @@ impl Sampler {
     }
 
     /// Samples a process of a file whose tables were added. `target` is unlike that of all others before;
-    /// its stacks have it. With an instance, the requests are told that samples belong to.
+    /// its stacks have it. With an instance, samples name the requests that they belong to.
     ///
     /// # Errors
     /// What libbpf says, as when there are [`wire::SAMPLED_PROCESSES`] already.
@@ -246,7 +246,7 @@ impl Sampler {
         Ok(self.stacks.take())
     }
 
-    /// The samples that were told up to the last [`Sampler::read`].
+    /// The single samples up to the last [`Sampler::read`].
     pub fn told(&self) -> Vec<Result<ToldSample, DecodeError>> {
         self.told.take()
     }

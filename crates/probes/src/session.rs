@@ -253,7 +253,7 @@ impl Session {
     }
 
     /// Lets the programs look anew at what may change while a process runs: its processors. Gives
-    /// the processes that replaced their program or ended, of which an event comes or was lost.
+    /// the processes that replaced their program or ended; an event of that comes, or was lost.
     ///
     /// # Errors
     /// When a map is missing.

@@ -123,7 +123,7 @@ impl Profile {
     }
 }
 
-/// A function's name as Go prints it: without type arguments, of which `[...]` is left.
+/// A function's name as Go prints it: without type arguments: `[...]` stands for them.
 pub fn short_name(name: &str) -> Cow<'_, str> {
     // Names in brackets alone are no functions.
     match (name.find('['), name.rfind(']')) {

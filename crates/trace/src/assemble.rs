@@ -90,17 +90,17 @@ pub struct Assembler {
     paths: Waiting<Paths>,
     rpc: Waiting<rpc::Addition>,
     headers: Waiting<headers::Values>,
-    /// Headers of requests that are told.
+    /// Headers of requests that spans have.
     header_names: headers::Names,
     /// Spans of calls that were answered and go on.
     pending: PendingCalls,
-    /// Those of them of which nothing more can come.
+    /// Those that nothing more can be known of.
     evicted: Vec<Span>,
     /// Which texts of errors leave.
     messages: Messages,
     /// Clusters of paths by service, where they are wanted.
     clusters: Option<HashMap<String, Clusters>>,
-    /// Whether query strings are told.
+    /// Whether spans have query strings.
     queries: bool,
     /// Traces that gotap began and that are the program's.
     moved: Moved,
@@ -230,7 +230,7 @@ impl Assembler {
         self.moved.pass_all(out, now_ns)
     }
 
-    /// The spans of all calls that are open still, as nothing more will be told of them.
+    /// The spans of all calls that are open still, as nothing more will be known of them.
     pub fn finish(&mut self) -> Vec<Span> {
         let mut out = std::mem::take(&mut self.evicted);
         out.extend(self.pending.remove_all(None));
@@ -258,7 +258,7 @@ impl Assembler {
         self.headers.forgotten
     }
 
-    /// Traces that the program turned out to have begun itself after their spans were told.
+    /// Traces that the program turned out to have begun itself after their spans were sent.
     pub fn split_traces(&self) -> u64 {
         self.moved.split()
     }

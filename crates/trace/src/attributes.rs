@@ -86,7 +86,7 @@ impl Out<'_> {
         }
     }
 
-    /// One that is larger than can be told is the largest.
+    /// One that is too large for it is the largest that fits.
     fn size(&mut self, key: &'static str, n: Option<u64>) {
         self.int(key, n.map(|n| i64::try_from(n).unwrap_or(i64::MAX)));
     }

@@ -3,8 +3,8 @@
 //!
 //! A request is a call if its path ends in a procedure that the program has among its constants, and
 //! its method and Content-Type are those of a protocol that connect speaks. How a call ended stands
-//! in the response's body or trailers, which nobody reads here: connect itself tells it, a server's
-//! before the request ends, a client's some time after. Else a code is told where the status of HTTP
+//! in the response's body or trailers, which nobody reads here: connect itself knows it, a server's
+//! before the request ends, a client's some time after. Otherwise a span has a code where the status of HTTP
 //! leaves but one.
 
 use std::collections::BTreeSet;
@@ -71,7 +71,7 @@ pub(crate) fn end(call: Call, event: &CallEndEvent, process: &ProcessInfo) -> Sp
     let Some(code) = event.code else { return span };
     let name = process.type_names.get(&event.error_type);
     let message = error_message(None, name, &event.message);
-    // What connect makes of errors that have no code, after it has told of them.
+    // The codes that connect gives to errors without one, after it has reported them.
     let code = match message.as_str() {
         "context canceled" if event.error_type != 0 => 1,
         "context deadline exceeded" if event.error_type != 0 => 4,

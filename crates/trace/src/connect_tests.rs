@@ -1,4 +1,4 @@
-//! Tests of which requests are calls, and what is told of them.
+//! Tests that calls are told from other requests, and of what spans say of them.
 
 use std::sync::Arc;
 
@@ -148,7 +148,7 @@ fn an_end_tells_code_message_and_time() {
         (Some(code.to_owned()), Status::Error(message.to_owned()), 4_000)
     };
     assert_eq!(ended(&end_event), failed("not_found", "no such thing"));
-    // Errors without a code, of which connect makes one.
+    // Errors without a code: connect gives them one.
     (end_event.code, end_event.error_type) = (Some(2), 0x30);
     assert_eq!(ended(&end_event), failed("unknown", "no such thing"));
     end_event.message.value = "context canceled".into();

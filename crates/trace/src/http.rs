@@ -16,7 +16,7 @@ use crate::url;
 pub const METHODS: [&str; 10] =
     ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE", "QUERY"];
 
-/// The span of a request; `paths` came ahead of it. With `queries`, its query strings are told.
+/// The span of a request; `paths` came ahead of it. With `queries`, it has query strings.
 pub(crate) fn span(
     event: &HttpEvent,
     paths: &Paths,
@@ -33,7 +33,7 @@ pub(crate) fn span(
     let mut ended = outcome(event, process, &mut http);
     let mut core = event.span.clone();
     if http.route.is_some() {
-        // The request could not be asked for it any more, and the router's table told it.
+        // The request could not be asked for it any more, and the router's table had it.
         core.unread = core.unread.without(Unread::Route);
     }
     let call = call(event, process, &mut http, &mut ended);

@@ -1,6 +1,6 @@
 //! What is particular to HTTP/2: streams that end before their time, and error codes.
 //!
-//! Texts and types are those of `golang.org/x/net/http2`, of which net/http has copies with longer
+//! Texts and types are those of `golang.org/x/net/http2`; net/http has copies of it with longer
 //! names until Go 1.26.
 
 use wire::{HttpEvent, Outcome, Role};

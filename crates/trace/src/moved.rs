@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use crate::assemble::MAX_PENDING;
 use crate::span::{Kind, Span};
 
-/// Traces of which it is remembered where they went. The oldest make room.
+/// Traces whose new ids are remembered. The oldest make room.
 const MAX_KNOWN: usize = 16_384;
 /// How long spans wait, in nanoseconds.
 const PATIENCE: u64 = 10_000_000_000;
@@ -18,7 +18,7 @@ type TraceId = [u8; 16];
 /// What a trace turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// What gotap began it as: spans of it were told.
+    /// What gotap began it as: spans of it were sent.
     Stays,
     /// Another one, with these flags.
     Moves(TraceId, u8),
@@ -112,7 +112,7 @@ impl Moved {
         out
     }
 
-    /// Traces of which spans were told before it turned out that they are others.
+    /// Traces whose spans were sent before it turned out that they belong to others.
     pub(crate) fn split(&self) -> u64 {
         self.split
     }

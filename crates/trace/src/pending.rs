@@ -12,7 +12,7 @@ use crate::span::Span;
 const MAX_UNMATCHED: u32 = 1024;
 /// For how long calls are waited for that have failed, in nanoseconds.
 const FAILED: u64 = 1_000_000_000;
-/// The same of those that go on, in a process of which ends have come, and of which none has yet.
+/// The same for calls that go on: in a process whose calls were seen to end, and in one where no end was seen yet.
 const OPEN: u64 = 3600 * 1_000_000_000;
 const UNKNOWN: u64 = 60 * 1_000_000_000;
 
@@ -54,7 +54,7 @@ struct Ends {
 
 #[derive(Debug)]
 pub(crate) struct PendingCalls {
-    /// As many calls may be open at once; the oldest make room, and are told as they are known.
+    /// As many calls may be open at once; the oldest make room: their spans are sent as they are.
     max: usize,
     calls: HashMap<Key, Waiting>,
     /// By when they came.
@@ -85,7 +85,7 @@ impl PendingCalls {
     }
 
     /// Keeps a call, the first with its key, until it ends, or for a while; gives the one that must be
-    /// told now instead.
+    /// sent now instead.
     pub(crate) fn insert(&mut self, key: Key, call: Call, how: GoesOn) -> Option<Call> {
         let ends = self.ends.get_mut(&key.0);
         let patience = match how {
@@ -109,7 +109,7 @@ impl PendingCalls {
         evicted
     }
 
-    /// The call that has ended, of which that is told for the first time unless it is closed.
+    /// The call that has ended. `first` says that its end is reported for the first time.
     pub(crate) fn end(&mut self, key: Key, first: bool) -> Option<Call> {
         let found = self.remove(key);
         let ends = self.ends.entry(key.0).or_default();
@@ -122,7 +122,7 @@ impl PendingCalls {
         found
     }
 
-    /// The call of which nothing more can come.
+    /// The call that nothing more can be known of.
     pub(crate) fn remove(&mut self, key: Key) -> Option<Call> {
         let Waiting { call, place, until } = self.calls.remove(&key)?;
         self.order.remove(&place);

@@ -15,7 +15,7 @@ use crate::assemble::{ProcessInfo, Routed};
 use crate::text::{host_port, marked};
 use crate::url::PATH;
 
-/// What is told of a request's path ahead of its event.
+/// What is known of a request's path ahead of its event.
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
     /// The request target, where it is too long for the event.

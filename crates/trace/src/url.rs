@@ -1,6 +1,6 @@
 //! What spans say of URLs: how a client's is put together, and query strings without their secrets.
 //!
-//! Whether query strings are told at all is a setting; it is not decided here.
+//! Whether spans have query strings at all is a setting; it is not decided here.
 
 use std::borrow::Cow;
 

@@ -124,7 +124,7 @@ pub struct HttpEvent {
     /// Whether a tracestate came ahead of this event.
     pub tracestate: bool,
     /// Whether the request still had the method and the path that were sent when it ended; else a
-    /// [`PathEvent`] may have told what it had (server).
+    /// [`PathEvent`] may have what it had (server).
     pub path_kept: bool,
     /// What the request's Content-Type says, where the program can make or serve calls with it.
     pub content: Content,
@@ -154,7 +154,7 @@ pub struct HttpEvent {
     pub error_text: Text,
 }
 
-/// What is told of a served request's path ahead of its own event.
+/// What is known of a served request's path ahead of its own event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathEvent {
     /// The span that the request has.
@@ -189,7 +189,7 @@ pub struct RpcEvent {
     /// Code of the status (`google.golang.org/grpc/codes`); `None` for an error that has none, and where
     /// it could not be read.
     pub code: Option<u32>,
-    /// Whether connect told it: its request says what is called.
+    /// Whether it is connect's: its request says what is called.
     pub connect: bool,
     /// Address of the error's type descriptor, where it has no code.
     pub error_type: u64,
@@ -261,7 +261,7 @@ pub enum Event {
     Rpc(Box<RpcEvent>),
     /// What an instrument reports that decodes its records itself.
     Record(Box<Record>),
-    /// A call by connect ended, whose HTTP request was told of before.
+    /// A call by connect ended, whose HTTP request had its event before.
     CallEnd(Box<CallEndEvent>),
     /// The gRPC side of an HTTP request, whose own event follows.
     RpcStatus(Box<RpcEvent>),

@@ -62,7 +62,7 @@ pub fn texts_unread(texts: &[(Unread, u16)]) -> UnreadSet {
     texts.iter().fold(UnreadSet::default(), |all, (what, len)| all.with(*what, *len == TEXT_UNREAD))
 }
 
-/// The operating system's error, if that is what an error was told by. None has the number 0, which is
+/// The operating system's error, if that is what the error consists of. None has the number 0, which is
 /// what one has that could not be read.
 pub fn errno(role: u8, number: u64) -> Option<u32> {
     let number = u32::try_from(number).ok().filter(|number| *number != 0);

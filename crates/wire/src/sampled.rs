@@ -129,7 +129,7 @@ pub enum SampledCounter {
     OtherProgram = 4,
     /// Threads that were off their processors when there were [`OFF_THREADS`] already.
     ThreadsFull = 5,
-    /// Samples of which it could not be told to which request they belong.
+    /// Samples whose request could not be found out.
     Untold = 6,
 }
 
@@ -170,7 +170,7 @@ pub struct OffThread {
     pad: u32,
 }
 
-/// A sample, where each is told (`struct gt_told`).
+/// A single sample (`struct gt_told`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ToldSample {

@@ -4,7 +4,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Processors of which it is known which goroutine ids they give out next (`GT_MAX_P`).
+/// Processors whose next goroutine ids are known (`GT_MAX_P`).
 const MAX_P: usize = 64;
 
 /// What is asked for (`struct gt_serving_asked`).

@@ -1,5 +1,5 @@
 // Command redigo asks Redis, whose address is its argument, with redigo for each line: a command, and a
-// pipeline by hand. It links nothing else that gotap traces.
+// pipeline of Send, Flush and Receive. It links nothing else that gotap traces.
 package main
 
 import (

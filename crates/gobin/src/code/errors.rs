@@ -81,7 +81,7 @@ fn loaded_slot(instruction: &Instruction) -> Option<u32> {
     loads.then(|| u32::try_from(instruction.memory_displacement64()).ok())?
 }
 
-/// The two variables of a closure, as offsets in it: the one that points to a structure of which the
+/// The two variables of a closure, as offsets in it: the one that points to a structure whose
 /// field at `field` is read, and the other one.
 pub(crate) fn closure_variables(code: &[u8], start: u64, field: u64) -> Option<(u64, u64)> {
     const CLOSURE: Register = Register::RDX;

@@ -31,7 +31,7 @@ fn returned_slot(code: &[u8], start: u64, call: u64) -> Option<u32> {
                 at = decode_from(code, start, instruction.near_branch_target())?;
             }
             FlowControl::Next => {}
-            // The race detector is told of the return.
+            // The race detector notes the return.
             FlowControl::Call => slot = None,
             _ => return None,
         }

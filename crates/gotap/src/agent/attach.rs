@@ -110,7 +110,7 @@ impl Agent {
         self.overhead.iter_mut().for_each(|overhead| overhead.add(pid, &name, plan));
         let observed = Observed { instance, name, target: target.clone(), since, info, silent };
         self.observed.insert(pid, observed);
-        // The kernel may have told of the end before this process was looked at.
+        // The kernel may have reported the end before this process was looked at.
         if !target.process.is_alive() {
             self.on_exit(pid);
         }

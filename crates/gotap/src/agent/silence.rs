@@ -20,7 +20,7 @@ const MAX_LOOKED_AT: usize = 256;
 const SERVERS: [Ability; 4] =
     [Ability::HttpServer, Ability::Http2Server, Ability::FastHttp, Ability::GrpcServer];
 
-/// An observed process of which nothing was seen yet.
+/// An observed process in which nothing was seen yet.
 #[derive(Debug, Default)]
 pub(super) struct Silent {
     ports: Vec<u16>,
@@ -54,7 +54,7 @@ impl Silent {
 }
 
 impl Agent {
-    /// Looks at the processes of which nothing was seen yet.
+    /// Looks at the processes in which nothing was seen yet.
     pub(super) fn look_for_silence(&mut self) {
         let now = Instant::now();
         let silent = self.observed.iter_mut().filter(|(_, observed)| observed.silent.is_some());

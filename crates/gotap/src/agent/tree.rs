@@ -19,7 +19,7 @@ const WITHOUT_ROOT: Duration = Duration::from_secs(2);
 /// Spans that are kept. What does not fit makes the oldest trace be printed before its time.
 const MAX_SPANS: usize = 20_000;
 
-/// A trace of which not all has been printed.
+/// A trace that has not been printed whole.
 struct Kept {
     spans: Vec<Span>,
     /// When the last span came, or the root.

@@ -41,7 +41,7 @@ impl ProfileCommand {
         }
     }
 
-    /// Of which route's requests.
+    /// The route whose requests are meant.
     pub(crate) fn route(&self) -> Option<&str> {
         match self {
             Self::Cpu(args) => args.route.as_deref(),

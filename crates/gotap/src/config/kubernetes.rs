@@ -41,7 +41,7 @@ pub(crate) enum Use {
     Off,
 }
 
-/// Pods of which all that is given holds; with nothing given, all pods.
+/// Pods that match all that is given; with nothing given, all pods.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct PodChoice {

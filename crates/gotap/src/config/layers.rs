@@ -1,6 +1,6 @@
 //! Defaults, then the file, then the environment, then flags.
 //!
-//! Layered by hand on the JSON value of the structure: the crates for it are unmaintained or lose
+//! This module does the layering itself, on the JSON value of the structure: the crates for it are unmaintained or lose
 //! the sentence that says which layer was wrong.
 
 use std::path::{Path, PathBuf};

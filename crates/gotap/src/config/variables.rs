@@ -14,7 +14,7 @@ pub(super) enum As {
     Text,
     /// One of several words, in upper or lower case.
     LowerCase,
-    /// The same, of which parts may be secrets.
+    /// The same; parts of it may be secrets.
     Url,
     /// The same as OpenTelemetry says: without a scheme, it depends on another variable.
     StandardUrl,

@@ -70,7 +70,7 @@ impl Sums {
         *sum = sum.zip(lasted).map(|(sum, n)| sum + n);
     }
 
-    /// The share of all processor time that collections took; `None` without a collection of which it is known.
+    /// The share of all processor time that collections took; `None` where it is known of no collection.
     pub(super) fn cpu_fraction(&self) -> Option<f64> {
         (self.available > 0.0).then(|| self.used / self.available)
     }

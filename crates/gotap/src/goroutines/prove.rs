@@ -16,7 +16,7 @@ use crate::writes::Written;
 
 /// Since this minor version the runtime can search.
 const SINCE: u16 = 26;
-/// The runtime collects at least each two minutes, unless it is told not to.
+/// The runtime collects at least each two minutes, unless its settings forbid it.
 const LONGEST: Duration = Duration::from_secs(150);
 
 /// Has the next collection search, and waits until it has.

@@ -31,7 +31,7 @@ pub(super) enum Part {
     Segment(Option<Regex>),
     /// As the last, but it must be of some form that can't be told.
     Restricted,
-    /// All that follows, of which there is some; a parameter to echo.
+    /// All that follows, which is not empty; a parameter to echo.
     Remainder,
     /// All that follows, if anything.
     Rest,

@@ -85,7 +85,7 @@ fn serve_mux(layout: &RouteLayout, mux: &Value<'_>, depth: usize) -> Option<Vec<
     Some(routes.collect())
 }
 
-/// The map of patterns, also of a newer Go that was told to behave like an older one.
+/// The map of patterns, also in a newer Go that is set to behave like an older one.
 fn old_mux<'a>(mux: &Value<'a>) -> Option<Value<'a>> {
     let old = mux.field("mux121").and_then(|old| old.field("m"));
     mux.field("m").or_else(|| old.filter(|map| map.address().is_some()))

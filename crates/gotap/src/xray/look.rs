@@ -93,7 +93,7 @@ pub(crate) struct Looker<'c, 'a, 'd> {
     last: u64,
     /// Whether Go keeps which goroutine started which.
     pub(crate) knows_parents: bool,
-    /// Requests of which more goroutines were started than are looked at.
+    /// Requests that started more goroutines than are looked at.
     pub(crate) many: u64,
 }
 

@@ -100,7 +100,7 @@ fn waits_for<'f>(reason: &str, mut functions: impl Iterator<Item = &'f str>) -> 
     } else if starts(&["preempted"]) {
         Doing::Runnable
     } else if starts(&["semacquire"]) {
-        // Before Go 1.20 also of mutexes, of which the stack tells.
+        // Before Go 1.20 also of mutexes, which the stack shows.
         functions.find_map(behind_semaphore).unwrap_or(Doing::Other)
     } else {
         Doing::Other

@@ -55,7 +55,7 @@ pub(crate) struct Counts {
     pub(crate) looks: u64,
     /// Requests that could not be noted, as there were too many.
     pub(crate) full: u64,
-    /// Requests that were seen and of which no span came.
+    /// Requests that were seen and have no span.
     pub(crate) forgotten: u64,
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Sums {
     states: [u64; Doing::ALL.len()],
     /// Of those whose stack is known.
     stacks: HashMap<(Doing, Stack), u64>,
-    /// Of which nothing is known.
+    /// Nothing is known of this time.
     pub(crate) unknown: u64,
 }
 

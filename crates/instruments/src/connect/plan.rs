@@ -1,6 +1,6 @@
 //! Calls by connect, which are requests of `net/http`: whether a program can serve or make any. Their
-//! content types are told then, and which procedures there are, so that other requests are not taken
-//! for calls. Sites of their own are only where a call ends: where a handler's connection is told
+//! content types are sent along then, and which procedures there are is known, so that other requests are not taken
+//! for calls. Sites of their own are only where a call ends: where a handler's connection gets to know
 //! how, and where a client's has read all that there is, failed, or is closed.
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const MODULES: [&str; 2] = ["connectrpc.com/connect", "github.com/bufbuild/conne
 /// What serves and what makes calls.
 const FUNCTIONS: [&str; 2] = ["(*Handler).ServeHTTP", "(*duplexHTTPCall).makeRequest"];
 
-/// Who is told how a call ended, one for each protocol.
+/// What gets to know how a call ended, one for each protocol.
 const ENDS: [&str; 3] = [
     "(*grpcHandlerConn).Close",
     "(*connectUnaryHandlerConn).Close",
@@ -170,7 +170,7 @@ impl Clients<'_, '_, '_> {
         }
     }
 
-    /// Before 1.13 the call is told each error.
+    /// Before 1.13 the call gets each error.
     fn told(&self) -> Option<(Vec<End>, Vec<End>)> {
         let name = self.name("(*duplexHTTPCall).SetError");
         let site = self.context.entry(&name).ok()?;

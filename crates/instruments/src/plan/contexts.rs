@@ -17,7 +17,7 @@ const MAX_HIDING: usize = 4;
 /// Contexts of one type that the programs follow.
 const FOLLOWED: usize = 3;
 
-/// What the programs are told of a context's type; nothing where it may hold a context somewhere.
+/// What the programs know of a context's type; nothing where it may hold a context somewhere.
 pub(super) fn role_of<'d>(context: &Context<'_, 'd>, typ: &Type<'d>) -> Option<raw::Type> {
     let target = behind(context, typ);
     if let Some(found) = request_context(context, &target) {

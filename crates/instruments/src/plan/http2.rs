@@ -1,5 +1,5 @@
 //! HTTP/2's part of a plan: net/http's own implementation, which has moved in Go 1.27, and that of
-//! `golang.org/x/net/http2`, of which a binary may hold a copy besides.
+//! `golang.org/x/net/http2`; a binary may hold a copy of it besides.
 //!
 //! Starts that HTTP/1 has, too, are in `http`.
 
@@ -55,7 +55,7 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     plan_direct_client(context, plan, through_http);
 }
 
-/// Both implementations, of which x/net's may serve without net/http's server.
+/// Both implementations; x/net's may serve without net/http's server.
 fn plan_servers(context: &Context<'_, '_>, plan: &mut Plan) {
     let own = STD.iter().find(|copy| is_linked(context, copy));
     let served = plan.abilities.contains(&Ability::HttpServer);

@@ -3,7 +3,7 @@
 
 use super::{Ability, Context, Plan};
 
-/// Functions of which one is linked in when a server, or client, is used, and what is missing then.
+/// Functions, one of which is linked in when a server, or client, is used, and what is missing then.
 const OTHERS: [(&[&str], Ability, &str); 2] = [
     (
         &["github.com/cloudwego/hertz/pkg/protocol/http1.(*Server).Serve"],

@@ -35,7 +35,7 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) {
     }
 }
 
-/// Says of what is served if the contexts of its requests can't be told from others.
+/// Says of what is served if the contexts of its requests can't be distinguished from others.
 fn tell_contexts(plan: &mut Plan) {
     let constants = &plan.constants;
     let cancels = (constants.cancel_ctx.is_known(), "type context.cancelCtx was not found");

@@ -1,5 +1,5 @@
-//! Clients of Redis: go-redis 8 (from 8.8 on) and 9 here, redigo beside it. What they set up connections with is
-//! told from what the program asks by the type of pool that only that has.
+//! Clients of Redis: go-redis 8 (from 8.8 on) and 9 here, redigo beside it. Commands that set up a connection are
+//! known by the type of their pool: what the program asks has another one.
 
 mod cluster;
 mod redigo;

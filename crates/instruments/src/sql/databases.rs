@@ -215,7 +215,7 @@ fn is_a_pointer(context: &Context<'_, '_>, typ: &Type<'_>) -> bool {
 }
 
 /// Adds where a structure at the end of this path may hold what it wraps: in an interface, as a value or a
-/// pointer, or in a structure of which the same is true.
+/// pointer, or in another structure that holds it.
 fn hold(
     context: &Context<'_, '_>,
     known: &HashMap<u64, u64>,

@@ -73,7 +73,7 @@ pub struct Xdp {
 }
 
 impl Flows {
-    /// Loads the programs and attaches them to these interfaces, of which the link's header must be known.
+    /// Loads the programs and attaches them to these interfaces; their links' headers must be known.
     /// `flows` is how many are kept.
     ///
     /// # Errors

@@ -45,7 +45,7 @@ impl<'a> MeteredRequests<'a> {
     /// function `inner` calls is not counted: it is, where that begins.
     ///
     /// # Errors
-    /// Why it can't be told which request a goroutine serves, as a clause.
+    /// Why it is not known which request a goroutine serves, as a clause.
     pub fn new(
         binary: &Binary<'_>,
         types: &Types<'_, '_>,

@@ -104,7 +104,7 @@ impl SamplerPlan {
         (self.rows.len() * size_of::<StackRow>() + self.index.len() * size_of::<u32>()) >> 10
     }
 
-    /// For one process. With an instance, each sample is told, with the request that it belongs to.
+    /// For one process. With an instance, each sample is kept, with the request that it belongs to.
     pub(super) fn constants(&self, target: u32, table: u32, instance: Option<u32>) -> Sampled {
         let with_spans = instance.is_some().into();
         let instance = instance.unwrap_or(0);

@@ -2,7 +2,7 @@
 
 use super::{Address, NONE};
 
-/// Something that the programs are told of a process.
+/// Something that the programs know of a process.
 pub trait Constant: Copy {
     /// It is not known.
     const ABSENT: Self;

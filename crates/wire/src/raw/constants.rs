@@ -1,4 +1,4 @@
-//! What the programs are told of one process: offsets and addresses in it, and where single sites find
+//! What the programs know of one process: offsets and addresses in it, and where single sites find
 //! what they need. Written into maps by `probes`.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -9,7 +9,7 @@ use super::{Address, NONE, Slots};
 /// No register (`GT_NO_REGISTER`).
 pub const NO_REGISTER: u8 = 0xff;
 
-/// Content types of requests are told (`GT_TELLS_CONTENT`).
+/// Content types of requests are sent (`GT_TELLS_CONTENT`).
 pub const TELLS_CONTENT: u16 = 1;
 /// Whether a request's path was changed is told, also of one that has a pattern (`GT_TELLS_PATHS`).
 pub const TELLS_PATHS: u16 = 2;
@@ -19,7 +19,7 @@ pub const IS_COLLECTOR: u16 = 4;
 pub const SENDS_TRACE: u16 = 8;
 /// Requests may come with B3's trace context (`GT_READS_B3`).
 pub const READS_B3: u16 = 64;
-/// Headers of requests that the user asks for are told (`GT_TELLS_HEADERS`).
+/// Headers of requests that the user asks for are sent (`GT_TELLS_HEADERS`).
 pub const TELLS_HEADERS: u16 = 128;
 /// OpenTelemetry's SDK begins traces in it (`GT_HAS_SDK`).
 pub const HAS_SDK: u16 = 32;

@@ -1,4 +1,4 @@
-//! What the programs are told of which traces are wanted.
+//! How the programs know which traces are wanted.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

@@ -20,7 +20,7 @@ pub enum HeaderNameError {
     #[error("{0:?} is there twice")]
     Twice(String),
     /// There is room for a few.
-    #[error("at most {NAMES} headers can be told")]
+    #[error("there can be {NAMES} headers at most")]
     Many,
 }
 

@@ -52,7 +52,7 @@ impl Samples {
     pub(super) fn read(&mut self, sampler: &mut Sampler) {
         self.read_stacks(sampler);
         let told = sampler.told();
-        // Those of samples that were told meanwhile.
+        // Those of samples that came meanwhile.
         self.read_stacks(sampler);
         self.add(told);
         if self.fresh >= FORGET && sampler.forget_stacks().is_ok() {

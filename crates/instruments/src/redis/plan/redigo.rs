@@ -1,4 +1,4 @@
-//! redigo: its `Do`, and what is sent and received by hand.
+//! redigo: its `Do`, and pipelines of `Send`, `Flush` and `Receive`.
 
 use gobin::Function;
 use wire::Probe;
@@ -38,7 +38,10 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) -> Option<()> {
         let known = found.writer_buf != NONE && found.writer_n != NONE && conn("bw") != NONE;
         match known.then(|| by_hand(context, plan, &reply)).flatten() {
             Some(()) => found.bw = conn("bw"),
-            None => plan.miss(ABILITY, format!("pipelines by hand of {REDIGO}")),
+            None => plan.miss(
+                ABILITY,
+                format!("pipelines of Send, Flush and Receive of {REDIGO}: no site found"),
+            ),
         }
     }
     plan.own.redis.redigo = found;
@@ -52,7 +55,7 @@ pub(super) fn plan(context: &Context<'_, '_>, plan: &mut Plan) -> Option<()> {
     Some(())
 }
 
-/// A pipeline by hand: where it is sent, where each answer comes, and where it is given up.
+/// A pipeline of `Send`, `Flush` and `Receive`: where it is sent, where each answer comes, and where it is given up.
 fn by_hand(context: &Context<'_, '_>, plan: &mut Plan, reply: &Function<'_>) -> Option<()> {
     let method = |name: &str| format!("{REDIGO}.(*conn).{name}");
     let (flush, receive, close) = (method("Flush"), method("ReceiveWithTimeout"), method("Close"));

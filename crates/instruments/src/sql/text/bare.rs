@@ -3,7 +3,7 @@
 //! Queries, and statements that make tables and the like, are made of names; there a word is a value
 //! only if it says so itself. In all others words are values, but for keywords and the name of what
 //! the statement is about. What begins with no known command is one of these. Not here: literals that
-//! can be told by how they are written (`lexer`, `readings`).
+//! are known by how they are written (`lexer`, `readings`).
 
 use super::lexer::Token;
 use super::words::{

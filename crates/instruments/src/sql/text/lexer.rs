@@ -20,7 +20,7 @@ pub(super) enum Token {
     Value,
     Placeholder,
     Sign(u8),
-    /// A literal that goes on to the end, as far as can be told.
+    /// A literal that goes on to the end, as far as is known.
     Rest,
 }
 

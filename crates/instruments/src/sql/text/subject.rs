@@ -1,7 +1,7 @@
 //! What a statement does, and to which tables: the names of spans.
 //!
 //! Follows the few words before which a table stands, without a grammar. A name is missing rather
-//! than wrong where it cannot be told. Not here: what a literal is (`lexer`, `readings`), which words
+//! than wrong where it is not known. Not here: what a literal is (`lexer`, `readings`), which words
 //! there are (`words`), how much of it is shown (`summary`).
 
 use super::lexer::Token;
@@ -24,7 +24,7 @@ enum Expect {
     /// A stored procedure.
     Procedure,
     Nothing,
-    /// The statement begins with no command that is known: nothing is told of it.
+    /// The statement begins with no command that is known: spans say nothing of it.
     Unknown,
 }
 
