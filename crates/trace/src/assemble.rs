@@ -1,6 +1,6 @@
 //! Joins events with what is known of their process.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use compact_str::format_compact;
@@ -20,6 +20,7 @@ use crate::route::Paths;
 use crate::rpc;
 use crate::span::{Kind, Resource, Span};
 use crate::tracestate::Fields;
+use crate::waiting::Waiting;
 
 /// What may wait for its span, or for its end, of each sort; the request may still run for long.
 pub const MAX_PENDING: usize = 8192;
@@ -107,58 +108,6 @@ pub struct Assembler {
     unknown_process: u64,
     undecodable: u64,
     invalid_tracestate: u64,
-}
-
-/// What came ahead of a span, by the span's id. The oldest make room.
-#[derive(Debug)]
-struct Waiting<T> {
-    max: usize,
-    values: HashMap<[u8; 8], T>,
-    /// Ids in order, also of some that do not wait any more.
-    order: VecDeque<[u8; 8]>,
-    /// Those that made room.
-    forgotten: u64,
-}
-
-impl<T> Default for Waiting<T> {
-    fn default() -> Self {
-        Self { max: MAX_PENDING, values: HashMap::new(), order: VecDeque::new(), forgotten: 0 }
-    }
-}
-
-impl<T> Waiting<T> {
-    fn insert(&mut self, span_id: [u8; 8], value: T) {
-        self.make_room(span_id);
-        self.values.insert(span_id, value);
-    }
-
-    /// What waits for a span, made if there is nothing.
-    fn entry(&mut self, span_id: [u8; 8]) -> &mut T
-    where
-        T: Default,
-    {
-        if !self.values.contains_key(&span_id) {
-            self.make_room(span_id);
-        }
-        self.values.entry(span_id).or_default()
-    }
-
-    fn make_room(&mut self, span_id: [u8; 8]) {
-        while self.values.len() >= self.max
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.forgotten += u64::from(self.values.remove(&oldest).is_some());
-        }
-        if self.order.len() >= 2 * self.max {
-            self.order.retain(|id| self.values.contains_key(id));
-        }
-        self.order.push_back(span_id);
-    }
-
-    fn take(&mut self, span_id: [u8; 8]) -> Option<T> {
-        // Mostly nothing waits, and a map hashes before it looks.
-        if self.values.is_empty() { None } else { self.values.remove(&span_id) }
-    }
 }
 
 impl Assembler {

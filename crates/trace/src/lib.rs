@@ -29,6 +29,7 @@ mod test_support;
 mod text;
 mod tracestate;
 mod url;
+mod waiting;
 
 pub use assemble::{Assembler, MAX_PENDING, Maker, ProcessInfo, Routed, Routes};
 pub use attributes::ValueRef;
