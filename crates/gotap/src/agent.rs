@@ -1,5 +1,5 @@
 //! Observing until it is stopped: find processes, attach, follow starts and ends. Not here: what the verbs
-//! ask for (`verbs`).
+//! ask for (`verbs`), and how an agent starts (`setup`).
 
 mod active;
 mod admin;
@@ -18,6 +18,7 @@ mod profiling;
 mod recorded;
 mod replay;
 mod runtimes;
+mod setup;
 mod silence;
 mod sinks;
 mod stop;
@@ -37,25 +38,24 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use export::LiveStats;
 use goproc::Process;
-use instruments::Options;
-use pipeline::{Beside, Connections, Pipeline, Sampling, SharedMeter, Sink, Stages};
-use probes::{Features, LogProcesses, Session};
+use pipeline::Pipeline;
+use probes::{LogProcesses, Session};
 use red::Consumer;
-use trace::{Assembler, ProcessInfo};
+use trace::ProcessInfo;
 
 use crate::config;
-use crate::governor::Budget;
 use crate::inspect::{Inspector, NotATarget, Target};
 use crate::opened::{explained, monotonic};
 use crate::profile::continuous::Continuous;
 use crate::reader::{AgentEvent, Reader, ReaderCommand};
 use crate::select::{self, Selection};
-use crate::xray::{Added, Looking, Slow};
+use crate::xray::Looking;
 use collecting::MetricsThread;
 use figures::Figures;
 use overhead::Overhead;
 use placing::Placing;
 use recorded::RecordingFile;
+use setup::Setup;
 use stop::Stop;
 use summary::{Delivery, Summary};
 
@@ -97,46 +97,6 @@ struct Observed {
     silent: Option<silence::Silent>,
 }
 
-/// What an agent is started with.
-struct Setup {
-    selection: Selection,
-    options: Options,
-    features: Features,
-    service_name: Option<String>,
-    assembler: Assembler,
-    sinks: Vec<Box<dyn Sink>>,
-    /// The agent's own attributes.
-    resource: Arc<[(String, String)]>,
-    /// Of the sink that sends spans, if there is one.
-    export: Option<LiveStats>,
-    /// What is counted of operations.
-    meter: Option<Arc<SharedMeter>>,
-    /// Whether requests that are being served are counted.
-    counts_active: bool,
-    /// Which traces are sent.
-    sampling: Sampling,
-    /// Spans that may wait for a sink.
-    max_queued: usize,
-    /// How often metrics go to the sinks; never if not given.
-    metrics_interval: Option<Duration>,
-    /// What is measured of all programs of the host.
-    host: config::Host,
-    /// Which lines of logs are looked at.
-    logs: config::Logs,
-    /// Where pods are asked for.
-    kubernetes: Option<placing::Asked>,
-    /// Profiles that are taken all the time, if they are.
-    profiling: Option<profiling::Wanted>,
-    /// What spans of slow requests say of where their time went.
-    xray: Option<Arc<Slow>>,
-    /// What tracing may cost each process; nobody asks if not given.
-    overhead: Option<Budget>,
-    /// Where the reader's input is kept, if it is.
-    recording: Option<RecordingFile>,
-    /// Whether programs with nothing to trace are named.
-    aloud: bool,
-}
-
 struct Agent {
     selection: Selection,
     inspector: Inspector,
@@ -170,91 +130,6 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(mut setup: Setup) -> Result<Self> {
-        let (sender, events) = std::sync::mpsc::channel();
-        let stop = Stop::new(sender.clone());
-        stop.on_signal()?;
-        let placing = Placing::start(setup.kubernetes, sender.clone())?;
-        let cluster = placing.as_ref().map(|placing| placing.cluster.clone());
-        let session = Session::load(setup.features, setup.options)?;
-        let failed = sender.clone();
-        let profiling = setup.profiling.take();
-        setup.sinks.extend(profiling.as_ref().map(profiling::Wanted::sink));
-        let pipeline = Pipeline::start(setup.sinks, setup.max_queued, move |error| {
-            // Nobody listens any more only when the program ends anyway.
-            let _ = failed.send(AgentEvent::Failed(error));
-        })?;
-        let source = session.event_source()?;
-        let (assembler, meter) = (setup.assembler, setup.meter);
-        let added = setup.xray.clone().map(|slow| Box::new(Added(slow)) as Box<dyn Beside>);
-        let stages = Stages::new(assembler, meter.clone(), setup.sampling, pipeline.clone());
-        let mut stages = stages.beside(added);
-        let served = Arc::<Connections>::default();
-        if setup.host.tcp_spans {
-            stages.remember_connections(served.clone());
-        }
-        if setup.logs.is_on() {
-            stages.expect_logs(setup.logs.text);
-        }
-        let recorder = setup.recording.as_ref().map(RecordingFile::recorder);
-        let reader = Reader::start(source, stages, recorder, sender)?;
-        let (shared, export) = (reader.shared.clone(), setup.export);
-        let (hits, pipes) = (session.hits(), pipeline.clone());
-        let own = setup.resource.clone();
-        let mut figures = Figures::new(own, hits, shared, pipes, export.clone(), meter);
-        let mut host = host::Host::start(setup.host, &pipeline, &served, &setup.resource)?;
-        let logged = if setup.logs.is_on() {
-            let lines = reader.commands.clone();
-            Some(host.look_at_logs(setup.logs, session.served()?, lines)?)
-        } else {
-            None
-        };
-        figures.host = host;
-        if setup.counts_active {
-            figures.active = Some(active::Active::load(&session.served()?)?);
-        }
-        figures.xray = setup.xray.clone();
-        let overhead = setup.overhead.map(|budget| Overhead::new(budget, setup.features));
-        figures.overhead = overhead.as_ref().map(|overhead| overhead.costs.clone());
-        figures.pods = cluster.as_ref().map(|cluster| cluster.pods.clone());
-        figures.profiles = profiling.as_ref().map(profiling::Wanted::counted);
-        let (figures, targets) = (Arc::new(figures), Arc::<Targets>::default());
-        let profiling = profiling.map(|wanted| {
-            wanted.start(setup.features, session.served()?, figures.clone(), targets.clone())
-        });
-        let metrics_thread = setup
-            .metrics_interval
-            .map(|interval| MetricsThread::start(interval, pipeline.clone(), figures.clone()));
-        let metrics_thread = metrics_thread.transpose()?;
-        let look = |slow| Looking::start(session.served()?, targets.clone(), slow);
-        let looking = setup.xray.map(look).transpose()?;
-        let mut idle = attach::Idle::new(!setup.selection.is_everything());
-        idle.aloud |= setup.aloud;
-        Ok(Self {
-            inspector: Inspector::new(setup.options, setup.service_name, cluster),
-            selection: setup.selection,
-            session,
-            reader,
-            pipeline,
-            figures,
-            export,
-            profiling: profiling.transpose()?,
-            metrics_thread,
-            overhead,
-            recording: setup.recording,
-            _looking: looking,
-            events,
-            stop,
-            observed: HashMap::new(),
-            targets,
-            waiting: HashMap::new(),
-            logged,
-            placing,
-            lost_events: 0,
-            idle,
-        })
-    }
-
     fn observe(self) -> Result<Summary> {
         self.observe_until(&AtomicBool::new(false))
     }
