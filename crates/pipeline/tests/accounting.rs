@@ -176,6 +176,35 @@ const HEAVY: Load = Load {
     queue_bytes: 8 << 20,
 };
 
+/// One of many: of a hundred one is of a process that nobody knows, and one is damaged.
+fn record(number: u64) -> Vec<u8> {
+    let id = (number + 1).to_le_bytes();
+    let mut trace_id = [7; 16];
+    trace_id[..8].copy_from_slice(&id);
+    let mut record = http(&Request {
+        instance: if number % 100 == 7 { 2 } else { 1 },
+        client: false,
+        trace_id,
+        span_id: id,
+        parent: None,
+        trace_flags: match number % 10 {
+            0..4 => 1,
+            4..9 => LEFT_OUT,
+            _ => 0,
+        },
+        start_ns: number * 10_000,
+        end_ns: number * 10_000 + 1_000_000,
+        status: if number % 50 == 5 { 500 } else { 200 },
+        target: "/orders/4711",
+        host: "shop.example.com",
+        route: "GET /orders/{id}",
+    });
+    if number % 100 == 8 {
+        record.truncate(20);
+    }
+    record
+}
+
 fn replay(url: &str, patience: Duration, sampling: Sampling, load: Load) -> Outcome {
     let config = Config {
         endpoint: url.to_owned(),
@@ -201,32 +230,7 @@ fn replay(url: &str, patience: Duration, sampling: Sampling, load: Load) -> Outc
     );
     let began = Instant::now();
     for number in 0..load.records {
-        let id = (number + 1).to_le_bytes();
-        let mut trace_id = [7; 16];
-        trace_id[..8].copy_from_slice(&id);
-        let mut record = http(&Request {
-            // One of a hundred is of a process that nobody knows.
-            instance: if number % 100 == 7 { 2 } else { 1 },
-            client: false,
-            trace_id,
-            span_id: id,
-            parent: None,
-            trace_flags: match number % 10 {
-                0..4 => 1,
-                4..9 => LEFT_OUT,
-                _ => 0,
-            },
-            start_ns: number * 10_000,
-            end_ns: number * 10_000 + 1_000_000,
-            status: if number % 50 == 5 { 500 } else { 200 },
-            target: "/orders/4711",
-            host: "shop.example.com",
-            route: "GET /orders/{id}",
-        });
-        if number % 100 == 8 {
-            record.truncate(20);
-        }
-        stages.event(wire::decode(&record), 0);
+        stages.event(wire::decode(&record(number)), 0);
         if number % load.round == 0 {
             stages.round(number * 10_000, 0, false);
             let rounds = u32::try_from(number / load.round).unwrap();

@@ -4,13 +4,12 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use gobin::Types;
-use probes::{Features, Sampler, SamplerKind, SamplerPlan};
-use profile::{Profile, ValueType};
+use probes::{Features, Sampler, SamplerKind};
 use wire::{SampledCounter, SampledStack, StackCount};
 
-use super::naming::{Namer, main_mapping};
+use super::naming::Namer;
 use super::requests::{self, OfRequests, Traced};
-use super::sampled::Stacks;
+use super::sampled::{self, Stacks};
 use super::wait::End;
 use super::{Collected, Context, mappings};
 use crate::cli::CpuArgs;
@@ -23,10 +22,7 @@ pub(super) fn collect(
 ) -> Result<Collected> {
     let target = context.target;
     let pid = context.args.pid;
-    let plan = match SamplerPlan::new(target.binary, types, target.bias, args.goroutines) {
-        Ok(plan) => plan,
-        Err(why) => bail!("process {pid} can't be profiled: {why}"),
-    };
+    let plan = sampled::plan(context, types, args.goroutines)?;
     let stop = context.stop;
     let mut mapped = mappings(target);
     let served = context.traced.map(Traced::served);
@@ -49,12 +45,7 @@ pub(super) fn collect(
     let period = 1_000_000_000 / args.frequency;
     let nanoseconds =
         |samples: u64| i64::try_from(samples.saturating_mul(period)).unwrap_or(i64::MAX);
-    let cpu = ValueType::new("cpu", "nanoseconds");
-    let mut profile = Profile::new(vec![ValueType::new("samples", "count"), cpu.clone()]);
-    profile.period = Some((cpu, i64::try_from(period).unwrap_or(i64::MAX)));
-    profile.time = i64::try_from(began).unwrap_or(0);
-    profile.duration = i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX);
-    profile.mappings.push(main_mapping(target));
+    let mut profile = sampled::empty(target, ["samples", "cpu"], period, (began, elapsed));
     let namer = Namer::new(target, context.symbols, mapped);
     let values =
         |samples: u64| vec![i64::try_from(samples).unwrap_or(i64::MAX), nanoseconds(samples)];

@@ -5,22 +5,18 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use gobin::Types;
-use probes::{Features, Sampler, SamplerKind, SamplerPlan};
-use profile::{Profile, ValueType};
+use probes::{Features, Sampler, SamplerKind};
 use wire::SampledCounter;
 
-use super::naming::{Namer, main_mapping};
-use super::sampled::Stacks;
+use super::naming::Namer;
+use super::sampled::{self, Stacks};
 use super::{Collected, Context, mappings};
 use crate::opened::{monotonic, unix_nanoseconds};
 
 pub(super) fn collect(context: &Context<'_, '_, '_>, types: &Types<'_, '_>) -> Result<Collected> {
     let target = context.target;
     let pid = context.args.pid;
-    let plan = match SamplerPlan::new(target.binary, types, target.bias, false) {
-        Ok(plan) => plan,
-        Err(why) => bail!("process {pid} can't be profiled: {why}"),
-    };
+    let plan = sampled::plan(context, types, false)?;
     let stop = context.stop;
     let mut mapped = mappings(target);
     let mut sampler = Sampler::attach(Features::probe(), &plan, pid, SamplerKind::OffCpu, None)?;
@@ -44,12 +40,7 @@ pub(super) fn collect(context: &Context<'_, '_, '_>, types: &Types<'_, '_>) -> R
             count.nanoseconds += now.saturating_sub(thread.since);
         }
     }
-    let off = ValueType::new("offcpu", "nanoseconds");
-    let mut profile = Profile::new(vec![ValueType::new("switches", "count"), off.clone()]);
-    profile.period = Some((off, 1));
-    profile.time = i64::try_from(began).unwrap_or(0);
-    profile.duration = i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX);
-    profile.mappings.push(main_mapping(target));
+    let mut profile = sampled::empty(target, ["switches", "offcpu"], 1, (began, elapsed));
     let namer = Namer::new(target, context.symbols, mapped);
     let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     let mut tally = stacks.add_to(

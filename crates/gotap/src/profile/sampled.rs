@@ -1,13 +1,50 @@
 //! What the sampler has counted, gathered while it runs, as a profile.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use anyhow::Result;
-use probes::Sampler;
-use profile::{Profile, Sample};
+use anyhow::{Result, bail};
+use gobin::Types;
+use probes::{Sampler, SamplerPlan};
+use profile::{Profile, Sample, ValueType};
 use wire::{SampledCounter, SampledStack, StackCount};
 
-use super::naming::Namer;
+use super::Context;
+use super::naming::{Namer, main_mapping};
+use crate::opened::Target;
+
+/// What the sampler needs of a process. With `goroutines` samples have their goroutines' ids.
+///
+/// # Errors
+/// When the process can't be sampled.
+pub(super) fn plan(
+    context: &Context<'_, '_, '_>,
+    types: &Types<'_, '_>,
+    goroutines: bool,
+) -> Result<SamplerPlan> {
+    let target = context.target;
+    match SamplerPlan::new(target.binary, types, target.bias, goroutines) {
+        Ok(plan) => Ok(plan),
+        Err(why) => bail!("process {} can't be profiled: {why}", context.args.pid),
+    }
+}
+
+/// A profile without samples, of counts and of the nanoseconds that they stand for, by their names. `period` is what
+/// one sample stands for; the time is when it began, in nanoseconds since 1970, and how long it took.
+pub(super) fn empty(
+    target: &Target<'_, '_>,
+    [counts, time]: [&'static str; 2],
+    period: u64,
+    (began, elapsed): (u64, Duration),
+) -> Profile {
+    let time = ValueType::new(time, "nanoseconds");
+    let mut profile = Profile::new(vec![ValueType::new(counts, "count"), time.clone()]);
+    profile.period = Some((time, i64::try_from(period).unwrap_or(i64::MAX)));
+    profile.time = i64::try_from(began).unwrap_or(0);
+    profile.duration = i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX);
+    profile.mappings.push(main_mapping(target));
+    profile
+}
 
 /// Stacks by their hashes.
 #[derive(Default)]

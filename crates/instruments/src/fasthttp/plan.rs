@@ -177,31 +177,40 @@ fn plan_ends(context: &Context<'_, '_>, plan: &mut Plan, serve: &Function<'_>) {
     }
 }
 
-/// Offsets in fasthttp's structures, or which field is not found.
-fn offsets(context: &Context<'_, '_>) -> Result<Constants, String> {
-    let in_ctx = |path: &[&str]| context.offset(&own("RequestCtx"), path);
-    let in_header = |field| context.offset(&own("RequestHeader"), &[field]);
-    // Until 1.5x the fields of each header are its own, later those of a structure that both embed.
-    let in_either = |outer: &str, field| match context.offset(&own(outer), &[field]) {
+/// The offset of a field of a header. Until 1.5x the fields of each header are its own, later those of a structure
+/// that both embed.
+fn in_either(context: &Context<'_, '_>, outer: &str, field: &str) -> u16 {
+    match context.offset(&own(outer), &[field]) {
         NONE => context.offset(&own(outer), &["header", field]),
         found => found,
-    };
+    }
+}
+
+/// Offsets in a request's header of what is read of it in one piece: method, URI, protocol, host, user agent, length.
+fn copied(context: &Context<'_, '_>) -> [u16; 6] {
+    let in_header = |field| context.offset(&own("RequestHeader"), &[field]);
     let proto = match in_header("proto") {
-        NONE => in_either("RequestHeader", "protocol"),
+        NONE => in_either(context, "RequestHeader", "protocol"),
         found => found,
     };
-    let request = in_ctx(&["Request", "Header"]);
-    let response = |path: &[&str]| context.offset(&own("Response"), path);
-    let response_header = response(&["Header"]);
-    let length = in_either("ResponseHeader", "contentLength");
-    let copied = [
+    [
         in_header("method"),
         in_header("requestURI"),
         proto,
         in_header("host"),
         in_header("userAgent"),
-        in_either("RequestHeader", "contentLength"),
-    ];
+        in_either(context, "RequestHeader", "contentLength"),
+    ]
+}
+
+/// Offsets in fasthttp's structures, or which field is not found.
+fn offsets(context: &Context<'_, '_>) -> Result<Constants, String> {
+    let in_ctx = |path: &[&str]| context.offset(&own("RequestCtx"), path);
+    let request = in_ctx(&["Request", "Header"]);
+    let response = |path: &[&str]| context.offset(&own("Response"), path);
+    let response_header = response(&["Header"]);
+    let length = in_either(context, "ResponseHeader", "contentLength");
+    let copied = copied(context);
     let pair = |field| context.offset(&own("argsKV"), &[field]);
     let size = context.types.find_struct(&own("argsKV")).map_or(0, |typ| typ.size);
     let named = [
@@ -239,7 +248,7 @@ fn offsets(context: &Context<'_, '_>) -> Result<Constants, String> {
         host,
         user_agent,
         content_length,
-        headers: behind(request, in_either("RequestHeader", "h")),
+        headers: behind(request, in_either(context, "RequestHeader", "h")),
         pair_size: u16::try_from(size).unwrap_or(0),
         pair_value: pair("value"),
         status: behind(response_header, context.offset(&own("ResponseHeader"), &["statusCode"])),

@@ -48,21 +48,7 @@ fn connections_and_programs_are_measured() -> Result<()> {
     }
     told(&collector, &shell)?;
     let shell = shell.file_name().and_then(|name| name.to_str()).context("a name")?;
-    let served = format!("{{service=\"{name}\",role=\"server\"");
-    let expected = [
-        format!("gotap_tcp_connections_total{served}}} 3"),
-        format!("gotap_tcp_connection_duration_seconds_count{served}}} 3"),
-        format!("gotap_tcp_rtt_seconds_count{served}}} 3"),
-        format!(
-            "gotap_tcp_failures_total{{service=\"{shell}\",role=\"client\",error_type=\"ECONNREFUSED\"}} 1"
-        ),
-        format!("gotap_program_starts_total{{executable=\"{shell}\"}} 4"),
-        format!("gotap_program_ends_total{{executable=\"{shell}\",outcome=\"success\"}} 1"),
-        format!("gotap_program_ends_total{{executable=\"{shell}\",outcome=\"failure\"}} 3"),
-        format!("gotap_program_lifetime_seconds_count{{executable=\"{shell}\"}} 4"),
-        "gotap_tcp_lost_total{reason=\"ring_full\"} 0".to_owned(),
-    ];
-    for line in expected {
+    for line in expected(&name, shell) {
         let mut text = String::new();
         let is_there = eventually(SOON, || {
             text = http::get(&address, "/metrics", &[]).map(|page| page.text()).unwrap_or_default();
@@ -91,6 +77,24 @@ fn connections_and_programs_are_measured() -> Result<()> {
         ensure!(linked.iter().all(is_request), "{linked:?} among {spans:#?}");
     }
     gotap.stop().map(drop)
+}
+
+/// Lines of the metrics of a program that serves, and of a shell.
+fn expected(name: &str, shell: &str) -> [String; 9] {
+    let served = format!("{{service=\"{name}\",role=\"server\"");
+    [
+        format!("gotap_tcp_connections_total{served}}} 3"),
+        format!("gotap_tcp_connection_duration_seconds_count{served}}} 3"),
+        format!("gotap_tcp_rtt_seconds_count{served}}} 3"),
+        format!(
+            "gotap_tcp_failures_total{{service=\"{shell}\",role=\"client\",error_type=\"ECONNREFUSED\"}} 1"
+        ),
+        format!("gotap_program_starts_total{{executable=\"{shell}\"}} 4"),
+        format!("gotap_program_ends_total{{executable=\"{shell}\",outcome=\"success\"}} 1"),
+        format!("gotap_program_ends_total{{executable=\"{shell}\",outcome=\"failure\"}} 3"),
+        format!("gotap_program_lifetime_seconds_count{{executable=\"{shell}\"}} 4"),
+        "gotap_tcp_lost_total{reason=\"ring_full\"} 0".to_owned(),
+    ]
 }
 
 /// A log record for each program that was run, and for its end, with what looks like a secret masked.

@@ -186,22 +186,33 @@ fn profiles_reach_parca_pyroscope_and_a_collector() -> Result<()> {
             let linked = all.iter().any(|profile| texts(profile, "/tags/span_id").count() > 0);
             ensure!(linked == (service == "xrayapp"), "{api}: links: {linked}");
         }
-        let mut sent = profiles(&collector)?;
-        sent.retain(|profile| profile.pid == pid);
-        let named = sent.iter().any(|one| one.functions.contains(function));
-        ensure!(named && sent.iter().all(|one| one.service == service), "no {function} by OTLP");
-        // Two processors have 99 samples a second each.
-        let plausible = |one: &Otlp| (1..=500).contains(&one.samples);
-        ensure!(sent.iter().all(plausible), "{:?}", sent.iter().map(|one| one.samples).max());
-        ensure!(sent.iter().flat_map(|one| &one.links).all(|link| known.contains(link)));
-        let linked = sent.iter().any(|one| !one.links.is_empty());
-        ensure!(linked == (service == "xrayapp"), "links by OTLP: {linked}");
+        check_otlp(&collector, pid, (service, function), &known)?;
     }
     let last = said.iter().find(|line| line.contains("profiles of")).context("a summary")?;
     for lost in ["many_stacks", "untold", "without_stack", "invalid", "unnamed", "not delivered"] {
         ensure!(!last.contains(lost), "{last}");
     }
     ensure!(last.contains("parca: ") && last.contains("otlp: "), "{last}");
+    Ok(())
+}
+
+/// Checks the profiles of a process that the collector got.
+fn check_otlp(
+    collector: &Collector,
+    pid: u32,
+    (service, function): (&str, &str),
+    known: &BTreeSet<(String, String)>,
+) -> Result<()> {
+    let mut sent = profiles(collector)?;
+    sent.retain(|profile| profile.pid == pid);
+    let named = sent.iter().any(|one| one.functions.contains(function));
+    ensure!(named && sent.iter().all(|one| one.service == service), "no {function} by OTLP");
+    // Two processors have 99 samples a second each.
+    let plausible = |one: &Otlp| (1..=500).contains(&one.samples);
+    ensure!(sent.iter().all(plausible), "{:?}", sent.iter().map(|one| one.samples).max());
+    ensure!(sent.iter().flat_map(|one| &one.links).all(|link| known.contains(link)));
+    let linked = sent.iter().any(|one| !one.links.is_empty());
+    ensure!(linked == (service == "xrayapp"), "links by OTLP: {linked}");
     Ok(())
 }
 

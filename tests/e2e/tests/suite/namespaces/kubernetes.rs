@@ -88,22 +88,7 @@ fn spans_and_metrics_say_which_pod_also_after_an_outage() -> Result<()> {
     // The kubelet tells of the container after its first request.
     shop.ask("/users/1")?;
     more.send(event("ADDED", &shop.pod("shop-5f6-x", "market", OF_DEPLOYMENT).json(2)))?;
-    let expected = [
-        ("service.name", "shop"),
-        ("service.namespace", "market"),
-        ("service.version", "1"),
-        ("k8s.namespace.name", "market"),
-        ("k8s.pod.name", "shop-5f6-x"),
-        ("k8s.pod.uid", &shop.cgroup.pod),
-        ("k8s.deployment.name", "shop"),
-        ("k8s.replicaset.name", "shop-5f6"),
-        ("k8s.node.name", "node-a"),
-        ("host.name", "node-a"),
-        ("k8s.container.name", "app"),
-        ("container.id", &shop.cgroup.container),
-        ("container.runtime.name", "containerd"),
-        ("container.image.name", "shop-5f6-x"),
-    ];
+    let expected = of_shop(&shop);
     let first = span_of(&collector, "/users/1")?;
     has(&first, &expected)?;
     let tags = &first.resource["container.image.tags"];
@@ -142,6 +127,26 @@ fn spans_and_metrics_say_which_pod_also_after_an_outage() -> Result<()> {
     ensure!(ended.summary.incomplete.get("no_pod").is_some_and(|n| *n >= 1), "{:?}", ended.summary);
     ensure!(ended.summary.no_span.is_empty(), "{:?}", ended.summary);
     Ok(())
+}
+
+/// What spans of the shop say of their process.
+fn of_shop(shop: &Contained) -> [(&str, &str); 14] {
+    [
+        ("service.name", "shop"),
+        ("service.namespace", "market"),
+        ("service.version", "1"),
+        ("k8s.namespace.name", "market"),
+        ("k8s.pod.name", "shop-5f6-x"),
+        ("k8s.pod.uid", &shop.cgroup.pod),
+        ("k8s.deployment.name", "shop"),
+        ("k8s.replicaset.name", "shop-5f6"),
+        ("k8s.node.name", "node-a"),
+        ("host.name", "node-a"),
+        ("k8s.container.name", "app"),
+        ("container.id", &shop.cgroup.container),
+        ("container.runtime.name", "containerd"),
+        ("container.image.name", "shop-5f6-x"),
+    ]
 }
 
 /// Prometheus's target_info names both pods, and the watch is measured.

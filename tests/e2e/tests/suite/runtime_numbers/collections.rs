@@ -95,6 +95,11 @@ fn compare(mut app: RuntimeApp, version: Version, single: bool) -> Result<()> {
             .with_context(|| line.to_string())?;
     }
     ensure!(compared >= 10, "{compared} were compared");
+    sums_up(&summary, version)
+}
+
+/// Checks what the summary says of all collections, and of what else stops goroutines.
+fn sums_up(summary: &Value, version: Version) -> Result<()> {
     let fraction = summary["cpuFraction"].as_f64().context("cpuFraction")?;
     ensure!(fraction > 0.0 && fraction < 1.0, "{summary}");
     // The reports stop all goroutines, too.
