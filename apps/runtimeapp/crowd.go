@@ -44,15 +44,6 @@ func crowdNested(n int, c chan item) int {
 	return crowdNested(n-1, c) + 1
 }
 
-// leakEvery starts goroutines that wait for somebody who never comes.
-func leakEvery(perSecond int) {
-	for {
-		time.Sleep(time.Second / time.Duration(perSecond))
-		answer := make(chan item)
-		go func() { answer <- item{1, 2} }()
-	}
-}
-
 // serve answers requests with a little text.
 func serve() {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

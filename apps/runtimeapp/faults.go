@@ -44,6 +44,8 @@ func fail(kind string, facts map[string]string) {
 		go collect()
 	case "stuck":
 		crossed(facts, transferPlainly)
+	case "leak":
+		leakAroundCollections()
 	case "healthy":
 		idleWorkers(facts)
 		stayHealthy("http://"+listener.Addr().String(), facts)

@@ -3,7 +3,8 @@
 // runtime.NumGoroutine and runtime/metrics say.
 //
 //	-goroutines N   N more goroutines that wait for channels (crowd.go)
-//	-leak N         N goroutines a second that never end
+//	-leak N         N goroutines a second that never end (leaks.go)
+//	-syscalls N     N system calls a second that block, and as many that don't (syscalls.go)
 //	-work           answers HTTP requests on a port that it prints, for benchmarks
 //	-busy           goroutines that work and change all the time
 //	-allocate N     allocates in known shares, and is ready after N megabytes (alloc.go)
@@ -13,7 +14,7 @@
 //	-flight FILE    runs a flight recorder (flight.go), which writes its window into a file; "-" for none
 //	-channels       uses channels and locks at known rates (channels.go)
 //	-churn          starts goroutines that end as fast as it can (churn.go)
-//	-fault KIND     has a fault, or looks like it: deadlock, stuck or healthy (faults.go)
+//	-fault KIND     has a fault, or looks like it: deadlock, stuck, leak or healthy (faults.go)
 //	-quiet          none of the goroutines that wait in every way
 package main
 
@@ -26,7 +27,9 @@ import (
 	"runtime"
 	"runtime/metrics"
 	"strings"
+	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // report is what the runtime says of this program.
@@ -38,6 +41,14 @@ type report struct {
 	Memory     memory              `json:"memory"`
 	Facts      map[string]string   `json:"facts"`
 	Profile    map[string][2]int64 `json:"profile"`
+	Counted    counted             `json:"counted"`
+}
+
+// counted is what this program counts itself, and when.
+type counted struct {
+	Leaked   int64 `json:"leaked"`
+	Calls    int64 `json:"calls"`
+	UnixNano int64 `json:"unixNano"`
 }
 
 // buckets has the counts of a histogram's buckets that are not empty, by their lower end.
@@ -58,6 +69,7 @@ type memory struct {
 func main() {
 	crowd := flag.Int("goroutines", 0, "further goroutines that wait")
 	leak := flag.Int("leak", 0, "goroutines a second that never end")
+	syscalls := flag.Int("syscalls", 0, "system calls a second that block")
 	work := flag.Bool("work", false, "answer HTTP requests")
 	busy := flag.Bool("busy", false, "work all the time")
 	allocate := flag.Int("allocate", 0, "megabytes to allocate in known shares")
@@ -89,6 +101,9 @@ func main() {
 	if *leak > 0 {
 		go leakEvery(*leak)
 	}
+	if *syscalls > 0 {
+		callEvery(*syscalls)
+	}
 	if *work {
 		serve()
 	}
@@ -115,6 +130,8 @@ func main() {
 	// So that the runtime has seen all that wait, and notes since when.
 	runtime.GC()
 	runtime.GC()
+	close(collected)
+	fmt.Println("collected", time.Now().UnixNano())
 	fmt.Println("ready")
 	for n := 1; ; n++ {
 		<-asked
@@ -139,6 +156,11 @@ func tell(facts map[string]string) report {
 		Histograms: map[string]buckets{},
 		Facts:      facts,
 		Profile:    profile(),
+		Counted: counted{
+			Leaked:   atomic.LoadInt64(&leaked),
+			Calls:    atomic.LoadInt64(&calls),
+			UnixNano: time.Now().UnixNano(),
+		},
 	}
 	var samples []metrics.Sample
 	for _, description := range metrics.All() {

@@ -1,22 +1,20 @@
-//! `gotap gc` and `gotap sched`: what the runtime counts of collections, the heap and the scheduler,
-//! read from its memory. Not here: following collections one by one (`follow`).
+//! `gotap gc`: what the runtime counts of collections and the heap, read from its memory. Not here: following
+//! collections one by one (`follow`), and the scheduler (`sched`).
 
 mod follow;
 mod print;
 mod sums;
 
-use std::time::Duration;
-
 use anyhow::Result;
 use goruntime::{Counters, Histogram, Missing, Scheduler};
 use serde_json::{Value, json};
 
-use crate::cli::{Format, GcArgs, SchedArgs};
+use crate::cli::{Format, GcArgs};
 use crate::opened::{Opened, Target, plain, unix_nanoseconds};
 use crate::output::line;
-use crate::timeline;
 
-fn read(target: &Target<'_, '_>) -> Result<(Scheduler, Counters)> {
+/// The numbers of the scheduler and of the heap, at one moment.
+pub(crate) fn read(target: &Target<'_, '_>) -> Result<(Scheduler, Counters)> {
     let (memory, layout, bias) = (&target.memory, &target.layout, target.bias);
     let scheduler = Scheduler::read(memory, layout, bias).map_err(plain)?;
     let counters = Counters::read(memory, layout, bias, &scheduler).map_err(plain)?;
@@ -35,27 +33,8 @@ pub(crate) fn run(args: &GcArgs) -> Result<()> {
     })
 }
 
-/// Runs `gotap sched`.
-pub(crate) fn sched(args: &SchedArgs) -> Result<()> {
-    if let Some(path) = &args.output {
-        return timeline::run(args, path);
-    }
-    with(args.memory.pid, |target| {
-        let (scheduler_before, before) = read(target)?;
-        std::thread::sleep(args.duration);
-        let (scheduler, after) = read(target)?;
-        target.check()?;
-        let latency = match (&before.scheduling, &after.scheduling) {
-            (Some(before), Some(after)) => Some(after.since(before)),
-            _ => None,
-        };
-        let mut out = sched_json(target, &scheduler, &after, latency, args.duration);
-        out["preemptionSignals"] = json!(scheduler.preemptions_since(&scheduler_before));
-        show(args.memory.format, &out)
-    })
-}
-
-fn with(pid: u32, run: impl Fn(&Target<'_, '_>) -> Result<()>) -> Result<()> {
+/// Opens a process and does something with it.
+pub(crate) fn with(pid: u32, run: impl Fn(&Target<'_, '_>) -> Result<()>) -> Result<()> {
     let opened = Opened::new(pid)?;
     let binary = opened.binary()?;
     let types = binary.types();
@@ -64,6 +43,7 @@ fn with(pid: u32, run: impl Fn(&Target<'_, '_>) -> Result<()>) -> Result<()> {
 
 fn gc(target: &Target<'_, '_>, c: &Counters) -> Value {
     let seconds = |n: u64| n as f64 / 1e9;
+    let pauses = c.pauses.iter().take(8).map(|n| seconds(*n));
     json!({
         "pid": target.process.pid,
         "service": target.service,
@@ -73,7 +53,7 @@ fn gc(target: &Target<'_, '_>, c: &Counters) -> Value {
         "forcedCollections": c.forced_collections,
         "lastCollectionUnixNano": c.last_collection,
         "pauseTotalSeconds": c.pause_total.map(seconds),
-        "lastPausesSeconds": c.pauses.iter().take(8).map(|n| seconds(*n)).collect::<Vec<_>>(),
+        "lastPausesSeconds": c.collections.map(|_| pauses.collect::<Vec<_>>()),
         "gcStops": c.gc_stops.as_ref().map(histogram),
         "otherStops": c.other_stops.as_ref().map(histogram),
         "heapLiveBytes": c.heap_live,
@@ -90,41 +70,8 @@ fn gc(target: &Target<'_, '_>, c: &Counters) -> Value {
     })
 }
 
-fn sched_json(
-    target: &Target<'_, '_>,
-    scheduler: &Scheduler,
-    counters: &Counters,
-    latency: Option<Histogram>,
-    duration: Duration,
-) -> Value {
-    let processor = |p: &goruntime::Processor| {
-        json!({
-            "id": p.id,
-            "state": p.status,
-            "queued": p.queued,
-            "switches": p.switches,
-            "syscalls": p.syscalls,
-        })
-    };
-    json!({
-        "pid": target.process.pid,
-        "service": target.service,
-        "goVersion": target.binary.build_info().go_version,
-        "timeUnixNano": unix_nanoseconds(),
-        "seconds": duration.as_secs_f64(),
-        "maxProcessors": scheduler.max_processors,
-        "processors": scheduler.processors.iter().map(processor).collect::<Vec<_>>(),
-        "threads": Some(scheduler.machines.len()).filter(|n| *n > 0),
-        "idleProcessors": scheduler.idle_processors,
-        "spinningThreads": scheduler.spinning,
-        "queued": scheduler.queued,
-        "goroutinesCreated": counters.created,
-        "schedulingLatency": latency.as_ref().map(histogram),
-        "missing": missing(target, &counters.missing),
-    })
-}
-
-fn histogram(histogram: &Histogram) -> Value {
+/// A histogram of the runtime's, with quantiles.
+pub(crate) fn histogram(histogram: &Histogram) -> Value {
     let seconds = |share| histogram.quantile(share).map(|n| n as f64 / 1e9);
     let buckets = histogram.buckets.iter().filter(|(_, count)| *count > 0);
     json!({
@@ -136,7 +83,8 @@ fn histogram(histogram: &Histogram) -> Value {
     })
 }
 
-fn missing(target: &Target<'_, '_>, more: &[Missing]) -> Vec<Value> {
+/// What is missing of the program, and `more`.
+pub(crate) fn missing(target: &Target<'_, '_>, more: &[Missing]) -> Vec<Value> {
     let all = target.layout.missing().iter().chain(more);
     all.map(|missing| json!({"what": missing.what, "why": missing.why})).collect()
 }

@@ -31,6 +31,7 @@ mod reader;
 mod resource;
 mod rights;
 mod routes;
+mod sched;
 mod sdk;
 mod select;
 mod services;
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
         Command::Goroutines(args) => goroutines::run(&args),
         Command::Chan(args) => chan::run(&args),
         Command::Gc(args) => gc::run(&args),
-        Command::Sched(args) => gc::sched(&args),
+        Command::Sched(args) => sched::run(&args),
         Command::Alloc(args) => alloc::run(&args),
         Command::Profile { what } => profile::run(&what),
         Command::Xray(args) => agent::xray(&args),

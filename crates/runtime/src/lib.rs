@@ -10,7 +10,8 @@
 //! - [`cycles`] is what the runtime notes of each collection.
 //! - [`AllocationProfile`] and [`WaitProfile`] are what the runtime's own profiler has sampled.
 //! - [`flight`] copies the window of a flight recorder that the program runs.
-//! - [`timeline`] reads what processors and threads do, many times a second; [`runs`] makes slices of it.
+//! - [`timeline`] reads what processors and threads do, many times a second; [`runs`] makes slices of it, and
+//!   [`usage`] shares of the time.
 //!
 //! Memory is read through [`gomem::Memory`], so that all of this is tested with bytes that are made
 //! up. What a process says is hostile: lists are bounded, cycles end, and what can't be read is
@@ -36,6 +37,7 @@ mod snapshot;
 mod stacks;
 mod symbols;
 pub mod timeline;
+pub mod usage;
 mod waiting;
 
 pub use buckets::{AllocationProfile, Allocations, Site, Wait, WaitProfile, Waits, scaled};

@@ -211,7 +211,7 @@ impl Timeline {
 }
 
 /// Of an idle one, or one that there is no more, nothing.
-fn of_processor(processor: &ProcessorAt, threads: &[ThreadAt]) -> Option<Doing> {
+pub(crate) fn of_processor(processor: &ProcessorAt, threads: &[ThreadAt]) -> Option<Doing> {
     match processor.status {
         1 => {
             let mut with = threads.iter().filter(|t| t.processor == Some(processor.id));

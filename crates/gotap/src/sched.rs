@@ -1,0 +1,138 @@
+//! `gotap sched`: processors, run queues, latency and preemptions by the runtime's own counters, and for which share of
+//! the time each processor was in use, by looking again and again. Not here: the timeline (`timeline`).
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use goruntime::timeline::Sampler;
+use goruntime::usage::{Usage, Used};
+use goruntime::{Counters, Processor, Scheduler};
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::{Value, json};
+
+use crate::cli::SchedArgs;
+use crate::gc::{histogram, missing, read, show, with};
+use crate::opened::{Target, plain, unix_nanoseconds};
+use crate::timeline;
+
+/// Between two looks at the processors, and the share of one of the machine's processors that looking may take.
+const INTERVAL: Duration = Duration::from_millis(5);
+const SHARE: f64 = 0.02;
+
+/// Runs the command.
+pub(crate) fn run(args: &SchedArgs) -> Result<()> {
+    if let Some(path) = &args.output {
+        return timeline::run(args, path);
+    }
+    with(args.memory.pid, |target| {
+        let before = Read::now(target)?;
+        let usage = look(target, args.duration)?;
+        let after = Read::now(target)?;
+        target.check()?;
+        show(args.memory.format, &to_json(target, &before, &after, &usage))
+    })
+}
+
+/// What the runtime has counted at one moment.
+struct Read {
+    at: Instant,
+    scheduler: Scheduler,
+    counters: Counters,
+}
+
+impl Read {
+    fn now(target: &Target<'_, '_>) -> Result<Self> {
+        let at = Instant::now();
+        let (scheduler, counters) = read(target)?;
+        Ok(Self { at, scheduler, counters })
+    }
+}
+
+/// Looks at the processors for so long. Where they can't be read there is no sample.
+fn look(target: &Target<'_, '_>, duration: Duration) -> Result<Usage> {
+    let mut usage = Usage::default();
+    let Ok(mut sampler) = Sampler::new(&target.layout, target.bias) else {
+        std::thread::sleep(duration);
+        return Ok(usage);
+    };
+    let (began, cpu) = (Instant::now(), cpu_time());
+    while began.elapsed() < duration {
+        match sampler.take(&target.memory) {
+            Ok(sample) => usage.add(&sample),
+            // The list of processors was replaced meanwhile, or is none.
+            Err(goruntime::Error::Contradiction(_)) => {}
+            Err(error) => return Err(plain(error)),
+        }
+        let affordable = (cpu_time() - cpu).div_f64(SHARE).saturating_sub(began.elapsed());
+        let left = duration.saturating_sub(began.elapsed());
+        std::thread::sleep(affordable.max(INTERVAL).min(left));
+    }
+    Ok(usage)
+}
+
+/// The processor time that this thread has taken.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+fn to_json(target: &Target<'_, '_>, before: &Read, after: &Read, usage: &Usage) -> Value {
+    let latency = match (&before.counters.scheduling, &after.counters.scheduling) {
+        (Some(before), Some(after)) => Some(after.since(before)),
+        _ => None,
+    };
+    let (scheduler, counters) = (&after.scheduler, &after.counters);
+    let seconds = after.at.duration_since(before.at).as_secs_f64();
+    let one = |now: &Processor| {
+        let then = before.scheduler.processors.iter().find(|then| then.id == now.id);
+        processor(now, then, usage.of(now.id), seconds)
+    };
+    let processors: Vec<Value> = scheduler.processors.iter().map(one).collect();
+    json!({
+        "pid": target.process.pid,
+        "service": target.service,
+        "goVersion": target.binary.build_info().go_version,
+        "timeUnixNano": unix_nanoseconds(),
+        "seconds": seconds,
+        "maxProcessors": scheduler.max_processors,
+        "processors": Some(processors).filter(|all| !all.is_empty()),
+        "utilization": usage.running(),
+        "samples": Some(usage.samples()).filter(|n| *n > 0),
+        "threads": Some(scheduler.machines.len()).filter(|n| *n > 0),
+        "idleProcessors": scheduler.idle_processors,
+        "spinningThreads": scheduler.spinning,
+        "queued": scheduler.queued,
+        "goroutinesCreated": counters.created,
+        "schedulingLatency": latency.as_ref().map(histogram),
+        "preemptionSignals": scheduler.preemptions_since(&before.scheduler),
+        "missing": missing(target, &counters.missing),
+    })
+}
+
+/// One processor; what was counted since `then`, if there was this processor, and how it was seen to be used.
+fn processor(
+    now: &Processor,
+    then: Option<&Processor>,
+    used: Option<&Used>,
+    seconds: f64,
+) -> Value {
+    // These counters are modulo 2^32.
+    let rate = |of: fn(&Processor) -> u32| {
+        then.map(|then| f64::from(of(now).wrapping_sub(of(then))) / seconds)
+    };
+    let share = |of: fn(&Used) -> u64| used.and_then(|used| used.share(of(used)));
+    json!({
+        "id": now.id,
+        "state": now.status,
+        "queued": now.queued,
+        "runningShare": share(|used| used.running),
+        "switchingShare": share(|used| used.switching),
+        "syscallShare": share(|used| used.syscall),
+        "stoppedShare": share(|used| used.stopped),
+        "switches": now.switches,
+        "switchesPerSecond": rate(|p| p.switches),
+        "syscalls": now.syscalls,
+        "syscallsPerSecond": rate(|p| p.syscalls),
+    })
+}
