@@ -30,7 +30,12 @@ pub struct Moduledata {
     pub gofunc: u64,
 }
 
-/// Index, in words, of `text`.
+/// Indexes, in words, of the slices of the function table's parts: names, compilation units, files, pc-value tables,
+/// function data.
+const PARTS: [u64; 5] = [1, 4, 7, 10, 13];
+/// Index of the slice of functions.
+const FTAB: u64 = 16;
+/// Index of `text`.
 const TEXT: u64 = 22;
 /// Index of `noptrdata`, the first of four start/end pairs.
 const NOPTRDATA: u64 = 24;
@@ -42,16 +47,32 @@ impl Moduledata {
         minor: Option<GoMinor>,
     ) -> Result<Self, Error> {
         let minor = minor.unwrap_or(GoMinor::NEWEST_KNOWN);
-        candidates(image, table)
+        let found = candidates(image, table)
             .into_iter()
             .find_map(|vaddr| Self::read(image, table, vaddr, minor))
-            .ok_or(Error::NoModuledata)
+            .ok_or(Error::NoModuledata)?;
+        if !found.agrees(image, table) {
+            let what = "its header and the module data contradict each other";
+            return Err(Error::Damaged { table: "function table", what });
+        }
+        Ok(found)
+    }
+
+    /// Whether the parts of the function table are where its header says. The runtime itself goes by the module data
+    /// alone, so that a program runs with a header that names others.
+    fn agrees(&self, image: &Image<'_>, table: &Pclntab<'_>) -> bool {
+        let word = |i: u64| image.pointer(self.vaddr.checked_add(8 * i)?);
+        let mut offsets = PARTS.iter().zip(table.offsets);
+        offsets.all(|(i, offset)| word(*i) == table.vaddr.checked_add(offset))
+            && word(FTAB) == word(PARTS[4])
+            // One entry more says where the last function ends.
+            && word(FTAB + 1) == Some(table.len() as u64 + 1)
     }
 
     fn read(image: &Image<'_>, table: &Pclntab<'_>, vaddr: u64, minor: GoMinor) -> Option<Self> {
         let word = |i: u64| image.pointer(vaddr.checked_add(8 * i)?);
         // pcHeader, then the slice funcnametab, which must point into the table.
-        let names = table.vaddr.checked_add(table.names_offset)?;
+        let names = table.vaddr.checked_add(table.offsets[0])?;
         if word(0)? != table.vaddr || word(1)? != names {
             return None;
         }

@@ -41,7 +41,8 @@ pub struct Pclntab<'d> {
     /// Layout of 1.20 and newer: 44-byte `_func`, 16-byte inline entries.
     pub(crate) since_120: bool,
     pub(crate) names: &'d [u8],
-    pub(crate) names_offset: u64,
+    /// Where names, compilation units, files, pc-value tables and function data begin.
+    pub(crate) offsets: [u64; 5],
     cus: &'d [u8],
     files: &'d [u8],
     pctab: &'d [u8],
@@ -82,7 +83,7 @@ impl<'d> Pclntab<'d> {
             min_lc: blob[6].max(1),
             since_120: magic == MAGIC_120,
             names: part(3)?,
-            names_offset: word(3)?,
+            offsets: [word(3)?, word(4)?, word(5)?, word(6)?, word(7)?],
             cus: part(4)?,
             files: part(5)?,
             pctab: part(6)?,

@@ -138,6 +138,11 @@ fn view<'a, 'd>(
         _ => None,
     };
     let mut notes = notes(profile, classes.is_some());
+    if target.layout.has_plugins(&target.memory, target.bias).map_err(plain)? {
+        notes.push(
+            "functions of plugins have no names: only the main program's are read".to_owned(),
+        );
+    }
     if let (Some(seen), Some(sums)) = (&seen, &sums) {
         notes.extend(seen.notes(sums));
     }

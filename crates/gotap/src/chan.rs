@@ -259,11 +259,16 @@ impl View<'_, '_> {
             })
         };
         let missing = self.missing.iter().map(|m| json!({"what": m.what, "why": m.why}));
+        // Where they can't be read, that there are none is not known.
+        let known = |list: Vec<Value>, what: &str| {
+            let is_missing = list.is_empty() && self.missing.iter().any(|m| m.what == what);
+            (!is_missing).then_some(list)
+        };
         json!({
             "pid": pid,
             "service": service,
-            "channels": self.channels().iter().map(channel).collect::<Vec<_>>(),
-            "mutexes": self.locks().iter().map(lock).collect::<Vec<_>>(),
+            "channels": known(self.channels().iter().map(channel).collect(), "channels"),
+            "mutexes": known(self.locks().iter().map(lock).collect(), "locks"),
             "hints": hints,
             "missing": missing.collect::<Vec<_>>(),
         })

@@ -18,6 +18,7 @@ use goruntime::leaks::{Suspect, suspects};
 use goruntime::{Goroutine, Missing, Snapshot, Symbols};
 
 use crate::cli::{Format, GoroutinesArgs};
+use crate::gc;
 use crate::opened::{Opened, Target, monotonic, plain, unix_nanoseconds};
 use filter::Filter;
 
@@ -29,6 +30,8 @@ struct View<'a, 'd> {
     /// The monotonic clock and the time of day when it was read.
     now: u64,
     unix_nanoseconds: u64,
+    /// How many goroutines `runtime.NumGoroutine` counts, if that is known.
+    count: Option<usize>,
     groups: Vec<Group>,
     /// Each goroutine, if they are asked for.
     all: Option<Vec<&'a Goroutine>>,
@@ -63,6 +66,7 @@ pub(crate) fn run(args: &GoroutinesArgs) -> Result<()> {
         snapshot: &snapshot,
         now,
         unix_nanoseconds: unix_nanoseconds(),
+        count: count(&target, &snapshot)?,
         groups: group(&snapshot, wanted),
         all: args.all.then(|| snapshot.goroutines.iter().filter(|g| wanted(g)).collect()),
         suspects: args.leaks.then(|| suspects(&snapshot, earlier, now)),
@@ -96,6 +100,7 @@ pub(crate) fn profile(pid: u32) -> Result<Vec<u8>> {
         snapshot: &snapshot,
         now: monotonic(),
         unix_nanoseconds: unix_nanoseconds(),
+        count: None,
         groups: group(&snapshot, |g| !g.system),
         all: None,
         suspects: None,
@@ -105,6 +110,18 @@ pub(crate) fn profile(pid: u32) -> Result<Vec<u8>> {
 
 fn take(target: &Target<'_, '_>) -> Result<Snapshot> {
     Snapshot::take(&target.memory, &target.layout, target.binary, target.bias).map_err(plain)
+}
+
+/// How many goroutines `runtime.NumGoroutine` counts. Where plugins start some, too, the runtime's own number of its
+/// goroutines decides, if that is known.
+fn count(target: &Target<'_, '_>, snapshot: &Snapshot) -> Result<Option<usize>> {
+    if !snapshot.further_modules {
+        return Ok(Some(snapshot.count()));
+    }
+    let (scheduler, _) = gc::read(target)?;
+    let system = scheduler.system().and_then(|n| usize::try_from(n).ok());
+    let all = snapshot.goroutines.len() + snapshot.extra;
+    Ok(system.and_then(|system| all.checked_sub(system)))
 }
 
 /// A snapshot from which on goroutines are watched, and when it was taken; is back after that time.

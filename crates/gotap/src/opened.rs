@@ -114,6 +114,19 @@ impl Target<'_, '_> {
         age(self.started?)
     }
 
+    /// Fails where the program has loaded a plugin: code there calls the plugin's own copies of the runtime's functions,
+    /// so that traps in the program's do not see all.
+    pub(crate) fn refuse_plugins(&self) -> Result<()> {
+        if self.layout.has_plugins(&self.memory, self.bias).map_err(plain)? {
+            bail!(
+                "process {} has loaded a Go plugin, which has copies of the runtime's functions: what traps in the \
+                 program's own would count is not all",
+                self.process.pid
+            );
+        }
+        Ok(())
+    }
+
     /// Whether what was read is of the program whose binary is known: another one may run by now.
     pub(crate) fn check(&self) -> Result<()> {
         self.file().map(drop)

@@ -37,6 +37,7 @@ pub(crate) fn run(args: &TrackArgs) -> Result<()> {
     let binary = opened.binary()?;
     let types = binary.types();
     let target = opened.target(&binary, &types)?;
+    target.refuse_plugins()?;
     let plan = match TrackerPlan::new(&binary) {
         Ok(plan) => plan,
         Err(why) => bail!("goroutines of process {} can't be tracked: {why}", args.pid),

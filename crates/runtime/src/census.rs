@@ -32,6 +32,8 @@ pub struct Origin {
 pub struct Census {
     /// By state, the runtime's own included.
     pub states: BTreeMap<State, u64>,
+    /// What the runtime counts among its own goroutines, though none are there: they stand ready for threads of C code.
+    pub extra: u64,
     /// By the address behind the call that their `go` statement became, in the file; the runtime's own included.
     pub origins: HashMap<u64, Origin>,
     /// Those that wait, by reason in the runtime's own words, the runtime's own included. Reasons that can't be
@@ -63,6 +65,7 @@ impl Census {
                     odd += 1;
                     continue;
                 };
+                out.extra += u64::from(raw.is_extra());
                 let Some(state) = raw.state else { continue };
                 *out.states.entry(state).or_default() += 1;
                 let waits = matches!(state, State::Waiting | State::Leaked);
@@ -95,7 +98,7 @@ impl Census {
     /// What `runtime.NumGoroutine` gives: all but the runtime's own, which it counts itself.
     pub fn count(&self, counters: &Counters) -> Option<u64> {
         let all: u64 = self.states.values().sum();
-        all.checked_sub(counters.system?.into())
+        (all + self.extra).checked_sub(counters.system?.into())
     }
 }
 

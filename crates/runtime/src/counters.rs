@@ -14,6 +14,8 @@ use crate::{Error, Scheduler};
 /// No heap is larger, and no duration in nanoseconds.
 const MAX_BYTES: u64 = 1 << 48;
 const MAX_NANOSECONDS: u64 = 1 << 62;
+/// No collection was earlier, in nanoseconds since 1970: that is in 2006.
+const EARLIEST: u64 = 1 << 60;
 /// Counts of one bucket.
 const MAX_COUNT: u64 = 1 << 48;
 /// Collections that the runtime keeps the pauses of.
@@ -201,7 +203,13 @@ impl Counters {
             sum.zip(total)
                 .is_some_and(|(sum, total)| if is_all { sum == total } else { sum < total })
         };
+        // Each of these is zero until the first collection has ended, and none of them later.
+        let ended = r.word(Global::Memstats, "mstats.last_gc_unix")?;
+        let is_time = |at: u64| at == 0 || (EARLIEST..MAX_NANOSECONDS).contains(&at);
+        let is_zero = [count.map(u64::from), total, ended].map(|n| n == Some(0));
         let agree = fits
+            && is_zero.iter().all(|zero| *zero == is_zero[0])
+            && ended.is_some_and(is_time)
             && forced.zip(count).is_some_and(|(f, n)| f <= n)
             && total.is_some_and(|total| total < MAX_NANOSECONDS);
         if !agree {
@@ -212,8 +220,7 @@ impl Counters {
         self.forced_collections = forced;
         self.pause_total = total;
         self.pauses = pauses;
-        let ended = r.word(Global::Memstats, "mstats.last_gc_unix")?;
-        self.last_collection = ended.filter(|at| *at != 0 && *at < MAX_NANOSECONDS);
+        self.last_collection = ended.filter(|at| *at != 0);
         Ok(())
     }
 
@@ -274,15 +281,14 @@ impl Counters {
             Some(address) => r.memory.word(address.wrapping_add(r.bias))?,
             None => None,
         };
-        let system = r.half(Global::Sched, "schedt.ngsys")?;
+        let system = scheduler.system;
         let given = match r.layout.global(Global::Sched) {
             Some(address) => r.memory.bytes(address.wrapping_add(r.bias), 8)?,
             None => None,
         };
         let given = given.and_then(|bytes| u64_at(&bytes, 0));
-        let fits = system.zip(listed).is_some_and(|(n, all)| n > 0 && u64::from(n) <= all)
-            && given.zip(listed).is_some_and(|(given, all)| given >= all.min(1) && given < 1 << 60)
-            && scheduler.max_processors.is_some();
+        let fits = system.is_some()
+            && given.zip(listed).is_some_and(|(given, all)| given >= all.min(1) && given < 1 << 60);
         if !fits {
             self.miss("scheduling", "the scheduler's numbers contradict each other");
             return Ok(());
@@ -301,8 +307,8 @@ impl Counters {
         // Each collection stops all goroutines twice, and may be in between.
         let stops = self.gc_stops.as_ref().map(Histogram::count);
         let cycles = self.collections.map(u64::from);
-        let contradicts = |(stops, n): (u64, u64)| stops > 2 * n + 64 || stops + 64 < n;
-        if stops.zip(cycles).is_some_and(contradicts) {
+        let fits = |(stops, n): (u64, u64)| stops <= 2 * n + 64 && stops + 64 >= n;
+        if stops.is_some() && !stops.zip(cycles).is_some_and(fits) {
             self.gc_stops = None;
             self.other_stops = None;
             self.miss("stops", "there are not as many as there were collections");

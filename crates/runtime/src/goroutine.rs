@@ -158,6 +158,12 @@ impl RawG {
         })
     }
 
+    /// Whether it stands ready for a thread that C code makes (`oneNewExtraM` in `runtime/proc.go`): no goroutine, but
+    /// the runtime counts it among its own.
+    pub(crate) fn is_extra(&self) -> bool {
+        self.state.is_none() && self.locked
+    }
+
     /// Whether it is where it was when `before` was read.
     pub(crate) fn is_still(&self, before: &RawG) -> bool {
         self.goid == before.goid

@@ -172,10 +172,15 @@ impl Layout {
         let mut out = Vec::new();
         let mut miss = |what, why: String| out.push(Missing { what, why });
         if binary.is_unknown_version() {
+            let info = binary.build_info();
+            let is_newer = if info.minor().is_some() {
+                "is newer than gotap"
+            } else {
+                "names no version of Go"
+            };
             let why = format!(
-                "{} is newer than gotap: the runtime's counters are read as in Go 1.{}, where that \
-                 passes its checks",
-                binary.build_info().go_version,
+                "{} {is_newer}: the runtime's counters are read as in Go 1.{}, where that passes its checks",
+                info.go_version,
                 gobin::GoMinor::NEWEST_KNOWN.0
             );
             miss("certainty about counters", why);

@@ -29,6 +29,7 @@ pub mod group;
 pub mod holders;
 mod layout;
 pub mod leaks;
+mod modules;
 mod offsets;
 pub mod runs;
 mod scheduler;

@@ -17,6 +17,15 @@ const MAX_MACHINES: usize = 20_000;
 /// A processor's own queue has so many places.
 const QUEUE: u32 = 256;
 
+/// How often what does not fit together is read again.
+const ATTEMPTS: usize = 4;
+/// The runtime starts no more goroutines of its own, but for a few for each processor.
+const MAX_SYSTEM: u64 = 64;
+/// The status of a processor that nobody uses.
+const IDLE: &str = "idle";
+/// The status of what is no processor.
+const UNKNOWN: &str = "unknown";
+
 /// One processor (P): what a thread needs to run Go code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Processor {
@@ -32,6 +41,13 @@ pub struct Processor {
     pub syscalls: u32,
     /// Whether a thread has it.
     pub has_thread: bool,
+}
+
+impl Processor {
+    /// Whether this can be what stands at that place of the list of processors.
+    fn is_one(&self, place: usize) -> bool {
+        usize::try_from(self.id) == Ok(place) && self.status != UNKNOWN
+    }
 }
 
 /// One thread (M).
@@ -68,6 +84,8 @@ pub struct Scheduler {
     pub spinning: Option<u32>,
     /// Goroutine numbers that were given to processors and not used yet.
     pub(crate) unused_ids: Option<u64>,
+    /// The runtime's own goroutines, as it counts them.
+    pub(crate) system: Option<u32>,
 }
 
 impl Scheduler {
@@ -88,16 +106,30 @@ impl Scheduler {
             .sum()
     }
 
+    /// How many goroutines are the runtime's own, as it counts them.
+    pub fn system(&self) -> Option<u32> {
+        self.system
+    }
+
     /// Reads it; what can't be read is `None` or empty.
     ///
     /// # Errors
     /// When the process is gone, or may not be read.
     pub fn read(memory: &impl Memory, layout: &Layout, bias: u64) -> Result<Self, Error> {
         let mut out = Self::default();
-        let global = |g| layout.global(g).map(|address| address.wrapping_add(bias));
-        if let Some(address) = global(Global::Gomaxprocs) {
-            out.max_processors = memory.half(address)?;
+        for _ in 0..ATTEMPTS {
+            out = Self::lists(memory, layout, bias)?;
+            if out.queues(memory, layout, bias)? {
+                break;
+            }
         }
+        Ok(out)
+    }
+
+    /// Processors and threads.
+    fn lists(memory: &impl Memory, layout: &Layout, bias: u64) -> Result<Self, Error> {
+        let mut out = Self::default();
+        let global = |g| layout.global(g).map(|address| address.wrapping_add(bias));
         if let Some(at) = &layout.workers {
             if let Some(address) = global(Global::Allp) {
                 out.processors(memory, at, address)?;
@@ -106,24 +138,50 @@ impl Scheduler {
                 out.machines(memory, at, address)?;
             }
         }
-        // Numbers that contradict each other are not from where they are taken to be.
-        let max = out.max_processors;
-        out.max_processors = max.filter(|n| *n as usize == out.processors.len());
-        if let (Some(sched), Some(max)) = (global(Global::Sched), out.max_processors) {
-            let field = |name| layout.offsets.get(name).map(|at| sched.wrapping_add(at));
-            let read = |name| match field(name) {
-                Some(address) => memory.half(address),
-                None => Ok(None),
-            };
-            let queued = match read("schedt.runqsize")? {
-                Some(size) => Some(size),
-                None => read("schedt.runq.size")?,
-            };
-            out.idle_processors = read("schedt.npidle")?.filter(|n| *n <= max);
-            out.spinning = read("schedt.nmspinning")?.filter(|n| *n <= max);
-            out.queued = queued.filter(|_| out.idle_processors.is_some());
+        // Numbers that contradict each other are not from where they are taken to be, nor are those of threads then.
+        if !out.processors.iter().enumerate().all(|(place, processor)| processor.is_one(place)) {
+            out = Self::default();
+        }
+        if let Some(address) = global(Global::Gomaxprocs) {
+            let max = memory.half(address)?;
+            out.max_processors = max.filter(|n| *n > 0 && *n as usize == out.processors.len());
         }
         Ok(out)
+    }
+
+    /// What all processors share. It stands in a variable that only a table by version describes, so it is checked
+    /// against the processors and the goroutines; whether it fits. Numbers of a moment may not.
+    fn queues(&mut self, memory: &impl Memory, layout: &Layout, bias: u64) -> Result<bool, Error> {
+        let global = |g| layout.global(g).map(|address| address.wrapping_add(bias));
+        let (Some(sched), Some(max)) = (global(Global::Sched), self.max_processors) else {
+            return Ok(false);
+        };
+        let read = |name| match layout.offsets.get(name) {
+            Some(at) => memory.half(sched.wrapping_add(at)),
+            None => Ok(None),
+        };
+        let listed = match global(Global::Allglen) {
+            Some(address) => memory.word(address)?,
+            None => None,
+        };
+        let most = listed.unwrap_or(0).min(MAX_SYSTEM + 4 * u64::from(max));
+        let system = read("schedt.ngsys")?.filter(|n| *n > 0 && u64::from(*n) <= most);
+        let idle = self.processors.iter().filter(|processor| processor.status == IDLE).count();
+        let near = |n: u32| n <= max && (n as usize).abs_diff(idle) <= 1.max(max as usize / 4);
+        let idle = read("schedt.npidle")?.filter(|n| near(*n));
+        let spinning = read("schedt.nmspinning")?.filter(|n| *n <= max);
+        let (Some(system), Some(idle), Some(spinning)) = (system, idle, spinning) else {
+            return Ok(false);
+        };
+        self.system = Some(system);
+        self.idle_processors = Some(idle);
+        self.spinning = Some(spinning);
+        let queued = match read("schedt.runqsize")? {
+            Some(size) => Some(size),
+            None => read("schedt.runq.size")?,
+        };
+        self.queued = queued.filter(|n| u64::from(*n) <= listed.unwrap_or(0));
+        Ok(true)
     }
 
     /// Whether the world is stopped, as far as the first processor tells: all are stopped then.
@@ -191,12 +249,12 @@ fn processor(bytes: &[u8], at: &Workers) -> Option<(Processor, u64)> {
     let processor = Processor {
         id: half(at.p_id)?.cast_signed(),
         status: match half(at.p_status)? {
-            0 => "idle",
+            0 => IDLE,
             1 => "running",
             2 => "syscall",
             3 => "gcstop",
             4 => "dead",
-            _ => "unknown",
+            _ => UNKNOWN,
         },
         queued: tail.wrapping_sub(head).min(QUEUE) + next,
         switches: half(at.p_tick)?,

@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub locks_unread: bool,
     /// Modules beside the main one, which plugins have: their functions and types are not known.
     pub further_modules: bool,
+    /// What the runtime counts among its own goroutines, though none are there: they stand ready for threads of C code.
+    pub extra: usize,
     stacks: Vec<Box<[u64]>>,
     reasons: BTreeMap<u8, Option<String>>,
 }

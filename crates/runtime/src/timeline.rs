@@ -46,6 +46,15 @@ pub struct ProcessorAt {
     pub queued: u32,
 }
 
+impl ProcessorAt {
+    /// Whether this can be what stands at that place of the list of processors.
+    fn is_one(&self, place: usize) -> bool {
+        /// `_Pdead`
+        const LAST: u32 = 4;
+        usize::try_from(self.id) == Ok(place) && self.status <= LAST
+    }
+}
+
 /// One thread (M).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ThreadAt {
@@ -135,6 +144,10 @@ impl<'l> Sampler<'l> {
         let processors: Vec<_> = (0..count).filter_map(|i| processor(read.get(i)?, at)).collect();
         if processors.len() != count {
             return Err(Error::Contradiction("a processor is not mapped".to_owned()));
+        }
+        if !processors.iter().enumerate().all(|(place, processor)| processor.is_one(place)) {
+            let why = "what is in the list of processors is none".to_owned();
+            return Err(Error::Contradiction(why));
         }
         let numbers: Vec<_> = self.processors.iter().zip(&processors).collect();
         let number =

@@ -3,6 +3,7 @@
 //! - [`binary()`] finds the gotap command, which is built first.
 //! - [`Gotap`] runs it and reads the spans that it prints and the counts that it ends with.
 //! - [`App`] runs one of the Go programs below `apps/`.
+//! - [`altered`] copies executables and changes the copies.
 //! - [`goroutines`] compares what gotap says of goroutines with what their program says.
 //! - [`Live`] runs what prints events of the whole host.
 //! - [`Tracked`] is a program whose goroutines come and go, and gotap that tracks them.
@@ -22,6 +23,7 @@
 //! - [`can_trace()`] tells whether this machine can trace at all; tests that need it skip with a
 //!   line on standard error if not, or fail if `GOTAP_E2E_REQUIRED` is set.
 
+pub mod altered;
 mod app;
 mod binary;
 mod chain;

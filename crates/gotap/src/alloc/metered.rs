@@ -48,6 +48,7 @@ pub(super) fn watch(
     traced: Option<&Traced<'_>>,
 ) -> Result<(Seen, Read, Read)> {
     goproc::check_pids()?;
+    target.refuse_plugins()?;
     let pid = args.memory.pid;
     let places = match if args.exact { exact(target.binary) } else { sampled(target.binary) } {
         Ok(places) => places,
@@ -82,6 +83,7 @@ pub(super) fn watch(
     }
     let coverage = watch.coverage();
     let after = super::read(target)?;
+    target.refuse_plugins()?;
     meter.detach();
     if let Some(requests) = &mut requests {
         requests.read_all(&mut meter)?;

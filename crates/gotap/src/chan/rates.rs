@@ -33,6 +33,7 @@ impl Rates {
     /// Attaches them.
     pub(super) fn begin(args: &ChanArgs, target: &Target<'_, '_>) -> Result<Self> {
         goproc::check_pids()?;
+        target.refuse_plugins()?;
         let pid = args.memory.pid;
         let places = match places(target.binary) {
             Ok(places) => places,

@@ -24,6 +24,8 @@ pub(super) fn run(args: &GcArgs, target: &Target<'_, '_>) -> Result<()> {
     goproc::check_pids()?;
     let pid = args.memory.pid;
     let mut until = Until::new(args.duration)?;
+    target.refuse_plugins()?;
+    agree(target)?;
     let plan = match GcPlan::new(target.binary) {
         Ok(plan) => plan,
         Err(why) => bail!("collections of process {pid} can't be observed: {why}"),
@@ -51,6 +53,30 @@ pub(super) fn run(args: &GcArgs, target: &Target<'_, '_>) -> Result<()> {
     until.begin();
     follower.follow(&until)?;
     follower.finish(&until)
+}
+
+/// Fails where the runtime's counts of collections contradict each other, also when they are read again.
+fn agree(target: &Target<'_, '_>) -> Result<()> {
+    const ATTEMPTS: u32 = 4;
+    let mut why = String::new();
+    for _ in 0..ATTEMPTS {
+        let (_, counters) = super::read(target)?;
+        if counters.collections.is_some() {
+            return Ok(());
+        }
+        let missing = counters.missing.into_iter().find(|missing| missing.what == "collections");
+        why = missing.map(|missing| missing.why).unwrap_or_default();
+    }
+    bail!("collections of process {} can't be observed: {why}", target.process.pid)
+}
+
+/// Fails where a process that still runs has loaded a plugin.
+fn unless_ended(target: &Target<'_, '_>) -> Result<()> {
+    if target.process.is_alive() && target.check().is_ok() {
+        target.refuse_plugins()
+    } else {
+        Ok(())
+    }
 }
 
 struct Follower<'t, 'a, 'd> {
@@ -128,6 +154,8 @@ impl Follower<'_, '_, '_> {
         self.observer.detach();
         while self.read()? {}
         self.sums.lost_events = self.observer.count(CollectedCounter::RingFull)?;
-        self.printer.summary(self.target, &self.sums, elapsed)
+        self.printer.summary(self.target, &self.sums, elapsed)?;
+        // One may have been loaded meanwhile.
+        unless_ended(self.target)
     }
 }

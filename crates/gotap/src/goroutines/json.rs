@@ -19,7 +19,7 @@ pub(super) fn print(view: &View<'_, '_>) -> anyhow::Result<()> {
         "service": view.target.service,
         "goVersion": view.target.binary.build_info().go_version,
         "timeUnixNano": view.unix_nanoseconds,
-        "count": view.snapshot.count(),
+        "count": view.count,
         "system": system,
         "missing": missing.collect::<Vec<_>>(),
         "groups": view.groups.iter().map(|group| of_group(view, group)).collect::<Vec<_>>(),

@@ -16,7 +16,7 @@ pub(super) fn print(view: &View<'_, '_>) -> Result<()> {
     let (pid, service) = (view.target.process.pid, &view.target.service);
     let version = view.target.binary.build_info().go_version;
     let system = view.snapshot.goroutines.iter().filter(|g| g.system).count();
-    let count = view.snapshot.count();
+    let count = view.count.map_or_else(|| "?".to_owned(), |count| count.to_string());
     line(format!("{service}[{pid}] {version}: {count} goroutines, and {system} of Go's runtime"))?;
     for missing in &view.missing {
         line(format!("not known: {}: {}", missing.what, missing.why))?;

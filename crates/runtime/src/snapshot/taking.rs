@@ -12,7 +12,7 @@ use crate::goroutine::RawG;
 use crate::layout::Layout;
 use crate::stacks::{Stacks, Walk};
 use crate::waiting::{self, Channels, Lock, LockKind, WaitingOn};
-use crate::{Error, Goroutine, StackState, State};
+use crate::{Error, Goroutine, StackState, State, modules};
 
 /// What a start function says of a goroutine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,7 @@ impl<'a, 'd, M: Memory> Taking<'a, 'd, M> {
     pub(super) fn batch(&mut self, addresses: &[u64]) -> Result<(), Error> {
         let read = self.read(addresses)?;
         self.out.unreadable += read.iter().filter(|raw| raw.is_none()).count();
+        self.out.extra += read.iter().flatten().filter(|raw| raw.is_extra()).count();
         let plausible =
             |raw: &&RawG| raw.low <= raw.high && !matches!(raw.state, Some(State::Unknown(_)));
         self.plausible += read.iter().flatten().filter(plausible).count();
@@ -225,9 +226,10 @@ impl<'a, 'd, M: Memory> Taking<'a, 'd, M> {
         self.out.stacks = stacks.into_list();
         self.finalizers();
         self.locks()?;
-        if let Some(next) = self.layout.next_module {
-            let next = self.memory.word(next.wrapping_add(self.bias))?;
-            self.out.further_modules = next.is_some_and(|next| next != 0);
+        self.out.further_modules = self.layout.has_plugins(self.memory, self.bias)?;
+        if self.out.further_modules {
+            let functions = self.binary.functions();
+            modules::mark_system(&mut self.out, |start| functions.lookup(start).is_some());
         }
         Ok(self.out)
     }

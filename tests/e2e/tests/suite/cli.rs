@@ -114,9 +114,19 @@ fn a_library_in_go_is_named() -> Result<()> {
         maps.contains("libinside.so")
     };
     ensure!(eventually(SOON, is_loaded), "the library is not loaded");
-    for verb in
-        [&["trace", "http", "--pid", &pid][..], &["ps", "--pid", &pid], &["goroutines", &pid]]
-    {
+    for verb in [
+        &["trace", "http", "--pid", &pid][..],
+        &["ps", "--pid", &pid],
+        &["goroutines", &pid],
+        &["chan", &pid],
+        &["gc", &pid],
+        &["gc", &pid, "-d", "1s"],
+        &["sched", &pid],
+        &["alloc", &pid],
+        &["alloc", &pid, "-d", "1s", "--exact"],
+        &["flight", &pid, "-o", "/dev/null"],
+        &["trace", "goroutines", "--pid", &pid],
+    ] {
         let (stdout, stderr) = expect(&gotap(verb)?, 1)?;
         ensure!(stdout.is_empty(), "{stdout}");
         one_sentence(&stderr, &[&pid, "outside", "libinside.so"])?;

@@ -56,6 +56,7 @@ mod metrics;
 mod namespaces;
 mod nested;
 mod newer_go;
+mod obfuscated;
 mod overhead;
 mod package;
 mod parents;

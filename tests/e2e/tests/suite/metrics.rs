@@ -140,7 +140,7 @@ fn metrics_of_go_runtimes_are_as_the_programs_say() -> Result<()> {
         return Ok(());
     }
     let collector = Collector::start()?;
-    for (minor, mode) in [(19, Mode::Stripped), (27, Mode::Pie)] {
+    for (minor, mode) in [(19, Mode::Stripped), (27, Mode::Pie), (27, Mode::Cgo)] {
         let program = go::build("runtimeapp", Version::of(minor), mode)?;
         let mut app = RuntimeApp::start(&program, &["-goroutines", "700"], &[])?;
         let (gotap, address) = run_with(&["--pid", &app.process.pid().to_string()], &collector)?;
