@@ -17,6 +17,7 @@ mod profile;
 mod received;
 mod report;
 mod rounds;
+mod runtime;
 mod scenario;
 mod sink;
 
@@ -52,7 +53,7 @@ struct Cli {
     /// Write the tables into the README and docs/benchmarks.md between their markers
     #[arg(long)]
     readme: bool,
-    /// Only scenarios whose name contains one of these; "attach" is what attaching takes, "goroutines" what reading those does, "governor" what traps under a budget leave, "host" what looking at all programs takes, "profile" what continuous profiles take
+    /// Only scenarios whose name contains one of these; "attach" is what attaching takes, "goroutines" what reading those does, "governor" what traps under a budget leave, "host" what looking at all programs takes, "profile" what continuous profiles take, "runtime" what metrics of Go runtimes take
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }
@@ -116,6 +117,12 @@ fn main() -> Result<()> {
         let table = profile::run(&gotap, &cli.out)?;
         if cli.readme {
             report::update(BENCHMARKS, "profile", &table)?;
+        }
+    }
+    if cli.wants("runtime") {
+        let table = runtime::run(&gotap, cli.rounds, &cli.out)?;
+        if cli.readme {
+            report::update(BENCHMARKS, "runtime", &table)?;
         }
     }
     overhead(&cli, gotap)
