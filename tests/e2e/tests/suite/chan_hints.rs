@@ -49,6 +49,30 @@ fn hints_are_of_faults_alone() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// A goroutine that waits in a deferred call holds a lock only if it gives it back in one that comes later.
+#[test]
+fn who_has_given_a_lock_back_does_not_seem_to_hold_it() -> Result<()> {
+    if !can_trace("who_has_given_a_lock_back_does_not_seem_to_hold_it") {
+        return Ok(());
+    }
+    for (minor, mode) in [(18, Mode::Plain), (23, Mode::Unoptimised), (27, Mode::Stripped)] {
+        let program = go::build("released", Version::of(minor), mode)?;
+        let app = Running::start(&program, &[] as &[&str], &[])?;
+        let address = |name: &str| app.wait_for(name, SOON).map(Value::from);
+        let (after, before) = (address("after ")?, address("before ")?);
+        let pid = app.pid().to_string();
+        let mut chan = Running::start(binary(), &["chan", &pid, "--format", "json"], &[])?;
+        ensure!(chan.wait(SOON)?.success(), "{:?}", chan.stderr());
+        let object: Value = serde_json::from_str(&chan.stdout().concat())?;
+        let (waiters, holders) = sides(&object, &after)?;
+        ensure!(waiters.as_array().is_some_and(|all| all.len() == 1), "Go 1.{minor}: {waiters}");
+        ensure!(holders.as_array().is_some_and(Vec::is_empty), "Go 1.{minor}: {holders}");
+        let (_, holders) = sides(&object, &before)?;
+        ensure!(holders[0]["function"] == "main.(*account).keep", "Go 1.{minor}: {holders}");
+    }
+    Ok(())
+}
+
 fn hints(object: &Value) -> Result<Vec<&str>> {
     let hints = object["hints"].as_array().context("hints")?;
     Ok(hints.iter().filter_map(Value::as_str).collect())

@@ -12,8 +12,8 @@ use tempfile::TempDir;
 /// Short-lived processes; at a thousand a minute.
 const CROWD: usize = 300;
 const PAUSE: Duration = Duration::from_millis(60);
-/// How long the kernel may take to detach from all of them, on a busy machine: they end one after the other.
-const DETACHING: Duration = Duration::from_secs(240);
+/// How long the kernel may take to detach from all of them, on a busy machine.
+const DETACHING: Duration = Duration::from_secs(120);
 
 /// Starts the crowd, of which each sends one request to `url`, at a bounded pace.
 fn crowd(program: &Path, url: &str, n: usize) -> Result<()> {

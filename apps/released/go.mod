@@ -1,0 +1,3 @@
+module gotap/apps/released
+
+go 1.18
