@@ -77,6 +77,11 @@ test-backends: setup ## Send traces to a real Jaeger and profiles to a real Parc
 soak: setup ## Let programs and a collector come and go while gotap runs (as root; SOAK_SECONDS=600)
 	SOAK_SECONDS=$(SOAK_SECONDS) SOAK_TARGETS=$(SOAK_TARGETS) $(CARGO) test --locked --package gotap-e2e --features soak --test soak -- --nocapture
 
+.PHONY: memory
+memory: build ## Measure the memory that docs/kubernetes.md says, of the release build (as root; three minutes)
+	GOTAP_BINARY="$(abspath $(or $(CARGO_TARGET_DIR),target))/release/gotap" SOAK_SECONDS=90 SOAK_TARGETS=20 \
+		$(CARGO) test --locked --package gotap-e2e --features soak --test soak -- --nocapture
+
 .PHONY: test-deploy
 test-deploy: setup ## Check the Helm chart and the manifests in deploy/ by Kubernetes' schemas
 	$(CARGO) test --locked --package gotap-e2e --features deploy --test deploy

@@ -107,20 +107,36 @@ mod tests {
         }
     }
 
+    /// Bytes of all queues and caches that are full, but for those of tail sampling.
+    fn together(of: &Bounds) -> u64 {
+        // With the log records that wait beside spans.
+        let queued = of.queued_spans + of.queued_spans / 4;
+        let spans = (queued + 2 * of.pending_spans) as u64 * SPAN_BYTES;
+        let known = of.series as u64 * SERIES_BYTES + of.graph_calls as u64 * CALL_BYTES;
+        spans + of.export_bytes as u64 + known
+    }
+
     #[test]
     fn all_bounds_together_fit_below_the_limit() {
         let free = bounds(None).unwrap();
         for limit in [64u64, 96, 128, 200, 4096] {
             let of = bounds(Some(&format!("{limit}MiB"))).unwrap();
-            // With the log records that wait beside spans.
-            let queued = of.queued_spans + of.queued_spans / 4;
-            let spans = (queued + 2 * of.pending_spans) as u64 * SPAN_BYTES;
-            let bytes = (of.export_bytes + of.tail_bytes) as u64;
-            let known = of.series as u64 * SERIES_BYTES + of.graph_calls as u64 * CALL_BYTES;
-            assert!(BASE + spans + bytes + known <= limit << 20, "{limit}: {of:?}");
+            let all = BASE + together(&of) + of.tail_bytes as u64;
+            assert!(all <= limit << 20, "{limit}: {of:?}");
             assert!(of.queued_spans > 1000 && of.export_bytes > 2 << 20, "{limit}: {of:?}");
         }
         assert_eq!(bounds(Some("4GiB")).unwrap(), free, "never more than without a limit");
         assert!(bounds(Some("32MiB")).is_err() && bounds(Some("much")).is_err());
+    }
+    /// As docs/kubernetes.md says it, where the limit of a container follows from it.
+    #[test]
+    fn the_document_says_what_full_queues_take() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/kubernetes.md");
+        let document = std::fs::read_to_string(path).unwrap();
+        let most = together(&bounds(None).unwrap()).div_ceil(1 << 20);
+        let row = format!(
+            "| what its queues and caches of spans and series may take beside that, when all are full | {most} MiB |"
+        );
+        assert!(document.contains(&row), "{path} lacks: {row}");
     }
 }

@@ -211,15 +211,7 @@ fn memory_stays_flat_and_everything_is_counted() -> Result<()> {
     disk_is_full(full)?;
     let gone = || usage(pid).is_ok_and(|(_, files)| files <= used[used.len() / 4].files + 2);
     ensure!(eventually(SOON, gone), "gotap's files: {used:?}, and at last {:?}", usage(pid)?);
-    let peak = memory(pid, "VmHWM")? >> 10;
-    match charged.as_ref().map(Charged::mebibytes).transpose()? {
-        Some([most, now]) => eprintln!(
-            "soak: {peak} MiB of own memory at most; with the kernel's {most} MiB, {now} MiB at the end"
-        ),
-        None => {
-            eprintln!("soak: {peak} MiB of own memory at most; the kernel's is not counted here")
-        }
-    }
+    say_memory(memory(pid, "VmHWM")? >> 10, charged.as_ref(), answered / seconds)?;
     let summary = gotap.stop()?.summary;
     outages.down()?;
     eprintln!("soak: {answered} and {visits} requests, {} outages, {summary:?}", outages.outages);
@@ -239,6 +231,23 @@ fn memory_stays_flat_and_everything_is_counted() -> Result<()> {
         "left: {:?}",
         objects.left()?
     );
+    Ok(())
+}
+
+/// As rows of the table in docs/kubernetes.md.
+fn say_memory(peak: u64, charged: Option<&Charged>, rate: u64) -> Result<()> {
+    let release =
+        fs::read_to_string("/proc/sys/kernel/osrelease").context("the kernel's release")?;
+    let version: Vec<_> = release.split('.').take(2).collect();
+    eprintln!("| on Linux {}, some {rate} requests a second | |", version.join("."));
+    eprintln!("| gotap's own memory (`VmHWM`), at most | {peak} MiB |");
+    match charged.map(Charged::mebibytes).transpose()? {
+        Some([most, now]) => {
+            eprintln!("| charged to its cgroup, at most | {most} MiB |");
+            eprintln!("| the same at the end | {now} MiB |");
+        }
+        None => eprintln!("soak: this machine does not count what the kernel keeps for gotap"),
+    }
     Ok(())
 }
 
