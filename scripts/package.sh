@@ -11,7 +11,7 @@ set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 target=${CARGO_TARGET_DIR:-$repo/target}
 # A release binary without symbols is not larger.
-most_bytes=$((25 << 20))
+most_bytes=25000000
 
 say() { printf 'package: %s\n' "$*" >&2; }
 for tool in dpkg-deb strip readelf nm pkg-config; do

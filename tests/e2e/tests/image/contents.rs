@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use crate::container::Image;
 
 /// A release binary may have so many bytes, and all files of the image.
-const MOST: [u64; 2] = [25 << 20, 32 << 20];
+const MOST: [u64; 2] = [25_000_000, 32 << 20];
 
 fn files_below(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))? {
