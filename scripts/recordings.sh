@@ -8,14 +8,12 @@ set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Each sort of operation, and what is special about its records.
 tests=(
-    b3::trace_contexts_of_b3_are_taken_over
     connect::calls_by_connect_are_told_in_each_protocol
     connect::the_span_of_a_stream_lasts_until_it_ends
     fasthttp::handlers_that_take_too_long_have_the_answer_in_their_place
     fasthttp::kept_and_pipelined_requests_of_fasthttp_have_a_span_each
     fasthttp::requests_of_fasthttp_have_all_attributes
     grpc::each_sort_of_call_is_told
-    grpc::each_way_to_a_grpc_call_has_its_parent
     grpc_client::each_call_has_one_span
     http2::http2_calls_have_their_parents
     http2::http2_is_told_like_http1

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pipeline::{Now, Place, Stages};
 use trace::{Database, Databases, ProcessInfo, Resource, Routed, Routes, SqlLibrary};
+use zerocopy::IntoBytes;
 
 use crate::line::{
     Answer, DatabaseAnswer, DatabaseQuestion, FORMAT, Line, Process, RouteQuestion, Settings,
@@ -135,11 +136,19 @@ fn give(
             resources.remove(&instance);
             stages.remove_process(instance, at(now));
         }
-        Line::Record { bytes, clock_offset } => stages.event(wire::decode(&bytes), clock_offset),
+        Line::Record { bytes, clock_offset } => stages.event(decode(&bytes), clock_offset),
         Line::Round { now, last } => stages.round(now.monotonic, now.unix, last),
         // Sorted out or counted before.
         Line::Start(_) | Line::Route(_) | Line::Database(_) | Line::Lost { .. } => {}
     }
+}
+
+/// Decodes a record at an address as in the ring buffer, which aligns them to eight bytes.
+fn decode(bytes: &[u8]) -> Result<wire::Event, wire::DecodeError> {
+    let mut words = vec![0_u64; bytes.len().div_ceil(size_of::<u64>())];
+    let aligned = &mut words.as_mut_bytes()[..bytes.len()];
+    aligned.copy_from_slice(bytes);
+    wire::decode(aligned)
 }
 
 fn at(now: Times) -> Now {

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pipeline::{Now, Pipeline, Place, Sampling, Sink, Stages};
+use proptest::collection::vec;
+use proptest::prelude::*;
 use trace::{
     Assembler, Database, Databases, ProcessInfo, Resource, Routed, Routes, Span, SqlLibrary, Value,
 };
@@ -225,4 +227,31 @@ fn databases_answer_as_they_did() {
     let again = asked.map(|(db, library)| kept.database(db, library));
     assert_eq!(again, answers);
     assert_eq!(kept.database(8, SqlLibrary::Std), None, "each answer was given once");
+}
+
+proptest! {
+    /// A recording may come from anybody: whatever it says, there is an end and no panic.
+    #[test]
+    fn any_recording_has_an_end(
+        patches in vec((0..384_usize, any::<u8>()), 0..24),
+        offset in any::<i64>(),
+        monotonic in any::<u64>(),
+        unix in any::<u64>(),
+        instance in 0..3_u32,
+    ) {
+        let (mut lines, _) = record();
+        let mut bytes = request(instance, 9, "/any");
+        patches.iter().for_each(|(at, value)| bytes[*at] = *value);
+        let now = format!("{{\"monotonic\":{monotonic},\"unix\":{unix}}}");
+        let bytes: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let more = [
+            format!("{{\"record\":{{\"bytes\":\"{bytes}\",\"clockOffset\":{offset}}}}}"),
+            format!("{{\"round\":{{\"now\":{now}}}}}"),
+            format!("{{\"removed\":{{\"instance\":{instance},\"now\":{now}}}}}"),
+        ];
+        let at = lines.len() - 1;
+        lines.splice(at..at, more);
+        let (outcome, _) = replay(&lines).unwrap();
+        prop_assert!(!outcome.cut);
+    }
 }
