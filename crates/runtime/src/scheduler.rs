@@ -119,7 +119,8 @@ impl Scheduler {
         let mut out = Self::default();
         for _ in 0..ATTEMPTS {
             out = Self::lists(memory, layout, bias)?;
-            if out.queues(memory, layout, bias)? {
+            let is_unknown = out.max_processors.is_none() || layout.global(Global::Sched).is_none();
+            if is_unknown || out.queues(memory, layout, bias)? {
                 break;
             }
         }

@@ -1,39 +1,23 @@
 //! A Go that is newer than all that gotap knows: it is traced like the newest one, and said to be
 //! unknown.
 
-use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use gotap_e2e::altered::{Altered, replace};
 use gotap_e2e::goroutines::RuntimeApp;
 use gotap_e2e::{App, Gotap, binary, can_trace};
 use gotap_testkit::go::{self, Mode, Version};
 use serde_json::Value;
-use tempfile::TempDir;
 
 /// What the newest Go is made to call itself, in as many letters.
 const FUTURE: &str = "1.99.9";
 
 /// A copy of an executable that says of itself that a Go of the future built it.
-fn from_the_future(app: &str, mode: Mode) -> Result<(TempDir, PathBuf)> {
-    let version = Version::NEWEST.to_string();
-    ensure!(version.len() == FUTURE.len(), "{FUTURE} is to be as long as {version}");
-    let mut data = fs::read(go::build(app, Version::NEWEST, mode)?).context("read the program")?;
-    let (known, future) = (format!("go{version}"), format!("go{FUTURE}"));
-    let windows = data.windows(known.len()).enumerate();
-    let places: Vec<_> =
-        windows.filter(|(_, window)| *window == known.as_bytes()).map(|(at, _)| at).collect();
-    ensure!(!places.is_empty(), "{known} is not in the executable");
-    for at in places {
-        data[at..at + future.len()].copy_from_slice(future.as_bytes());
-    }
-    let folder = TempDir::with_prefix("gotap-e2e-").context("create a folder")?;
-    let program = folder.path().join("from-the-future");
-    fs::write(&program, data).context("write the copy")?;
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(&program, executable).context("make the copy executable")?;
-    Ok((folder, program))
+fn from_the_future(app: &str, mode: Mode) -> Result<Altered> {
+    let original = go::build(app, Version::NEWEST, mode)?;
+    let (known, future) = (format!("go{}", Version::NEWEST), format!("go{FUTURE}"));
+    Altered::new(&original, |data| replace(data, known.as_bytes(), future.as_bytes()))
 }
 
 fn ps(pid: u32, format: &str) -> Result<String> {
@@ -50,8 +34,8 @@ fn a_newer_go_is_traced_and_said_to_be_unknown() -> Result<()> {
         return Ok(());
     }
     for mode in [Mode::Plain, Mode::Stripped] {
-        let (_folder, program) = from_the_future("httpapp", mode)?;
-        let (app, _backend) = App::start_pair(&program)?;
+        let altered = from_the_future("httpapp", mode)?;
+        let (app, _backend) = App::start_pair(&altered.program)?;
         let row = ps(app.pid(), "text")?;
         ensure!(row.contains(&format!("{FUTURE} (unknown)")), "{row}");
         let known: Value = serde_json::from_str(&ps(app.pid(), "json")?)?;
@@ -80,8 +64,8 @@ fn tracing_a_newer_go_says_that_it_is_unknown() -> Result<()> {
     if !can_trace("tracing_a_newer_go_says_that_it_is_unknown") {
         return Ok(());
     }
-    let (_folder, program) = from_the_future("httpapp", Mode::Plain)?;
-    let app = App::start(&program)?;
+    let altered = from_the_future("httpapp", Mode::Plain)?;
+    let app = App::start(&altered.program)?;
     let gotap = Gotap::trace_pid(app.pid())?;
     let said = gotap.process.stderr().join("\n");
     ensure!(said.matches("unknown").count() == 1 && said.contains(FUTURE), "{said}");
@@ -95,8 +79,8 @@ fn the_runtime_of_a_newer_go_is_read_with_a_warning() -> Result<()> {
     if !can_trace("the_runtime_of_a_newer_go_is_read_with_a_warning") {
         return Ok(());
     }
-    let (_folder, program) = from_the_future("runtimeapp", Mode::Stripped)?;
-    let mut app = RuntimeApp::start(&program, &["-goroutines", "100"], &[])?;
+    let altered = from_the_future("runtimeapp", Mode::Stripped)?;
+    let mut app = RuntimeApp::start(&altered.program, &["-goroutines", "100"], &[])?;
     let report = app.report()?;
     let (goroutines, gc) = (app.gotap("goroutines", &[])?, app.gotap("gc", &[])?);
     let chan = app.gotap("chan", &[])?;
