@@ -18,7 +18,7 @@ use crate::endpoint::masked;
 use crate::signal::Paths;
 use crate::transport::Transport;
 use crate::{Config, Error};
-use worker::{Heir, Worker};
+use worker::{OnPanic, Worker};
 
 pub use encode::otlp_profiles;
 pub use push::{parca_profile, pyroscope_profile};
@@ -182,9 +182,9 @@ impl ProfileExporter {
         let worker =
             Worker { shared: shared.clone(), transport, endpoint, url, beside, failing: false };
         let name = format!("gotap-{}", backend.name());
-        let heir = Heir(shared.clone());
+        let counts = OnPanic(shared.clone());
         let thread = std::thread::Builder::new().name(name).spawn(move || {
-            let _heir = heir;
+            let _counts = counts;
             runtime.block_on(worker.run());
             // A request that was given up may take its time to notice.
             runtime.shutdown_background();

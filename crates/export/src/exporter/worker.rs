@@ -78,13 +78,13 @@ impl Worker {
         let Self { shared, signal, runtime, mut sender } = self;
         let name = format!("gotap-{}", signal.name());
         Ok(std::thread::Builder::new().name(name).spawn(move || {
-            let _heir = Heir { shared: shared.clone(), signal };
+            let _counts = OnPanic { shared: shared.clone(), signal };
             while let Some(batch) = shared.queues.next(signal) {
                 let outcome = runtime.block_on(sender.deliver(&batch));
                 // It is counted before its room is free: what waits and what is counted is never less than all.
                 sender.count(&batch, &outcome);
                 shared.queues.done(&batch);
-                sender.tell(&batch, outcome);
+                sender.report(&batch, outcome);
             }
             // A request that was given up may take its time to notice.
             runtime.shutdown_background();
@@ -93,12 +93,12 @@ impl Worker {
 }
 
 /// Counts what a thread that fails leaves behind.
-struct Heir {
+struct OnPanic {
     shared: Arc<Shared>,
     signal: Signal,
 }
 
-impl Drop for Heir {
+impl Drop for OnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let left = self.shared.queues.fail(self.signal);
@@ -195,7 +195,7 @@ impl Sender {
     }
 
     /// Says what is news.
-    fn tell(&mut self, batch: &Batch, outcome: Outcome) {
+    fn report(&mut self, batch: &Batch, outcome: Outcome) {
         match outcome {
             Outcome::Taken((rejected, message)) => {
                 self.say(self.shared.outages.works(self.signal));

@@ -18,9 +18,9 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 const LOOK_UP: Duration = Duration::from_millis(50);
 
 /// Counts what a thread that fails leaves behind.
-pub(super) struct Heir(pub(super) Arc<Shared>);
+pub(super) struct OnPanic(pub(super) Arc<Shared>);
 
-impl Drop for Heir {
+impl Drop for OnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let mut queue = self.0.lock();
