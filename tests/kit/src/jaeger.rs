@@ -1,4 +1,4 @@
-//! A real Jaeger that keeps its traces in memory.
+//! A real Jaeger that keeps its traces in memory, or where it is told to.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,22 +22,22 @@ service:
     traces: {receivers: [otlp], exporters: [jaeger_storage_exporter]}
   telemetry: {metrics: {level: none}}
 extensions:
-  jaeger_storage: {backends: {memory: {memory: {max_traces: 10000}}}}
+  jaeger_storage: {backends: {kept: BACKEND}}
   jaeger_query:
-    storage: {traces: memory}
+    storage: {traces: kept}
     http: {endpoint: '127.0.0.1:HTTP'}
     grpc: {endpoint: '127.0.0.1:GRPC'}
 receivers:
   otlp: {protocols: {grpc: {endpoint: '127.0.0.1:OTLP'}}}
 exporters:
-  jaeger_storage_exporter: {trace_storage: memory}
+  jaeger_storage_exporter: {trace_storage: kept}
 ";
 
 /// A running Jaeger; dropping it ends the process and removes its files.
 #[derive(Debug)]
 pub struct Jaeger {
     // The order matters: the process ends before its folder is removed.
-    _process: Running,
+    process: Running,
     _folder: TempDir,
     otlp: u16,
     query: String,
@@ -46,11 +46,17 @@ pub struct Jaeger {
 impl Jaeger {
     /// Starts one. It is built first, which takes minutes.
     pub fn start() -> Result<Self> {
+        Self::start_with("{memory: {max_traces: 10000}}")
+    }
+
+    /// The same, which keeps traces in what this says, as its configuration has it below the name of a storage.
+    pub fn start_with(backend: &str) -> Result<Self> {
         let program: PathBuf = setup(&["jaeger"])?;
         let folder = TempDir::with_prefix("gotap-jaeger-").context("create a folder")?;
         let config = folder.path().join("jaeger.yaml");
         let (otlp, http, grpc) = (free_port()?, free_port()?, free_port()?);
         let text = CONFIG
+            .replace("BACKEND", backend)
             .replace("HTTP", &http.to_string())
             .replace("GRPC", &grpc.to_string())
             .replace("OTLP", &otlp.to_string());
@@ -58,7 +64,12 @@ impl Jaeger {
         let arguments = ["--config", &config.to_string_lossy()];
         let process = Running::start(&program, &arguments, &[])?;
         process.wait_for_error("Everything is ready", STARTING)?;
-        Ok(Self { _process: process, _folder: folder, otlp, query: format!("127.0.0.1:{http}") })
+        Ok(Self { process, _folder: folder, otlp, query: format!("127.0.0.1:{http}") })
+    }
+
+    /// Ends it in order, so that it writes what it has.
+    pub fn stop(mut self) -> Result<()> {
+        self.process.stop().map(drop)
     }
 
     /// Where it takes traces by OTLP over gRPC.

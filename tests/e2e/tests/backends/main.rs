@@ -4,3 +4,4 @@ mod agents;
 mod envoy;
 mod jaeger;
 mod parca;
+mod retention;
