@@ -43,23 +43,28 @@ tests=(
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$repo"
-cargo build --quiet --locked --package gotap
-export GOTAP_BINARY=${CARGO_TARGET_DIR:-$repo/target}/debug/gotap GOTAP_RECORDINGS=$work GOTAP_E2E_REQUIRED=1
-cargo test --quiet --locked --package gotap-e2e --test suite -- --exact --test-threads=2 "${tests[@]}"
+cargo=${CARGO:-cargo}
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+"$cargo" build --quiet --locked --package gotap
+export GOTAP_BINARY=$target/debug/gotap GOTAP_RECORDINGS=$work GOTAP_E2E_REQUIRED=1
+"$cargo" test --quiet --locked --package gotap-e2e --test suite -- --exact --test-threads=2 "${tests[@]}"
 
-streams=tests/replay/streams
-rm -rf "$streams"
-mkdir -p "$streams"
+mkdir "$work/streams"
+shopt -s nullglob
 for test in "${tests[@]}"; do
     name=${test//::/-}
-    mapfile -t found < <(cd "$work" && ls -- "$name"-*.spans 2>/dev/null | sort -V)
+    found=("$work/$name"-*.spans)
     if ((${#found[@]} == 0)); then
         echo "recordings: $test recorded nothing" >&2
         exit 1
     fi
+    mapfile -t found < <(printf '%s\n' "${found[@]}" | sort -V)
     for one in "${found[0]}" "${found[-1]}"; do
-        cp "$work/${one%.spans}".{rec,spans} "$streams/"
+        cp "${one%.spans}".{rec,spans} "$work/streams/"
     done
 done
-chmod 644 "$streams"/*
+chmod 644 "$work/streams"/*
+streams=tests/replay/streams
+rm -rf "$streams"
+cp -r "$work/streams" "$streams"
 du -sh "$streams"

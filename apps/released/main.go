@@ -18,10 +18,10 @@ func main() {
 	reached, never := make(chan struct{}), make(chan struct{})
 	go after.settle(reached, never)
 	<-reached
-	go after.hold(never)
+	go after.hold(reached, never)
+	<-reached
 	go before.keep(reached, never)
 	<-reached
-	time.Sleep(100 * time.Millisecond)
 	go after.add()
 	go before.add()
 	time.Sleep(100 * time.Millisecond)
@@ -48,8 +48,9 @@ func (a *account) settle(reached chan<- struct{}, never <-chan struct{}) {
 // hold does not say on its stack that it has the lock.
 //
 //go:noinline
-func (a *account) hold(never <-chan struct{}) {
+func (a *account) hold(reached chan<- struct{}, never <-chan struct{}) {
 	a.lock.Lock()
+	reached <- struct{}{}
 	<-never
 	a.lock.Unlock()
 }

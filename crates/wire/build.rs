@@ -1,5 +1,5 @@
-//! Makes the enumeration of probes from the one list of them, `bpf/probes.h`, and those of the instruments; and the
-//! number of the records' layout.
+//! Makes the enumeration of probes from the one list of them, `bpf/probes.h`, and those of the instruments; and
+//! numbers for the layout of records.
 
 mod instruments_h;
 mod records;
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("probes.rs"), enumeration(&probes)?)?;
-    fs::write(out.join("records.rs"), format!("{:#x}", records::number(&bpf)?))?;
+    fs::write(out.join("records.rs"), format!("&[{}]", records::list(&bpf)?))?;
     Ok(())
 }
 

@@ -1,63 +1,76 @@
-//! A number for the layout of the records of tracing, made of the BPF headers' own text. A recording has it, so that
-//! records are not read as something else after the layout changed. Part of the build script.
+//! What the BPF headers say of the records of tracing, as a number for each structure, enumeration and flag. A recording
+//! has these numbers, so that its records are not read as something else after one of them changed; what an instrument
+//! adds changes none. Part of the build script.
 
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-/// Enumerations and structures that are parts of records. A structure that starts with a header is a record.
-const PARTS: [&str; 8] = [
-    "struct gt_event_header",
-    "struct gt_span",
-    "struct gt_http_head",
-    "enum gt_event_kind",
-    "enum gt_parent",
-    "enum gt_content",
-    "enum gt_outcome",
-    "enum gt_unread",
-];
+/// Structures that are parts of records, beside those that start with a header, which are records.
+const STRUCTURES: [&str; 3] =
+    ["struct gt_event_header", "struct gt_span", "struct gt_http_head"];
 const HEADERS: [&str; 2] = ["\tstruct gt_event_header header;", "\tstruct gt_http_head head;"];
+/// What grows with each instrument, and is in no record.
+const ELSEWHERE: [&str; 3] = ["enum gt_probe", "enum gt_drop", "#define GT_PART"];
 
-/// Gives the number for the headers in this folder.
-pub(crate) fn number(bpf: &Path) -> Result<u64, Box<dyn Error>> {
-    let mut blocks = Vec::new();
-    collect(bpf, &mut blocks)?;
-    if let Some(missing) = PARTS.iter().find(|part| !blocks.iter().any(|b| b.starts_with(*part))) {
+/// Gives names and numbers as the elements of an array.
+pub(crate) fn list(bpf: &Path) -> Result<String, Box<dyn Error>> {
+    let mut found = BTreeMap::new();
+    collect(bpf, &mut found)?;
+    if let Some(missing) = STRUCTURES.iter().find(|name| !found.contains_key(**name)) {
         return Err(format!("bpf/ has no {missing}").into());
     }
-    // The order of files is the file system's.
-    blocks.sort();
-    Ok(blocks.iter().flat_map(|block| block.bytes()).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        // FNV-1a: it is the same on every machine, as the standard library's hash need not be.
-        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-    }))
+    let mut out = String::new();
+    for (name, number) in found {
+        writeln!(out, "({name:?}, {number:#x}),")?;
+    }
+    Ok(out)
 }
 
-/// Adds the blocks of all headers in a folder, and flags, without comments.
-fn collect(folder: &Path, out: &mut Vec<String>) -> Result<(), Box<dyn Error>> {
+/// FNV-1a, folded: it is the same on every machine, as the standard library's hash need not be.
+fn hash(text: &str) -> u32 {
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    });
+    (hash ^ (hash >> 32)) as u32
+}
+
+/// Adds what the headers in a folder say of records, without comments: structures, and all numbers, as any of them may
+/// be in a record.
+fn collect(folder: &Path, out: &mut BTreeMap<String, u32>) -> Result<(), Box<dyn Error>> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
             collect(&path, out)?;
         } else if path.extension().is_some_and(|end| end == "h") {
             let text = without_comments(&fs::read_to_string(&path)?);
-            let is_wire = path.ends_with("wire.h");
-            out.extend(
-                text.lines()
-                    .filter(|line| is_wire && line.starts_with("#define GT_"))
-                    .map(Into::into),
-            );
-            let blocks = text.split("\n}").filter_map(|before| {
-                let start = before.rfind("\nstruct gt_").max(before.rfind("\nenum gt_"))?;
-                let block = &before[start + 1..];
-                let is_part = PARTS.iter().any(|part| block.starts_with(&format!("{part} {{")));
-                let is_record = block.lines().nth(1).is_some_and(|line| HEADERS.contains(&line));
-                (is_part || is_record).then(|| block.to_owned())
-            });
-            out.extend(blocks);
+            let flags = text.lines().filter(|line| line.starts_with("#define GT_"));
+            // Those with arguments are code.
+            for flag in flags.filter(|line| !line.contains('(')) {
+                let name = flag.split(' ').take(2).collect::<Vec<_>>().join(" ");
+                add(name, flag, out);
+            }
+            for before in text.split("\n}") {
+                let start = before.rfind("\nstruct gt_").max(before.rfind("\nenum gt_"));
+                let block = start.map_or("", |start| &before[start + 1..]);
+                let Some((name, rest)) = block.split_once(" {") else { continue };
+                let is_record = rest.lines().nth(1).is_some_and(|line| HEADERS.contains(&line));
+                if is_record || STRUCTURES.contains(&name) || name.starts_with("enum ") {
+                    add(name.to_owned(), block, out);
+                }
+            }
         }
     }
     Ok(())
+}
+
+fn add(name: String, text: &str, out: &mut BTreeMap<String, u32>) {
+    if !ELSEWHERE.contains(&name.as_str()) && !name.ends_with("_counter") {
+        // The order of files is the file system's.
+        *out.entry(name).or_default() ^= hash(text);
+    }
 }
 
 /// The text without its comments, and without spaces at the ends of lines.

@@ -47,15 +47,14 @@ impl Moduledata {
         minor: Option<GoMinor>,
     ) -> Result<Self, Error> {
         let minor = minor.unwrap_or(GoMinor::NEWEST_KNOWN);
-        let found = candidates(image, table)
-            .into_iter()
-            .find_map(|vaddr| Self::read(image, table, vaddr, minor))
-            .ok_or(Error::NoModuledata)?;
-        if !found.agrees(image, table) {
+        let all = candidates(image, table).into_iter();
+        let mut all = all.filter_map(|vaddr| Self::read(image, table, vaddr, minor));
+        let first = all.next().ok_or(Error::NoModuledata)?;
+        // Bytes elsewhere may look like it: it is one that fits the table, if there is any.
+        std::iter::once(first).chain(all).find(|found| found.agrees(image, table)).ok_or_else(|| {
             let what = "its header and the module data contradict each other";
-            return Err(Error::Damaged { table: "function table", what });
-        }
-        Ok(found)
+            Error::Damaged { table: "function table", what }
+        })
     }
 
     /// Whether the parts of the function table are where its header says. The runtime itself goes by the module data

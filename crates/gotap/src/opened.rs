@@ -127,6 +127,12 @@ impl Target<'_, '_> {
         Ok(())
     }
 
+    /// The same of a process that has not ended meanwhile, nor runs another program.
+    pub(crate) fn refuse_plugins_unless_ended(&self) -> Result<()> {
+        let still_runs = self.process.is_alive() && self.check().is_ok();
+        if still_runs { self.refuse_plugins() } else { Ok(()) }
+    }
+
     /// Whether what was read is of the program whose binary is known: another one may run by now.
     pub(crate) fn check(&self) -> Result<()> {
         self.file().map(drop)

@@ -83,6 +83,11 @@ fn to_json(target: &Target<'_, '_>, before: &Read, after: &Read, usage: &Usage) 
         _ => None,
     };
     let (scheduler, counters) = (&after.scheduler, &after.counters);
+    let mut all_missing = missing(target, &counters.missing);
+    if usage.samples() == 0 {
+        let why = "the processors and all threads could not be read at once";
+        all_missing.push(json!({"what": "use of processors", "why": why}));
+    }
     let seconds = after.at.duration_since(before.at).as_secs_f64();
     let one = |now: &Processor| {
         let then = before.scheduler.processors.iter().find(|then| then.id == now.id);
@@ -106,7 +111,7 @@ fn to_json(target: &Target<'_, '_>, before: &Read, after: &Read, usage: &Usage) 
         "goroutinesCreated": counters.created,
         "schedulingLatency": latency.as_ref().map(histogram),
         "preemptionSignals": scheduler.preemptions_since(&before.scheduler),
-        "missing": missing(target, &counters.missing),
+        "missing": all_missing,
     })
 }
 

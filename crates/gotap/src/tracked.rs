@@ -164,7 +164,9 @@ impl<'t, 's, 'a, 'd> Tracking<'t, 's, 'a, 'd> {
             coverage,
         };
         self.printer.summary(&self.tally, &counted)?;
-        Ok(self.printer.flush()?)
+        self.printer.flush()?;
+        // One may have been loaded meanwhile.
+        self.target.refuse_plugins_unless_ended()
     }
 }
 

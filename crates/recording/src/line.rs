@@ -63,8 +63,8 @@ pub enum Line {
 pub struct Start {
     /// [`FORMAT`].
     pub format: u32,
-    /// [`wire::RECORDS`], which is the layout of records, in hex.
-    pub records: String,
+    /// [`wire::RECORDS`], the layout of records.
+    pub records: BTreeMap<String, u32>,
     /// The version of gotap.
     pub gotap: String,
     /// What was asked for.
@@ -83,6 +83,9 @@ pub struct Settings {
     pub query_strings: bool,
     /// Whether all texts of errors leave.
     pub error_messages: bool,
+    /// The word behind `gotap trace`, unless all was printed. Other spans are in the recording, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sort: Option<String>,
 }
 
 impl Start {
@@ -90,7 +93,7 @@ impl Start {
     pub fn new(gotap: &str, settings: Settings) -> Self {
         Self {
             format: FORMAT,
-            records: format!("{:016x}", wire::RECORDS),
+            records: wire::RECORDS.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect(),
             gotap: gotap.to_owned(),
             settings,
         }

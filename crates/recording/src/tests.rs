@@ -189,7 +189,15 @@ fn what_is_missing_is_said() {
     let end = cut.last_mut().unwrap();
     end.truncate(end.len() / 2);
     let (outcome, after) = replay(&cut).unwrap();
-    assert_eq!((outcome.cut, after), (true, before));
+    assert_eq!((outcome.cut, &after), (true, &before));
+    let mut bytes = cut.join("\n").into_bytes();
+    bytes.extend("\n{\"process\":\"\u{e4}".as_bytes());
+    bytes.pop();
+    assert!(Recording::read(&bytes[..]).is_err(), "two damaged lines");
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').unwrap();
+    let before_it = bytes[..whole].iter().rposition(|byte| *byte == b'\n').unwrap();
+    bytes.drain(before_it..whole);
+    assert!(Recording::read(&bytes[..]).is_ok(), "the last line ends within a character");
 }
 
 #[test]
@@ -205,8 +213,16 @@ fn what_is_no_recording_is_refused() {
         replay(&lines).unwrap_err()
     };
     assert!(matches!(changed("\"format\":1", "\"format\":9"), Error::Format(9)));
-    let layout = format!("{:016x}", wire::RECORDS);
-    assert!(matches!(changed(&layout, "0"), Error::Records(by) if by == "0"));
+    let (name, number) = wire::RECORDS[7];
+    let one = format!("\"{name}\":{number}");
+    assert!(lines[0].contains(&one), "{}", lines[0]);
+    let other = format!("\"{name}\":{}", number ^ 1);
+    assert!(matches!(changed(&one, &other), Error::Records(by) if by == "0"));
+    assert!(matches!(changed(&one, "\"struct gone\":1"), Error::Records(_)));
+    // What an instrument adds is in none of these records.
+    let mut fewer = lines.clone();
+    fewer[0] = fewer[0].replace(&format!("{one},"), "");
+    assert!(fewer[0] != lines[0] && replay(&fewer).is_ok());
     for bytes in ["\"0\"", "\"zz\"", "\"\u{e4}\""] {
         let line = format!("{{\"record\":{{\"bytes\":{bytes},\"clockOffset\":1}}}}");
         let bad = [&lines[..1], &[line], &lines[1..]].concat();
@@ -230,6 +246,7 @@ fn databases_answer_as_they_did() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     /// A recording may come from anybody: whatever it says, there is an end and no panic.
     #[test]
     fn any_recording_has_an_end(

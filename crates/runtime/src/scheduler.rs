@@ -116,11 +116,10 @@ impl Scheduler {
     /// # Errors
     /// When the process is gone, or may not be read.
     pub fn read(memory: &impl Memory, layout: &Layout, bias: u64) -> Result<Self, Error> {
-        let mut out = Self::default();
-        for _ in 0..ATTEMPTS {
-            out = Self::lists(memory, layout, bias)?;
-            let is_unknown = out.max_processors.is_none() || layout.global(Global::Sched).is_none();
-            if is_unknown || out.queues(memory, layout, bias)? {
+        let mut out = Self::lists(memory, layout, bias)?;
+        let is_known = out.max_processors.is_some() && layout.global(Global::Sched).is_some();
+        for _ in 0..if is_known { ATTEMPTS } else { 0 } {
+            if out.queues(memory, layout, bias)? {
                 break;
             }
         }
@@ -167,9 +166,14 @@ impl Scheduler {
         };
         let most = listed.unwrap_or(0).min(MAX_SYSTEM + 4 * u64::from(max));
         let system = read("schedt.ngsys")?.filter(|n| *n > 0 && u64::from(*n) <= most);
-        let idle = self.processors.iter().filter(|processor| processor.status == IDLE).count();
-        let near = |n: u32| n <= max && (n as usize).abs_diff(idle) <= 1.max(max as usize / 4);
-        let idle = read("schedt.npidle")?.filter(|n| near(*n));
+        // Looked at just before and just after: a busy program's processors come and go meanwhile.
+        let before = Self::idle(memory, layout, bias)?;
+        let counted = read("schedt.npidle")?;
+        let after = Self::idle(memory, layout, bias)?;
+        let (least, most_idle) = (before.min(after), before.max(after));
+        let slack = 1.max(max as usize / 4);
+        let near = |n: usize| n + slack >= least && n <= most_idle + slack;
+        let idle = counted.filter(|n| *n <= max && near(*n as usize));
         let spinning = read("schedt.nmspinning")?.filter(|n| *n <= max);
         let (Some(system), Some(idle), Some(spinning)) = (system, idle, spinning) else {
             return Ok(false);
@@ -183,6 +187,15 @@ impl Scheduler {
         };
         self.queued = queued.filter(|n| u64::from(*n) <= listed.unwrap_or(0));
         Ok(true)
+    }
+
+    /// How many processors nobody uses, by their own statuses.
+    fn idle(memory: &impl Memory, layout: &Layout, bias: u64) -> Result<usize, Error> {
+        let mut now = Self::default();
+        if let (Some(at), Some(allp)) = (&layout.workers, layout.global(Global::Allp)) {
+            now.processors(memory, at, allp.wrapping_add(bias))?;
+        }
+        Ok(now.processors.iter().filter(|processor| processor.status == IDLE).count())
     }
 
     /// Whether the world is stopped, as far as the first processor tells: all are stopped then.

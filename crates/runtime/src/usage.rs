@@ -36,8 +36,11 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Adds a sample.
+    /// Adds a sample, unless not all threads are in it: the processor of one that is missing would seem to switch.
     pub fn add(&mut self, sample: &Sample) {
+        if sample.more_threads {
+            return;
+        }
         self.samples += 1;
         for processor in &sample.processors {
             let used = self.processors.entry(processor.id).or_default();
@@ -100,6 +103,9 @@ mod tests {
         let second = Used { samples: 3, running: 0, switching: 1, syscall: 1, stopped: 0 };
         assert_eq!((usage.of(1), usage.of(2)), (Some(&second), None));
         assert_eq!((usage.samples(), usage.running()), (4, Some(2.0 / 7.0)));
+        let in_part = Sample { more_threads: true, ..sample(vec![processor(0, 1)], vec![]) };
+        usage.add(&in_part);
+        assert_eq!(usage.samples(), 4);
     }
 
     #[test]

@@ -6,8 +6,9 @@
 //! decode them with [`record`], and declare what they tell the programs with [`constants!`]. Nothing inward knows a
 //! byte layout.
 
-/// A number that is another one whenever the layout of the records of tracing is. It is made of the BPF headers' text.
-pub const RECORDS: u64 = include!(concat!(env!("OUT_DIR"), "/records.rs"));
+/// What records are made of, and a number for each that is another one whenever its layout or meaning in the BPF
+/// headers is.
+pub const RECORDS: &[(&str, u32)] = include!(concat!(env!("OUT_DIR"), "/records.rs"));
 
 mod collection;
 #[cfg(test)]

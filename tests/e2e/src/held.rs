@@ -56,6 +56,7 @@ impl Held {
             let number = |at: usize| {
                 i32::from_ne_bytes([event[at], event[at + 1], event[at + 2], event[at + 3]])
             };
+            ensure!(number(16) >= 0, "the kernel could not open the file: {event:?}");
             // SAFETY: the kernel has opened the file for who reads the event, and nobody else has the descriptor.
             let opened = unsafe { OwnedFd::from_raw_fd(number(16)) };
             if number(20) == pid.cast_signed() {

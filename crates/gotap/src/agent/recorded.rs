@@ -25,13 +25,14 @@ pub(super) struct RecordingFile {
 }
 
 impl RecordingFile {
-    /// Makes the file, which only its owner may read.
+    /// Makes the file, which only its owner may read. One that is there stays as it is: it may be another recording, or
+    /// a file that others can read.
     ///
     /// # Errors
-    /// It can't be made.
+    /// It can't be made, or is there.
     pub(super) fn create(path: &Path, settings: Settings) -> Result<Self> {
         let open =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         let file = open.with_context(|| format!("make the recording {}", path.display()))?;
         let (lines, receiver) = sync_channel(MAX_WAITING);
         let start = Line::Start(Start::new(env!("CARGO_PKG_VERSION"), settings));
@@ -64,9 +65,7 @@ impl RecordingFile {
                 "recorded {written} lines to {path}, {} lost as they could not be written as fast",
                 lost()
             ),
-            Ok(Err(error)) => {
-                format!("the recording {path} is cut short: {error}; {} lines lost", lost())
-            }
+            Ok(Err(error)) => format!("the recording {path} is cut short: {error}"),
             Err(_) => format!("the recording {path} is cut short: its thread ended; see above"),
         }
     }

@@ -3,18 +3,22 @@
 
 use std::fs::File;
 use std::io::BufReader;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use pipeline::{Pipeline, Sampling, Stages};
 use recording::{Outcome, Recording};
 
-use super::{PATIENCE, count, say, verbs};
+use super::{count, say, verbs};
 use crate::cli::ReplayArgs;
 use crate::config;
 
 /// How long the output has between two looks at it.
 const PAUSE: Duration = Duration::from_millis(2);
+
+/// How long whoever reads it may take for what is printed at the end.
+const LONG: Duration = Duration::from_secs(24 * 3600);
 
 /// `gotap replay`.
 pub(crate) fn replay(args: &ReplayArgs) -> Result<()> {
@@ -31,18 +35,25 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<()> {
     let messages = recorded.error_messages || args.texts.error_messages;
     let assembler = verbs::assembler(&http, messages);
     let (failed, failure) = std::sync::mpsc::channel();
-    let printer = verbs::printer(&args.print, None);
+    let sort = recorded.sort.as_deref();
+    let verb = sort.and_then(|sort| instruments::verbs().into_iter().find(|verb| verb.name == sort));
+    let printer = verbs::printer(&args.print, verb);
     // All of it may wait: it is read whole anyway, and whoever reads the output may take any time.
     let limit = recording.lines() + 1;
     let pipeline = Pipeline::start(vec![printer], limit, move |error| drop(failed.send(error)))?;
     let mut stages = Stages::new(assembler, None, Sampling::default(), pipeline.clone());
     let outcome = recording.replay(&mut stages);
     while pipeline.outlets().any(|outlet| outlet.waiting() > 0) {
-        if let Ok(error) = failure.recv_timeout(PAUSE) {
-            return Err(error);
+        match failure.recv_timeout(PAUSE) {
+            Ok(error) => return Err(error),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => bail!("what prints the spans has ended"),
         }
     }
-    pipeline.finish(PATIENCE);
+    pipeline.finish(LONG);
+    if let Ok(error) = failure.try_recv() {
+        return Err(error);
+    }
     notes(outcome, stages.counts().undecodable).iter().for_each(|note| say(note));
     Ok(())
 }
@@ -53,7 +64,7 @@ fn notes(outcome: Outcome, undecodable: u64) -> Vec<String> {
     let of =
         |n: u64, one: &str, more: &str| count(usize::try_from(n).unwrap_or(usize::MAX), one, more);
     [
-        (cut, "the recording has no end: the gotap that made it was killed".to_owned()),
+        (cut && lost == 0, "the recording has no end: the gotap that made it was killed".to_owned()),
         (lost > 0, format!("the recording lacks {}", of(lost, "line", "lines"))),
         (
             unanswered > 0,

@@ -138,6 +138,7 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         cluster_paths: http.cluster_paths,
         query_strings: http.query_strings,
         error_messages: args.texts.error_messages,
+        sort: wanted.map(|verb| verb.name.to_owned()),
     };
     let agent = Agent::start(Setup {
         selection,

@@ -62,6 +62,8 @@ impl Rates {
     ) -> Result<Counts<'d>> {
         let coverage = self.watch.coverage();
         self.meter.detach();
+        // One may have been loaded meanwhile.
+        target.refuse_plugins_unless_ended()?;
         let mut out = Counts {
             seconds: coverage.attached.as_secs_f64().max(1e-9),
             coverage,

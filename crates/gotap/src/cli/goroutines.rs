@@ -49,7 +49,7 @@ pub(crate) struct MemoryArgs {
 pub(crate) struct SchedArgs {
     #[command(flatten)]
     pub(crate) memory: MemoryArgs,
-    /// Over how long to count how long goroutines wait to run
+    /// Over how long to look at what processors do, and to count how long goroutines wait to run
     #[arg(short, long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
     pub(crate) duration: Duration,
     /// Write a timeline of processors, threads and goroutines into this file: trace.json for Perfetto

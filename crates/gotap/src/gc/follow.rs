@@ -70,15 +70,6 @@ fn agree(target: &Target<'_, '_>) -> Result<()> {
     bail!("collections of process {} can't be observed: {why}", target.process.pid)
 }
 
-/// Fails where a process that still runs has loaded a plugin.
-fn unless_ended(target: &Target<'_, '_>) -> Result<()> {
-    if target.process.is_alive() && target.check().is_ok() {
-        target.refuse_plugins()
-    } else {
-        Ok(())
-    }
-}
-
 struct Follower<'t, 'a, 'd> {
     target: &'t Target<'a, 'd>,
     observer: GcObserver,
@@ -156,6 +147,6 @@ impl Follower<'_, '_, '_> {
         self.sums.lost_events = self.observer.count(CollectedCounter::RingFull)?;
         self.printer.summary(self.target, &self.sums, elapsed)?;
         // One may have been loaded meanwhile.
-        unless_ended(self.target)
+        self.target.refuse_plugins_unless_ended()
     }
 }

@@ -94,9 +94,16 @@ pub(crate) fn unsteady(runs: &[Run]) -> Vec<String> {
     runs.iter().flat_map(of).collect()
 }
 
+/// More scenarios than this that pass only when they are repeated are no accident.
+const MOST_UNSTEADY: usize = 2;
+
 /// A sentence for each thing that is wrong.
 pub(crate) fn failures(runs: &[Run]) -> Vec<String> {
     let mut failures = Vec::new();
+    let repeated = unsteady(runs).len();
+    if repeated > MOST_UNSTEADY {
+        failures.push(format!("{repeated} scenarios failed the first time"));
+    }
     for run in runs {
         let kernel = column_name(run);
         failures.extend(run.error.iter().map(|error| format!("Linux {kernel}: {error}")));
@@ -147,6 +154,8 @@ mod tests {
         let report = "kernel 7.3\npassed 1 doctor\nunsteady 9 HTTP/1\ndone";
         let runs = [run("7", report)];
         assert!(failures(&runs).is_empty());
+        let many = [run("7", "kernel 7.3\nunsteady 1 a\nunsteady 1 b\nunsteady 1 c\ndone")];
+        assert_eq!(failures(&many), ["3 scenarios failed the first time"]);
         assert_eq!(unsteady(&runs), ["Linux 7.3: HTTP/1 failed the first time"]);
         assert!(table(&runs).contains("HTTP/1                 unsteady"), "{}", table(&runs));
     }
