@@ -9,8 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// Structures that are parts of records, beside those that start with a header, which are records.
-const STRUCTURES: [&str; 3] =
-    ["struct gt_event_header", "struct gt_span", "struct gt_http_head"];
+const STRUCTURES: [&str; 3] = ["struct gt_event_header", "struct gt_span", "struct gt_http_head"];
 const HEADERS: [&str; 2] = ["\tstruct gt_event_header header;", "\tstruct gt_http_head head;"];
 /// What grows with each instrument, and is in no record.
 const ELSEWHERE: [&str; 3] = ["enum gt_probe", "enum gt_drop", "#define GT_PART"];

@@ -51,10 +51,12 @@ impl Moduledata {
         let mut all = all.filter_map(|vaddr| Self::read(image, table, vaddr, minor));
         let first = all.next().ok_or(Error::NoModuledata)?;
         // Bytes elsewhere may look like it: it is one that fits the table, if there is any.
-        std::iter::once(first).chain(all).find(|found| found.agrees(image, table)).ok_or_else(|| {
-            let what = "its header and the module data contradict each other";
-            Error::Damaged { table: "function table", what }
-        })
+        std::iter::once(first).chain(all).find(|found| found.agrees(image, table)).ok_or_else(
+            || {
+                let what = "its header and the module data contradict each other";
+                Error::Damaged { table: "function table", what }
+            },
+        )
     }
 
     /// Whether the parts of the function table are where its header says. The runtime itself goes by the module data

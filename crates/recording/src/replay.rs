@@ -76,7 +76,8 @@ impl Recording {
             return Err(Error::Format(start.format));
         }
         // What came since is in none of its records.
-        let same = |(name, number): (&String, &u32)| wire::RECORDS.contains(&(name.as_str(), *number));
+        let same =
+            |(name, number): (&String, &u32)| wire::RECORDS.contains(&(name.as_str(), *number));
         if start.records.is_empty() || !start.records.iter().all(same) {
             return Err(Error::Records(start.gotap));
         }

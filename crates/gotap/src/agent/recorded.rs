@@ -31,8 +31,7 @@ impl RecordingFile {
     /// # Errors
     /// It can't be made, or is there.
     pub(super) fn create(path: &Path, settings: Settings) -> Result<Self> {
-        let open =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         let file = open.with_context(|| format!("make the recording {}", path.display()))?;
         let (lines, receiver) = sync_channel(MAX_WAITING);
         let start = Line::Start(Start::new(env!("CARGO_PKG_VERSION"), settings));

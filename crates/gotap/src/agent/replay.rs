@@ -36,7 +36,8 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<()> {
     let assembler = verbs::assembler(&http, messages);
     let (failed, failure) = std::sync::mpsc::channel();
     let sort = recorded.sort.as_deref();
-    let verb = sort.and_then(|sort| instruments::verbs().into_iter().find(|verb| verb.name == sort));
+    let verb =
+        sort.and_then(|sort| instruments::verbs().into_iter().find(|verb| verb.name == sort));
     let printer = verbs::printer(&args.print, verb);
     // All of it may wait: it is read whole anyway, and whoever reads the output may take any time.
     let limit = recording.lines() + 1;
@@ -64,7 +65,10 @@ fn notes(outcome: Outcome, undecodable: u64) -> Vec<String> {
     let of =
         |n: u64, one: &str, more: &str| count(usize::try_from(n).unwrap_or(usize::MAX), one, more);
     [
-        (cut && lost == 0, "the recording has no end: the gotap that made it was killed".to_owned()),
+        (
+            cut && lost == 0,
+            "the recording has no end: the gotap that made it was killed".to_owned(),
+        ),
         (lost > 0, format!("the recording lacks {}", of(lost, "line", "lines"))),
         (
             unanswered > 0,
