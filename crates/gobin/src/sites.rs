@@ -231,8 +231,8 @@ impl<'d> Binary<'d> {
         calls.filter_map(|call| self.site(function, (call, SiteKind::Call))).collect()
     }
 
-    /// Offsets in a closure of its two variables: the one that points to a structure of which it
-    /// reads the field at `field`, and the other one. x86-64 only.
+    /// Offsets in a closure of its two variables. The first points to a structure, and the closure reads the
+    /// structure's field at `field`; the second is the other variable. x86-64 only.
     pub fn closure_variables(&self, closure: &Function<'_>, field: u64) -> Option<(u64, u64)> {
         errors::closure_variables(self.amd64_code(closure)?, closure.entry, field)
     }

@@ -82,8 +82,8 @@ fn process(name: &'static str) -> ProcessInfo {
     }
 }
 
-/// The record of a request, whose route is asked for if it was served: `gt_http_head` has the server at 88 and flags
-/// at 104, of which GT_HTTP_PATH_KEPT is 1 << 10.
+/// The record of a request. The router is asked for the route of a served one: in `gt_http_head` its server, at 88, is
+/// not zero, and its flags, at 104, have GT_HTTP_PATH_KEPT (1 << 10).
 fn request(instance: u32, n: u8, target: &str) -> Vec<u8> {
     let mut bytes = http(&Request {
         instance,

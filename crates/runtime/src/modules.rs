@@ -1,6 +1,6 @@
 //! Programs that have loaded plugins: each of these has functions of the runtime of its own, which also start
-//! goroutines. Which of the goroutines are the runtime's is told by what they wait for. Not here: the functions and
-//! types of plugins, which are not read.
+//! goroutines. What a goroutine waits for says whether it is the runtime's. Not here: the functions and types of
+//! plugins, which are not read.
 
 use gomem::Memory;
 

@@ -1,4 +1,4 @@
-//! Tests that calls are told from other requests, and of what spans say of them.
+//! Tests of calls by Connect: they are not taken for other requests, and their spans say what they should.
 
 use std::sync::Arc;
 

@@ -3,7 +3,8 @@
 
 use super::{Ability, Context, Plan};
 
-/// Functions, one of which is linked in when a server, or client, is used, and what is missing then.
+/// Functions of servers and clients that are not traced, and what is missing. A program that uses such a server or
+/// client links at least one function of its list.
 const OTHERS: [(&[&str], Ability, &str); 2] = [
     (
         &["github.com/cloudwego/hertz/pkg/protocol/http1.(*Server).Serve"],

@@ -17,8 +17,8 @@ use asked::{COMMANDS, Command};
 enum Then {
     /// All numbers are right, and none is unknown.
     Right,
-    /// Numbers are right, or `null` with a reason. Where it is not known of which shape the runtime is, a command may
-    /// refuse with one of its sentences, too.
+    /// Numbers are right, or `null` with a reason. A command that does not know the layout of this runtime may also
+    /// refuse, with one of its sentences.
     RightOrNull,
     /// One sentence with these words.
     Refused(&'static str),
@@ -30,7 +30,7 @@ struct Row {
     minor: u32,
     alter: fn(&mut [u8], Version) -> Result<()>,
     then: Then,
-    /// What is `missing`, in the output of which commands.
+    /// By command: what its output lists under `missing`.
     missing: &'static [(&'static str, &'static [&'static str])],
 }
 
