@@ -50,8 +50,8 @@ test-matrix: setup ## Run oracle and end-to-end tests with all Go versions and b
 	GOTAP_TEST_MATRIX=full $(CARGO) test --locked --package gotap-oracle-tests --package gotap-e2e
 
 .PHONY: recordings
-recordings: setup ## Record what tests/replay makes spans of, with real programs (as root)
-	@scripts/recordings.sh
+recordings: setup ## Record what tests/replay makes spans of, with real programs (as root; all, or TESTS="module::name ...")
+	@scripts/recordings.sh $(TESTS)
 
 .PHONY: package
 package: setup ## Make a Debian package of the release build, below target/package

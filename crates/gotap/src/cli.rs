@@ -21,7 +21,9 @@ pub(crate) use host::{ExecArgs, FlowsArgs, TcpArgs, XdpChoice};
 pub(crate) use kubernetes::KubernetesArgs;
 pub(crate) use profile::{CpuArgs, ProfileArgs, ProfileCommand, WallArgs};
 pub(crate) use runtime::{AllocArgs, ChanArgs, GcArgs, TargetWrite};
-pub(crate) use shared::{ErrorArgs, HttpArgs, MetricsArgs, ProbeArgs, SdkArgs, SelectArgs};
+pub(crate) use shared::{
+    ErrorArgs, HttpArgs, MetricsArgs, ProbeArgs, SdkArgs, SelectArgs, UrlArgs,
+};
 pub(crate) use sorts::Sort;
 pub(crate) use top::TopArgs;
 pub(crate) use trace::{PrintArgs, ReplayArgs, TraceArgs};

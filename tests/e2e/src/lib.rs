@@ -18,7 +18,7 @@
 //! - [`Namespace`] is a network namespace with a link to this one.
 //! - [`Held`] is a file that nobody can open for a while, [`Paused`] a thread that stands still.
 //! - [`Shop`] is the shop of the demonstration.
-//! - [`replay()`] makes spans of a recording again.
+//! - [`replay()`] makes spans of a recording again; [`UNRECORDED`] says which tests are not recorded, and why.
 //! - [`sites_in()`] counts the traps in the code of a process.
 //! - [`can_trace()`] tells whether this machine can trace at all; tests that need it skip with a
 //!   line on standard error if not, or fail if `GOTAP_E2E_REQUIRED` is set.
@@ -47,6 +47,7 @@ mod span;
 mod summary;
 mod tracked;
 mod unprivileged;
+mod unrecorded;
 mod usage;
 
 pub use app::App;
@@ -62,7 +63,7 @@ pub use namespace::Namespace;
 pub use numbered::Numbered;
 pub use paused::Paused;
 pub use proxy::Proxy;
-pub use recorded::replay;
+pub use recorded::{replay, unrecorded};
 pub use resetter::{Resetter, reset_when_closed};
 pub use shop::Shop;
 pub use sites::sites_in;
@@ -70,6 +71,7 @@ pub use span::Span;
 pub use summary::Summary;
 pub use tracked::Tracked;
 pub use unprivileged::{NOBODY, Unprivileged};
+pub use unrecorded::UNRECORDED;
 pub use usage::{memory, usage};
 
 use std::time::Duration;

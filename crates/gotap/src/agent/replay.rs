@@ -27,9 +27,10 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<()> {
     let file = File::open(&args.recording).with_context(|| format!("open {path}"))?;
     let recording = Recording::read(BufReader::new(file)).with_context(|| path.to_string())?;
     let recorded = recording.settings();
+    let missing_queries = args.urls.query_strings && !recorded.query_strings;
     let http = config::Http {
-        cluster_paths: recorded.cluster_paths || args.cluster_paths,
-        query_strings: recorded.query_strings || args.query_strings,
+        cluster_paths: recorded.cluster_paths || args.urls.cluster_paths,
+        query_strings: recorded.query_strings || args.urls.query_strings,
         request_headers: recorded.request_headers.clone(),
     };
     let messages = recorded.error_messages || args.texts.error_messages;
@@ -56,6 +57,9 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<()> {
         return Err(error);
     }
     notes(outcome, stages.counts().undecodable).iter().for_each(|note| say(note));
+    if missing_queries {
+        say("it was made without --query-strings: no query strings are in it");
+    }
     Ok(())
 }
 

@@ -45,6 +45,17 @@ pub(crate) struct ProbeArgs {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "HTTP")]
 pub(crate) struct HttpArgs {
+    #[command(flatten)]
+    pub(crate) urls: UrlArgs,
+    /// Show these headers of served requests, such as x-request-id; their values may be secrets
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) request_headers: Vec<String>,
+}
+
+/// What spans say of paths and queries, also those of a recording.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "HTTP")]
+pub(crate) struct UrlArgs {
     /// Guess http.route from the path where the program's router does not tell it
     #[arg(long)]
     pub(crate) cluster_paths: bool,
@@ -52,15 +63,12 @@ pub(crate) struct HttpArgs {
     /// X-Goog-Signature
     #[arg(long)]
     pub(crate) query_strings: bool,
-    /// Show these headers of served requests, such as x-request-id; their values may be secrets
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(crate) request_headers: Vec<String>,
 }
 
 impl HttpArgs {
     /// The same as settings.
     pub(crate) fn settings(&self) -> crate::config::Http {
-        let Self { cluster_paths, query_strings, request_headers } = self.clone();
+        let Self { urls: UrlArgs { cluster_paths, query_strings }, request_headers } = self.clone();
         crate::config::Http { cluster_paths, query_strings, request_headers }
     }
 }

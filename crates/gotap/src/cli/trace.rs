@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{ErrorArgs, Format, HttpArgs, ProbeArgs, SdkArgs, SelectArgs};
+use super::{ErrorArgs, Format, HttpArgs, ProbeArgs, SdkArgs, SelectArgs, UrlArgs};
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct TraceArgs {
@@ -58,12 +58,8 @@ pub(crate) struct ReplayArgs {
     pub(crate) recording: PathBuf,
     #[command(flatten)]
     pub(crate) print: PrintArgs,
-    /// Guess http.route from the path where the program's router does not tell it
-    #[arg(long)]
-    pub(crate) cluster_paths: bool,
-    /// Add query strings to spans, if they were recorded
-    #[arg(long)]
-    pub(crate) query_strings: bool,
+    #[command(flatten)]
+    pub(crate) urls: UrlArgs,
     #[command(flatten)]
     pub(crate) texts: ErrorArgs,
 }

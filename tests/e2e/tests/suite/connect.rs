@@ -257,7 +257,7 @@ fn open_streams_are_told_when_their_process_ends() -> Result<()> {
     app.get("/call/grpc/h2c/list?say=leave", &[])?;
     gotap.wait_for_spans(1)?;
     drop(app);
-    let spans = gotap.wait_for_spans(3)?;
+    let spans = gotap.finish(3)?;
     let client = spans.iter().find(|span| span.is_client()).context(Span::list(&spans))?;
     check_call(client, "grpc", "gotap.v1.Shop/List")?;
     ensure!(client.text("rpc.response.status_code").is_none(), "{client:#?}");

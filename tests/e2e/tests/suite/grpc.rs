@@ -169,6 +169,7 @@ fn each_way_to_a_grpc_call_has_its_parent() -> Result<()> {
                     ensure!(client.is_child_of(server) != (*how == "none"), what());
                     check_client(client, &pair.backend).with_context(what)?;
                 }
+                gotap.finish(2 * WAYS.len())?;
             }
         }
         Ok(())

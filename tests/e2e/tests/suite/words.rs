@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use gotap_e2e::{App, Gotap, SOON, Summary, binary, can_trace, eventually};
+use gotap_e2e::{App, Gotap, SOON, Summary, binary, can_trace};
 use gotap_testkit::go::{self, Mode, Version};
 use gotap_testkit::process::Running;
 use tempfile::TempDir;
@@ -81,34 +81,6 @@ fn programs_with_nothing_to_trace_are_named_once() -> Result<()> {
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.code() == Some(1) && said.lines().count() == 1, "{output:?}");
     ensure!(said.contains(&pid) && said.contains("nothing to trace"), "{said}");
-    Ok(())
-}
-
-#[test]
-fn a_trace_is_printed_as_a_tree() -> Result<()> {
-    if !can_trace("a_trace_is_printed_as_a_tree") {
-        return Ok(());
-    }
-    let (app, _backend) = App::start_pair(&App::newest()?)?;
-    let pid = app.pid().to_string();
-    let gotap = Gotap::start(&["trace", "http", "--tree", "--pid", &pid], &[])?;
-    let errors = Gotap::start(&["trace", "http", "--errors", "--pid", &pid], &[])?;
-    gotap.wait_ready()?;
-    errors.wait_ready()?;
-    app.get("/call/go-deep?n=3", &[])?;
-    let printed = || gotap.process.stdout();
-    ensure!(eventually(SOON, || printed().len() >= 2), "{:#?}", printed());
-    let lines = printed();
-    ensure!(lines.len() == 2 && lines[0].contains("/call/go-deep"), "{lines:#?}");
-    ensure!(lines[0].contains("server") && lines[1].contains("└─ httpapp"), "{lines:#?}");
-    ensure!(lines[1].contains("client") && lines[1].contains("parent=ancestor"), "{lines:#?}");
-    let refused =
-        Command::new(binary()).args(["trace", "all", "--tree", "--format=json"]).output()?;
-    ensure!(refused.status.code() == Some(2), "{refused:?}");
-    // All are counted, whatever is printed.
-    ensure!(errors.process.stdout().is_empty(), "{:?}", errors.process.stdout());
-    let (said, summary) = stop(errors)?;
-    ensure!(summary.spans == 2, "{said:#?}");
     Ok(())
 }
 
