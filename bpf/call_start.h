@@ -32,6 +32,8 @@ static __noinline int call_start(struct pt_regs *ctx, const struct gt_process *p
 #define CALL_LIKE(name, other)
 #define CALL(name, handler)                                                    \
 	case GT_PROBE_##name:                                                  \
+		if (!is_loaded(GT_PROBE_##name))                               \
+			return 0;                                              \
 		starts = handler##_call_start(ctx, proc, probe, goid, &context); \
 		break;
 	switch (kind) {
@@ -45,8 +47,10 @@ static __noinline int call_start(struct pt_regs *ctx, const struct gt_process *p
 	starts = unrelated(starts);
 	kind = unrelated(kind);
 	join_trace(proc, goid, GO_G(ctx), &context, &parent);
-#define CALL(name, handler)   \
-	case GT_PROBE_##name: \
+#define CALL(name, handler)                    \
+	case GT_PROBE_##name:                  \
+		if (!is_loaded(GT_PROBE_##name)) \
+			return 0;              \
 		return handler##_call_join(ctx, proc, goid, starts, &parent);
 	switch (kind) {
 #include "probes.h"

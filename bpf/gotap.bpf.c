@@ -14,6 +14,7 @@
 #include "instruments.h"
 #undef GT_PART
 #include "registers.h"
+#include "loaded.h"
 #include "kernel_stack.h"
 #include "net.h"
 #include "sampling.h"
@@ -82,7 +83,7 @@ static __always_inline int dispatch(struct pt_regs *ctx, u32 probe, bool with_ca
 #define JOIN(handler) (with_calls ? handler(ctx, proc, which) : 0)
 #define PROBE(name, label, program, handler) \
 	case GT_PROBE_##name:                \
-		return program(handler);
+		return is_loaded(GT_PROBE_##name) ? program(handler) : 0;
 #include "probes.h"
 #undef PROBE
 #undef SITE

@@ -208,7 +208,7 @@ static __always_inline bool accept_request(struct pt_regs *ctx, const struct gt_
 static __noinline int server_start(struct pt_regs *ctx, const struct gt_process *proc, u32 probe)
 {
 	bool stream = probe == GT_PROBE_HTTP2_STREAM_START || probe == GT_PROBE_XNET_SERVER_START;
-	bool fast = probe == GT_PROBE_FASTHTTP_SERVER_START;
+	bool fast = is_probe(probe, GT_PROBE_FASTHTTP_SERVER_START);
 	u64 g = GO_G(ctx);
 	struct server_state *state = serve(proc, g, goid_of(proc, g));
 	u64 second = GO_ARG1(ctx), third = GO_ARG2(ctx);
@@ -236,7 +236,7 @@ static __noinline int server_start(struct pt_regs *ctx, const struct gt_process 
 	if (fast) {
 		state->req = fast_context(ctx, proc);
 		accepted = accept_fast(proc, state);
-	} else if (probe == GT_PROBE_GRPC_SERVER_START) {
+	} else if (is_probe(probe, GT_PROBE_GRPC_SERVER_START)) {
 		accepted = accept_stream(ctx, proc, state);
 	} else if (stream) {
 		bool own = probe == GT_PROBE_HTTP2_STREAM_START;
@@ -248,7 +248,7 @@ static __noinline int server_start(struct pt_regs *ctx, const struct gt_process 
 		accepted = accept_request(ctx, proc, state);
 	}
 	if (accepted) {
-		if (probe != GT_PROBE_GRPC_SERVER_START && !fast)
+		if (!is_probe(probe, GT_PROBE_GRPC_SERVER_START) && !fast)
 			find_request(proc, state);
 		return begin_request(proc, state);
 	}

@@ -14,6 +14,7 @@ struct Probe {
     name: String,
     label: String,
     program: String,
+    instrument: String,
     says: String,
 }
 
@@ -34,6 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Adds the probes of a file, and of those that it includes, in the order in which C finds them.
 fn read(bpf: &Path, name: &str, out: &mut Vec<Probe>) -> Result<(), Box<dyn Error>> {
     let text = fs::read_to_string(bpf.join(name)).map_err(|e| format!("bpf/{name}: {e}"))?;
+    let folder = name.strip_prefix("instruments/").and_then(|rest| rest.split('/').next());
     let mut says = String::new();
     for line in text.lines() {
         let inner =
@@ -54,6 +56,7 @@ fn read(bpf: &Path, name: &str, out: &mut Vec<Probe>) -> Result<(), Box<dyn Erro
                 name: variant(&name),
                 label,
                 program,
+                instrument: folder.unwrap_or("http").to_owned(),
                 says: std::mem::take(&mut says),
             });
         } else if line == "#include \"instruments.h\"" {
@@ -99,6 +102,11 @@ fn enumeration(probes: &[Probe]) -> Result<String, std::fmt::Error> {
     out.push_str("pub fn single(self) -> &'static str {\nmatch self {\n");
     for probe in probes {
         writeln!(out, "Probe::{} => {:?},", probe.name, format!("probe_{}", probe.label))?;
+    }
+    out.push_str("}\n}\n\n/// Its instrument: a folder below bpf/instruments, or `http`.\n");
+    out.push_str("pub fn instrument(self) -> &'static str {\nmatch self {\n");
+    for probe in probes {
+        writeln!(out, "Probe::{} => {:?},", probe.name, probe.instrument)?;
     }
     out.push_str("}\n}\n}\n");
     Ok(out)

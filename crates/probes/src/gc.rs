@@ -11,6 +11,7 @@ use wire::{Collected, CollectedCounter, DecodeError, GC_WORDS, WorldStart};
 use zerocopy::IntoBytes;
 
 use crate::instrument::{Instrument, Ring};
+use crate::reaper::close;
 use crate::{Error, Features};
 
 pub(crate) static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gc.bpf.o"));
@@ -84,7 +85,7 @@ impl GcObserver {
 
     /// Takes the probe away; what it saw can still be read.
     pub fn detach(&mut self) {
-        self.links.clear();
+        close(std::mem::take(&mut self.links));
     }
 
     /// What was counted.

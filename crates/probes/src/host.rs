@@ -56,9 +56,13 @@ pub(crate) fn resize(open: &mut OpenObject, name: &str, size: u32) -> Result<(),
 }
 
 /// Sets the first constants of an object, in the order in which it has them.
-pub(crate) fn set_constants(open: &mut OpenObject, values: &[u8]) -> Result<(), Error> {
+pub(crate) fn set_constants(
+    open: &mut OpenObject,
+    section: &str,
+    values: &[u8],
+) -> Result<(), Error> {
     let mut maps = open.maps_mut();
-    let found = maps.find(|map| map.name().to_string_lossy().ends_with(".rodata"));
+    let found = maps.find(|map| map.name().to_string_lossy().ends_with(section));
     let mut found = found.ok_or_else(|| missing("map", ".rodata"))?;
     let data = found.initial_value_mut().ok_or_else(|| missing("map", ".rodata"))?;
     let room = data.get_mut(..values.len()).ok_or_else(|| missing("map", ".rodata"))?;

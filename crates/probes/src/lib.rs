@@ -15,6 +15,7 @@ mod hits;
 pub mod host;
 mod instrument;
 mod known;
+mod loaded;
 mod logs;
 mod meter;
 mod object;
@@ -24,7 +25,6 @@ mod run_times;
 mod sampler;
 mod serving;
 mod session;
-mod singles;
 #[cfg(test)]
 mod stack_tests;
 mod tracker;

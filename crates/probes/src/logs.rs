@@ -68,7 +68,7 @@ pub(crate) fn open(options: &LogOptions) -> Result<OpenObject, Error> {
         .map_err(Error::bpf("open BPF object"))?;
     resize(&mut open, "log_lines", options.buffer)?;
     let streams = options.streams.iter().fold(0u32, |bits, s| bits | 1 << *s as u16);
-    set_constants(&mut open, [streams, options.text].as_bytes())?;
+    set_constants(&mut open, ".rodata", [streams, options.text].as_bytes())?;
     Ok(open)
 }
 

@@ -13,6 +13,7 @@ use wire::{METER_FRAMES, METER_SITES, MeterCounter, MeterFlag, MeterKey, MeterSi
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::instrument::{self, Instrument};
+use crate::reaper::close;
 use crate::{Error, Features, serving};
 
 pub use requests::{MeteredRequests, RequestCount};
@@ -193,7 +194,7 @@ impl Meter {
 
     /// Takes them away; what they counted stays.
     pub fn detach(&mut self) {
-        self.links.clear();
+        close(std::mem::take(&mut self.links));
     }
 
     /// Hits of all places.

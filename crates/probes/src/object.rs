@@ -1,24 +1,28 @@
 //! The embedded BPF object: which of its programs are loaded, and how large its maps are.
 //!
-//! Not here: attaching (`session`), and loading further programs later (`singles`).
+//! Not here: attaching (`session`), and which programs processes need (`loaded`).
+
+use std::collections::BTreeSet;
 
 use libbpf_rs::{ObjectBuilder, OpenObject};
 use wire::{Probe, Program};
 
-use instruments::Options;
-
+use crate::host::set_constants;
 use crate::{Error, Features, KernelVersion};
 
 pub(crate) static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gotap.bpf.o"));
 
 /// The program that serves the sites of a process through uprobe_multi, but for starts of calls.
-const MULTI: &str = "go_site";
+const SITES: &str = "go_site";
 /// The one for starts of calls: with the rest it would be too much for the verifier.
-pub(crate) const CALLS: &str = "go_call";
+const CALLS: &str = "go_call";
 /// The one for calls that have got their connection, for the same reason.
-pub(crate) const JOINS: &str = "go_join";
+const JOINS: &str = "go_join";
 /// The same that does nothing.
-pub(crate) const EMPTY: &str = "go_site_empty";
+const EMPTY: &str = "go_site_empty";
+
+/// The constants that say which probes the loaded programs serve.
+pub(crate) const LOADED_PROBES: &str = ".rodata.loaded";
 
 /// Connections with a request that can be open at once, over all processes.
 const MAX_CONNECTIONS: u32 = 131_072;
@@ -27,55 +31,59 @@ const CONNECTIONS_OF_ONE: u32 = 16_384;
 /// Types that are known over all processes, some hundreds in each.
 const MAX_TYPES: u32 = 524_288;
 
-/// The programs to load. Those of tracepoints belong to a session's first object alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Programs {
-    /// Tracepoints, and this program for uprobe_multi.
-    Multi(&'static str),
-    /// Tracepoints alone: the kernel has no uprobe_multi, and the programs of probes come later.
-    Tracepoints,
-    /// The programs of these probes, for kernels without uprobe_multi.
-    Singles(Vec<Probe>),
-    /// Tracepoints and the programs of all probes, for kernels without uprobe_multi.
-    AllSingles,
+/// How the programs of probes are attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Few programs, each for many sites: uprobe_multi.
+    Multi,
+    /// One program a probe.
+    Singles,
+    /// uprobe_multi, and a program that does nothing.
+    Empty,
 }
 
-impl Programs {
-    /// What a session loads at its start.
-    pub(crate) fn at_start(features: Features, options: Options) -> Self {
-        if features.uprobe_multi { Self::Multi(multi_program(options)) } else { Self::Tracepoints }
-    }
-
-    /// All that this kernel could be asked to load.
-    pub(crate) fn all(features: Features) -> Self {
-        if features.uprobe_multi { Self::Multi(MULTI) } else { Self::AllSingles }
-    }
-
-    fn contain(&self, name: &str) -> bool {
-        let multi = matches!(name, MULTI | CALLS | JOINS | EMPTY);
-        let single = name.starts_with("probe_");
-        match self {
-            Self::Multi(MULTI) => !single && name != EMPTY,
-            Self::Multi(wanted) => name == *wanted || !multi && !single,
-            Self::Tracepoints => !multi && !single,
-            Self::AllSingles => !multi,
-            Self::Singles(probes) => probes.iter().any(|probe| probe.single() == name),
+impl Way {
+    /// The name of the program that serves the sites of a probe.
+    pub(crate) fn program(self, probe: Probe) -> &'static str {
+        match (self, probe.program()) {
+            (Self::Singles, _) => probe.single(),
+            (Self::Empty, _) => EMPTY,
+            (Self::Multi, Program::Site) => SITES,
+            (Self::Multi, Program::Call) => CALLS,
+            (Self::Multi, Program::Join) => JOINS,
         }
     }
 }
 
-/// Which of the two programs beside [`MULTI`] a probe's sites belong to, if to one.
-pub(crate) fn own_program(probe: Probe) -> Option<&'static str> {
-    match probe.program() {
-        Program::Site => None,
-        Program::Call => Some(CALLS),
-        Program::Join => Some(JOINS),
+/// What to load of the object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Programs {
+    /// Those of tracepoints, which belong to a session's first object alone.
+    Tracepoints,
+    /// Those of these probes.
+    Of(Way, BTreeSet<Probe>),
+}
+
+impl Programs {
+    fn contain(&self, name: &str) -> bool {
+        match self {
+            Self::Tracepoints => name.starts_with("process_"),
+            Self::Of(way, probes) => probes.iter().any(|probe| way.program(*probe) == name),
+        }
+    }
+
+    fn probes(&self) -> BTreeSet<Probe> {
+        match self {
+            Self::Tracepoints => BTreeSet::new(),
+            Self::Of(_, probes) => with_instruments(probes),
+        }
     }
 }
 
-/// The program for uprobe_multi that was asked for.
-pub(crate) fn multi_program(options: Options) -> &'static str {
-    if options.empty_probes { EMPTY } else { MULTI }
+/// These probes, and all others of their instruments: they share what serves them.
+pub(crate) fn with_instruments(probes: &BTreeSet<Probe>) -> BTreeSet<Probe> {
+    let instruments: BTreeSet<_> = probes.iter().map(|probe| probe.instrument()).collect();
+    Probe::ALL.iter().copied().filter(|probe| instruments.contains(probe.instrument())).collect()
 }
 
 /// Opens the embedded object, with these programs and the map sizes that suit this kernel.
@@ -89,6 +97,9 @@ pub(crate) fn open(features: Features, programs: &Programs) -> Result<OpenObject
         program.set_autoload(wanted);
     }
     size_maps(&mut open, features).map_err(Error::bpf("size maps"))?;
+    let served = programs.probes();
+    let loaded: Vec<u8> = Probe::ALL.iter().map(|p| served.contains(p).into()).collect();
+    set_constants(&mut open, LOADED_PROBES, &loaded)?;
     Ok(open)
 }
 
@@ -119,4 +130,43 @@ pub(crate) fn narrow(open: &mut OpenObject) -> Result<(), Error> {
         map.set_max_entries(entries).map_err(Error::bpf("size maps"))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loaded(programs: &Programs) -> Vec<String> {
+        let features = Features { btf: true, ..Features::probe() };
+        let open = open(features, programs).expect("the object opens");
+        let wanted = open.progs().filter(libbpf_rs::OpenProgram::autoload);
+        wanted.map(|program| program.name().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn only_programs_that_serve_the_probes_are_loaded() {
+        let of = |way, probes: &[Probe]| {
+            let mut names = loaded(&Programs::Of(way, probes.iter().copied().collect()));
+            names.sort();
+            names
+        };
+        let end = [Probe::SqlEnd];
+        assert_eq!(of(Way::Multi, &end), ["go_site"]);
+        assert_eq!(of(Way::Singles, &end), ["probe_sql_end"]);
+        assert_eq!(of(Way::Empty, &end), ["go_site_empty"]);
+        assert_eq!(of(Way::Multi, Probe::ALL), ["go_call", "go_join", "go_site"]);
+        assert_eq!(of(Way::Singles, Probe::ALL).len(), Probe::ALL.len());
+        assert_eq!(loaded(&Programs::Tracepoints), ["process_exec", "process_exit"]);
+    }
+
+    /// A start that is like another one is served by its program, and ends by that of its starts.
+    #[test]
+    fn probes_of_one_instrument_are_loaded_together() {
+        let all = with_instruments(&BTreeSet::from([Probe::XnetClientStart, Probe::SqlEnd]));
+        let has = |probe| all.contains(&probe);
+        assert!(
+            has(Probe::HttpClientStart) && has(Probe::HttpServerFinish) && has(Probe::SqlStart)
+        );
+        assert!(!has(Probe::RedisStart) && !has(Probe::GrpcServerStart));
+    }
 }

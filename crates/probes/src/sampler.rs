@@ -22,6 +22,7 @@ use zerocopy::{FromBytes, IntoBytes};
 pub(crate) use plan::DIAL;
 pub use plan::SamplerPlan;
 
+use crate::reaper::close;
 use crate::serving::{self, ServedMaps};
 use crate::session::{missing, program};
 use crate::{Error, Features};
@@ -253,7 +254,7 @@ impl Sampler {
 
     /// Stops; what was sampled can still be read.
     pub fn detach(&mut self) {
-        self.links.clear();
+        close(std::mem::take(&mut self.links));
     }
 
     /// How often each stack was seen, by its hash.

@@ -1,6 +1,6 @@
 //! The loaded programs, and the processes they are attached to.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use crate::hits::Hits;
 use crate::known::{Known, Maps};
-use crate::object::{self, Programs};
+use crate::loaded::Loaded;
+use crate::object::{self, Programs, Way};
 use crate::reaper::{Entries, Reaper, Remains, Sweep, close};
 use crate::serving::{SHARED, ServedMaps};
-use crate::singles::Singles;
 use instruments::{Options, Plan};
 
 use crate::{Error, EventSource, Features};
@@ -37,9 +37,8 @@ pub struct Attached {
 /// nothing is pinned, and links go with their file descriptors.
 pub struct Session {
     object: Object,
-    singles: Singles,
+    loaded: Loaded,
     features: Features,
-    multi: &'static str,
     attached: HashMap<u32, (Attached, Vec<Link>, Known)>,
     next_instance: u32,
     reaper: Reaper,
@@ -56,8 +55,7 @@ impl Session {
     pub fn load(features: Features, options: Options) -> Result<Self, Error> {
         features.check()?;
         quiet_libbpf();
-        let multi = object::multi_program(options);
-        let mut open = object::open(features, &Programs::at_start(features, options))?;
+        let mut open = object::open(features, &Programs::Tracepoints)?;
         if options.one_process {
             object::narrow(&mut open)?;
         }
@@ -82,6 +80,7 @@ impl Session {
         handle("wanted_headers")?
             .update(&0u32.to_ne_bytes(), options.headers.as_bytes(), MapFlags::ANY)
             .map_err(Error::bpf("write which headers are wanted"))?;
+        let loaded = programs_at_start(&object, features, options)?;
         let entries = Arc::new(Entries::new(handle("servers")?, handle("server_entries")?));
         let hits = Arc::new(Hits::new(handle("hits")?, handle("drops")?));
         let (swept, counted) = (Arc::clone(&entries), Arc::clone(&hits));
@@ -93,9 +92,8 @@ impl Session {
         let (attached, next_instance) = (HashMap::new(), 1);
         Ok(Self {
             object,
-            singles: Singles::default(),
+            loaded,
             features,
-            multi,
             attached,
             next_instance,
             reaper,
@@ -167,39 +165,36 @@ impl Session {
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         let signed = i32::try_from(pid).unwrap_or(-1);
         let offset = |site: &Site| usize::try_from(site.file_offset).unwrap_or(usize::MAX);
+        let probes: BTreeSet<Probe> = plan.sites.iter().map(|planned| planned.probe).collect();
+        self.loaded.load(&self.object, self.features, &probes)?;
+        let mut links = Vec::new();
         if self.features.uprobe_multi {
             let filter = if self.features.uprobe_multi_pid { signed } else { -1 };
-            let of = |own: Option<&'static str>| {
-                let sites = plan.sites.iter().filter(|s| object::own_program(s.probe) == own);
-                (own.filter(|_| self.multi != object::EMPTY).unwrap_or(self.multi), sites.collect())
-            };
-            let programs: [(_, Vec<_>); 3] =
-                [None, Some(object::CALLS), Some(object::JOINS)].map(of);
-            let mut links = Vec::new();
-            for (name, sites) in programs {
-                if sites.is_empty() {
-                    continue;
-                }
+            let mut programs = BTreeMap::<_, Vec<_>>::new();
+            for planned in &plan.sites {
+                programs.entry(self.loaded.name(planned.probe)).or_default().push(planned);
+            }
+            for sites in programs.into_values() {
                 let options = UprobeMultiOpts {
                     offsets: sites.iter().map(|s| offset(&s.site)).collect(),
                     cookies: sites.iter().map(|s| s.probe as u64).collect(),
                     ..UprobeMultiOpts::default()
                 };
-                let link = program(&mut self.object, name)?
+                let Some(first) = sites.first() else { continue };
+                let link = self
+                    .loaded
+                    .program(first.probe, &probes)?
                     .attach_uprobe_multi_with_opts(filter, &path, "", options)
                     .map_err(Error::bpf(format!("attach to process {pid}")))?;
                 links.push(link);
             }
             return Ok(links);
         }
-        let probes: Vec<Probe> = plan.sites.iter().map(|planned| planned.probe).collect();
-        self.singles.load(&self.object, self.features, &probes)?;
-        let mut links = Vec::new();
         for planned in &plan.sites {
             let what = format!("attach to {} in process {pid}", planned.function);
             let link = self
-                .singles
-                .program(planned.probe)?
+                .loaded
+                .program(planned.probe, &BTreeSet::from([planned.probe]))?
                 .attach_uprobe(false, signed, &path, offset(&planned.site))
                 .map_err(Error::bpf(what))?;
             links.push(link);
@@ -325,6 +320,25 @@ impl Session {
     fn map(&self, name: &str) -> Result<libbpf_rs::Map<'_>, Error> {
         self.object.maps().find(|map| map.name() == name).ok_or_else(|| missing("map", name))
     }
+}
+
+/// The programs of all probes, so that no process that comes has to wait for them; or none, where it is known which
+/// processes will be observed, or each probe has a program of its own, which few processes need all of.
+fn programs_at_start(
+    maps_of: &Object,
+    features: Features,
+    options: Options,
+) -> Result<Loaded, Error> {
+    let way = match (features.uprobe_multi, options.empty_probes) {
+        (false, _) => Way::Singles,
+        (true, true) => Way::Empty,
+        (true, false) => Way::Multi,
+    };
+    let mut loaded = Loaded::none(way);
+    if features.uprobe_multi && !options.known_processes {
+        loaded.load(maps_of, features, &Probe::ALL.iter().copied().collect())?;
+    }
+    Ok(loaded)
 }
 
 /// libbpf prints the verifier's whole log when a program is refused: only for whoever asks.

@@ -3,11 +3,13 @@
 //!
 //! Nothing is attached here, and nothing of it is needed to observe.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use libbpf_rs::{OpenObject, PrintLevel};
+use wire::Probe;
 
-use crate::object::{Programs, open};
+use crate::object::{Programs, Way, open, with_instruments};
 use crate::{Error, Features, gc, host, instrument, logs, meter, sampler, serving, tracker};
 
 /// One program that the kernel accepted.
@@ -59,7 +61,9 @@ fn load(features: Features, log_level: u32) -> Result<(), Error> {
         open.progs_mut().for_each(|mut program| program.set_log_level(log_level));
         open.load().map(drop).map_err(Error::bpf(format!("load {what}")))
     };
-    load(open(features, &Programs::all(features))?, "BPF programs")?;
+    for programs in all(features) {
+        load(open(features, &programs)?, "BPF programs")?;
+    }
     load(tracker::open(features)?, "the goroutine tracker")?;
     let collections = instrument::open("gotap_gc", gc::OBJECT, features)?;
     load(collections, "the observer of collections")?;
@@ -69,6 +73,23 @@ fn load(features: Features, log_level: u32) -> Result<(), Error> {
     // Without anything wanted nothing would be left to verify.
     load(logs::open(&logs::LogOptions::all())?, "the reader of logs")?;
     host::OBJECTS.iter().try_for_each(|(name, open)| load(open()?, name))
+}
+
+/// All that could be loaded at once for the tracing of requests. Programs of one probe come by instruments, as
+/// processes need them.
+fn all(features: Features) -> Vec<Programs> {
+    let all: BTreeSet<Probe> = Probe::ALL.iter().copied().collect();
+    if features.uprobe_multi {
+        return vec![Programs::Tracepoints, Programs::Of(Way::Multi, all)];
+    }
+    let mut every = vec![Programs::Tracepoints];
+    let mut left = all;
+    while let Some(first) = left.first() {
+        let instrument = with_instruments(&BTreeSet::from([*first]));
+        left.retain(|probe| !instrument.contains(probe));
+        every.push(Programs::Of(Way::Singles, instrument));
+    }
+    every
 }
 
 fn note(level: PrintLevel, text: String) {
@@ -130,7 +151,8 @@ mod tests {
         // BPF_JMP | BPF_CALL, and the helper's number.
         const TAIL_CALL: (u8, i32) = (0x85, 12);
         let features = Features { btf: true, ..Features::probe() };
-        let open = open(features, &Programs::all(features)).unwrap();
+        let opened: Vec<_> =
+            all(features).iter().map(|programs| open(features, programs).unwrap()).collect();
         let tracker = tracker::open(features).unwrap();
         let gc = instrument::open("gotap_gc", gc::OBJECT, features).unwrap();
         let meter = meter::open(features).unwrap();
@@ -139,8 +161,9 @@ mod tests {
             let section = program.section().to_string_lossy();
             section.starts_with("uprobe") && program.name() != "go_site_empty"
         };
-        let uprobes: Vec<_> = open
-            .progs()
+        let uprobes: Vec<_> = opened
+            .iter()
+            .flat_map(OpenObject::progs)
             .chain(tracker.progs())
             .chain(gc.progs())
             .chain(meter.progs())

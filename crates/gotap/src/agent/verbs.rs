@@ -85,6 +85,7 @@ fn observing(
         query_strings: config.http.query_strings,
         headers: config.http.wanted_headers()?,
         empty_probes: args.probes.empty_probes,
+        known_processes: !selection.is_open(),
         one_process: false,
     };
     let mut assembler = assembler(&config.http, config.errors.messages);
@@ -141,15 +142,16 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         sort: wanted.map(|verb| verb.name.to_owned()),
     };
     let agent = Agent::start(Setup {
-        selection,
         options: Options {
             exact_lineage,
             no_connection_join,
             query_strings: http.query_strings,
             headers: http.wanted_headers()?,
             empty_probes,
+            known_processes: !selection.is_open(),
             ..Options::default()
         },
+        selection,
         features,
         service_name: None,
         assembler: assembler(&http, args.texts.error_messages),

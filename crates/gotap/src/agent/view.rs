@@ -145,15 +145,16 @@ fn setup(args: &TopArgs, waiting: &Waiting) -> Result<Setup> {
         ..red::Settings::default()
     };
     Ok(Setup {
-        selection,
         options: Options {
             exact_lineage,
             no_connection_join,
             query_strings: http.query_strings,
             headers: http.wanted_headers()?,
             empty_probes,
+            known_processes: !selection.is_open(),
             ..Options::default()
         },
+        selection,
         features: verbs::features(no_uprobe_multi),
         service_name: None,
         assembler: verbs::assembler(&http, false),

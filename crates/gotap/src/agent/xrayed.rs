@@ -127,6 +127,7 @@ fn setup(pid: u32, http: HttpArgs, probes: ProbeArgs, sink: Box<dyn Sink>) -> Re
             query_strings: http.query_strings,
             headers: http.wanted_headers()?,
             empty_probes,
+            known_processes: true,
             one_process: true,
             ..Options::default()
         },

@@ -22,6 +22,9 @@ pub struct Options {
     /// Attach a program that does nothing instead: what is left is what the traps themselves cost.
     /// Needs uprobe_multi.
     pub empty_probes: bool,
+    /// It is known from the start which processes will be observed: only what these need is loaded. Otherwise all is,
+    /// so that no process that starts has to wait for it.
+    pub known_processes: bool,
     /// Have room for the requests of one process, not of a host: looking through it quicker.
     pub one_process: bool,
 }

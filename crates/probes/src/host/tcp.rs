@@ -69,7 +69,7 @@ impl Tcp {
             points.extend(SYSTEM_CALLS);
         } else {
             // `with_syscalls` is the only constant of the object.
-            set_constants(&mut open, &[0])?;
+            set_constants(&mut open, ".rodata", &[0])?;
         }
         points.extend(options.retransmits.then_some(RETRANSMITS));
         points.push(STATE);
