@@ -129,19 +129,49 @@ pub fn cross_section() -> Vec<(Version, Mode)> {
     .to_vec()
 }
 
+/// Other pairs that tests build with. Go compiles its standard library anew for each pair, which takes half a minute of
+/// a processor: so tests choose pairs that stand here or in [`cross_section()`], and new ones need a reason.
+const OTHERS: [(u32, Mode); 8] = [
+    // Benchmarks, which are not to change with each version.
+    (26, Mode::Stripped),
+    // Versions between which libraries changed how they are built.
+    (19, Mode::Plain),
+    (21, Mode::Plain),
+    (24, Mode::Plain),
+    (21, Mode::Unoptimised),
+    // With the newest Go, whatever mode a test is about.
+    (27, Mode::Plain),
+    (27, Mode::Race),
+    (27, Mode::Unoptimised),
+];
+
+/// Whether tests that do not go through the whole matrix may build with this pair.
+pub(crate) fn is_common(version: Version, mode: Mode) -> bool {
+    is_full()
+        || cross_section().contains(&(version, mode))
+        || OTHERS.contains(&(version.minor, mode))
+}
+
+/// Whether tests go through the whole matrix.
+pub fn is_full() -> bool {
+    std::env::var("GOTAP_TEST_MATRIX").as_deref() == Ok("full")
+}
+
+/// Those of [`selected()`] with this minor version that run here.
+pub fn selected_of(minor: u32) -> Vec<(Version, Mode)> {
+    let of_this = |(version, mode): &(Version, Mode)| version.minor == minor && mode.runs_here();
+    selected().into_iter().filter(of_this).collect()
+}
+
 /// What a test should go through: the whole matrix if `GOTAP_TEST_MATRIX=full`, else the
 /// cross-section.
 pub fn selected() -> Vec<(Version, Mode)> {
-    match std::env::var("GOTAP_TEST_MATRIX").as_deref() {
-        Ok("full") => matrix(),
-        _ => cross_section(),
-    }
+    if is_full() { matrix() } else { cross_section() }
 }
 
 /// [`selected()`], and builds with the race detector, as people run them in staging, and for a debugger.
 pub fn observed() -> Vec<(Version, Mode)> {
-    let all = std::env::var("GOTAP_TEST_MATRIX").as_deref() == Ok("full");
-    let versions = if all { &VERSIONS[..] } else { &[Version::NEWEST] };
+    let versions = if is_full() { &VERSIONS[..] } else { &[Version::NEWEST] };
     let more = versions.iter().flat_map(|v| [(*v, Mode::Race), (*v, Mode::Unoptimised)]);
     selected().into_iter().chain(more).collect()
 }

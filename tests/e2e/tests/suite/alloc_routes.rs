@@ -109,5 +109,5 @@ fn what_requests_allocate_is_told_by_route() {
     });
     newest.unwrap();
     let single = ["--no-uprobe-multi"];
-    with_app(Version::OLDEST, Mode::Pie, |app| Ok(vec![json(app, &single)?])).unwrap();
+    with_app(Version::OLDEST, Mode::Plain, |app| Ok(vec![json(app, &single)?])).unwrap();
 }

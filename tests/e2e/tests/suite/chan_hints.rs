@@ -55,7 +55,7 @@ fn who_has_given_a_lock_back_does_not_seem_to_hold_it() -> Result<()> {
     if !can_trace("who_has_given_a_lock_back_does_not_seem_to_hold_it") {
         return Ok(());
     }
-    for (minor, mode) in [(18, Mode::Plain), (23, Mode::Unoptimised), (27, Mode::Stripped)] {
+    for (minor, mode) in [(18, Mode::Plain), (21, Mode::Unoptimised), (27, Mode::Stripped)] {
         let program = go::build("released", Version::of(minor), mode)?;
         let app = Running::start(&program, &[] as &[&str], &[])?;
         let address = |name: &str| app.wait_for(name, SOON).map(Value::from);

@@ -11,9 +11,9 @@ use gotap_testkit::http::Connection;
 /// Versions of fasthttp, by the list of dependencies that names them, of Go, and builds.
 const BUILDS: [(Option<&str>, u32, Mode); 6] = [
     (Some("old"), 18, Mode::Plain),
-    (Some("old"), 21, Mode::Stripped),
-    (Some("old"), 24, Mode::Race),
-    (None, 26, Mode::Race),
+    (Some("old"), 23, Mode::Stripped),
+    (Some("old"), 24, Mode::Pie),
+    (None, 27, Mode::Race),
     (None, 27, Mode::Pie),
     (None, 27, Mode::Stripped),
 ];
@@ -261,7 +261,7 @@ fn peers_of_counted_connections_are_known() -> Result<()> {
     if !can_trace("peers_of_counted_connections_are_known") {
         return Ok(());
     }
-    for (dependencies, minor) in [(Some("old"), 21), (None, 27)] {
+    for (dependencies, minor) in [(Some("old"), 23), (None, 27)] {
         let program = program("fastapp", dependencies, Version::of(minor), Mode::Stripped)?;
         let app = App::start_with(&program, &["-counted"], &[])?;
         let gotap = Gotap::trace_pid(app.pid())?;

@@ -10,11 +10,11 @@ use crate::fasthttp::program;
 /// Programs with fiber 2 and 3, versions by the list of dependencies, of Go, and builds.
 const BUILDS: [(&str, Option<&str>, u32, Mode); 7] = [
     ("fiberapp", Some("old"), 19, Mode::Plain),
-    ("fiberapp", Some("old"), 24, Mode::Race),
-    ("fiberapp", None, 21, Mode::Stripped),
-    ("fiberapp", None, 24, Mode::Race),
-    ("fiberapp", None, 27, Mode::Pie),
-    ("fiber3app", None, 26, Mode::Race),
+    ("fiberapp", Some("old"), 24, Mode::Pie),
+    ("fiberapp", None, 21, Mode::Plain),
+    ("fiberapp", None, 23, Mode::Stripped),
+    ("fiberapp", None, 27, Mode::Race),
+    ("fiber3app", None, 27, Mode::Race),
     ("fiber3app", None, 27, Mode::Stripped),
 ];
 

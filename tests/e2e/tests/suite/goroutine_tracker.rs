@@ -10,14 +10,14 @@ use serde_json::Value;
 
 /// Builds that run here: the oldest and newest Go, one with the race detector, or all.
 fn builds() -> Vec<(Version, Mode)> {
-    if std::env::var("GOTAP_TEST_MATRIX").as_deref() == Ok("full") {
+    if go::is_full() {
         let runs_here = |(_, mode): &(Version, Mode)| mode.runs_here();
         return go::observed().into_iter().filter(runs_here).collect();
     }
     let of = Version::of;
     vec![
         (Version::OLDEST, Mode::Plain),
-        (of(22), Mode::Stripped),
+        (of(23), Mode::Stripped),
         (Version::NEWEST, Mode::Pie),
         (Version::NEWEST, Mode::Race),
     ]

@@ -209,7 +209,7 @@ fn the_runtime_proves_leaks_where_a_write_is_allowed() -> Result<()> {
     if !can_trace("the_runtime_proves_leaks_where_a_write_is_allowed") {
         return Ok(());
     }
-    for (minor, mode) in [(26, Mode::Stripped), (27, Mode::Pie)] {
+    for (minor, mode) in [(26, Mode::Plain), (27, Mode::Pie)] {
         let program = go::build("runtimeapp", Version::of(minor), mode)?;
         // It collects all the time.
         let app = RuntimeApp::start(&program, &["-leak", "100", "-allocate", "64"], &[])?;
@@ -233,7 +233,7 @@ fn the_runtime_proves_leaks_where_a_write_is_allowed() -> Result<()> {
         ensure!(!leaks.clone().any(of_main), "{object}");
         ensure!(!Path::new("/run/gotap/writes").join(&pid).exists(), "nothing is left to put back");
     }
-    let program = go::build("runtimeapp", Version::of(25), Mode::Stripped)?;
+    let program = go::build("runtimeapp", Version::of(25), Mode::Cgo)?;
     let app = RuntimeApp::start(&program, &["-quiet"], &[])?;
     let old = gotap(&[&["goroutines", &app.process.pid().to_string()], &PROVE[..]].concat())?;
     refuses(&old, 1, &["go1.25", "since Go 1.26"])

@@ -32,8 +32,8 @@ fn leaks_of_one_program_are_metrics_and_none_of_another() -> Result<()> {
     }
     let program = go::build("runtimeapp", Version::NEWEST, Mode::Stripped)?;
     let mut leaking = RuntimeApp::start(&program, &["-quiet", "-leak", "20"], &[])?;
-    // It has many that wait, and others that come and go.
-    let healthy = RuntimeApp::start(&program, &["-quiet", "-goroutines", "200", "-busy"], &[])?;
+    // It has many that wait, and others that wait for a moment again and again.
+    let healthy = RuntimeApp::start(&program, &["-quiet", "-goroutines", "200", "-channels"], &[])?;
     let pids = [leaking.process.pid(), healthy.process.pid()].map(|pid| pid.to_string());
     let collector = Collector::start()?;
     let (gotap, address) = run_with(&["--pid", &pids[0], "--pid", &pids[1]], &collector)?;

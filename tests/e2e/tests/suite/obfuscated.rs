@@ -233,8 +233,11 @@ fn another_magic(data: &mut [u8], _: Version) -> Result<()> {
 
 /// Runs all commands on an altered program.
 fn observe(row: &Row, failures: &mut Vec<String>) -> Result<()> {
-    let version = Version::of(row.minor);
-    let original = go::build("runtimeapp", version, Mode::Stripped)?;
+    let (version, mode) = match row.minor {
+        NEWEST => (Version::NEWEST, Mode::Stripped),
+        minor => *go::selected_of(minor).first().context("a build of this version")?,
+    };
+    let original = go::build("runtimeapp", version, mode)?;
     let altered = Altered::new(&original, |data| (row.alter)(data, version))?;
     let mut app = asked::start(&altered.program, version)?;
     for command in &COMMANDS {

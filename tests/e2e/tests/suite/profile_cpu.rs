@@ -34,10 +34,10 @@ const GROW: &[&str] =
 const CALLC: &[&str] = &["main.callsC", "runtime.cgocall"];
 
 const CASES: [Case; 6] = [
-    (18, Mode::Stripped, "-work", WORK),
+    (18, Mode::Plain, "-work", WORK),
     (20, Mode::Pie, "-grow", GROW),
     (21, Mode::Cgo, "-callc", CALLC),
-    (23, Mode::Plain, "-work", WORK),
+    (23, Mode::Stripped, "-work", WORK),
     (27, Mode::Stripped, "-work", WORK),
     (27, Mode::Cgo, "-callc", CALLC),
 ];

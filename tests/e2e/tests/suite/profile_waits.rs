@@ -25,7 +25,7 @@ fn goroutines_have_the_time_that_they_wait() {
         return;
     }
     let mut failures = Vec::new();
-    for (minor, mode) in [(18, Mode::Stripped), (27, Mode::Pie)] {
+    for (minor, mode) in [(18, Mode::Plain), (27, Mode::Pie)] {
         if let Err(error) = wall(Version::of(minor), mode) {
             failures.push(format!("Go 1.{minor}, {mode}: {error:#}"));
         }

@@ -11,9 +11,9 @@ use gotap_testkit::http::Connection;
 /// Versions of the routers, by the list of dependencies that names them, of Go, and builds.
 const BUILDS: [(Option<&str>, u32, Mode); 4] = [
     (Some("old"), 21, Mode::Plain),
-    (Some("old"), 24, Mode::Stripped),
-    (None, 26, Mode::Stripped),
-    (None, 27, Mode::Pie),
+    (Some("old"), 24, Mode::Pie),
+    (None, 27, Mode::Stripped),
+    (None, 26, Mode::Plain),
 ];
 
 /// What is asked for, and the route; none where the request takes none.
@@ -147,7 +147,7 @@ fn a_path_that_middleware_sets_gives_no_route() -> Result<()> {
     if !can_trace("a_path_that_middleware_sets_gives_no_route") {
         return Ok(());
     }
-    for (minor, mode) in [(22, Mode::Pie), (27, Mode::Stripped)] {
+    for (minor, mode) in [(24, Mode::Pie), (27, Mode::Stripped)] {
         let app = App::start(&go::build("movedapp", Version::of(minor), mode)?)?;
         let gotap = Gotap::trace_pid(app.pid())?;
         let servers = servers(&app);
@@ -163,7 +163,7 @@ fn paths_are_clustered_where_it_is_asked_for() -> Result<()> {
     if !can_trace("paths_are_clustered_where_it_is_asked_for") {
         return Ok(());
     }
-    let app = App::start(&build(None, Version::of(26), Mode::Stripped)?)?;
+    let app = App::start(&build(None, Version::of(27), Mode::Stripped)?)?;
     let gotap = Gotap::trace(&["--cluster-paths", "--pid", &app.pid().to_string()])?;
     let servers = servers(&app);
     let address = |wanted: &str| {
@@ -197,7 +197,7 @@ fn long_paths_have_routes() -> Result<()> {
     if !can_trace("long_paths_have_routes") {
         return Ok(());
     }
-    let app = App::start(&build(None, Version::of(26), Mode::Stripped)?)?;
+    let app = App::start(&build(None, Version::of(27), Mode::Stripped)?)?;
     let gotap = Gotap::trace_pid(app.pid())?;
     let mut asked = Vec::new();
     for (name, address) in servers(&app) {
@@ -238,7 +238,7 @@ fn routers_are_listed() -> Result<()> {
     if !can_trace("routers_are_listed") {
         return Ok(());
     }
-    let app = App::start(&build(None, Version::of(27), Mode::Pie)?)?;
+    let app = App::start(&build(None, Version::of(26), Mode::Plain)?)?;
     let mut command = std::process::Command::new(binary());
     let output = command.args(["ps", "-v", "--pid", &app.pid().to_string()]).output()?;
     let table = String::from_utf8_lossy(&output.stdout).into_owned();

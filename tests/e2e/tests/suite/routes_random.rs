@@ -64,7 +64,7 @@ fn a_route_is_the_one_that_the_router_took_or_none() -> Result<()> {
     }
     let seed = std::env::var("GOTAP_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(11);
     println!("GOTAP_SEED={seed}");
-    let program = go::build("routerapp", Version::of(26), Mode::Stripped)?;
+    let program = go::build("routerapp", Version::NEWEST, Mode::Stripped)?;
     let app = App::start_with(&program, &["-random", &seed.to_string()], &[])?;
     let gotap = Gotap::trace_pid(app.pid())?;
     let asked = ask_all(&app, &mut Chance(seed))?;

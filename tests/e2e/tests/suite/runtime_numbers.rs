@@ -11,11 +11,11 @@ use gotap_testkit::process::Running;
 use serde_json::Value;
 
 fn each(arguments: &[&str], check: impl Fn(&mut RuntimeApp, Version) -> Result<()>) {
-    let full = std::env::var("GOTAP_TEST_MATRIX").as_deref() == Ok("full");
+    let full = go::is_full();
     let some = [
         (18, Mode::Plain),
-        (21, Mode::Stripped),
-        (23, Mode::Pie),
+        (21, Mode::Cgo),
+        (23, Mode::Stripped),
         (25, Mode::Cgo),
         (27, Mode::Stripped),
     ];

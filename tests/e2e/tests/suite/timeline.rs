@@ -125,7 +125,7 @@ fn who_runs_is_on_the_timeline() {
     if !can_trace("who_runs_is_on_the_timeline") {
         return;
     }
-    let full = std::env::var("GOTAP_TEST_MATRIX").as_deref() == Ok("full");
+    let full = go::is_full();
     let some = vec![(Version::OLDEST, Mode::Plain), (Version::NEWEST, Mode::Pie)];
     let builds = if full { go::selected() } else { some };
     let mut failures = Vec::new();

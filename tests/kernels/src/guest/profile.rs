@@ -1,6 +1,8 @@
 //! The sampler: stacks of Go and of the kernel, also where Go changes stacks.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -36,7 +38,7 @@ pub(crate) fn off_cpu() -> Result<()> {
 /// What requests do: the iterator over the map of those that are being served, and samples with their requests.
 pub(crate) fn xray() -> Result<()> {
     let program = program("xrayapp", Version::NEWEST);
-    let mut app = Running::start(&program, &["-clients", "1"], &[])?;
+    let mut app = start(&program, &["-clients", "1"])?;
     app.wait_for("ready", SOON)?;
     let pid = app.pid().to_string();
     // The kernel takes its time to verify the programs.
@@ -68,7 +70,7 @@ pub(crate) fn continuous() -> Result<()> {
     gotap.wait_ready()?;
     let mut apps = Vec::new();
     for _ in 0..2 {
-        let mut app = Running::start(&program, &["-clients", "1"], &[])?;
+        let mut app = start(&program, &["-clients", "1"])?;
         app.wait_for("ready", SOON)?;
         app.signal(libc::SIGUSR1)?;
         apps.push(app);
@@ -89,10 +91,26 @@ pub(crate) fn continuous() -> Result<()> {
     Ok(())
 }
 
+/// Starts a program that keeps processors busy: what gotap does meanwhile takes minutes on an emulated machine, unless
+/// it goes before.
+fn start(program: &Path, arguments: &[&str]) -> Result<Running> {
+    const LOWEST: libc::c_int = 19;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    let lower = || {
+        // SAFETY: a system call without pointers, which may be made between fork and exec.
+        unsafe { libc::nice(LOWEST) };
+        Ok(())
+    };
+    // SAFETY: `lower` allocates nothing and takes no lock.
+    unsafe { command.pre_exec(lower) };
+    Running::spawn(command)
+}
+
 /// Runs a profile of a program with these arguments, and gives the functions' cumulative shares.
 fn profile(kind: &str, work: &[&str], arguments: &[&str]) -> Result<BTreeMap<String, f64>> {
     let program = program("profileapp", Version::NEWEST);
-    let app = Running::start(&program, work, &[])?;
+    let app = start(&program, work)?;
     app.wait_for("ready", SOON)?;
     let mut command = Command::new(binary());
     command.args(["profile", kind, &app.pid().to_string(), "-d", "4s", "--format", "json"]);

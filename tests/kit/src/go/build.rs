@@ -46,6 +46,10 @@ fn build_arguments(
     arguments: Arguments,
     mode: Mode,
 ) -> Result<PathBuf> {
+    ensure!(
+        super::is_common(version, mode),
+        "Go {version}, {mode}: choose a pair that others build with, or add it to those of go.rs"
+    );
     let package = repo_root().join("apps").join(app);
     let module = module_of(&package)?;
     let hash = hash(&module, &arguments)?;
