@@ -138,8 +138,8 @@ impl Agent {
     fn observe_until(mut self, over: &AtomicBool) -> Result<Summary> {
         let outcome = self.scan().and_then(|()| self.follow());
         over.store(true, Ordering::Relaxed);
-        let summary = self.stop();
-        outcome.map(|()| summary)
+        let (summary, failure) = self.stop();
+        outcome.and(failure.map_or(Ok(summary), Err))
     }
 
     /// Attaches to what runs already. A process that was asked for by id must be usable.
@@ -319,8 +319,8 @@ impl Agent {
         let _ = self.reader.commands.send(command);
     }
 
-    /// Detaches from all, reads what is left, lets the sinks finish and sums up.
-    fn stop(mut self) -> Summary {
+    /// Detaches from all, reads what is left, lets the sinks finish and sums up; also gives what failed in that.
+    fn stop(mut self) -> (Summary, Option<anyhow::Error>) {
         let overhead = self.overhead_lines();
         self.session.detach_all();
         let counters = self.session.hits().counters().unwrap_or_default();
@@ -355,7 +355,11 @@ impl Agent {
             let not = lost.filter(|(_, n)| *n > 0).collect();
             Delivery { delivered: stats.exported(), not }
         });
-        summary
+        let failure = self.events.try_iter().find_map(|event| match event {
+            AgentEvent::Failed(error) => Some(error),
+            _ => None,
+        });
+        (summary, failure)
     }
 }
 

@@ -44,7 +44,9 @@ impl Sink for Encoded {
         Ok(())
     }
 
-    fn finish(self: Box<Self>, _patience: Duration) {}
+    fn finish(self: Box<Self>, _patience: Duration) -> anyhow::Result<()> {
+        Ok(())
+    }
 }
 
 fn process(name: &str) -> ProcessInfo {

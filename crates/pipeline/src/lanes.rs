@@ -46,8 +46,8 @@ pub trait Sink: Send {
     }
     /// Called after each batch, and when there is none for a while.
     fn tick(&mut self) -> anyhow::Result<()>;
-    /// Called once at the end, with the time that is left.
-    fn finish(self: Box<Self>, patience: Duration);
+    /// Called once at the end, with the time that is left. An error says that what was left is not where it should be.
+    fn finish(self: Box<Self>, patience: Duration) -> anyhow::Result<()>;
 }
 
 /// Metrics of one time.
@@ -308,10 +308,7 @@ fn write(mut sink: Box<dyn Sink>, items: &Receiver<Item>, outlet: &Outlet) -> an
                 sink.metrics(&measured);
                 outlet.metrics.leave(1);
             }
-            Ok(Item::Finish(patience)) => {
-                sink.finish(patience);
-                return Ok(());
-            }
+            Ok(Item::Finish(patience)) => return sink.finish(patience),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }

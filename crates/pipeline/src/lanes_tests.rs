@@ -34,7 +34,9 @@ impl Sink for Gated {
         Ok(())
     }
 
-    fn finish(self: Box<Self>, _patience: Duration) {}
+    fn finish(self: Box<Self>, _patience: Duration) -> anyhow::Result<()> {
+        Ok(())
+    }
 }
 
 /// A sink that counts, and fails at the span after so many.
@@ -58,7 +60,9 @@ impl Sink for Counting {
         Ok(())
     }
 
-    fn finish(self: Box<Self>, _patience: Duration) {}
+    fn finish(self: Box<Self>, _patience: Duration) -> anyhow::Result<()> {
+        Ok(())
+    }
 }
 
 fn spans(n: usize) -> Vec<Span> {

@@ -136,8 +136,9 @@ impl Sink for Sent {
         Ok(())
     }
 
-    fn finish(self: Box<Self>, patience: Duration) {
+    fn finish(self: Box<Self>, patience: Duration) -> anyhow::Result<()> {
         self.0.shutdown(patience);
+        Ok(())
     }
 }
 

@@ -31,7 +31,9 @@ impl Sink for Kept {
         Ok(())
     }
 
-    fn finish(self: Box<Self>, _patience: Duration) {}
+    fn finish(self: Box<Self>, _patience: Duration) -> anyhow::Result<()> {
+        Ok(())
+    }
 }
 
 /// Stages, and where their spans go.

@@ -46,9 +46,8 @@ impl Sink for TextLines {
         Ok(self.out.flush()?)
     }
 
-    fn finish(mut self: Box<Self>, _patience: Duration) {
-        // The reader of our output may be gone: nobody can be shown an error.
-        let _ = self.out.flush();
+    fn finish(mut self: Box<Self>, _patience: Duration) -> Result<()> {
+        Ok(self.out.flush()?)
     }
 }
 
@@ -84,8 +83,8 @@ impl Sink for JsonLines {
         Ok(self.out.flush()?)
     }
 
-    fn finish(mut self: Box<Self>, _patience: Duration) {
-        let _ = self.out.flush();
+    fn finish(mut self: Box<Self>, _patience: Duration) -> Result<()> {
+        Ok(self.out.flush()?)
     }
 }
 
@@ -149,8 +148,8 @@ impl Sink for Only {
         self.inner.tick()
     }
 
-    fn finish(self: Box<Self>, patience: Duration) {
-        self.inner.finish(patience);
+    fn finish(self: Box<Self>, patience: Duration) -> Result<()> {
+        self.inner.finish(patience)
     }
 }
 
@@ -211,7 +210,8 @@ impl Sink for Otlp {
         Ok(())
     }
 
-    fn finish(self: Box<Self>, patience: Duration) {
+    fn finish(self: Box<Self>, patience: Duration) -> Result<()> {
         self.exporter.shutdown(patience);
+        Ok(())
     }
 }

@@ -132,12 +132,11 @@ impl Sink for Trees {
         self.print_due(Instant::now())
     }
 
-    fn finish(mut self: Box<Self>, _patience: Duration) {
+    fn finish(mut self: Box<Self>, _patience: Duration) -> Result<()> {
         let mut left: Vec<_> = self.traces.iter().map(|(id, kept)| (kept.since, *id)).collect();
         left.sort_unstable();
-        // The reader of our output may be gone; there is nobody to tell.
-        let _ = left.iter().try_for_each(|(_, id)| self.print(id));
-        let _ = self.out.flush();
+        left.iter().try_for_each(|(_, id)| self.print(id))?;
+        Ok(self.out.flush()?)
     }
 }
 
@@ -213,7 +212,7 @@ mod tests {
             trees.keep(child, now).unwrap();
         }
         assert_eq!(trees.spans, MAX_SPANS);
-        Box::new(trees).finish(Duration::ZERO);
+        Box::new(trees).finish(Duration::ZERO).unwrap();
         assert_eq!(written.lines(), MAX_SPANS + 1);
     }
 
@@ -225,7 +224,7 @@ mod tests {
         let failed = Span { status: Status::Error(String::new()), ..span(2, 2, Some(1)) };
         trees.keep(failed, now).unwrap();
         trees.keep(span(2, 1, None), now).unwrap();
-        Box::new(trees).finish(Duration::ZERO);
+        Box::new(trees).finish(Duration::ZERO).unwrap();
         assert_eq!(written.lines(), 2);
     }
 }

@@ -49,7 +49,9 @@ impl Sink for Newest {
         Ok(())
     }
 
-    fn finish(self: Box<Self>, _patience: Duration) {}
+    fn finish(self: Box<Self>, _patience: Duration) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What the agent knows.

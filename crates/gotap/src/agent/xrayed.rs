@@ -37,7 +37,9 @@ impl Sink for Ended {
         Ok(())
     }
 
-    fn finish(self: Box<Self>, _patience: Duration) {}
+    fn finish(self: Box<Self>, _patience: Duration) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// `gotap xray`.

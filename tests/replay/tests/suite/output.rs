@@ -99,6 +99,25 @@ fn traces_are_printed_as_trees() -> Result<()> {
     Ok(())
 }
 
+/// Who reads the output may be gone; an output that takes no more is an error, also where the end is all that it gets.
+#[test]
+fn an_output_that_takes_nothing_is_an_error() -> Result<()> {
+    let stream = Stream::all()?.swap_remove(0);
+    for options in [&[][..], &["--format=json"], &["--tree"]] {
+        let run = |to: fs::File| {
+            let mut command = Command::new(binary());
+            command.arg("replay").arg(&stream.path).args(options).stdout(to).output()
+        };
+        let output = run(fs::OpenOptions::new().write(true).open("/dev/full")?)?;
+        let said = String::from_utf8(output.stderr)?;
+        ensure!(output.status.code() == Some(1), "{options:?}: {}: {said}", output.status);
+        ensure!(said.contains("No space left") && said.lines().count() == 1, "{said}");
+        let output = run(fs::OpenOptions::new().write(true).open("/dev/null")?)?;
+        ensure!(output.status.success() && output.stderr.is_empty(), "{options:?}: {output:?}");
+    }
+    Ok(())
+}
+
 /// Recordings hold what programs asked; without a flag none of it leaves that may be somebody's data.
 #[test]
 fn what_may_be_secret_does_not_leave() -> Result<()> {

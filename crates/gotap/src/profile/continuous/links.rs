@@ -90,7 +90,9 @@ impl Sink for Observer {
         Ok(())
     }
 
-    fn finish(self: Box<Self>, _patience: Duration) {}
+    fn finish(self: Box<Self>, _patience: Duration) -> Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
