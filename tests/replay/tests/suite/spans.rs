@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use gotap_e2e::{UNRECORDED, replay};
+use gotap_e2e::{UNRECORDED, binary, replay};
 
 use crate::stream::Stream;
 
@@ -24,6 +25,24 @@ fn each_recording_gives_its_spans() -> Result<()> {
         }
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// What is printed is of the recording alone, not of the time zone, the folder or the variables of who asks.
+#[test]
+fn recordings_give_the_same_anywhere() -> Result<()> {
+    for stream in Stream::all()?.iter().step_by(20) {
+        let elsewhere = |format: &str| -> Result<Vec<String>> {
+            let mut command = Command::new(binary());
+            command.env_clear().env("TZ", "Pacific/Auckland").env("HOSTNAME", "elsewhere");
+            command.current_dir("/").arg("replay").arg(&stream.path).arg(format);
+            let printed = String::from_utf8(command.output()?.stdout)?;
+            Ok(printed.lines().map(str::to_owned).collect())
+        };
+        ensure!(elsewhere("--format=json")? == stream.lines, "{}", stream.name());
+        let text = replay(&stream.path, &[])?;
+        ensure!(elsewhere("--format=text")? == text && !text.is_empty(), "{}", stream.name());
+    }
     Ok(())
 }
 
