@@ -136,7 +136,7 @@ fn profiles_reach_parca_pyroscope_and_a_collector() -> Result<()> {
     }
     let (sink, collector) = (Sink::start()?, Collector::start()?);
     // Nothing can be traced in this one.
-    let worker = ProfileApp::start(Version::of(23), Mode::Plain, &["-work"], "1s")?;
+    let worker = ProfileApp::start(Version::of(24), Mode::Plain, &["-work"], "1s")?;
     let (app, mut short) = (busy()?, busy()?);
     let endpoint = collector.grpc_endpoint();
     let arguments =

@@ -186,7 +186,7 @@ fn each_file_tells_the_same_profile() -> Result<()> {
     if !can_trace("each_file_tells_the_same_profile") {
         return Ok(());
     }
-    let app = ProfileApp::start(Version::of(23), Mode::Pie, &["-work"], "1s")?;
+    let app = ProfileApp::start(Version::of(24), Mode::Pie, &["-work"], "1s")?;
     let files = ["cpu.pb.gz", "cpu.svg", "cpu.folded", "cpu.json"].map(|name| app.file(name));
     let running: Vec<Child> = files
         .iter()

@@ -84,8 +84,9 @@ fn a_process_that_becomes_another_go_program_is_observed_as_that() -> Result<()>
     if !can_trace("a_process_that_becomes_another_go_program_is_observed_as_that") {
         return Ok(());
     }
-    for mode in [Mode::Plain, Mode::Pie] {
-        let (old, new) = (App::build(Version::of(22), mode)?, App::build(Version::NEWEST, mode)?);
+    for (minor, mode) in [(22, Mode::Plain), (24, Mode::Pie)] {
+        let before = Version::of(minor);
+        let (old, new) = (App::build(before, mode)?, App::build(Version::NEWEST, mode)?);
         let app = App::start(&old)?;
         let gotap = Gotap::trace_pid(app.pid())?;
         app.get("/users/old", &[])?;
@@ -102,7 +103,7 @@ fn a_process_that_becomes_another_go_program_is_observed_as_that() -> Result<()>
         let targets: Vec<_> = spans.iter().map(Span::target).collect();
         let expected = ["/users/old", "/exec", "/users/new", "/exec", "/users/same"];
         ensure!(targets == expected, "{mode}: {targets:?}");
-        let (old, new) = (format!("go{}", Version::of(22)), format!("go{}", Version::NEWEST));
+        let (old, new) = (format!("go{before}"), format!("go{}", Version::NEWEST));
         ensure!(versions(&spans) == [&old, &old, &new, &new, &new], "{:?}", versions(&spans));
     }
     Ok(())
@@ -136,7 +137,7 @@ fn an_upgraded_program_gets_a_plan_of_its_own() -> Result<()> {
     if !can_trace("an_upgraded_program_gets_a_plan_of_its_own") {
         return Ok(());
     }
-    let builds = [20, 24, 27].map(|minor| App::build(Version::of(minor), Mode::Plain));
+    let builds = [22, 24, 27].map(|minor| App::build(Version::of(minor), Mode::Plain));
     let place = Place::new()?;
     let gotap = Gotap::trace(&["--executable", &place.glob])?;
     let mut running = Vec::new();
@@ -152,7 +153,7 @@ fn an_upgraded_program_gets_a_plan_of_its_own() -> Result<()> {
     }
     let spans = gotap.finish(6)?;
     let go = |minor| format!("go{}", Version::of(minor));
-    let expected = [20, 20, 24, 20, 24, 27].map(go);
+    let expected = [22, 22, 24, 22, 24, 27].map(go);
     ensure!(versions(&spans) == expected, "{:?}", versions(&spans));
     let path = place.program.to_string_lossy();
     let right = |span: &Span| span.resource["process.executable.path"] == *path;

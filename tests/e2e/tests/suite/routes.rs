@@ -12,8 +12,8 @@ use gotap_testkit::http::Connection;
 const BUILDS: [(Option<&str>, u32, Mode); 4] = [
     (Some("old"), 21, Mode::Plain),
     (Some("old"), 24, Mode::Pie),
-    (None, 27, Mode::Stripped),
     (None, 26, Mode::Plain),
+    (None, 27, Mode::Stripped),
 ];
 
 /// What is asked for, and the route; none where the request takes none.

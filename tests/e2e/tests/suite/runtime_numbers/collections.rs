@@ -18,7 +18,7 @@ fn each_collection_is_as_the_runtime_prints_it() {
     let mut failures = Vec::new();
     for (version, mode, single) in [
         (Version::OLDEST, Mode::Plain, false),
-        (Version::of(21), Mode::Stripped, true),
+        (Version::of(21), Mode::Cgo, true),
         (Version::NEWEST, Mode::Pie, false),
     ] {
         let result = go::build("runtimeapp", version, mode).and_then(|program| {
