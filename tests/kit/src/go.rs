@@ -146,7 +146,7 @@ const OTHERS: [(u32, Mode); 8] = [
 ];
 
 /// Whether tests that do not go through the whole matrix may build with this pair.
-pub(crate) fn is_common(version: Version, mode: Mode) -> bool {
+pub fn is_common(version: Version, mode: Mode) -> bool {
     is_full()
         || cross_section().contains(&(version, mode))
         || OTHERS.contains(&(version.minor, mode))

@@ -8,9 +8,9 @@ use std::thread;
 use gotap_testkit::go::{self, Mode, VERSIONS, Version};
 use serde_json::Value;
 
-/// The one version these tests build with.
+/// The one version these tests build with, but for arm64: the cross-section has others of that.
 fn version() -> Version {
-    Version::of(26)
+    Version::NEWEST
 }
 
 #[test]
@@ -56,7 +56,8 @@ fn the_oracle_speaks_in_every_mode() {
 #[test]
 fn each_mode_makes_the_binary_it_names() {
     let sections = |mode| {
-        let path = go::build("oracle", version(), mode).unwrap();
+        let version = if mode == Mode::Arm64 { Version::of(26) } else { version() };
+        let path = go::build("oracle", version, mode).unwrap();
         let output = Command::new("readelf").arg("-hldS").arg(path).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };

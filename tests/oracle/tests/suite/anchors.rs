@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use gobin::Global;
 use gotap_testkit::go::Mode;
 
-use crate::fixture::{Differences, Fixture, each};
+use crate::fixture::{Differences, Fixture, each, stripped_beside_plain};
 use crate::symbols::{Symbols, place};
 
 #[test]
@@ -75,7 +75,7 @@ const SHIFT: u64 = 64;
 #[test]
 fn stripping_keeps_globals_in_their_place() {
     for app in ["oracle", "httpapp"] {
-        each(app, |_, mode| mode == Mode::Stripped, compare_with_plain);
+        each(app, stripped_beside_plain, compare_with_plain);
     }
 }
 

@@ -71,6 +71,16 @@ pub(crate) fn all(_: Version, _: Mode) -> bool {
     true
 }
 
+/// Those that can be compared with a plain build of the same version.
+pub(crate) fn beside_plain(version: Version, _: Mode) -> bool {
+    go::is_common(version, Mode::Plain)
+}
+
+/// Stripped ones of these.
+pub(crate) fn stripped_beside_plain(version: Version, mode: Mode) -> bool {
+    mode == Mode::Stripped && beside_plain(version, mode)
+}
+
 /// Collects differences and fails with the first few of them.
 #[derive(Default)]
 pub(crate) struct Differences {

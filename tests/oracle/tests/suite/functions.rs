@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use gobin::Function;
 use gotap_testkit::go::Mode;
 
-use crate::fixture::{Differences, Fixture, all, each};
+use crate::fixture::{Differences, Fixture, all, each, stripped_beside_plain};
 use crate::symbols::{Symbols, normal};
 
 /// Functions that gotap probes or decodes and that every httpapp has.
@@ -91,23 +91,19 @@ fn what_is_probed_is_there() {
 
 #[test]
 fn stripping_changes_no_function() {
-    each(
-        "oracle",
-        |_, mode| mode == Mode::Stripped,
-        |fixture| {
-            let plain = fixture.sibling(Mode::Plain)?;
-            let (stripped, plain) = (fixture.parse()?, plain.parse()?);
-            let names = |binary: &gobin::Binary<'_>| -> Vec<(String, u64)> {
-                let functions = binary.functions().functions();
-                functions.map(|f| (f.name.to_owned(), f.entry)).collect()
-            };
-            let (stripped, plain) = (names(&stripped), names(&plain));
-            ensure!(stripped.len() == plain.len(), "{} and {}", stripped.len(), plain.len());
-            let mut differences = Differences::default();
-            for (got, want) in stripped.into_iter().zip(plain) {
-                differences.compare("function", got, want);
-            }
-            differences.finish()
-        },
-    );
+    each("oracle", stripped_beside_plain, |fixture| {
+        let plain = fixture.sibling(Mode::Plain)?;
+        let (stripped, plain) = (fixture.parse()?, plain.parse()?);
+        let names = |binary: &gobin::Binary<'_>| -> Vec<(String, u64)> {
+            let functions = binary.functions().functions();
+            functions.map(|f| (f.name.to_owned(), f.entry)).collect()
+        };
+        let (stripped, plain) = (names(&stripped), names(&plain));
+        ensure!(stripped.len() == plain.len(), "{} and {}", stripped.len(), plain.len());
+        let mut differences = Differences::default();
+        for (got, want) in stripped.into_iter().zip(plain) {
+            differences.compare("function", got, want);
+        }
+        differences.finish()
+    });
 }
