@@ -57,9 +57,9 @@ fn bias(pid: u32, data: &[u8]) -> u64 {
 
 const BUILDS: [(u32, Mode); 5] = [
     (18, Mode::Plain),
-    (20, Mode::Stripped),
-    (23, Mode::Pie),
-    (26, Mode::Cgo),
+    (20, Mode::Pie),
+    (23, Mode::Stripped),
+    (25, Mode::Cgo),
     (27, Mode::Stripped),
 ];
 

@@ -9,7 +9,7 @@ use gotap_testkit::go::Mode;
 use serde_json::Value;
 
 use crate::dwarf::{self, Layout};
-use crate::fixture::{Differences, Fixture, all, beside_plain, each, stripped_beside_plain};
+use crate::fixture::{Differences, Fixture, beside_plain, each, stripped_beside_plain};
 use crate::truth::{Truth, elements, number, text};
 
 /// How many structs each program has at least in common with its DWARF.
