@@ -17,6 +17,7 @@
 //! - [`Numbered`] is a process with an id that another one had.
 //! - [`Namespace`] is a network namespace with a link to this one.
 //! - [`Held`] is a file that nobody can open for a while, [`Paused`] a thread that stands still.
+//! - [`Observed`] is a program that one gotap observes while a test asks for one thing after the other.
 //! - [`Shop`] is the shop of the demonstration.
 //! - [`replay()`] makes spans of a recording again; [`UNRECORDED`] says which tests are not recorded, and why.
 //! - [`sites_in()`] counts the traps in the code of a process.
@@ -36,6 +37,7 @@ mod load;
 mod machine;
 mod namespace;
 mod numbered;
+mod observed;
 mod paused;
 pub mod profiles;
 mod proxy;
@@ -61,6 +63,7 @@ pub use load::{Load, Outcome};
 pub use machine::{can_trace, skip};
 pub use namespace::Namespace;
 pub use numbered::Numbered;
+pub use observed::Observed;
 pub use paused::Paused;
 pub use proxy::Proxy;
 pub use recorded::{replay, unrecorded};

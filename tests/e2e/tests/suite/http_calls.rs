@@ -2,9 +2,9 @@
 //! transports, with an expectation, without a body in the answer, over odd paths.
 
 use anyhow::{Context, Result, ensure};
-use gotap_e2e::{App, Gotap, Span, can_trace};
+use gotap_e2e::{App, Gotap, Observed, Span, can_trace};
 
-use crate::parents::with_each;
+use crate::parents::{with_each, with_each_observed};
 
 /// Status, error type and how often it was sent before.
 type Attempt<'a> = (Option<i64>, Option<&'a str>, Option<i64>);
@@ -15,11 +15,12 @@ fn attempt(span: &Span) -> Attempt<'_> {
 }
 
 /// The client spans of one request to `path`, in order; each must be a child of the server span.
-fn calls(app: &App, path: &str, n: usize) -> Result<Vec<Span>> {
-    let gotap = Gotap::trace_pid(app.pid())?;
-    let response = app.get(path, &[])?;
-    ensure!(response.status == 200, "{path}: {}", response.status);
-    let mut spans = gotap.finish(n + 1)?;
+fn calls(observed: &Observed, path: &str, n: usize) -> Result<Vec<Span>> {
+    let mut spans = observed.spans_of(n + 1, |app| {
+        let response = app.get(path, &[])?;
+        ensure!(response.status == 200, "{path}: {}", response.status);
+        Ok(())
+    })?;
     let server = spans.iter().position(Span::is_server).context("the request")?;
     let server = spans.remove(server);
     for span in &spans {
@@ -33,8 +34,8 @@ fn calls(app: &App, path: &str, n: usize) -> Result<Vec<Span>> {
 }
 
 /// The only one.
-fn call(app: &App, path: &str) -> Result<Span> {
-    calls(app, path, 1)?.pop().context("a call")
+fn call(observed: &Observed, path: &str) -> Result<Span> {
+    calls(observed, path, 1)?.pop().context("a call")
 }
 
 #[test]
@@ -42,9 +43,8 @@ fn each_request_of_a_redirected_call_is_counted() -> Result<()> {
     if !can_trace("each_request_of_a_redirected_call_is_counted") {
         return Ok(());
     }
-    with_each(|program| {
-        let (app, _backend) = App::start_pair(program)?;
-        let spans = calls(&app, "/call/redirect?n=3", 4)?;
+    with_each_observed(|observed| {
+        let spans = calls(observed, "/call/redirect?n=3", 4)?;
         let found: Vec<_> = spans.iter().map(attempt).collect();
         let expected = [
             (Some(302), None, None),
@@ -90,9 +90,8 @@ fn a_request_that_is_sent_again_has_a_span_each_time() -> Result<()> {
     if !can_trace("a_request_that_is_sent_again_has_a_span_each_time") {
         return Ok(());
     }
-    with_each(|program| {
-        let (app, _backend) = App::start_pair(program)?;
-        let spans = calls(&app, "/call/retry", 3)?;
+    with_each_observed(|observed| {
+        let spans = calls(observed, "/call/retry", 3)?;
         let found: Vec<_> = spans.iter().map(attempt).collect();
         ensure!(found[0] == (Some(200), None, None), "{found:?}");
         ensure!(found[1].0.is_none() && found[1].1.is_some() && found[1].2.is_none(), "{found:?}");
@@ -100,11 +99,11 @@ fn a_request_that_is_sent_again_has_a_span_each_time() -> Result<()> {
         ensure!(spans[1].status == "error" && !spans[1].message.is_empty(), "{:#?}", spans[1]);
 
         // What may not be sent twice is not.
-        let spans = calls(&app, "/call/retry-post", 2)?;
+        let spans = calls(observed, "/call/retry-post", 2)?;
         let (status, error, resent) = attempt(&spans[1]);
         ensure!(status.is_none() && error.is_some() && resent.is_none(), "{spans:#?}");
         // The count begins anew with the next call.
-        let span = call(&app, "/call/same")?;
+        let span = call(observed, "/call/same")?;
         ensure!(attempt(&span) == (Some(200), None, None), "{span:#?}");
         Ok(())
     })
@@ -115,14 +114,13 @@ fn calls_that_fail_in_the_middle_say_why() -> Result<()> {
     if !can_trace("calls_that_fail_in_the_middle_say_why") {
         return Ok(());
     }
-    with_each(|program| {
-        let (app, _backend) = App::start_pair(program)?;
-        let cut = call(&app, "/call/cut")?;
+    with_each_observed(|observed| {
+        let cut = call(observed, "/call/cut")?;
         let (status, error, resent) = attempt(&cut);
         ensure!(status.is_none() && error.is_some() && resent.is_none(), "{cut:#?}");
         // Older Go makes a text of the reason.
         ensure!(cut.message.ends_with("unexpected EOF"), "{cut:#?}");
-        let deadline = call(&app, "/call/deadline")?;
+        let deadline = call(observed, "/call/deadline")?;
         let expected = (None, Some("context.deadlineExceededError"), None);
         ensure!(attempt(&deadline) == expected, "{deadline:#?}");
         ensure!(deadline.message == "context deadline exceeded", "{deadline:#?}");
@@ -138,12 +136,11 @@ fn wrapped_transports_are_seen_through() -> Result<()> {
     if !can_trace("wrapped_transports_are_seen_through") {
         return Ok(());
     }
-    with_each(|program| {
-        let (app, backend) = App::start_pair(program)?;
+    with_each_observed(|observed| {
         for path in ["/call/roundtripper", "/call/headers"] {
-            let span = call(&app, path)?;
+            let span = call(observed, path)?;
             ensure!(attempt(&span) == (Some(200), None, None), "{path}: {span:#?}");
-            ensure!(span.target() == format!("http://{}/", backend.address), "{span:#?}");
+            ensure!(span.target() == format!("http://{}/", observed.backend.address), "{span:#?}");
         }
         Ok(())
     })
@@ -154,11 +151,10 @@ fn bodies_that_wait_to_be_asked_for_are_one_call() -> Result<()> {
     if !can_trace("bodies_that_wait_to_be_asked_for_are_one_call") {
         return Ok(());
     }
-    with_each(|program| {
-        let (app, _backend) = App::start_pair(program)?;
+    with_each_observed(|observed| {
         for (path, status, size) in [("/call/continue", 200, 1000), ("/call/refuse-body", 413, 10)]
         {
-            let span = call(&app, path)?;
+            let span = call(observed, path)?;
             ensure!(attempt(&span).0 == Some(status), "{path}: {span:#?}");
             ensure!((span.status == "error") == (status == 413), "{path}: {span:#?}");
             ensure!(span.int("http.request.body.size") == Some(1000), "{path}: {span:#?}");
@@ -173,17 +169,16 @@ fn calls_without_a_body_in_the_answer_have_a_size_of_zero() -> Result<()> {
     if !can_trace("calls_without_a_body_in_the_answer_have_a_size_of_zero") {
         return Ok(());
     }
-    with_each(|program| {
-        let (app, _backend) = App::start_pair(program)?;
+    with_each_observed(|observed| {
         for (method, target, status) in
             [("HEAD", "/hello", 200), ("GET", "/status/204", 204), ("GET", "/not-modified", 304)]
         {
-            let span = call(&app, &format!("/call/method?method={method}&path={target}"))?;
+            let span = call(observed, &format!("/call/method?method={method}&path={target}"))?;
             ensure!(attempt(&span) == (Some(status), None, None), "{target}: {span:#?}");
             ensure!(span.name == method && span.status == "unset", "{target}: {span:#?}");
             ensure!(span.int("http.response.body.size") == Some(0), "{target}: {span:#?}");
         }
-        let upgraded = call(&app, "/call/upgrade")?;
+        let upgraded = call(observed, "/call/upgrade")?;
         ensure!(attempt(&upgraded) == (Some(101), None, None), "{upgraded:#?}");
         ensure!(upgraded.status == "unset", "{upgraded:#?}");
         Ok(())
@@ -196,17 +191,12 @@ fn a_body_of_unknown_size_has_none() -> Result<()> {
     if !can_trace("a_body_of_unknown_size_has_none") {
         return Ok(());
     }
-    with_each(|program| {
-        let (app, _backend) = App::start_pair(program)?;
-        let spans = {
-            let gotap = Gotap::trace_pid(app.pid())?;
-            app.get("/call/writer-ctx", &[])?;
-            gotap.finish(3)?
-        };
+    with_each_observed(|observed| {
+        let spans = observed.spans_of(3, |app| app.get("/call/writer-ctx", &[]).map(drop))?;
         let post = spans.iter().find(|span| span.name == "POST").context("the POST")?;
         ensure!(post.int("http.request.body.size").is_none(), "{post:#?}");
         ensure!(post.int("http.response.body.size") == Some(4), "{post:#?}");
-        let empty = call(&app, "/call/empty-body")?;
+        let empty = call(observed, "/call/empty-body")?;
         ensure!(empty.int("http.request.body.size") == Some(0), "{empty:#?}");
         Ok(())
     })

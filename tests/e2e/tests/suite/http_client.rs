@@ -1,15 +1,13 @@
 //! Requests that are made: what goes wrong, and what is said of it.
 
 use anyhow::{Context, Result, ensure};
-use gotap_e2e::{App, Gotap, Span, can_trace};
+use gotap_e2e::{App, Gotap, Observed, Span, can_trace};
 
-use crate::parents::with_each;
+use crate::parents::{with_each, with_each_observed};
 
 /// The client span of one call of the case.
-fn call(app: &App, case: &str) -> Result<Span> {
-    let gotap = Gotap::trace_pid(app.pid())?;
-    app.get(&format!("/call/{case}"), &[])?;
-    let spans = gotap.finish(2)?;
+fn call(observed: &Observed, case: &str) -> Result<Span> {
+    let spans = observed.spans_of(2, |app| app.get(&format!("/call/{case}"), &[]).map(drop))?;
     spans.into_iter().find(Span::is_client).with_context(|| format!("a client span of {case}"))
 }
 
@@ -26,19 +24,18 @@ fn failed_calls_say_why() -> Result<()> {
     if !can_trace("failed_calls_say_why") {
         return Ok(());
     }
-    with_each(|program| {
-        let (app, _backend) = App::start_pair(program)?;
-        let precanceled = call(&app, "precanceled")?;
+    with_each_observed(|observed| {
+        let precanceled = call(observed, "precanceled")?;
         let (kind, _) = failure(&precanceled)?;
         ensure!(kind == "context done", "precanceled: {kind}");
 
-        let canceled = call(&app, "canceled")?;
+        let canceled = call(observed, "canceled")?;
         let found = failure(&canceled)?;
         ensure!(found.0 == "context canceled", "canceled: {found:?}");
         let duration = canceled.end - canceled.start;
         ensure!((25_000_000..900_000_000).contains(&duration), "canceled after {duration} ns");
 
-        let timeout = call(&app, "timeout")?;
+        let timeout = call(observed, "timeout")?;
         let found = failure(&timeout)?;
         ensure!(found.0 != "_OTHER" && !found.1.is_empty(), "timeout: {found:?}");
         let duration = timeout.end - timeout.start;
@@ -52,9 +49,8 @@ fn a_refused_connection_is_named() -> Result<()> {
     if !can_trace("a_refused_connection_is_named") {
         return Ok(());
     }
-    with_each(|program| {
-        let (app, _backend) = App::start_pair(program)?;
-        let refused = call(&app, "refused")?;
+    with_each_observed(|observed| {
+        let refused = call(observed, "refused")?;
         let found = failure(&refused)?;
         ensure!(found == ("*net.OpError", "connection refused"), "{found:?}");
         Ok(())
@@ -66,16 +62,15 @@ fn calls_have_method_and_sizes() -> Result<()> {
     if !can_trace("calls_have_method_and_sizes") {
         return Ok(());
     }
-    with_each(|program| {
-        let (app, backend) = App::start_pair(program)?;
-        let post = call(&app, "post")?;
+    with_each_observed(|observed| {
+        let post = call(observed, "post")?;
         ensure!(
             post.name == "POST" && post.text("http.request.method") == Some("POST"),
             "{post:#?}"
         );
         ensure!(post.int("http.request.body.size") == Some(20), "{post:#?}");
         ensure!(post.int("http.response.body.size") == Some(3), "{post:#?}");
-        ensure!(post.target() == format!("http://{}/", backend.address), "{post:#?}");
+        ensure!(post.target() == format!("http://{}/", observed.backend.address), "{post:#?}");
         ensure!(post.status == "unset", "{post:#?}");
         Ok(())
     })

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use gotap_e2e::{App, Gotap, Span, can_trace};
+use gotap_e2e::{App, Gotap, Observed, Span, can_trace};
 use gotap_testkit::go::{Mode, Version};
 
 /// The cases of httpapp, and how their parent is found. `late-pool` has a test of its own.
@@ -41,6 +41,11 @@ pub fn with_each(test: impl Fn(&Path) -> Result<()>) -> Result<()> {
     }
     ensure!(failures.is_empty(), "{}", failures.join("\n\n"));
     Ok(())
+}
+
+/// The same, with one gotap that observes each.
+pub fn with_each_observed(test: impl Fn(&Observed) -> Result<()>) -> Result<()> {
+    with_each(|program| Observed::with(program, &test))
 }
 
 #[test]
