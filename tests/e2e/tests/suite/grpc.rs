@@ -153,24 +153,24 @@ fn each_way_to_a_grpc_call_has_its_parent() -> Result<()> {
     ];
     with_each(|program| {
         for flags in [&[][..], &["-workers", "2"], &["-serve-http"], &["-spawn"]] {
-            for limit in [&[][..], &["-deadline", "20s"]] {
-                let pair = Pair::start(program, flags)?;
-                let gotap = Gotap::trace_what("grpc", &["--pid", &pair.app.pid().to_string()])?;
-                for (i, (way, how)) in WAYS.iter().enumerate() {
-                    // An interceptor's goroutine serves nothing itself.
-                    let spawned = flags == ["-spawn"] && *how == "goroutine";
-                    let how = if spawned { &"ancestor" } else { how };
-                    pair.call(program, &[limit, &[&format!("say:call:{way}")]].concat())?;
-                    let spans = gotap.wait_for_spans(2 * i + 2)?;
-                    let what = || format!("{flags:?} {limit:?} {way}:\n{}", Span::list(&spans));
-                    let [client, server] = &spans[2 * i..] else { anyhow::bail!(what()) };
-                    ensure!(server.is_server() && server.parent == "none", what());
-                    ensure!(client.is_client() && client.parent == *how, what());
-                    ensure!(client.is_child_of(server) != (*how == "none"), what());
-                    check_client(client, &pair.backend).with_context(what)?;
-                }
-                gotap.finish(2 * WAYS.len())?;
+            let pair = Pair::start(program, flags)?;
+            let gotap = Gotap::trace_what("grpc", &["--pid", &pair.app.pid().to_string()])?;
+            let limits = [&[][..], &["-deadline", "20s"]];
+            let ways = limits.iter().flat_map(|limit| WAYS.iter().map(move |way| (limit, way)));
+            for (i, (limit, (way, how))) in ways.enumerate() {
+                // An interceptor's goroutine serves nothing itself.
+                let spawned = flags == ["-spawn"] && *how == "goroutine";
+                let how = if spawned { &"ancestor" } else { how };
+                pair.call(program, &[limit, &[&*format!("say:call:{way}")][..]].concat())?;
+                let spans = gotap.wait_for_spans(2 * i + 2)?;
+                let what = || format!("{flags:?} {limit:?} {way}:\n{}", Span::list(&spans));
+                let [client, server] = &spans[2 * i..] else { anyhow::bail!(what()) };
+                ensure!(server.is_server() && server.parent == "none", what());
+                ensure!(client.is_client() && client.parent == *how, what());
+                ensure!(client.is_child_of(server) != (*how == "none"), what());
+                check_client(client, &pair.backend).with_context(what)?;
             }
+            gotap.finish(2 * limits.len() * WAYS.len())?;
         }
         Ok(())
     })

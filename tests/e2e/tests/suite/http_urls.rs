@@ -2,7 +2,7 @@
 //! and requests that the transport refuses.
 
 use anyhow::{Context, Result, ensure};
-use gotap_e2e::{App, Gotap, Span, can_trace};
+use gotap_e2e::{App, Gotap, Observed, Span, can_trace};
 use gotap_testkit::go::Version;
 
 use crate::parents::with_each;
@@ -68,17 +68,26 @@ fn requests_that_cannot_be_sent_have_an_error() -> Result<()> {
     }
     for version in [Version::NEWEST, Version::of(24), Version::of(21), Version::OLDEST] {
         let program = App::build(version, gotap_testkit::go::Mode::Plain)?;
-        let (app, _backend) = App::start_pair(&program)?;
-        for case in ["refused-header", "refused-scheme", "refused-host", "refused-method"] {
-            let gotap = Gotap::trace_pid(app.pid())?;
-            let answer = app.get(&format!("/call/{case}"), &[])?;
-            ensure!(answer.text().contains("error="), "{}", answer.text());
-            let (_, client) = pair(gotap).with_context(|| format!("Go {version}, {case}"))?;
-            ensure!(client.text("error.type") == Some("request refused"), "{case}: {client:#?}");
-            ensure!(client.parent == "context", "{case}: {client:#?}");
-            let has_url = client.text("url.full").is_some();
-            ensure!(has_url == (case != "refused-scheme"), "{case}: {client:#?}");
-        }
+        let refused = |observed: &Observed| {
+            ["refused-header", "refused-scheme", "refused-host", "refused-method"]
+                .into_iter()
+                .try_for_each(|case| is_refused(observed, case).context(case))
+        };
+        Observed::with(&program, refused).with_context(|| format!("Go {version}"))?;
     }
+    Ok(())
+}
+
+fn is_refused(observed: &Observed, case: &str) -> Result<()> {
+    let spans = observed.spans_of(2, |app| {
+        let answer = app.get(&format!("/call/{case}"), &[])?;
+        ensure!(answer.text().contains("error="), "{}", answer.text());
+        Ok(())
+    })?;
+    let [client, server] = <[Span; 2]>::try_from(spans).ok().context("two spans")?;
+    ensure!(client.is_child_of(&server), "{client:#?}");
+    ensure!(client.text("error.type") == Some("request refused"), "{client:#?}");
+    ensure!(client.parent == "context", "{client:#?}");
+    ensure!(client.text("url.full").is_some() == (case != "refused-scheme"), "{client:#?}");
     Ok(())
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use gotap_e2e::{App, Gotap, Span, can_trace};
+use gotap_e2e::{App, Gotap, Observed, Span, can_trace};
 
 use crate::parents::with_each;
 
@@ -48,18 +48,19 @@ pub fn is_newer(program: &Path) -> bool {
 }
 
 /// The span of the request and the only one of the call.
-fn pair(app: &App, case: &str) -> Result<(Span, Span)> {
-    let gotap = Gotap::trace_pid(app.pid())?;
-    let response = app.get(&format!("/call/{case}"), &[])?;
-    ensure!(response.text().ends_with("status=200\n"), "{case}: {}", response.text());
-    let mut spans = gotap.finish(2)?;
+fn pair(observed: &Observed, case: &str) -> Result<(Span, Span)> {
+    let mut spans = observed.spans_of(2, |app| {
+        let response = app.get(&format!("/call/{case}"), &[])?;
+        ensure!(response.text().ends_with("status=200\n"), "{case}: {}", response.text());
+        Ok(())
+    })?;
     let server = spans.iter().position(Span::is_server).context("the request")?;
     let server = spans.remove(server);
     Ok((server, spans.pop().context("the call")?))
 }
 
-fn check(app: &App, case: &str, how: &str) -> Result<()> {
-    let (server, client) = pair(app, case).with_context(|| case.to_owned())?;
+fn check(observed: &Observed, case: &str, how: &str) -> Result<()> {
+    let (server, client) = pair(observed, case).with_context(|| case.to_owned())?;
     ensure!(client.parent == how, "{case}: {} instead of {how}: {client:#?}", client.parent);
     if how == "none" {
         ensure!(client.trace_id != server.trace_id, "{case}: same trace");
@@ -71,11 +72,12 @@ fn check(app: &App, case: &str, how: &str) -> Result<()> {
 
 /// All that are wrong, in one error.
 fn check_all<'a>(program: &Path, cases: impl Iterator<Item = (&'a str, &'a str)>) -> Result<()> {
-    let (app, _backend) = App::start_pair(program)?;
-    let failures = cases.filter_map(|(case, how)| check(&app, case, how).err());
-    let failures: Vec<_> = failures.map(|error| format!("{error:#}")).collect();
-    ensure!(failures.is_empty(), "{}", failures.join("\n"));
-    Ok(())
+    Observed::with(program, |observed| {
+        let failures = cases.filter_map(|(case, how)| check(observed, case, how).err());
+        let failures: Vec<_> = failures.map(|error| format!("{error:#}")).collect();
+        ensure!(failures.is_empty(), "{}", failures.join("\n"));
+        Ok(())
+    })
 }
 
 #[test]
