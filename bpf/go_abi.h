@@ -102,22 +102,34 @@ static __always_inline u64 read_field_noted(u64 base, u16 offset, u32 bits, u32 
 #define PAGE_BYTES 4096
 
 /*
- * Reads `size` bytes of an object, less than a page, 0 where nothing was written. Go takes fresh memory
- * from the kernel as it is, so that an object's end may lie in a page that the program has not touched
- * and that can't be read; its start has been written. Pages that the kernel has taken away for a while
+ * Go takes fresh memory from the kernel as it is, so that an object's end may lie in a page that the program has not
+ * touched and that can't be read; its start has been written. Reads what comes before the next page, `head` bytes of
+ * at most `capacity`; the rest stays 0, as nothing was written there. Pages that the kernel has taken away for a while
  * can't be distinguished from those. Gives 0, or an error.
  */
-static __always_inline long read_object(void *to, const u32 size, u64 from)
+static __always_inline long read_first_page(void *to, u64 head, const u32 capacity, u64 from)
 {
-	u64 head = -from & (PAGE_BYTES - 1);
-
-	if (!bpf_probe_read_user(to, size, (void *)from))
-		return 0;
 	if (!head)
 		return -1;
 	/* Keeps clang from making one comparison of two, which the verifier does not follow. */
 	asm volatile("" : "+r"(head));
-	return head < size ? bpf_probe_read_user(to, head, (void *)from) : -1;
+	return head < capacity ? bpf_probe_read_user(to, head, (void *)from) : -1;
+}
+
+/* Bytes from an address to the next page. */
+static __always_inline u64 bytes_to_next_page(u64 from)
+{
+	return -from & (PAGE_BYTES - 1);
+}
+
+/* Reads `size` bytes of an object, less than a page. Gives 0, or an error. */
+static __always_inline long read_object(void *to, const u32 size, u64 from)
+{
+	u64 head = bytes_to_next_page(from);
+
+	if (!bpf_probe_read_user(to, size, (void *)from))
+		return 0;
+	return read_first_page(to, head, size, from);
 }
 
 static __always_inline struct go_iface read_iface(u64 address)
@@ -234,7 +246,7 @@ static __always_inline struct go_string copied_string(const u64 *copy, const u32
 /* Copies the first `size` bytes of an object, at most those of `to`; gives whether it could. */
 static __always_inline bool copy_struct(u64 *to, const u32 capacity, u64 from, u32 size)
 {
-	u64 head = -from & (PAGE_BYTES - 1);
+	u64 head = bytes_to_next_page(from);
 
 	/* Keeps clang from comparing a copy of the register that the verifier does not follow. */
 	asm volatile("" : "+r"(size));
@@ -242,11 +254,7 @@ static __always_inline bool copy_struct(u64 *to, const u32 capacity, u64 from, u
 		size = capacity;
 	if (!bpf_probe_read_user(to, size, (void *)from))
 		return true;
-	/* As in read_object. */
-	if (!head || head >= size)
-		return false;
-	asm volatile("" : "+r"(head));
-	return head < capacity && !bpf_probe_read_user(to, head, (void *)from);
+	return head && head < size && !read_first_page(to, head, capacity, from);
 }
 
 #endif
