@@ -9,7 +9,7 @@
 
 /*
  * The pattern that a ServeMux matched: Request.Pattern, or Request.pat.str in Go 1.22. Where the request's
- * end can't be read, it lies in a page that nobody has written, as read_object says: there is none.
+ * end can't be read, it lies in a page that nobody has written, as read_first_page says: there is none.
  */
 static __always_inline struct go_string read_pattern(const struct gt_process *proc,
 						     const struct gt_request *layout, u64 req)
