@@ -55,7 +55,7 @@ pub(crate) fn resize(open: &mut OpenObject, name: &str, size: u32) -> Result<(),
     map.set_max_entries(size).map_err(Error::bpf(format!("resize map {name}")))
 }
 
-/// Sets the first constants of an object, in the order in which it has them.
+/// Sets the first constants of a section, in the order in which it has them.
 pub(crate) fn set_constants(
     open: &mut OpenObject,
     section: &str,
@@ -63,9 +63,9 @@ pub(crate) fn set_constants(
 ) -> Result<(), Error> {
     let mut maps = open.maps_mut();
     let found = maps.find(|map| map.name().to_string_lossy().ends_with(section));
-    let mut found = found.ok_or_else(|| missing("map", ".rodata"))?;
-    let data = found.initial_value_mut().ok_or_else(|| missing("map", ".rodata"))?;
-    let room = data.get_mut(..values.len()).ok_or_else(|| missing("map", ".rodata"))?;
+    let mut found = found.ok_or_else(|| missing("map", section))?;
+    let data = found.initial_value_mut().ok_or_else(|| missing("map", section))?;
+    let room = data.get_mut(..values.len()).ok_or_else(|| missing("map", section))?;
     room.copy_from_slice(values);
     Ok(())
 }

@@ -3,13 +3,12 @@
 //!
 //! Nothing is attached here, and nothing of it is needed to observe.
 
-use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use libbpf_rs::{OpenObject, PrintLevel};
 use wire::Probe;
 
-use crate::object::{Programs, Way, open, with_instruments};
+use crate::object::{Programs, Way, open};
 use crate::{Error, Features, gc, host, instrument, logs, meter, sampler, serving, tracker};
 
 /// One program that the kernel accepted.
@@ -78,18 +77,13 @@ fn load(features: Features, log_level: u32) -> Result<(), Error> {
 /// All that could be loaded at once for the tracing of requests. Programs of one probe come by instruments, as
 /// processes need them.
 fn all(features: Features) -> Vec<Programs> {
-    let all: BTreeSet<Probe> = Probe::ALL.iter().copied().collect();
     if features.uprobe_multi {
+        let all = Probe::ALL.iter().copied().collect();
         return vec![Programs::Tracepoints, Programs::Of(Way::Multi, all)];
     }
-    let mut every = vec![Programs::Tracepoints];
-    let mut left = all;
-    while let Some(first) = left.first() {
-        let instrument = with_instruments(&BTreeSet::from([*first]));
-        left.retain(|probe| !instrument.contains(probe));
-        every.push(Programs::Of(Way::Singles, instrument));
-    }
-    every
+    let by_instrument = Probe::ALL.chunk_by(|one, next| one.instrument() == next.instrument());
+    let singles = by_instrument.map(|of| Programs::Of(Way::Singles, of.iter().copied().collect()));
+    std::iter::once(Programs::Tracepoints).chain(singles).collect()
 }
 
 fn note(level: PrintLevel, text: String) {

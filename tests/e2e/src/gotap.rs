@@ -124,6 +124,21 @@ impl Gotap {
         Ok(spans)
     }
 
+    /// The spans that are new after `request`. There must be this number.
+    pub fn spans_of(&self, n: usize, request: impl FnOnce() -> Result<()>) -> Result<Vec<Span>> {
+        let before = self.process.printed();
+        request()?;
+        let spans = self.wait_for_spans(before + n)?.split_off(before);
+        ensure!(spans.len() == n, "{} spans instead of {n}:\n{}", spans.len(), Span::list(&spans));
+        Ok(spans)
+    }
+
+    /// Stops it, after a test that has waited for all spans: no more may come, and nothing may be lost.
+    pub fn end(self) -> Result<()> {
+        let waited_for = self.process.printed();
+        self.finish(waited_for).map(drop)
+    }
+
     /// Sends SIGINT and waits for the end.
     pub fn stop(mut self) -> Result<Ended> {
         let asked = Instant::now();

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use crate::{App, Gotap, Span};
 
@@ -24,8 +24,7 @@ impl Observed {
         let gotap = Gotap::trace_pid(app.pid())?;
         let observed = Self { app, backend, gotap };
         test(&observed)?;
-        let waited_for = observed.gotap.process.printed();
-        observed.gotap.finish(waited_for).map(drop)
+        observed.gotap.end()
     }
 
     /// The spans of what `request` asks for, in the order of their traces. There must be this number.
@@ -34,10 +33,7 @@ impl Observed {
         n: usize,
         request: impl FnOnce(&App) -> Result<()>,
     ) -> Result<Vec<Span>> {
-        let before = self.gotap.process.printed();
-        request(&self.app)?;
-        let mut spans = self.gotap.wait_for_spans(before + n)?.split_off(before);
-        ensure!(spans.len() == n, "{} spans instead of {n}:\n{}", spans.len(), Span::list(&spans));
+        let mut spans = self.gotap.spans_of(n, || request(&self.app))?;
         Span::sort_by_trace(&mut spans);
         Ok(spans)
     }

@@ -27,7 +27,7 @@ pub const UNRECORDED: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "what it is about is not in its spans, of which there may be none",
+        "it tests something other than its spans, and may have no spans at all",
         &[
             "http3::a_server_of_http3_is_told_that_it_is_not_traced",
             "large::a_large_file_is_read_in_little_memory",

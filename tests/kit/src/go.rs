@@ -157,6 +157,14 @@ pub fn is_full() -> bool {
     std::env::var("GOTAP_TEST_MATRIX").as_deref() == Ok("full")
 }
 
+/// These builds; in the whole matrix all of [`selected()`] that run here.
+pub fn selected_or(some: &[(u32, Mode)]) -> Vec<(Version, Mode)> {
+    if is_full() {
+        return matrix().into_iter().filter(|(_, mode)| mode.runs_here()).collect();
+    }
+    some.iter().map(|(minor, mode)| (Version::of(*minor), *mode)).collect()
+}
+
 /// Those of [`selected()`] with this minor version that run here.
 pub fn selected_of(minor: u32) -> Vec<(Version, Mode)> {
     let of_this = |(version, mode): &(Version, Mode)| version.minor == minor && mode.runs_here();

@@ -13,18 +13,14 @@ const SIGQUIT: i32 = 3;
 
 /// Each Go version that changed something, and each way to build.
 fn builds() -> Vec<(Version, Mode)> {
-    if go::is_full() {
-        return go::selected().into_iter().filter(|(_, mode)| mode.runs_here()).collect();
-    }
-    let some = [
+    go::selected_or(&[
         (18, Mode::Plain),
         (21, Mode::Cgo),
         (23, Mode::Stripped),
         (25, Mode::Cgo),
         (27, Mode::Stripped),
         (27, Mode::Pie),
-    ];
-    some.map(|(minor, mode)| (Version::of(minor), mode)).to_vec()
+    ])
 }
 
 fn each(check: impl Fn(&mut RuntimeApp, Version) -> Result<()>, environment: &[(&str, &str)]) {

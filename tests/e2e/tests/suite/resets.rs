@@ -30,12 +30,6 @@ fn start(app: &str, mode: Mode, arguments: &[&str]) -> Result<(App, Gotap)> {
     Ok((app, gotap))
 }
 
-/// Stops it; nothing may be lost.
-fn end(gotap: Gotap) -> Result<()> {
-    let spans = gotap.spans()?.len();
-    gotap.finish(spans).map(drop)
-}
-
 /// The type and the text of a span's error.
 fn error(span: &Span) -> Result<(&str, &str)> {
     ensure!(span.status == "error", "{span:#?}");
@@ -97,7 +91,7 @@ fn a_reset_of_http_is_named() -> Result<()> {
         }
         resetter.refuse()?;
         fails(&gotap, &app, "/call/same", REFUSED)?;
-        end(gotap)
+        gotap.end()
     })
 }
 
@@ -145,7 +139,7 @@ fn a_reset_of_database_sql_is_named() -> Result<()> {
             fails(&gotap, &app, "/literal", RESET).context(driver)?;
             resetter.refuse()?;
             is_refused(&gotap, &app, "/query").context(driver)?;
-            end(gotap)?;
+            gotap.end()?;
         }
         Ok(())
     })
@@ -179,7 +173,7 @@ fn a_reset_of_pgx_is_named() -> Result<()> {
             ensure!(error(span)? == ("*pgconn.connLockError", ""), "{way}: {span:#?}");
             Ok(())
         })?;
-        end(gotap)
+        gotap.end()
     })
 }
 
@@ -207,6 +201,6 @@ fn a_reset_of_redis_is_named() -> Result<()> {
         fails(&gotap, &app, "/v8/get", REFUSED)?;
         fails(&gotap, &app, "/v9/get", REFUSED)?;
         is_refused(&gotap, &app, "/redigo/get")?;
-        end(gotap)
+        gotap.end()
     })
 }

@@ -11,18 +11,15 @@ use gotap_testkit::process::Running;
 use serde_json::Value;
 
 fn each(arguments: &[&str], check: impl Fn(&mut RuntimeApp, Version) -> Result<()>) {
-    let full = go::is_full();
-    let some = [
+    let builds = go::selected_or(&[
         (18, Mode::Plain),
         (21, Mode::Cgo),
         (23, Mode::Stripped),
         (25, Mode::Cgo),
         (27, Mode::Stripped),
-    ];
-    let some = some.map(|(minor, mode)| (Version::of(minor), mode)).to_vec();
-    let builds = if full { go::selected() } else { some };
+    ]);
     let mut failures = Vec::new();
-    for (version, mode) in builds.into_iter().filter(|(_, mode)| mode.runs_here()) {
+    for (version, mode) in builds {
         let result = go::build("runtimeapp", version, mode)
             .and_then(|program| RuntimeApp::start(&program, arguments, &[]))
             .and_then(|mut app| check(&mut app, version));

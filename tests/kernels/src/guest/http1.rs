@@ -58,18 +58,9 @@ fn trace(versions: &[Version], options: &[&str]) -> Result<()> {
     gotap.finish(expected).map(drop)
 }
 
-/// Lets `requests` happen and gives the `n` spans that are new then.
-fn spans_of(gotap: &Gotap, n: usize, requests: impl FnOnce() -> Result<()>) -> Result<Vec<Span>> {
-    let before = gotap.spans()?.len();
-    requests()?;
-    let spans = gotap.wait_for_spans(before + n)?.split_off(before);
-    ensure!(spans.len() == n, "{} spans instead of {n}:\n{}", spans.len(), Span::list(&spans));
-    Ok(spans)
-}
-
 /// One request after the other, on one connection.
 fn cases(app: &App, gotap: &Gotap) -> Result<()> {
-    let spans = spans_of(gotap, CASES_SPANS, || {
+    let spans = gotap.spans_of(CASES_SPANS, || {
         let mut connection = app.connect()?;
         for (case, _) in CASES {
             connection.get(&format!("/call/{case}"), &[]).context(case)?;
@@ -102,7 +93,7 @@ fn cases(app: &App, gotap: &Gotap) -> Result<()> {
 
 /// Many at once: each has its span, and each call its own request as the parent.
 fn load(app: &App, gotap: &Gotap) -> Result<()> {
-    let spans = spans_of(gotap, LOAD_SPANS, || {
+    let spans = gotap.spans_of(LOAD_SPANS, || {
         let outcome = Load::send(&app.address, "/call/go", CONNECTIONS, REQUESTS as u64)?;
         ensure!(outcome.failed == 0, "{outcome:?}");
         Ok(())
