@@ -125,10 +125,7 @@ fn what_may_be_secret_does_not_leave() -> Result<()> {
     for stream in Stream::all()? {
         let text = fs::read_to_string(&stream.path)?;
         // The hex of "secret".
-        if !text.contains("736563726574") {
-            continue;
-        }
-        kept += 1;
+        kept += usize::from(text.contains("736563726574"));
         for options in [&["--format=json"][..], &["--verbose"], &["--tree"]] {
             let printed = replay(&stream.path, options)?.join("\n");
             ensure!(!printed.contains("secret"), "{}: {printed}", stream.name());
