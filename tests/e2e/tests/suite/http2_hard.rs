@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use gotap_e2e::{App, Chain, Gotap, Span, can_trace};
-use gotap_testkit::go::{Mode, Version};
+use gotap_testkit::go::{self, Mode};
 use gotap_testkit::process::Running;
 
 use crate::http2::{check_protocol, in_order, with_each};
@@ -201,8 +201,10 @@ fn http2_without_tls_is_told_as_that() -> Result<()> {
     if !can_trace("http2_without_tls_is_told_as_that") {
         return Ok(());
     }
-    for version in [24, 25, 26, 27].map(Version::of) {
-        let chain = Chain::start_unencrypted(&App::build(version, Mode::Plain)?)?;
+    let builds = [(24, Mode::Plain), (25, Mode::Cgo), (26, Mode::Plain), (27, Mode::Plain)];
+    // Go 1.24 was the first to have these protocols.
+    for (version, mode) in go::selected_or(&builds).into_iter().filter(|(v, _)| v.minor >= 24) {
+        let chain = Chain::start_unencrypted(&App::build(version, mode)?)?;
         let gotap = chain.trace()?;
         for case in ["same", "noctx", "go-deep?n=3"] {
             chain.get(&format!("/call/{case}"), &[])?;
