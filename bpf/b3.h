@@ -6,85 +6,8 @@
 #ifndef GOTAP_B3_H
 #define GOTAP_B3_H
 
-enum b3_header {
-	B3_SINGLE = 0, /* b3 */
-	B3_TRACE = 1, /* X-B3-TraceId */
-	B3_SPAN = 2, /* X-B3-SpanId */
-	B3_SAMPLED = 3, /* X-B3-Sampled */
-	B3_FLAGS = 4, /* X-B3-Flags */
-};
-
 /* What a context says of sampling. */
 enum b3_sampling { B3_DENY = 0, B3_ACCEPT = 1, B3_DEFER = 2 };
-
-/* Length of each header's name, and the name in lower case with spaces behind it. */
-static const struct b3_name {
-	u64 len, first, last;
-} b3_names[8] = {
-	[B3_SINGLE] = { 2, 0x2020202020203362ULL, 0x2020202020202020ULL }, /* "b3" */
-	[B3_TRACE] = { 12, 0x6172742d33622d78ULL, 0x2020202064696563ULL }, /* "x-b3-tra", "ceid" */
-	[B3_SPAN] = { 11, 0x6170732d33622d78ULL, 0x202020202064696eULL }, /* "x-b3-spa", "nid" */
-	[B3_SAMPLED] = { 12, 0x6d61732d33622d78ULL, 0x2020202064656c70ULL }, /* "x-b3-sam", "pled" */
-	[B3_FLAGS] = { 10, 0x616c662d33622d78ULL, 0x2020202020207367ULL }, /* "x-b3-fla", "gs" */
-};
-
-/*
- * Which of the eight entries at `group` has the header, plus one; 0 for none. Without a branch, as the verifier
- * goes each way of each. A global function, so that it is verified once.
- */
-__noinline u64 match_b3(u64 group, u32 layout, u32 which)
-{
-	u32 used = used_slots(read_u64(group), layout), stride = layout == SLOTS_PAIRS ? 40 : 16;
-	const struct b3_name *name = &b3_names[which & 7];
-	const u64 spaces = 0x2020202020202020ULL;
-	u64 found = 0;
-
-	for (u32 i = 0; i < 8; i++) {
-		struct go_string key = read_string(group + 8 + (u64)stride * i, 0);
-		u64 text[2] = {}, differs;
-
-		bpf_probe_read_user(text, key.len & 15, (void *)key.ptr);
-		differs = (key.len ^ name->len) | ((text[0] | spaces) ^ name->first) |
-			  ((text[1] | spaces) ^ name->last) | (~(used >> i) & 1);
-		found |= (i + 1) & ((differs | -differs) >> 63) - 1;
-	}
-	return found;
-}
-
-/* The value of a header, as the address of a Go string; 0 where there is none. As header_elem. */
-__noinline u64 b3_value(u64 map, u32 layout, u32 group_size, u32 which)
-{
-	u64 head[4] = {}, group, next, table[2] = {};
-	bool swiss = layout != SLOTS_BUCKET;
-
-	if (!map || read_object(head, sizeof(head), map) || !head[0])
-		return 0;
-	group = head[2];
-	if (!swiss) {
-		group_size = 336;
-		table[1] = (1ULL << ((head[1] >> 8) & 31)) - 1;
-	} else if (head[3]) {
-		bpf_probe_read_user(table, sizeof(table), (void *)(read_u64(group) + 16));
-		group = table[0];
-	}
-	next = group + group_size;
-	for (u32 i = 0; i < MAX_TYPE_GROUPS; i++) {
-		u32 slot = match_b3(group, layout, which);
-
-		if (slot)
-			return values_of(group + (layout == SLOTS_PAIRS ? 24 + 40 * (slot - 1) :
-									  136 + 24 * (slot - 1)))
-				.ptr;
-		group = swiss ? 0 : read_u64(group + 328);
-		if (group)
-			continue;
-		if (!table[1]--)
-			break;
-		group = next;
-		next += group_size;
-	}
-	return 0;
-}
 
 /* Eight bytes of sixteen hexadecimal digits. */
 static __always_inline u64 parse_half(const u64 *text, u64 *bad)
@@ -163,10 +86,26 @@ static __noinline u32 parse_b3_single(u64 at, u64 *out)
 	return 256 | sampling_of(letter);
 }
 
+/* The value of a header, as the address of a Go string; 0 where there is none. */
 static __always_inline u64 b3_of(const struct gt_process *proc, const struct server_state *state,
 				 u32 which)
 {
-	return b3_value(state->headers, proc->map_slots, proc->map_group_size, which);
+	u64 elem = header_elem(state->headers, proc->map_slots, proc->map_group_size, which);
+
+	return elem ? values_of(elem).ptr : 0;
+}
+
+/* Parts of read_b3, for the room that they take: the ids of two headers, and the first letter of one. */
+static __noinline u32 parse_b3_pair(u64 trace, u64 span, u64 *out)
+{
+	struct go_string text = read_string(trace, 0), span_text = read_string(span, 0);
+
+	return span_text.len == 16 && parse_b3_ids(text.ptr, text.len, span_text.ptr, out) ? 256 : 0;
+}
+
+static __noinline u32 first_letter_at(u64 at)
+{
+	return first_letter(read_string(at, 0));
 }
 
 /*
@@ -179,7 +118,6 @@ __noinline u32 read_b3(u64 g)
 	struct gt_process *proc = bpf_map_lookup_elem(&processes, &tgid);
 	struct gt_key key = { .id = g };
 	u64 single, trace, span, letter;
-	struct go_string text, span_text;
 	struct server_state *state;
 
 	if (!proc)
@@ -194,18 +132,13 @@ __noinline u32 read_b3(u64 g)
 	} else {
 		trace = b3_of(proc, state, B3_TRACE);
 		span = b3_of(proc, state, B3_SPAN);
-		if (trace && span) {
-			text = read_string(trace, 0);
-			span_text = read_string(span, 0);
-			if (span_text.len == 16 && parse_b3_ids(text.ptr, text.len, span_text.ptr,
-								(u64 *)state->trace_id))
-				parsed |= 256;
-		}
+		if (trace && span)
+			parsed |= parse_b3_pair(trace, span, (u64 *)state->trace_id);
 		letter = b3_of(proc, state, B3_SAMPLED);
 		if (letter)
-			parsed = (parsed & 256) | sampling_of(first_letter(read_string(letter, 0)));
+			parsed = (parsed & 256) | sampling_of(first_letter_at(letter));
 		letter = b3_of(proc, state, B3_FLAGS);
-		if (letter && first_letter(read_string(letter, 0)) == '1')
+		if (letter && first_letter_at(letter) == '1')
 			parsed = (parsed & 256) | B3_ACCEPT;
 		if ((trace || span) && !(parsed & 256))
 			count_drop(GT_DROP_TRACEPARENT_INVALID);

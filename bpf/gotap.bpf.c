@@ -19,6 +19,7 @@
 #include "net.h"
 #include "sampling.h"
 #include "headers.h"
+#include "header_elem.h"
 #include "telemetry.h"
 #include "goroutines.h"
 #include "goids.h"

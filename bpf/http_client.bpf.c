@@ -264,7 +264,8 @@ static __noinline int http_call_join(struct pt_regs *ctx, const struct gt_proces
 	if (proc->tells & GT_SENDS_TRACE)
 		join_sent(proc,
 			  only_value(header_elem(call_u64(state, proc->requests[0].header),
-						 proc->map_slots, proc->map_group_size, 1)),
+						 proc->map_slots, proc->map_group_size,
+						 HEADER_TRACEPARENT)),
 			  parent, &state->span);
 	state->phase = CLIENT_ACTIVE;
 	if (!(unread & UNREAD(HOST)) && !state->direct && !url_string(state, proc->url_host).len)

@@ -72,7 +72,8 @@ static __always_inline u64 sent_parent(const struct gt_process *proc, struct go_
 
 	if (!metadata || bpf_probe_read_user(&raw, sizeof(raw), (void *)metadata))
 		return 0;
-	value = only_value(header_elem(raw.map, proc->map_slots, proc->map_group_size, 1));
+	value = only_value(
+		header_elem(raw.map, proc->map_slots, proc->map_group_size, HEADER_TRACEPARENT));
 	return value ? value : appended_parent(raw.added, raw.count);
 }
 
