@@ -19,7 +19,7 @@ use probes::host::Execs;
 
 use crate::cli::{ExecArgs, Format};
 use crate::config::Invalid;
-use crate::live::{PAUSE, Until, clock_offset};
+use crate::live::{Until, clock_offset};
 use crate::opened::monotonic;
 use print::{Printer, Tally};
 
@@ -43,11 +43,7 @@ pub(crate) fn run(args: &ExecArgs) -> Result<()> {
     until.begin();
     let printer = Printer::new(BufWriter::new(stdout()), args.format == Format::Json, masker);
     let mut tracing = Tracing { execs, processes, chosen, printer, tally: Tally::default() };
-    while !until.is_over() {
-        if !tracing.read()? {
-            std::thread::sleep(PAUSE);
-        }
-    }
+    until.read(|| tracing.read())?;
     tracing.execs.detach();
     while tracing.read()? {}
     tracing.finish(&until)

@@ -43,6 +43,16 @@ impl Until {
             || self.limit.is_some_and(|limit| self.began.elapsed() >= limit)
     }
 
+    /// Reads until it is time to end. `read` gives whether there was something.
+    pub(crate) fn read(&self, mut read: impl FnMut() -> Result<bool>) -> Result<()> {
+        while !self.is_over() {
+            if !read()? {
+                std::thread::sleep(PAUSE);
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }

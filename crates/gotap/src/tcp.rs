@@ -16,7 +16,7 @@ use probes::host::{Tcp, TcpOptions};
 
 use crate::cli::{Format, TcpArgs};
 use crate::config::Invalid;
-use crate::live::{PAUSE, Until, clock_offset};
+use crate::live::{Until, clock_offset};
 use crate::services::Services;
 use print::{Printer, Tally};
 
@@ -36,11 +36,7 @@ pub(crate) fn run(args: &TcpArgs) -> Result<()> {
     until.begin();
     let printer = Printer::new(BufWriter::new(stdout()), args.format == Format::Json);
     let mut tracing = Tracing { tcp, names, chosen, printer, tally: Tally::default() };
-    while !until.is_over() {
-        if !tracing.read()? {
-            std::thread::sleep(PAUSE);
-        }
-    }
+    until.read(|| tracing.read())?;
     tracing.tcp.detach();
     while tracing.read()? {}
     let counts = tracing.tcp.counts()?;

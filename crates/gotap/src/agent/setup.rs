@@ -19,7 +19,8 @@ use super::overhead::Overhead;
 use super::placing::{self, Placing};
 use super::recorded::RecordingFile;
 use super::stop::Stop;
-use super::{Agent, Targets, active, attach, host, profiling};
+use super::{Agent, Targets, active, attach, host, own, profiling, verbs};
+use crate::cli::ProbeArgs;
 use crate::config;
 use crate::governor::Budget;
 use crate::inspect::Inspector;
@@ -68,6 +69,59 @@ pub(super) struct Setup {
 }
 
 impl Setup {
+    /// Observes these processes, and does nothing with what is seen.
+    pub(super) fn new(
+        selection: Selection,
+        options: Options,
+        features: Features,
+        assembler: Assembler,
+    ) -> Self {
+        Self {
+            options: Options { known_processes: !selection.is_open(), ..options },
+            selection,
+            features,
+            assembler,
+            service_name: None,
+            sinks: Vec::new(),
+            resource: own::resource(None),
+            export: None,
+            meter: None,
+            counts_active: false,
+            sampling: Sampling::default(),
+            max_queued: pipeline::MAX_QUEUED,
+            metrics_interval: None,
+            host: config::Host::default(),
+            logs: config::Logs::default(),
+            kubernetes: None,
+            profiling: None,
+            xray: None,
+            overhead: None,
+            recording: None,
+            aloud: false,
+        }
+    }
+
+    /// The same by the flags of commands that show spans themselves.
+    pub(super) fn of_flags(
+        selection: Selection,
+        http: &config::Http,
+        probes: &ProbeArgs,
+        error_messages: bool,
+    ) -> Result<Self> {
+        let ProbeArgs { exact_lineage, no_connection_join, no_uprobe_multi, empty_probes } =
+            *probes;
+        let options = Options {
+            exact_lineage,
+            no_connection_join,
+            query_strings: http.query_strings,
+            headers: http.wanted_headers()?,
+            empty_probes,
+            ..Options::default()
+        };
+        let features = verbs::features(no_uprobe_multi);
+        Ok(Self::new(selection, options, features, verbs::assembler(http, error_messages)))
+    }
+
     /// The sinks, with that of profiles.
     fn pipeline(&mut self, sender: &Sender<AgentEvent>) -> std::io::Result<Pipeline> {
         let failed = sender.clone();

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use instruments::{Options, Verb};
-use pipeline::{Sampling, SharedMeter, Sink};
+use pipeline::{SharedMeter, Sink};
 use probes::Features;
 use trace::Assembler;
 
 use super::recorded::RecordingFile;
 use super::{Agent, Setup, admin, debug, own, placing, profiling, say, sinks, tree};
-use crate::cli::{Format, PrintArgs, ProbeArgs, RunArgs, TraceCommand};
+use crate::cli::{Format, PrintArgs, RunArgs, TraceCommand};
 use crate::config;
 use crate::opened::unix_nanoseconds;
 use crate::output::text;
@@ -85,34 +85,21 @@ fn observing(
         query_strings: config.http.query_strings,
         headers: config.http.wanted_headers()?,
         empty_probes: args.probes.empty_probes,
-        known_processes: !selection.is_open(),
-        one_process: false,
+        ..Options::default()
     };
     let mut assembler = assembler(&config.http, config.errors.messages);
     assembler.hold_at_most(bounds.pending_spans);
     let now = unix_nanoseconds();
     Ok(Setup {
-        selection,
-        options,
-        features,
-        assembler,
         max_queued: bounds.queued_spans,
-        resource: Arc::default(),
-        export: None,
-        sinks: Vec::new(),
         meter: measured.map(|settings| Arc::new(SharedMeter::new(&settings, now))),
         sampling,
         counts_active,
-        metrics_interval: None,
         service_name: config.service_name,
         host: config.host,
         logs: config.logs,
-        kubernetes: None,
-        profiling: None,
-        xray: None,
-        overhead: None,
-        recording: None,
         aloud: args.verbose,
+        ..Setup::new(selection, options, features, assembler)
     })
 }
 
@@ -129,11 +116,9 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
     check_print(&args.print)?;
     let selection = select::from_args(&args.select)?.with_sdk_programs(sdk_programs);
     goproc::check_pids()?;
-    let ProbeArgs { exact_lineage, no_connection_join, no_uprobe_multi, empty_probes } =
-        args.probes;
-    let features = features(no_uprobe_multi);
-    rights::keep_needed(&features, None, false)?;
     let http = args.http.settings();
+    let setup = Setup::of_flags(selection, &http, &args.probes, args.texts.error_messages)?;
+    rights::keep_needed(&setup.features, None, false)?;
     let settings = recording::Settings {
         request_headers: http.request_headers.clone(),
         cluster_paths: http.cluster_paths,
@@ -141,40 +126,14 @@ pub(crate) fn trace(what: &TraceCommand) -> Result<()> {
         error_messages: args.texts.error_messages,
         sort: wanted.map(|verb| verb.name.to_owned()),
     };
+    let recording =
+        args.record.as_deref().map(|to| RecordingFile::create(to, settings)).transpose()?;
     let agent = Agent::start(Setup {
-        options: Options {
-            exact_lineage,
-            no_connection_join,
-            query_strings: http.query_strings,
-            headers: http.wanted_headers()?,
-            empty_probes,
-            known_processes: !selection.is_open(),
-            ..Options::default()
-        },
-        selection,
-        features,
-        service_name: None,
-        assembler: assembler(&http, args.texts.error_messages),
         sinks: vec![printer(&args.print, wanted)],
-        resource: own::resource(None),
-        export: None,
-        meter: None,
-        counts_active: false,
-        max_queued: pipeline::MAX_QUEUED,
-        sampling: Sampling::default(),
-        metrics_interval: None,
-        host: config::Host::default(),
         logs: if args.logs { config::Logs::shown() } else { config::Logs::default() },
-        kubernetes: None,
-        profiling: None,
-        xray: None,
-        overhead: None,
-        recording: args
-            .record
-            .as_deref()
-            .map(|to| RecordingFile::create(to, settings))
-            .transpose()?,
+        recording,
         aloud: args.print.verbose,
+        ..setup
     })?;
     agent.observe()?.lines(args.print.format).iter().for_each(|line| say(line));
     Ok(())

@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use goproc::Process;
-use instruments::Options;
-use pipeline::{Sampling, SharedMeter, Sink};
+use pipeline::{SharedMeter, Sink};
 use trace::Span;
 
 use super::figures::Figures;
 use super::stop::Stop;
-use super::{Agent, Setup, hush, own, say, verbs};
-use crate::cli::{Format, ProbeArgs, TopArgs};
+use super::{Agent, Setup, hush, say};
+use crate::cli::{Format, TopArgs};
 use crate::config;
 use crate::opened::unix_nanoseconds;
 use crate::rights;
@@ -136,9 +135,6 @@ fn setup(args: &TopArgs, waiting: &Waiting) -> Result<Setup> {
     let sdk_programs = args.sdk.sdk_programs.unwrap_or_default();
     let selection = select::from_args(&args.select)?.with_sdk_programs(sdk_programs);
     goproc::check_pids()?;
-    let ProbeArgs { exact_lineage, no_uprobe_multi, empty_probes, no_connection_join } =
-        args.probes;
-    let http = args.http.settings();
     let settings = red::Settings {
         groups: red::Groups { body_sizes: false, ..red::Groups::ALL },
         exponential: true,
@@ -147,34 +143,8 @@ fn setup(args: &TopArgs, waiting: &Waiting) -> Result<Setup> {
         ..red::Settings::default()
     };
     Ok(Setup {
-        options: Options {
-            exact_lineage,
-            no_connection_join,
-            query_strings: http.query_strings,
-            headers: http.wanted_headers()?,
-            empty_probes,
-            known_processes: !selection.is_open(),
-            ..Options::default()
-        },
-        selection,
-        features: verbs::features(no_uprobe_multi),
-        service_name: None,
-        assembler: verbs::assembler(&http, false),
         sinks: vec![Box::new(Newest(waiting.clone()))],
         meter: Some(Arc::new(SharedMeter::new(&settings, unix_nanoseconds()))),
-        sampling: Sampling::default(),
-        max_queued: pipeline::MAX_QUEUED,
-        resource: own::resource(None),
-        export: None,
-        metrics_interval: None,
-        counts_active: false,
-        host: config::Host::default(),
-        logs: config::Logs::default(),
-        kubernetes: None,
-        profiling: None,
-        xray: None,
-        overhead: None,
-        recording: None,
-        aloud: false,
+        ..Setup::of_flags(selection, &args.http.settings(), &args.probes, false)?
     })
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use instruments::Options;
-use pipeline::{Sampling, Sink};
+use pipeline::Sink;
 use trace::Span;
 
 use super::view::StopAtEnd;
-use super::{Agent, Setup, own, say, verbs};
+use super::{Agent, Setup, say};
 use crate::cli::{Format, HttpArgs, ProbeArgs, XrayArgs};
 use crate::config;
 use crate::select::Selection;
@@ -50,7 +50,7 @@ pub(crate) fn xray(args: &XrayArgs) -> Result<()> {
     goproc::check_pids()?;
     let wanted = Wanted { slower_than: args.slower_than.into(), route: args.route.clone() };
     let given = args.clone();
-    traced(args.pid, wanted, args.http.clone(), args.probes.clone(), move |watched, end| {
+    traced(args.pid, wanted, &args.http, &args.probes, move |watched, end| {
         xray::look(watched, &given, end)
     })
 }
@@ -65,7 +65,7 @@ pub(crate) fn with_requests(
     wanted: Wanted,
     look: impl FnOnce(&Watched, End) -> Result<()> + Send + 'static,
 ) -> Result<()> {
-    traced(pid, wanted, HttpArgs::default(), ProbeArgs::default(), look)
+    traced(pid, wanted, &HttpArgs::default(), &ProbeArgs::default(), look)
 }
 
 /// Ends the tracing, and waits for its last spans.
@@ -74,8 +74,8 @@ type End = Box<dyn FnOnce()>;
 fn traced(
     pid: u32,
     wanted: Wanted,
-    http: HttpArgs,
-    probes: ProbeArgs,
+    http: &HttpArgs,
+    probes: &ProbeArgs,
     look: impl FnOnce(&Watched, End) -> Result<()> + Send + 'static,
 ) -> Result<()> {
     let (tally, table) = (Arc::new(Tally::new(wanted)), Arc::<Table>::default());
@@ -117,40 +117,10 @@ fn traced(
     Ok(())
 }
 
-fn setup(pid: u32, http: HttpArgs, probes: ProbeArgs, sink: Box<dyn Sink>) -> Result<Setup> {
+fn setup(pid: u32, http: &HttpArgs, probes: &ProbeArgs, sink: Box<dyn Sink>) -> Result<Setup> {
     let select = config::Select { pids: vec![pid], ..config::Select::default() };
-    let ProbeArgs { exact_lineage, no_uprobe_multi, empty_probes, no_connection_join } = probes;
-    let http = http.settings();
-    Ok(Setup {
-        selection: Selection::new(&select)?,
-        options: Options {
-            exact_lineage,
-            no_connection_join,
-            query_strings: http.query_strings,
-            headers: http.wanted_headers()?,
-            empty_probes,
-            known_processes: true,
-            one_process: true,
-            ..Options::default()
-        },
-        features: verbs::features(no_uprobe_multi),
-        service_name: None,
-        assembler: verbs::assembler(&http, false),
-        sinks: vec![sink],
-        meter: None,
-        max_queued: pipeline::MAX_QUEUED,
-        sampling: Sampling::default(),
-        resource: own::resource(None),
-        export: None,
-        metrics_interval: None,
-        counts_active: false,
-        host: config::Host::default(),
-        logs: config::Logs::default(),
-        kubernetes: None,
-        profiling: None,
-        xray: None,
-        overhead: None,
-        recording: None,
-        aloud: false,
-    })
+    let selection = Selection::new(&select)?;
+    let setup = Setup::of_flags(selection, &http.settings(), probes, false)?;
+    let options = Options { one_process: true, ..setup.options };
+    Ok(Setup { options, sinks: vec![sink], ..setup })
 }
