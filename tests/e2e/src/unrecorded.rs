@@ -32,6 +32,7 @@ pub const UNRECORDED: &[(&str, &[&str])] = &[
             "http3::a_server_of_http3_is_told_that_it_is_not_traced",
             "large::a_large_file_is_read_in_little_memory",
             "sdk::programs_with_the_sdk_are_named_and_can_be_left_to_it",
+            "unreadable",
         ],
     ),
     ("its gotap is killed", &["lifecycle::a_killed_gotap_leaves_nothing_behind"]),

@@ -11,7 +11,7 @@ use goproc::FileId;
 use super::silence::Silent;
 use super::targets::Observable;
 use super::{Agent, Observed, say};
-use crate::inspect::Target;
+use crate::inspect::{Target, Unreadable};
 use crate::reader::ReaderCommand;
 
 /// Files that are remembered to have been named.
@@ -32,13 +32,28 @@ impl Idle {
 
     fn add(&mut self, target: &Target, why: &str) {
         self.processes += 1;
-        if self.named.len() >= MAX_NAMED {
-            self.named.clear();
-        }
-        if self.aloud && self.named.insert(target.file) {
+        if self.aloud && self.is_new(target.file) {
             let (name, pid) = (&target.service_name, target.process.pid);
             say(&format!("{name}[{pid}]: nothing to trace: {why}"));
         }
+    }
+
+    /// Names a Go program that can't be read, each file once; gives whether it did. They are few, and nothing else says
+    /// why they are not observed.
+    pub(super) fn name_unreadable(&mut self, unreadable: &Unreadable) -> bool {
+        let is_new = self.is_new(unreadable.file);
+        if is_new {
+            let (name, pid) = (&unreadable.service_name, unreadable.process.pid);
+            say(&format!("nothing is seen in {name}[{pid}]: {}", unreadable.why));
+        }
+        is_new
+    }
+
+    fn is_new(&mut self, file: FileId) -> bool {
+        if self.named.len() >= MAX_NAMED {
+            self.named.clear();
+        }
+        self.named.insert(file)
     }
 
     /// What is to be said of those that run at the start.
@@ -63,6 +78,13 @@ impl Agent {
         {
             self.figures.attach_failed();
             say(&format!("{}[{}]: {error:#}", target.service_name, target.process.pid));
+        }
+    }
+
+    /// Says of a Go program that can't be read that nothing is seen in it, and counts it, if it is meant.
+    pub(super) fn note_unreadable(&mut self, unreadable: &Unreadable) {
+        if self.selection.means(unreadable) && self.idle.name_unreadable(unreadable) {
+            self.figures.attach_failed();
         }
     }
 

@@ -4,7 +4,8 @@
 use anyhow::Result;
 use instruments::{Ability, Plan};
 
-use crate::inspect::{Program, Target};
+use super::Found;
+use crate::inspect::{Program, Target, Unreadable};
 use crate::output::line;
 
 /// Columns of a line.
@@ -12,9 +13,10 @@ const WIDTH: usize = 100;
 /// What the table has room for of a name.
 const NAME: usize = 24;
 
-pub(super) fn print(targets: &[Target]) -> Result<()> {
+pub(super) fn print(found: &Found) -> Result<()> {
     let header = ["PID", "SERVICE", "GO", "TRACES", "NOT"].map(str::to_owned);
-    let rows: Vec<_> = std::iter::once(header).chain(targets.iter().map(row)).collect();
+    let rows = std::iter::once(header).chain(found.targets.iter().map(row));
+    let rows: Vec<_> = rows.chain(found.unreadable.iter().map(unreadable_row)).collect();
     Ok(line(table(&rows).join("\n"))?)
 }
 
@@ -28,6 +30,11 @@ fn row(target: &Target) -> [String; 5] {
         if words.is_empty() { "-".to_owned() } else { words.join(" ") },
         notes(program).join("; "),
     ]
+}
+
+fn unreadable_row(program: &Unreadable) -> [String; 5] {
+    let (pid, name) = (program.process.pid.to_string(), cut(&program.service_name, NAME));
+    [pid, name, "-".to_owned(), "-".to_owned(), program.why.to_string()]
 }
 
 fn words(plan: &Plan) -> Vec<&'static str> {

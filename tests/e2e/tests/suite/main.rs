@@ -98,6 +98,7 @@ mod torn;
 mod trace_context;
 mod unoptimised;
 mod unread;
+mod unreadable;
 mod versions;
 mod words;
 mod wsl;

@@ -4,8 +4,8 @@
 
 mod asked;
 
-use anyhow::{Context, Result, bail, ensure};
-use gotap_e2e::altered::{Altered, places, replace};
+use anyhow::{Context, Result, ensure};
+use gotap_e2e::altered::{Altered, change_magic, function_table, replace};
 use gotap_e2e::can_trace;
 use gotap_e2e::goroutines::RuntimeApp;
 use gotap_testkit::go::{self, Mode, Version};
@@ -87,8 +87,8 @@ const DAMAGED: [Row; 5] = [
     Row {
         what: "another magic number of the function table",
         minor: NEWEST,
-        alter: another_magic,
-        then: Then::Refused("magic 0xffffffc1 is not supported"),
+        alter: |data, _| change_magic(data, 0xc1),
+        then: Then::Refused("unknown magic 0xffffffc1"),
         missing: &[],
     },
     Row {
@@ -193,41 +193,11 @@ fn scramble_type(data: &mut [u8], name: &str) -> Result<()> {
     replace(data, &from, &to)
 }
 
-/// Where the function table begins.
-fn table(data: &[u8]) -> Result<usize> {
-    let all = places(data, &[0xf1, 0xff, 0xff, 0xff, 0, 0, 1, 8]);
-    match all.as_slice() {
-        [one] => Ok(*one),
-        _ => bail!("{} function tables", all.len()),
-    }
-}
-
 /// Changes a word of the function table's header, of which the runtime itself does not use these.
 fn header(data: &mut [u8], word: usize, change: fn(u64) -> u64) -> Result<()> {
-    let at = table(data)? + 8 + 8 * word;
+    let at = function_table(data)? + 8 + 8 * word;
     let old = u64::from_le_bytes(data[at..at + 8].try_into()?);
     data[at..at + 8].copy_from_slice(&change(old).to_le_bytes());
-    Ok(())
-}
-
-/// What garble does: the magic number is another one, in the table and in the code that checks it.
-fn another_magic(data: &mut [u8], _: Version) -> Result<()> {
-    const NEW: u8 = 0xc1;
-    let at = table(data)?;
-    data[at] = NEW;
-    // CMP register, -15; JNE; CMPB $0, 4(register)
-    let is_check = |code: &[u8]| {
-        code[0] == 0x83
-            && code[1] >= 0xf8
-            && code[2] == 0xf1
-            && code[3..5] == [0x0f, 0x85]
-            && code[9] == 0x80
-            && code[11..13] == [4, 0]
-    };
-    let found: Vec<usize> =
-        data.windows(13).enumerate().filter(|(_, code)| is_check(code)).map(|(at, _)| at).collect();
-    let [check] = found.as_slice() else { bail!("{} checks of the magic number", found.len()) };
-    data[*check + 2] = NEW;
     Ok(())
 }
 
