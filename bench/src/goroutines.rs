@@ -1,5 +1,5 @@
-//! What reading goroutines from outside takes: CPU time of the command for programs with many of them,
-//! and what their throughput is meanwhile, side by side with one that nobody reads.
+//! What reading goroutines from outside takes: CPU time of a snapshot and of the command for programs with many of
+//! them, and what their throughput is meanwhile, side by side with one that nobody reads.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,9 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use gobin::Binary;
+use gomem::Remote;
+use goproc::Process;
+use goruntime::{Layout, Snapshot};
 use gotap_testkit::go::{self, Mode, Version};
 use gotap_testkit::process::Running;
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use serde_json::json;
 
@@ -21,6 +26,8 @@ use crate::{measure, scenario};
 const SIZES: [usize; 3] = [100, 10_000, 100_000];
 /// Commands whose CPU time is measured in each round.
 const COMMANDS: usize = 5;
+/// Snapshots whose CPU time is measured in each round.
+const SNAPSHOTS: usize = 10;
 /// How long the load stays with a server, and how often it goes to each.
 const SLICE: Duration = Duration::from_millis(500);
 const SLICES: usize = 6;
@@ -31,6 +38,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone, Serialize)]
 struct Row {
     goroutines: usize,
+    /// CPU time of a snapshot, as the agent takes them one after the other.
+    snapshot_ms: f64,
     /// CPU time of one command, and how long it took.
     command_ms: f64,
     wall_ms: f64,
@@ -75,6 +84,24 @@ fn command(gotap: &Path, pid: u32) -> Result<()> {
     Ok(())
 }
 
+/// CPU milliseconds of a snapshot: the median of some. The first one is left out, as it makes room for all.
+fn snapshot_ms(pid: u32, count: usize) -> Result<f64> {
+    let process = Process { pid };
+    let data = std::fs::read(process.path("exe"))?;
+    let binary = Binary::parse(&data)?;
+    let layout = Layout::new(&binary, &binary.types())?;
+    let memory = Remote::new(process);
+    let mut out = Vec::new();
+    for _ in 0..=count {
+        let before = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?;
+        // The program is no PIE: it is where its file says.
+        drop(Snapshot::take(&memory, &layout, &binary, 0)?);
+        let took = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)? - before;
+        out.push(Duration::from(took).as_secs_f64() * 1e3);
+    }
+    Ok(median(out.split_off(1)))
+}
+
 /// CPU milliseconds of all children that have ended.
 fn children_ms() -> Result<f64> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
@@ -86,6 +113,7 @@ fn children_ms() -> Result<f64> {
 fn row(gotap: &Path, program: &Path, size: usize, rounds: usize) -> Result<Row> {
     let servers = [server(program, size)?, server(program, size)?];
     let read = servers[1].process.pid();
+    let snapshot_ms = snapshot_ms(read, rounds * SNAPSHOTS)?;
     let (mut cpu, mut wall) = (Vec::new(), Vec::new());
     for _ in 0..rounds * COMMANDS {
         let (before, begun) = (children_ms()?, std::time::Instant::now());
@@ -105,6 +133,7 @@ fn row(gotap: &Path, program: &Path, size: usize, rounds: usize) -> Result<Row> 
     }
     Ok(Row {
         goroutines: size,
+        snapshot_ms,
         command_ms: median(cpu),
         wall_ms: median(wall),
         rps: rps.map(median),
@@ -136,12 +165,13 @@ fn loaded(gotap: &Path, server: &Server, read: Option<u32>) -> Result<Outcome> {
 
 fn table(rows: &[Row]) -> String {
     let mut out = String::from(
-        "| goroutines | CPU of one command | until it ends | req/s bare | read 4 times a second | target CPU/req bare | read |\n|---:|---:|---:|---:|---:|---:|---:|\n",
+        "| goroutines | CPU of a snapshot | CPU of one command | until it ends | req/s bare | read 4 times a second | target CPU/req bare | read |\n|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for row in rows {
         out.push_str(&format!(
-            "| {} | {:.0} ms | {:.0} ms | {:.0} | {:.0} | {:.1} µs | {:.1} µs |\n",
+            "| {} | {:.1} ms | {:.0} ms | {:.0} ms | {:.0} | {:.0} | {:.1} µs | {:.1} µs |\n",
             row.goroutines,
+            row.snapshot_ms,
             row.command_ms,
             row.wall_ms,
             row.rps[0],

@@ -48,7 +48,11 @@ struct Run {
     count: usize,
 }
 
-pub(crate) fn gather(memory: &impl Memory, places: &[(u64, usize)]) -> Result<Gathered, Error> {
+pub(crate) fn gather(
+    memory: &impl Memory,
+    places: &[(u64, usize)],
+    out: &mut Gathered,
+) -> Result<(), Error> {
     let mut order: Vec<u32> = (0..u32::try_from(places.len()).unwrap_or(u32::MAX)).collect();
     if !places.is_sorted_by_key(|place| place.0) {
         order.sort_unstable_by_key(|i| places[*i as usize].0);
@@ -58,11 +62,16 @@ pub(crate) fn gather(memory: &impl Memory, places: &[(u64, usize)]) -> Result<Ga
     if total > MAX_GATHERED {
         return Err(Error::TooMuch(total));
     }
-    let mut out = Gathered { bytes: vec![0; total], places: vec![(usize::MAX, 0); places.len()] };
+    out.places.clear();
+    out.places.resize(places.len(), (usize::MAX, 0));
+    // What is there of before is overwritten, or in no place.
+    if out.bytes.len() < total {
+        out.bytes.resize(total, 0);
+    }
     let parts: Vec<_> = runs.iter().map(|run| (run.start, run.len)).collect();
     let mut next = 0;
     while let Some(run) = runs.get(next) {
-        let read = memory.read_parts(&parts[next..], &mut out.bytes[run.to..])?;
+        let read = memory.read_parts(&parts[next..], &mut out.bytes[run.to..total])?;
         for run in runs.iter().skip(next).take(read) {
             for i in &order[run.first..run.first + run.count] {
                 let (address, len) = places[*i as usize];
@@ -72,11 +81,11 @@ pub(crate) fn gather(memory: &impl Memory, places: &[(u64, usize)]) -> Result<Ga
         }
         next += read;
         if let Some(broken) = runs.get(next) {
-            one_by_one(memory, places, &order, broken, &mut out)?;
+            one_by_one(memory, places, &order, broken, out)?;
             next += 1;
         }
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Reads the places of a run in which there is a hole.

@@ -76,6 +76,19 @@ pub trait Memory {
     where
         Self: Sized,
     {
-        gather::gather(self, places)
+        let mut out = Gathered::default();
+        self.gather_into(places, &mut out)?;
+        Ok(out)
+    }
+
+    /// The same into what has room from before.
+    ///
+    /// # Errors
+    /// As [`Memory::gather`].
+    fn gather_into(&self, places: &[(u64, usize)], out: &mut Gathered) -> Result<(), Error>
+    where
+        Self: Sized,
+    {
+        gather::gather(self, places, out)
     }
 }

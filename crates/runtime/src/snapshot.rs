@@ -17,7 +17,7 @@ use taking::Taking;
 /// More goroutines than this are not read.
 const MAX_GOROUTINES: u64 = 4 << 20;
 /// Goroutines that are read together.
-const BATCH: usize = 4096;
+const BATCH: usize = 1024;
 /// How often the list is read anew when it grows meanwhile.
 const ATTEMPTS: usize = 16;
 

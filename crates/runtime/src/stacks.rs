@@ -3,10 +3,10 @@
 //!
 //! Source: `unwinder` in `runtime/traceback.go`.
 
-use std::collections::HashMap;
-
+use foldhash::{HashMap, HashMapExt};
 use gobin::{Lines, StackFrame};
-use gomem::{Memory, u64_at};
+use gomem::{Gathered, Memory, u64_at};
+use smallvec::SmallVec;
 
 use crate::Error;
 
@@ -37,8 +37,8 @@ pub(crate) struct Walk {
     injected: bool,
     in_syscall: bool,
     end: Option<End>,
-    /// Addresses in the calls, the innermost first.
-    frames: Vec<u64>,
+    /// Addresses in the calls, the innermost first. Most stacks of waiting goroutines have few.
+    frames: SmallVec<[u64; 16]>,
 }
 
 /// How a walk ended.
@@ -51,7 +51,7 @@ enum End {
 impl Walk {
     /// From where a goroutine stopped: stack pointer, end of the stack, address of the code.
     pub(crate) fn new(sp: u64, high: u64, pc: u64, in_syscall: bool) -> Self {
-        let (pending, end, frames) = (None, None, Vec::new());
+        let (pending, end, frames) = (None, None, SmallVec::new());
         Self { sp, high, pc, pending, injected: false, in_syscall, end, frames }
     }
 
@@ -93,11 +93,13 @@ pub(crate) struct Stacks<'a, 'd> {
     bias: u64,
     steps: HashMap<u64, Option<StackFrame>>,
     known: HashMap<Box<[u64]>, u32>,
+    read: Gathered,
 }
 
 impl<'a, 'd> Stacks<'a, 'd> {
     pub(crate) fn new(lines: Lines<'a, 'd>, bias: u64) -> Self {
-        Self { lines, bias, steps: HashMap::new(), known: HashMap::new() }
+        let (steps, known) = (HashMap::new(), HashMap::new());
+        Self { lines, bias, steps, known, read: Gathered::default() }
     }
 
     /// Walks all; gives the number of each one's stack.
@@ -112,11 +114,13 @@ impl<'a, 'd> Stacks<'a, 'd> {
                 break;
             }
             let windows: Vec<_> = open.iter().map(|i| walks[*i].window()).collect();
-            let read = memory.gather(&windows)?;
+            let mut read = std::mem::take(&mut self.read);
+            memory.gather_into(&windows, &mut read)?;
             for (position, i) in open.iter().enumerate() {
                 let window = read.get(position).unwrap_or_default();
                 self.advance(&mut walks[*i], window, windows[position].0);
             }
+            self.read = read;
             open.retain(|i| walks[*i].end.is_none());
         }
         Ok(walks.iter_mut().map(|walk| self.keep(walk)).collect())
@@ -140,7 +144,7 @@ impl<'a, 'd> Stacks<'a, 'd> {
         if self.known.len() >= MAX_STACKS {
             return None;
         }
-        self.known.insert(std::mem::take(&mut walk.frames).into_boxed_slice(), number);
+        self.known.insert(walk.frames.as_slice().into(), number);
         Some(number)
     }
 

@@ -4,10 +4,12 @@
 //! Source: `runtime/chan.go`, `runtime/select.go`, `runtime/sema.go`. Not here: which lock of `sync` a
 //! semaphore belongs to, which the stack tells (`snapshot`).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
+use foldhash::{HashMap, HashMapExt};
 use gobin::{Arch, Global};
-use gomem::{Memory, Pages, u32_at, u64_at};
+use gomem::{Gathered, Memory, Pages, u32_at, u64_at};
+use smallvec::SmallVec;
 
 use crate::Error;
 use crate::layout::{Layout, Queues};
@@ -148,26 +150,17 @@ fn entry(bytes: &[u8], at: &Queues) -> Option<Entry> {
     })
 }
 
-/// Queue entries by their addresses.
-type Entries = HashMap<u64, Entry>;
-
-fn read_entries(
-    memory: &impl Memory,
-    at: &Queues,
-    addresses: &[u64],
-    into: &mut Entries,
-) -> Result<Vec<Option<Entry>>, Error> {
-    let places: Vec<_> = addresses.iter().map(|address| (*address, at.sudog_len)).collect();
-    let read = memory.gather(&places)?;
-    let found: Vec<_> =
-        (0..addresses.len()).map(|i| read.get(i).and_then(|bytes| entry(bytes, at))).collect();
-    for (address, entry) in addresses.iter().zip(&found) {
-        if let Some(entry) = entry {
-            into.insert(*address, *entry);
-        }
-    }
-    Ok(found)
+/// A queue entry as far as queues are followed.
+#[derive(Debug, Clone, Copy)]
+struct Queued {
+    next: u64,
+    prev: u64,
+    /// The goroutine that waits; 0 where another one than was read has it by now.
+    goid: u64,
 }
+
+/// Channels that a goroutine waits for: most wait for one.
+pub(crate) type Numbers = SmallVec<[u32; 4]>;
 
 /// A goroutine that waits for channels: its number, its address and its first queue entry.
 pub(crate) type Waiting = (u64, u64, u64);
@@ -175,11 +168,12 @@ pub(crate) type Waiting = (u64, u64, u64);
 /// Collects the channels that goroutines wait for.
 #[derive(Debug, Default)]
 pub(crate) struct Channels {
-    entries: Entries,
+    /// Queue entries by their addresses.
+    entries: HashMap<u64, Queued>,
     numbers: HashMap<u64, u32>,
     /// Channels by their numbers.
     addresses: Vec<u64>,
-    goids: HashMap<u64, u64>,
+    read: Gathered,
 }
 
 impl Channels {
@@ -189,8 +183,8 @@ impl Channels {
         memory: &impl Memory,
         at: &Queues,
         waiting: &[Waiting],
-    ) -> Result<Vec<Vec<u32>>, Error> {
-        let mut out: Vec<Vec<u32>> = vec![Vec::new(); waiting.len()];
+    ) -> Result<Vec<Numbers>, Error> {
+        let mut out = vec![Numbers::new(); waiting.len()];
         // Each goroutine's entries hang on one another.
         let mut open: Vec<(usize, u64)> =
             waiting.iter().enumerate().map(|(i, (_, _, first))| (i, *first)).collect();
@@ -199,11 +193,21 @@ impl Channels {
             if open.is_empty() || self.entries.len() >= MAX_ENTRIES {
                 break;
             }
-            let addresses: Vec<u64> = open.iter().map(|(_, address)| *address).collect();
-            let found = read_entries(memory, at, &addresses, &mut self.entries)?;
-            for ((i, address), entry) in open.iter_mut().zip(found) {
+            let places: Vec<_> = open.iter().map(|(_, address)| (*address, at.sudog_len)).collect();
+            memory.gather_into(&places, &mut self.read)?;
+            self.entries.reserve(places.len());
+            for (position, (i, address)) in open.iter_mut().enumerate() {
+                let found = self.read.get(position).and_then(|bytes| entry(bytes, at));
+                let (goid, g, _) = waiting[*i];
                 // Another goroutine's entry: this one went on meanwhile.
-                let own = entry.filter(|entry| entry.g == waiting[*i].1 && entry.channel != 0);
+                let own = found.filter(|entry| entry.g == g && entry.channel != 0);
+                if let Some(Entry { next, prev, .. }) = found {
+                    let goid = if own.is_some() { goid } else { 0 };
+                    let known = self.entries.entry(*address).or_insert(Queued { next, prev, goid });
+                    if goid != 0 {
+                        *known = Queued { next, prev, goid };
+                    }
+                }
                 if let Some(entry) = own {
                     out[*i].push(self.number(entry.channel));
                 }
@@ -214,7 +218,6 @@ impl Channels {
             channels.sort_unstable();
             channels.dedup();
         }
-        self.goids.extend(waiting.iter().map(|(goid, g, _)| (*g, *goid)));
         Ok(out)
     }
 
@@ -238,8 +241,7 @@ impl Channels {
         let read = memory.gather(&places)?;
         let channel = |i: usize| -> Option<Channel> {
             let bytes = read.get(i)?;
-            let queue =
-                |first: usize| Some(waiters(u64_at(bytes, first)?, &self.entries, &self.goids));
+            let queue = |first: usize| Some(self.waiters(u64_at(bytes, first)?));
             Some(Channel {
                 address: self.addresses[i],
                 element_type: u64_at(bytes, at.element_type)?.wrapping_sub(bias),
@@ -254,19 +256,20 @@ impl Channels {
         let all = 0..self.addresses.len();
         Ok(all.map(|i| channel(i).unwrap_or_else(|| unread(i))).collect())
     }
-}
 
-/// The goroutines of a queue, as far as they were read.
-fn waiters(first: u64, entries: &Entries, goids: &HashMap<u64, u64>) -> Vec<u64> {
-    let (mut out, mut next, mut previous) = (Vec::new(), first, 0);
-    while let Some(entry) = entries.get(&next)
-        && entry.prev == previous
-        && out.len() < entries.len()
-    {
-        out.extend(goids.get(&entry.g));
-        (previous, next) = (next, entry.next);
+    /// The goroutines of a queue, as far as they were read.
+    fn waiters(&self, first: u64) -> Vec<u64> {
+        let (mut out, mut next, mut previous) = (Vec::new(), first, 0);
+        // What is read while queues change may go in a circle.
+        for _ in 0..self.entries.len() {
+            let Some(entry) = self.entries.get(&next).filter(|entry| entry.prev == previous) else {
+                break;
+            };
+            out.extend((entry.goid != 0).then_some(entry.goid));
+            (previous, next) = (next, entry.next);
+        }
+        out
     }
-    out
 }
 
 /// Which semaphore each goroutine waits for, by the addresses of both; `None` where the table can't be read.

@@ -1,10 +1,11 @@
 //! A snapshot in the making: goroutines batch by batch, their stacks, and the channels and locks that they wait for.
 //! Not here: the list of goroutines, and what a snapshot answers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
+use foldhash::{HashMap, HashMapExt};
 use gobin::Binary;
-use gomem::Memory;
+use gomem::{Gathered, Memory};
 
 use super::Snapshot;
 use crate::census::reason_text;
@@ -34,6 +35,7 @@ pub(super) struct Taking<'a, 'd, M> {
     pub(super) stacks: Stacks<'a, 'd>,
     channels: Channels,
     kinds: HashMap<u64, Start>,
+    gathered: Gathered,
     /// Structures that may be goroutines, the dead ones included.
     plausible: usize,
     pub(super) out: Snapshot,
@@ -54,6 +56,7 @@ impl<'a, 'd, M: Memory> Taking<'a, 'd, M> {
             stacks: Stacks::new(binary.lines(), bias),
             channels: Channels::default(),
             kinds: HashMap::new(),
+            gathered: Gathered::default(),
             plausible: 0,
             out: Snapshot::default(),
         }
@@ -86,11 +89,12 @@ impl<'a, 'd, M: Memory> Taking<'a, 'd, M> {
         Ok(())
     }
 
-    fn read(&self, addresses: &[u64]) -> Result<Vec<Option<RawG>>, Error> {
+    fn read(&mut self, addresses: &[u64]) -> Result<Vec<Option<RawG>>, Error> {
         let places: Vec<_> =
             addresses.iter().map(|address| (*address, self.layout.g.len)).collect();
-        let read = self.memory.gather(&places)?;
-        Ok((0..places.len()).map(|i| RawG::parse(read.get(i)?, &self.layout.g)).collect())
+        self.memory.gather_into(&places, &mut self.gathered)?;
+        let parse = |i| RawG::parse(self.gathered.get(i)?, &self.layout.g);
+        Ok((0..places.len()).map(parse).collect())
     }
 
     fn walk(&mut self, live: &[(u64, RawG)]) -> Result<Vec<StackState>, Error> {

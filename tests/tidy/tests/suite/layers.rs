@@ -6,7 +6,7 @@ use crate::repo::{self, File};
 const PURE: [(&str, &[&str]); 9] = [
     ("gobin", &["iced-x86", "memchr", "object", "thiserror"]),
     // It is given what gomem's trait reads.
-    ("goruntime", &["gobin", "gomem", "thiserror"]),
+    ("goruntime", &["foldhash", "gobin", "gomem", "smallvec", "thiserror"]),
     ("host", &["regex-lite", "thiserror", "zerocopy"]),
     ("profile", &["flate2", "prost", "serde_json", "thiserror"]),
     ("metrics", &["compact_str", "prost"]),
