@@ -17,6 +17,9 @@ KERNELS ?= 5.10 6.1 6.12 7
 export RUST_TEST_THREADS ?= $(shell expr 2 \* $$(nproc))
 # Where setup.sh puts what it builds.
 export GOTAP_CACHE ?= $(HOME)/.cache/gotap
+# Tests are chosen among those of all packages, so that all of them share dependencies and gotap: for a single package
+# Cargo would build these anew, with other features.
+TEST = $(CARGO) test --locked --workspace
 DEBUG_GOTAP := "$(abspath $(or $(CARGO_TARGET_DIR),target))/debug/gotap"
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/go/bin:$(GOTAP_CACHE)/bin
 
@@ -39,11 +42,11 @@ demo: ## Watch the requests of a shop of four services for some seconds (as root
 .PHONY: test
 test: setup ## Run all tests (end-to-end tests need root and skip without)
 	@# The command that crates/gotap/tests start is built before any test runs: no other one is needed.
-	GOTAP_BINARY=$(DEBUG_GOTAP) $(CARGO) test --workspace --locked --no-fail-fast
+	GOTAP_BINARY=$(DEBUG_GOTAP) $(TEST) --no-fail-fast
 
 .PHONY: test-again
 test-again: ## Run single end-to-end tests, one after the other (TESTS="module::name ...")
-	GOTAP_BINARY=$(DEBUG_GOTAP) $(CARGO) test --locked --package gotap-e2e --test suite -- --exact --test-threads=1 $(TESTS)
+	GOTAP_BINARY=$(DEBUG_GOTAP) $(TEST) --test suite -- --exact --test-threads=1 $(TESTS)
 
 .PHONY: test-matrix
 test-matrix: setup ## Run oracle and end-to-end tests with all Go versions and build modes (long)
@@ -61,38 +64,39 @@ package: setup ## Make a Debian package of the release build, below target/packa
 test-package: setup ## Make that package, install, run and remove it, also on Debian 12 and 13 in QEMU (as root)
 	package=$$(scripts/package.sh) && GOTAP_PACKAGE=$$package \
 		GOTAP_BINARY="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/release/gotap" \
-		$(CARGO) test --locked --package gotap-e2e --features systemd --test suite --test systemd -- \
+		$(TEST) --features gotap-e2e/systemd --test suite --test systemd -- \
 		package:: the_service_works
 
 .PHONY: test-image
 test-image: setup ## Build the container's image with podman and run it as the DaemonSet does (as root; a quarter of an hour, 4 GB)
 	@scripts/setup.sh podman
-	$(CARGO) test --locked --package gotap-e2e --features image --test image -- --nocapture
+	$(TEST) --features gotap-e2e/image --test image -- --nocapture
 
 .PHONY: test-backends
 test-backends: setup ## Send traces to a real Jaeger and profiles to a real Parca, built first, through a real Envoy, and look at programs of a real garble (as root)
-	$(CARGO) test --locked --package gotap-e2e --features backends --test backends
+	$(TEST) --features gotap-e2e/backends --test backends
 
 .PHONY: soak
 soak: setup ## Let programs and a collector come and go while gotap runs (as root; SOAK_SECONDS=600)
-	SOAK_SECONDS=$(SOAK_SECONDS) SOAK_TARGETS=$(SOAK_TARGETS) $(CARGO) test --locked --package gotap-e2e --features soak --test soak -- --nocapture
+	SOAK_SECONDS=$(SOAK_SECONDS) SOAK_TARGETS=$(SOAK_TARGETS) $(TEST) --features gotap-e2e/soak --test soak -- --nocapture
 
 .PHONY: memory
 memory: build ## Measure the memory that docs/kubernetes.md says, of the release build (as root; three minutes)
 	GOTAP_BINARY="$(abspath $(or $(CARGO_TARGET_DIR),target))/release/gotap" SOAK_SECONDS=90 SOAK_TARGETS=20 \
-		$(CARGO) test --locked --package gotap-e2e --features soak --test soak -- --nocapture
+		$(TEST) --features gotap-e2e/soak --test soak -- --nocapture
 
 .PHONY: test-deploy
 test-deploy: setup ## Check the Helm chart and the manifests in deploy/ by Kubernetes' schemas
-	$(CARGO) test --locked --package gotap-e2e --features deploy --test deploy
+	$(TEST) --features gotap-e2e/deploy --test deploy
 
 .PHONY: test-kube
 test-kube: setup ## Watch pods of a real Kubernetes API server, which is built first (as root; half an hour once)
-	$(CARGO) test --locked --package gotap-e2e --features kube --test kube
+	$(TEST) --features gotap-e2e/kube --test kube
 
 .PHONY: test-kernels
 test-kernels: setup ## Boot old and new kernels in QEMU and trace on each (KERNELS="5.10 7": only these)
-	$(CARGO) build --locked --package gotap --package gotap-kernel-tests
+	@# The tests that start the programs build them.
+	$(TEST) --no-run --test starts
 	@"$${CARGO_TARGET_DIR:-target}/debug/kernel-tests" $(KERNELS)
 
 .PHONY: lint

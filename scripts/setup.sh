@@ -103,57 +103,13 @@ apt_install() {
 
 # shellcheck source=scripts/setup_kernels.sh
 . "$repo/scripts/setup_kernels.sh"
+# shellcheck source=scripts/setup_programs.sh
+. "$repo/scripts/setup_programs.sh"
 
 setup_base() {
     command -v cargo >/dev/null || give_up "please install Rust with rustup and put cargo in PATH"
     need_go
     need_apt_packages "${apt_packages[@]}"
-}
-
-# Builds apps/NAME once per state of its sources and prints the path of the binary: NAME, the binary's name, how
-# long it takes, the package, and more flags for the linker.
-setup_program() {
-    need_go
-    local name=$1 binary_name=$2 time=$3 package=$4 flags=${5:-} sources=$repo/apps/$1 key binary
-    key=$(cd "$sources" && cat go.mod go.sum ./*.go | sha256sum | cut -c1-16)
-    binary=$cache/$name/$key/$binary_name
-    [[ -x $binary ]] || locked "$name" build_program "$sources" "$binary" "$time" "$package" "$flags"
-    printf '%s\n' "$binary"
-}
-
-build_program() {
-    local sources=$1 binary=$2 time=$3 package=$4 flags=$5
-    [[ ! -x $binary ]] || return 0 # another process built it while we waited
-    say "building ${sources##*/} ($time)"
-    mkdir -p "$(dirname "$binary")"
-    CGO_ENABLED=0 retry go_cached go build -C "$sources" -trimpath -ldflags="-s -w $flags" -o "$binary.new" "$package" >&2
-    mv "$binary.new" "$binary"
-}
-
-setup_collector() {
-    setup_program collector otelcol "one to three minutes" .
-}
-
-# Its own dependencies are in the go.mod in apps/.
-setup_jaeger() {
-    setup_program jaeger jaeger "four to ten minutes" github.com/jaegertracing/jaeger/cmd/jaeger
-}
-
-# Prints the path of Parca.
-setup_parca() {
-    need_go
-    local program=$cache/parca/v0.20.0/parca
-    [[ -x $program ]] || locked parca go_cached "$repo/scripts/parca.sh" "$program"
-    printf '%s\n' "$program"
-}
-
-# Without the flags the server does not know its own version.
-setup_kubernetes() {
-    local version flags=k8s.io/component-base/version
-    version=$(sed -n 's/^require k8s.io\/kubernetes //p' "$repo/apps/kubernetes/go.mod")
-    flags="-X $flags.gitVersion=$version -X $flags.gitMajor=$(cut -d. -f1 <<<"${version#v}")"
-    flags+=" -X k8s.io/component-base/version.gitMinor=$(cut -d. -f2 <<<"$version")"
-    setup_program kubernetes kube-apiserver "15 to 30 minutes" k8s.io/kubernetes/cmd/kube-apiserver "$flags"
 }
 
 # Prints the path of etcd. Debian 12's cannot do a streaming list, so that of Debian 13 is unpacked; the package
@@ -213,21 +169,6 @@ fetch_go() {
         ln -s "$fetched" "$root.new" # the installed Go is this version
     fi
     mv -T "$root.new" "$root"
-}
-
-# Prints the path of a garble that obfuscates programs of this Go version.
-setup_garble() {
-    local version=v0.18.0 root program
-    root=$(setup_go "${1?setup.sh garble VERSION}")
-    program=$cache/garble/$version-go$1/garble
-    [[ -x $program ]] || locked garble build_garble "$root" "$version" "$program"
-    printf '%s\n' "$program"
-}
-
-build_garble() {
-    [[ ! -x $3 ]] || return 0 # another process built it while we waited
-    say "building garble $2"
-    GOBIN=$(dirname "$3") GOTOOLCHAIN=local retry go_cached "$1/bin/go" install "mvdan.cc/garble@$2" >&2
 }
 
 # Prints the folder of the newest PostgreSQL, of whatever origin.
@@ -379,11 +320,12 @@ setup_ci() {
     [[ -x $cache/bin/cargo-deny ]] || command -v cargo-deny >/dev/null || locked cargo-deny build_cargo_deny
 }
 
-# Debian has no package of it.
+# Debian has no package of it. Without optimisation it is built in a third of the time, and takes two seconds instead of
+# one.
 build_cargo_deny() {
     [[ ! -x $cache/bin/cargo-deny ]] || return 0
-    say "building cargo-deny $cargo_deny_version (several minutes)"
-    retry cargo install --quiet --locked --root "$cache" --version "$cargo_deny_version" cargo-deny >&2
+    say "building cargo-deny $cargo_deny_version (one to three minutes)"
+    retry cargo install --quiet --locked --debug --root "$cache" --version "$cargo_deny_version" cargo-deny >&2
     say "cargo-deny is in $cache/bin"
 }
 

@@ -89,8 +89,8 @@ struct Arguments {
 fn arguments(mode: Mode) -> Arguments {
     let (cgo, flags) = match mode {
         Mode::Plain | Mode::Arm64 => ("0", vec![]),
-        Mode::Stripped => ("0", vec!["-trimpath", "-ldflags=-s -w"]),
-        Mode::Pie => ("0", vec!["-buildmode=pie"]),
+        Mode::Stripped => ("0", vec!["-ldflags=-s -w"]),
+        Mode::Pie => ("0", vec!["-buildmode=pie", "-trimpath"]),
         Mode::Cgo => ("1", vec!["-tags=netcgo"]),
         Mode::Race => ("1", vec!["-race"]),
         Mode::Unoptimised => ("0", vec!["-gcflags=all=-N -l"]),
