@@ -20,6 +20,8 @@ export GOTAP_CACHE ?= $(HOME)/.cache/gotap
 # Tests are chosen among those of all packages, so that all of them share dependencies and gotap: for a single package
 # Cargo would build these anew, with other features.
 TEST = $(CARGO) test --locked --workspace
+# The same for tests that start gotap: the test called `starts` builds it.
+TEST_GOTAP = GOTAP_BINARY=$(DEBUG_GOTAP) $(TEST) --test starts
 DEBUG_GOTAP := "$(abspath $(or $(CARGO_TARGET_DIR),target))/debug/gotap"
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/go/bin:$(GOTAP_CACHE)/bin
 
@@ -46,11 +48,11 @@ test: setup ## Run all tests (end-to-end tests need root and skip without)
 
 .PHONY: test-again
 test-again: ## Run single end-to-end tests, one after the other (TESTS="module::name ...")
-	GOTAP_BINARY=$(DEBUG_GOTAP) $(TEST) --test suite -- --exact --test-threads=1 $(TESTS)
+	$(TEST_GOTAP) --test suite -- --exact --test-threads=1 $(TESTS)
 
 .PHONY: test-matrix
 test-matrix: setup ## Run oracle and end-to-end tests with all Go versions and build modes (long)
-	GOTAP_TEST_MATRIX=full $(CARGO) test --locked --package gotap-oracle-tests --package gotap-e2e
+	GOTAP_TEST_MATRIX=full $(TEST_GOTAP) --test suite
 
 .PHONY: recordings
 recordings: setup ## Record what tests/replay makes spans of, with real programs (as root; all, or TESTS="module::name ...")
@@ -74,11 +76,11 @@ test-image: setup ## Build the container's image with podman and run it as the D
 
 .PHONY: test-backends
 test-backends: setup ## Send traces to a real Jaeger and profiles to a real Parca, built first, through a real Envoy, and look at programs of a real garble (as root)
-	$(TEST) --features gotap-e2e/backends --test backends
+	$(TEST_GOTAP) --features gotap-e2e/backends --test backends
 
 .PHONY: soak
 soak: setup ## Let programs and a collector come and go while gotap runs (as root; SOAK_SECONDS=600)
-	SOAK_SECONDS=$(SOAK_SECONDS) SOAK_TARGETS=$(SOAK_TARGETS) $(TEST) --features gotap-e2e/soak --test soak -- --nocapture
+	SOAK_SECONDS=$(SOAK_SECONDS) SOAK_TARGETS=$(SOAK_TARGETS) $(TEST_GOTAP) --features gotap-e2e/soak --test soak -- --nocapture
 
 .PHONY: memory
 memory: build ## Measure the memory that docs/kubernetes.md says, of the release build (as root; three minutes)
@@ -91,7 +93,7 @@ test-deploy: setup ## Check the Helm chart and the manifests in deploy/ by Kuber
 
 .PHONY: test-kube
 test-kube: setup ## Watch pods of a real Kubernetes API server, which is built first (as root; half an hour once)
-	$(TEST) --features gotap-e2e/kube --test kube
+	$(TEST_GOTAP) --features gotap-e2e/kube --test kube
 
 .PHONY: test-kernels
 test-kernels: setup ## Boot old and new kernels in QEMU and trace on each (KERNELS="5.10 7": only these)

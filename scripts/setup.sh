@@ -341,7 +341,7 @@ prometheus) setup_prometheus ;;
 jaeger) setup_jaeger ;;
 parca) setup_parca ;;
 envoy) setup_envoy ;;
-garble) setup_garble "${2-}" ;;
+garble) setup_garble "${2:?the version of Go}" ;;
 kubernetes) setup_kubernetes ;;
 etcd) setup_etcd ;;
 helm) setup_helm ;;

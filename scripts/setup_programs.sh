@@ -50,7 +50,7 @@ setup_kubernetes() {
 # Prints the path of a garble that obfuscates programs of this Go version.
 setup_garble() {
     local version=v0.18.0 root program
-    root=$(setup_go "${1?setup.sh garble VERSION}")
+    root=$(setup_go "$1")
     program=$cache/garble/$version-go$1/garble
     [[ -x $program ]] || locked garble build_garble "$root" "$version" "$program"
     printf '%s\n' "$program"

@@ -84,7 +84,7 @@ fn command(gotap: &Path, pid: u32) -> Result<()> {
     Ok(())
 }
 
-/// CPU milliseconds of a snapshot: the median of some. The first one is left out, as it makes room for all.
+/// CPU milliseconds of a snapshot: the median of some. The first one warms up allocator and caches, and does not count.
 fn snapshot_ms(pid: u32, count: usize) -> Result<f64> {
     let process = Process { pid };
     let data = std::fs::read(process.path("exe"))?;

@@ -53,6 +53,7 @@ pub(crate) fn gather(
     places: &[(u64, usize)],
     out: &mut Gathered,
 ) -> Result<(), Error> {
+    out.places.clear();
     let mut order: Vec<u32> = (0..u32::try_from(places.len()).unwrap_or(u32::MAX)).collect();
     if !places.is_sorted_by_key(|place| place.0) {
         order.sort_unstable_by_key(|i| places[*i as usize].0);
@@ -62,9 +63,8 @@ pub(crate) fn gather(
     if total > MAX_GATHERED {
         return Err(Error::TooMuch(total));
     }
-    out.places.clear();
     out.places.resize(places.len(), (usize::MAX, 0));
-    // What is there of before is overwritten, or in no place.
+    // Old bytes are either overwritten, or no place points to them.
     if out.bytes.len() < total {
         out.bytes.resize(total, 0);
     }

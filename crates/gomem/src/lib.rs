@@ -81,7 +81,7 @@ pub trait Memory {
         Ok(out)
     }
 
-    /// The same into what has room from before.
+    /// The same, instead of what `out` holds, whose room is used again.
     ///
     /// # Errors
     /// As [`Memory::gather`].

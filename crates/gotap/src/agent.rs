@@ -164,7 +164,7 @@ impl Agent {
                     "{}[{}] has OpenTelemetry's SDK, and sdk_programs is off",
                     target.service_name, target.process.pid
                 ))),
-                Ok((target, _)) => self.wait_for_match(&target),
+                Ok((target, _)) => self.wait_for_target(&target),
                 Err(NotATarget::Process(e)) if named => return Err(e.into()),
                 Err(why) if named => return Err(explained(why)),
                 Err(NotATarget::Process(e)) if e.is_denied() => denied = Some(e),
@@ -180,7 +180,8 @@ impl Agent {
             }
         }
         if self.observed.is_empty() {
-            say("no matching Go process runs yet; waiting for one to start");
+            let other = if self.idle.unreadable { "other " } else { "" };
+            say(&format!("no {other}matching Go process runs yet; waiting for one to start"));
         }
         let observing = count(self.observed.len(), "process", "processes");
         self.figures.ready();
@@ -278,7 +279,7 @@ impl Agent {
             Ok((target, file)) if self.selection.matches(&target) => {
                 self.try_attach(&target, &file, since);
             }
-            Ok((target, _)) => self.wait_for_match(&target),
+            Ok((target, _)) => self.wait_for_target(&target),
             Err(NotATarget::Unreadable(program)) => self.note_unreadable(&program),
             Err(_) => {}
         }
@@ -308,11 +309,17 @@ impl Agent {
                 return;
             }
             let since = monotonic();
-            let Ok((target, file)) = self.inspector.inspect_file(Process { pid }) else { continue };
-            if self.selection.matches(&target) {
-                self.try_attach(&target, &file, since);
-            } else if until > Instant::now() {
-                self.waiting.insert(pid, until);
+            match self.inspector.inspect_file(Process { pid }) {
+                Ok((target, file)) if self.selection.matches(&target) => {
+                    self.try_attach(&target, &file, since);
+                }
+                Err(NotATarget::Unreadable(program)) if self.selection.means(&program) => {
+                    self.note_unreadable(&program);
+                }
+                Ok(_) | Err(NotATarget::Unreadable(_)) if until > Instant::now() => {
+                    self.waiting.insert(pid, until);
+                }
+                _ => {}
             }
         }
     }

@@ -33,7 +33,7 @@ pub(crate) enum NotATarget {
     #[error("process {pid} ({name}): {why}")]
     Binary { pid: u32, name: String, why: gobin::Error },
     /// It is a Go program that can't be read.
-    #[error("process {} ({}): {}", .0.process.pid, .0.process.name().unwrap_or_default(), .0.why)]
+    #[error("process {} ({}): {}", .0.process.pid, .0.name, .0.why)]
     Unreadable(Box<Unreadable>),
 }
 
@@ -41,10 +41,13 @@ pub(crate) enum NotATarget {
 #[derive(Debug)]
 pub(crate) struct Unreadable {
     pub(crate) process: Process,
+    /// The name of the process.
+    pub(crate) name: String,
     pub(crate) executable: PathBuf,
     pub(crate) file: FileId,
-    /// What it declares, or else the executable's name.
+    /// The setting, what the process declares, or else the executable's name. Labels of pods do not count.
     pub(crate) service_name: String,
+    pub(crate) home: Home,
     pub(crate) placed: Option<Placed>,
     pub(crate) why: gobin::Error,
 }
@@ -147,10 +150,18 @@ impl Inspector {
         file: FileId,
         why: gobin::Error,
     ) -> NotATarget {
-        let service_name = resource::service_of(process, "", &executable);
-        let placed = self.cluster.as_ref().and_then(|cluster| cluster.find(&Home::of(process)));
-        let unreadable = Unreadable { process, executable, file, service_name, placed, why };
-        NotATarget::Unreadable(Box::new(unreadable))
+        let declared = || resource::service_of(process, "", &executable);
+        let home = Home::of(process);
+        NotATarget::Unreadable(Box::new(Unreadable {
+            process,
+            name: process.name().unwrap_or_default(),
+            service_name: self.service_name.clone().unwrap_or_else(declared),
+            executable,
+            file,
+            placed: self.cluster.as_ref().and_then(|cluster| cluster.find(&home)),
+            home,
+            why,
+        }))
     }
 
     /// What a file says; each is read once.

@@ -45,7 +45,10 @@ impl Found {
                 "service": service_name,
                 "executable": executable,
                 "go": null,
-                "unreadable": why.to_string(),
+                "libraries": [],
+                "sees": [],
+                "missing": [why.to_string()],
+                "probes": [],
             }))?;
         }
         Ok(())

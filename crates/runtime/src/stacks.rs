@@ -123,7 +123,7 @@ impl<'a, 'd> Stacks<'a, 'd> {
             self.read = read;
             open.retain(|i| walks[*i].end.is_none());
         }
-        Ok(walks.iter_mut().map(|walk| self.keep(walk)).collect())
+        Ok(walks.iter().map(|walk| self.keep(walk)).collect())
     }
 
     /// All stacks, by their numbers.
@@ -133,7 +133,7 @@ impl<'a, 'd> Stacks<'a, 'd> {
         out.into_iter().map(|(frames, _)| frames).collect()
     }
 
-    fn keep(&mut self, walk: &mut Walk) -> Option<u32> {
+    fn keep(&mut self, walk: &Walk) -> Option<u32> {
         if walk.end != Some(End::Whole) || walk.frames.is_empty() {
             return None;
         }

@@ -155,7 +155,7 @@ fn entry(bytes: &[u8], at: &Queues) -> Option<Entry> {
 struct Queued {
     next: u64,
     prev: u64,
-    /// The goroutine that waits; 0 where another one than was read has it by now.
+    /// The goroutine that waits; 0 where the entry no longer belongs to the goroutine that led to it.
     goid: u64,
 }
 
@@ -204,7 +204,8 @@ impl Channels {
                 if let Some(Entry { next, prev, .. }) = found {
                     let goid = if own.is_some() { goid } else { 0 };
                     let known = self.entries.entry(*address).or_insert(Queued { next, prev, goid });
-                    if goid != 0 {
+                    // Whoever has it now led to it, too, unless it stands in another queue since.
+                    if goid != 0 || (known.next, known.prev) != (next, prev) {
                         *known = Queued { next, prev, goid };
                     }
                 }
@@ -260,11 +261,7 @@ impl Channels {
     /// The goroutines of a queue, as far as they were read.
     fn waiters(&self, first: u64) -> Vec<u64> {
         let (mut out, mut next, mut previous) = (Vec::new(), first, 0);
-        // What is read while queues change may go in a circle.
-        for _ in 0..self.entries.len() {
-            let Some(entry) = self.entries.get(&next).filter(|entry| entry.prev == previous) else {
-                break;
-            };
+        while let Some(entry) = self.entries.get(&next).filter(|entry| entry.prev == previous) {
             out.extend((entry.goid != 0).then_some(entry.goid));
             (previous, next) = (next, entry.next);
         }

@@ -56,8 +56,8 @@ pub fn function_table(data: &[u8]) -> Result<usize> {
     }
 }
 
-/// What garble does, too: the magic number of the function table ends with another byte, in the table and in the code
-/// that checks it.
+/// What garble does, too: the magic number of the function table is another one, in the table and in the code that
+/// checks it. Changes its lowest byte.
 pub fn change_magic(data: &mut [u8], to: u8) -> Result<()> {
     let at = function_table(data)?;
     data[at] = to;

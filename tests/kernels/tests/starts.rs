@@ -1,5 +1,4 @@
-//! That the program starts which boots kernels. What it does is `make test-kernels`, which relies on these tests: with
-//! them the tests of the whole workspace build the program, too.
+//! Checks that `kernel-tests` starts. `make test-kernels` relies on this test to get the program built.
 
 use std::process::Command;
 

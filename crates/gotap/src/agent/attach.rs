@@ -23,11 +23,13 @@ pub(super) struct Idle {
     pub(super) aloud: bool,
     named: HashSet<FileId>,
     processes: usize,
+    /// Whether a Go program was named that can't be read.
+    pub(super) unreadable: bool,
 }
 
 impl Idle {
     pub(super) fn new(aloud: bool) -> Self {
-        Self { aloud, named: HashSet::new(), processes: 0 }
+        Self { aloud, named: HashSet::new(), processes: 0, unreadable: false }
     }
 
     fn add(&mut self, target: &Target, why: &str) {
@@ -41,6 +43,7 @@ impl Idle {
     /// Names a Go program that can't be read, each file once; gives whether it did. They are few, and nothing else says
     /// why they are not observed.
     pub(super) fn name_unreadable(&mut self, unreadable: &Unreadable) -> bool {
+        self.unreadable = true;
         let is_new = self.is_new(unreadable.file);
         if is_new {
             let (name, pid) = (&unreadable.service_name, unreadable.process.pid);
@@ -81,10 +84,14 @@ impl Agent {
         }
     }
 
-    /// Says of a Go program that can't be read that nothing is seen in it, and counts it, if it is meant.
+    /// Says of a Go program that can't be read that nothing is seen in it, and counts it, if it is meant. Otherwise it
+    /// may be later.
     pub(super) fn note_unreadable(&mut self, unreadable: &Unreadable) {
-        if self.selection.means(unreadable) && self.idle.name_unreadable(unreadable) {
-            self.figures.attach_failed();
+        if !self.selection.means(unreadable) {
+            let Unreadable { process, home, placed, .. } = unreadable;
+            self.wait_for_match(process.pid, home, placed.as_ref());
+        } else if self.idle.name_unreadable(unreadable) {
+            self.figures.found_unreadable();
         }
     }
 

@@ -112,6 +112,11 @@ impl Figures {
         self.processes().failed += 1;
     }
 
+    /// A Go program can't be read.
+    pub(super) fn found_unreadable(&self) {
+        self.processes().unreadable += 1;
+    }
+
     /// A process is not observed any more.
     pub(super) fn ended(&self, pid: u32) {
         self.processes().ended(pid);
@@ -328,6 +333,12 @@ impl Figures {
                 "{process}",
                 "Processes that could not be attached to",
                 one(processes.failed),
+            ),
+            Metric::counter(
+                "gotap.programs.unreadable",
+                "{program}",
+                "Programs built with Go that can't be read, and in which nothing is seen",
+                one(processes.unreadable),
             ),
             Metric::histogram(
                 "gotap.attach.duration",

@@ -15,9 +15,10 @@ use podwatch::{Failure, Notice, Placed, Pods, Server, State, Watcher};
 use super::targets::Observable;
 use super::{Agent, PORT_PATIENCE, say};
 use crate::config::{Config, Invalid, Use};
+use crate::home::Home;
 use crate::inspect::Target;
 use crate::reader::{AgentEvent, ReaderCommand};
-use crate::resource::{Cluster, Identity};
+use crate::resource::Cluster;
 
 /// How long the start waits for the pods that run already.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -60,7 +61,7 @@ pub(super) struct Placing {
     _watcher: Watcher,
     pub(super) cluster: Cluster,
     /// Go processes in containers that were not chosen, and where they were then.
-    unchosen: HashMap<u32, (Arc<Identity>, Option<Placed>)>,
+    unchosen: HashMap<u32, (Home, Option<Placed>)>,
     away: bool,
     full: bool,
 }
@@ -118,26 +119,29 @@ impl Agent {
         }
     }
 
-    /// Looks at a process again later that may be chosen then.
-    pub(super) fn wait_for_match(&mut self, target: &Target) {
+    /// Looks at a target again later that may be chosen then.
+    pub(super) fn wait_for_target(&mut self, target: &Target) {
+        self.wait_for_match(target.process.pid, &target.identity.home, target.placed.as_ref());
+    }
+
+    /// The same of any process.
+    pub(super) fn wait_for_match(&mut self, pid: u32, home: &Home, placed: Option<&Placed>) {
         if self.selection.waits_for_port() && self.waiting.len() < 1024 {
-            self.waiting.insert(target.process.pid, Instant::now() + PORT_PATIENCE);
+            self.waiting.insert(pid, Instant::now() + PORT_PATIENCE);
         }
-        self.wait_for_pod(target);
+        self.wait_for_pod(pid, home, placed);
     }
 
     /// Remembers a process in a container that is not chosen: its pod may be known later, or get other labels.
-    fn wait_for_pod(&mut self, target: &Target) {
+    fn wait_for_pod(&mut self, pid: u32, home: &Home, placed: Option<&Placed>) {
         let Some(placing) = self.placing.as_mut().filter(|_| self.selection.chooses_pods()) else {
             return;
         };
-        let home = &target.identity.home;
         if home.container.is_none() && home.pod.is_none() {
             return;
         }
         if placing.unchosen.len() < MAX_UNCHOSEN {
-            let entry = (target.identity.clone(), target.placed.clone());
-            placing.unchosen.insert(target.process.pid, entry);
+            placing.unchosen.insert(pid, (home.clone(), placed.cloned()));
         } else if !std::mem::replace(&mut placing.full, true) {
             say(
                 "Kubernetes: too many processes in containers: some may not be found by their pods",
@@ -208,8 +212,8 @@ impl Agent {
     fn look_for_chosen(&mut self) {
         let Some(placing) = &mut self.placing else { return };
         let cluster = &placing.cluster;
-        let news = |(_, (identity, before)): &(&u32, &(Arc<Identity>, Option<Placed>))| {
-            let found = cluster.find(&identity.home);
+        let news = |(_, (home, before)): &(&u32, &(Home, Option<Placed>))| {
+            let found = cluster.find(home);
             found.is_some_and(|found| !before.as_ref().is_some_and(|b| b.is_same(&found)))
         };
         let news: Vec<_> = placing.unchosen.iter().filter(news).map(|(pid, _)| *pid).collect();

@@ -26,6 +26,8 @@ pub(super) struct Processes {
     unplaced: HashMap<u32, Instant>,
     pub(super) attach: Histogram,
     pub(super) failed: u64,
+    /// Go programs that were named as they can't be read.
+    pub(super) unreadable: u64,
     /// Whether all that ran at the start were looked at.
     pub(super) ready: bool,
 }
@@ -34,7 +36,7 @@ impl Default for Processes {
     fn default() -> Self {
         let (observed, unplaced, idle) = (HashMap::new(), HashMap::new(), HashMap::new());
         let attach = Histogram::new(ATTACH_BOUNDS);
-        Self { observed, idle, unplaced, attach, failed: 0, ready: false }
+        Self { observed, idle, unplaced, attach, failed: 0, unreadable: 0, ready: false }
     }
 }
 

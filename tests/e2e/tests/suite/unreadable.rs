@@ -33,11 +33,28 @@ fn programs_that_cannot_be_read_are_named() -> Result<()> {
     Ok(())
 }
 
+/// A port is waited for, whoever listens there.
+#[test]
+fn one_that_listens_later_is_named_then() -> Result<()> {
+    if !can_trace("one_that_listens_later_is_named_then") || cfg!(not(target_arch = "x86_64")) {
+        return Ok(());
+    }
+    let original = go::build("httpapp", Version::NEWEST, Mode::Stripped)?;
+    let altered = Altered::new(&original, |data| change_magic(data, 0xc1))?;
+    // A port that was free a moment ago.
+    let port = App::start(&original)?.port()?.to_string();
+    let waiting = Gotap::trace(&["--port", &port])?;
+    let _other = App::start(&altered.program)?;
+    let _app = App::start_with(&altered.program, &["-addr", &format!("127.0.0.1:{port}")], &[])?;
+    waiting.process.wait_for_error("gotap: nothing is seen in httpapp", SOON)?;
+    named_once(waiting, "unknown magic 0xffffffc1")
+}
+
 fn named_once(gotap: Gotap, why: &str) -> Result<()> {
     let ended = gotap.stop()?;
     let named = ended.stderr.iter().filter(|line| line.contains("nothing is seen in")).count();
     ensure!(named == 1 && ended.stderr.iter().any(|l| l.contains(why)), "{:#?}", ended.stderr);
-    let counted = "\"gotap.attach.failures\":1";
+    let counted = "\"gotap.programs.unreadable\":1";
     ensure!(ended.stderr.iter().any(|line| line.contains(counted)), "{:#?}", ended.stderr);
     Ok(())
 }
@@ -59,8 +76,8 @@ fn listed(path: &str, pid: u32, why: &str) -> Result<()> {
         let lines: Vec<Value> =
             lines.lines().map(serde_json::from_str).collect::<serde_json::Result<_>>()?;
         let line = lines.iter().find(|line| line["pid"] == pid).context("a line")?;
-        let unreadable = line["unreadable"].as_str().unwrap_or_default();
-        ensure!(line["go"].is_null() && unreadable.contains(why), "{line:#}");
+        let missing = line["missing"][0].as_str().unwrap_or_default();
+        ensure!(line["go"].is_null() && missing.contains(why), "{line:#}");
     }
     Ok(())
 }
