@@ -105,6 +105,18 @@ impl Top {
         Ok(out)
     }
 
+    /// Seconds that were sampled in all.
+    pub fn seconds(&self) -> Result<f64> {
+        let total = self.heading.split_once("Total samples = ").map(|(_, rest)| rest);
+        let total = total.and_then(|rest| rest.split_ascii_whitespace().next());
+        let seconds = |text: &str| match text.strip_suffix("ms") {
+            Some(milliseconds) => milliseconds.parse::<f64>().map(|n| n / 1e3),
+            None => text.trim_end_matches('s').parse(),
+        };
+        let parsed = total.map(seconds).transpose()?;
+        parsed.with_context(|| format!("no sum of samples: {}", self.heading))
+    }
+
     /// The cumulative share of a function, 0 if there is none.
     pub fn cumulative(&self, name: &str) -> f64 {
         self.shares.get(name).map_or(0.0, |shares| shares.1)
