@@ -180,7 +180,7 @@ impl Agent {
             }
         }
         if self.observed.is_empty() {
-            let other = if self.idle.unreadable { "other " } else { "" };
+            let other = if self.figures.unreadable() > 0 { "other " } else { "" };
             say(&format!("no {other}matching Go process runs yet; waiting for one to start"));
         }
         let observing = count(self.observed.len(), "process", "processes");

@@ -204,7 +204,7 @@ impl Channels {
                 if let Some(Entry { next, prev, .. }) = found {
                     let goid = if own.is_some() { goid } else { 0 };
                     let known = self.entries.entry(*address).or_insert(Queued { next, prev, goid });
-                    // Whoever has it now led to it, too, unless it stands in another queue since.
+                    // The goroutine that has the entry is known already, unless the queue has changed.
                     if goid != 0 || (known.next, known.prev) != (next, prev) {
                         *known = Queued { next, prev, goid };
                     }

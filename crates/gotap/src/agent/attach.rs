@@ -23,13 +23,11 @@ pub(super) struct Idle {
     pub(super) aloud: bool,
     named: HashSet<FileId>,
     processes: usize,
-    /// Whether a Go program was named that can't be read.
-    pub(super) unreadable: bool,
 }
 
 impl Idle {
     pub(super) fn new(aloud: bool) -> Self {
-        Self { aloud, named: HashSet::new(), processes: 0, unreadable: false }
+        Self { aloud, named: HashSet::new(), processes: 0 }
     }
 
     fn add(&mut self, target: &Target, why: &str) {
@@ -43,7 +41,6 @@ impl Idle {
     /// Names a Go program that can't be read, each file once; gives whether it did. They are few, and nothing else says
     /// why they are not observed.
     pub(super) fn name_unreadable(&mut self, unreadable: &Unreadable) -> bool {
-        self.unreadable = true;
         let is_new = self.is_new(unreadable.file);
         if is_new {
             let (name, pid) = (&unreadable.service_name, unreadable.process.pid);

@@ -117,6 +117,11 @@ impl Figures {
         self.processes().unreadable += 1;
     }
 
+    /// How many of those were found.
+    pub(super) fn unreadable(&self) -> u64 {
+        self.processes().unreadable
+    }
+
     /// A process is not observed any more.
     pub(super) fn ended(&self, pid: u32) {
         self.processes().ended(pid);
