@@ -1,6 +1,7 @@
 //! What gotap measures of itself, as metrics: spans, losses, traps, queues, processes, its own CPU time
 //! and memory. Collected when asked, from any thread. Not here: how they leave.
 
+mod flat;
 mod sent;
 
 use std::collections::HashMap;
@@ -8,12 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use export::LiveStats;
-use metrics::{Attributes, HistogramPoint, Labels, Metric, Point, Target, target_labels};
+use metrics::{Attributes, HistogramPoint, Metric, Point};
 use pipeline::{Measured, Pipeline, Place, SharedMeter};
 use podwatch::Pods;
 use probes::Hits;
 use red::Consumer;
-use trace::{Resource, Value};
+use trace::Resource;
 
 use super::active::Active;
 use super::host::Host;
@@ -233,34 +234,6 @@ impl Figures {
         self.processes().observed.clone()
     }
 
-    /// Everything as one list, in which attributes name the processes, and the labels of `target_info`.
-    pub(super) fn collect_flat(&self) -> (Vec<Metric>, Vec<Labels>) {
-        let Measured { metrics: mut out, processes, .. } = self.collect(Consumer::Pull);
-        let mut targets = vec![target_labels(&self.resource)];
-        let mut by_name: HashMap<_, _> = out.iter().enumerate().map(|(i, m)| (m.name, i)).collect();
-        for (resource, metrics) in processes {
-            let target = as_target(&resource);
-            let attributes = vec![
-                ("job", target.job.into()),
-                ("instance", target.instance.into()),
-                ("service", resource.service_name().to_owned().into()),
-                ("pid", pid(&resource).into()),
-            ];
-            targets.push(target.info);
-            for mut metric in metrics {
-                metric.add_attributes(&attributes);
-                match by_name.get(metric.name) {
-                    Some(at) => out[*at].merge(metric),
-                    None => {
-                        by_name.insert(metric.name, out.len());
-                        out.push(metric);
-                    }
-                }
-            }
-        }
-        (out, targets)
-    }
-
     fn spans(&self) -> Vec<Metric> {
         // What can't be read is missing, not zero.
         let Ok(counters) = self.hits.counters() else { return Vec::new() };
@@ -357,22 +330,6 @@ impl Figures {
 
 pub(super) fn target(pid: u32, name: &str) -> Attributes {
     vec![("service", name.to_owned().into()), ("pid", pid.to_string().into())]
-}
-
-fn as_target(resource: &Resource) -> Target {
-    Target::new(resource.attributes().iter().map(|(key, value)| {
-        let text = match value {
-            Value::Int(n) => n.to_string(),
-            Value::Double(n) => n.to_string(),
-            Value::Texts(texts) => texts.join(","),
-            text => text.as_str().unwrap_or_default().to_owned(),
-        };
-        (key.as_str(), text)
-    }))
-}
-
-fn pid(resource: &Resource) -> String {
-    resource.pid().map(|pid| pid.to_string()).unwrap_or_default()
 }
 
 /// What the meter of operations does not have as it should.
