@@ -1,5 +1,6 @@
-// Command released has goroutines that wait in deferred calls: one after it has given its lock back, one before.
-// Which lock is which it prints.
+// Command released has goroutines that wait in deferred calls, some after they have given their lock back, some
+// before. It prints each case: its name, the lock's address, and the function that holds the lock and says so on its
+// stack, or "-".
 package main
 
 import (
@@ -13,24 +14,52 @@ type account struct {
 	lock    sync.Mutex
 }
 
+var (
+	reached = make(chan struct{})
+	never   = make(chan struct{})
+)
+
 func main() {
-	var after, before account
-	reached, never := make(chan struct{}), make(chan struct{})
-	go after.settle(reached, never)
-	<-reached
-	go after.hold(reached, never)
-	<-reached
-	go before.keep(reached, never)
-	<-reached
-	go after.add()
-	go before.add()
+	// Who comes first still has the lock when the next one wants it.
+	for _, one := range []struct {
+		name, holder string
+		goes         []func(*account)
+	}{
+		{"after", "-", []func(*account){(*account).settle, (*account).hold}},
+		{"before", "main.(*account).keep", []func(*account){(*account).keep}},
+		{"plainly", "-", []func(*account){(*account).settlePlainly, (*account).hold}},
+		{"beforePlainly", "main.(*account).keepPlainly", []func(*account){(*account).keepPlainly}},
+		{"never", "-", []func(*account){(*account).passBy, (*account).hold}},
+		{"loop", "main.(*account).keepInLoop", []func(*account){(*account).keepInLoop}},
+		{"afterLoop", "-", []func(*account){(*account).settleInLoop, (*account).hold}},
+		{"panics", "main.(*account).keepInPanic", []func(*account){(*account).keepInPanic}},
+		{"afterPanic", "-", []func(*account){(*account).settleInPanic, (*account).hold}},
+	} {
+		a := &account{}
+		for _, do := range one.goes {
+			go do(a)
+			<-reached
+		}
+		go a.add()
+		fmt.Printf("%s %p %s\n", one.name, &a.lock, one.holder)
+	}
 	time.Sleep(100 * time.Millisecond)
-	fmt.Printf("after %p\nbefore %p\n", &after.lock, &before.lock)
+	fmt.Println("ready")
 	time.Sleep(time.Hour)
 }
 
+// await has an argument, so that the compiler makes a function that calls it.
+//
 //go:noinline
-func await(reached chan<- struct{}, never <-chan struct{}) {
+func await(never <-chan struct{}) {
+	reached <- struct{}{}
+	<-never
+}
+
+// pause is deferred as it is.
+//
+//go:noinline
+func pause() {
 	reached <- struct{}{}
 	<-never
 }
@@ -38,8 +67,16 @@ func await(reached chan<- struct{}, never <-chan struct{}) {
 // settle awaits what it deferred first, and so runs last.
 //
 //go:noinline
-func (a *account) settle(reached chan<- struct{}, never <-chan struct{}) {
-	defer await(reached, never)
+func (a *account) settle() {
+	defer await(never)
+	a.lock.Lock()
+	defer a.lock.Unlock()
+	a.balance++
+}
+
+//go:noinline
+func (a *account) settlePlainly() {
+	defer pause()
 	a.lock.Lock()
 	defer a.lock.Unlock()
 	a.balance++
@@ -48,7 +85,7 @@ func (a *account) settle(reached chan<- struct{}, never <-chan struct{}) {
 // hold does not say on its stack that it has the lock.
 //
 //go:noinline
-func (a *account) hold(reached chan<- struct{}, never <-chan struct{}) {
+func (a *account) hold() {
 	a.lock.Lock()
 	reached <- struct{}{}
 	<-never
@@ -58,11 +95,71 @@ func (a *account) hold(reached chan<- struct{}, never <-chan struct{}) {
 // keep awaits with the lock what it deferred last, and so runs first.
 //
 //go:noinline
-func (a *account) keep(reached chan<- struct{}, never <-chan struct{}) {
+func (a *account) keep() {
 	a.lock.Lock()
 	defer a.lock.Unlock()
-	defer await(reached, never)
+	defer await(never)
 	a.balance++
+}
+
+//go:noinline
+func (a *account) keepPlainly() {
+	a.lock.Lock()
+	defer a.lock.Unlock()
+	defer pause()
+	a.balance++
+}
+
+// passBy goes past the statement that would defer, which is above the line where it waits.
+//
+//go:noinline
+func (a *account) passBy() {
+	if a.balance != 0 {
+		a.lock.Lock()
+		defer a.lock.Unlock()
+	}
+	await(never)
+}
+
+// keepInLoop defers as often as a loop says, which the runtime keeps account of.
+//
+//go:noinline
+func (a *account) keepInLoop() {
+	others := []*account{{}, {}, a}
+	for _, one := range others {
+		one.lock.Lock()
+		defer one.lock.Unlock()
+	}
+	await(never)
+}
+
+//go:noinline
+func (a *account) settleInLoop() {
+	for i := 0; i < 2; i++ {
+		if i == 0 {
+			defer pause()
+		} else {
+			a.lock.Lock()
+			defer a.lock.Unlock()
+		}
+	}
+	a.balance++
+}
+
+//go:noinline
+func (a *account) keepInPanic() {
+	a.lock.Lock()
+	defer a.lock.Unlock()
+	defer await(never)
+	panic("an account")
+}
+
+//go:noinline
+func (a *account) settleInPanic() {
+	defer await(never)
+	a.lock.Lock()
+	defer a.lock.Unlock()
+	panic("an account")
 }
 
 //go:noinline

@@ -14,6 +14,8 @@ use crate::pclntab::{Function, Pclntab};
 const FUNCDATA_INL_TREE: usize = 3;
 /// `PCDATA_InlTreeIndex`.
 const PCDATA_INL_TREE_INDEX: usize = 2;
+/// Word of a `_func` record that tells how many pcdata tables the function has.
+const PCDATA_COUNT: usize = 7;
 /// Word of a `_func` record that tells the line on which the function starts, since Go 1.20.
 const START_LINE: usize = 9;
 /// The file of functions that the compiler made.
@@ -120,13 +122,23 @@ impl<'a, 'd> Lines<'a, 'd> {
     }
 
     fn inline_tree(&self, function: &Function<'_>) -> Option<u64> {
-        let size = self.table.record_size();
-        let pcdata = self.table.record_word(function, 7)? as usize;
-        let funcdata = self.table.record_byte(function, size - 1)?;
-        if pcdata <= PCDATA_INL_TREE_INDEX || usize::from(funcdata) <= FUNCDATA_INL_TREE {
+        let pcdata = self.table.record_word(function, PCDATA_COUNT)? as usize;
+        if pcdata <= PCDATA_INL_TREE_INDEX {
             return None;
         }
-        let index = (size / 4).checked_add(pcdata)?.checked_add(FUNCDATA_INL_TREE)?;
+        self.funcdata(function, FUNCDATA_INL_TREE)
+    }
+
+    /// Address of a table that belongs to `function`, by its number in `internal/abi/symtab.go`; `None` where it has
+    /// none.
+    pub(crate) fn funcdata(&self, function: &Function<'_>, number: usize) -> Option<u64> {
+        let size = self.table.record_size();
+        let pcdata = self.table.record_word(function, PCDATA_COUNT)? as usize;
+        let count = self.table.record_byte(function, size - 1)?;
+        if usize::from(count) <= number {
+            return None;
+        }
+        let index = (size / 4).checked_add(pcdata)?.checked_add(number)?;
         let offset = self.table.record_word(function, index)?;
         (offset != u32::MAX).then(|| self.module.gofunc.checked_add(u64::from(offset)))?
     }

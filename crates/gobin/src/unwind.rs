@@ -37,6 +37,15 @@ pub struct StackFrame {
     pub is_entry: bool,
 }
 
+impl StackFrame {
+    /// Bytes between the stack pointer and the address to which the frame returns; `None` where its caller can't be
+    /// known, or there is none. `in_syscall`: the goroutine stopped here for a system call.
+    pub fn to_caller(&self, in_syscall: bool) -> Option<u32> {
+        let hides_caller = self.writes_pointer && !in_syscall;
+        self.delta.filter(|_| !self.is_outermost && !hides_caller)
+    }
+}
+
 impl Binary<'_> {
     /// What `function` calls directly. x86-64 only.
     pub fn direct_calls(&self, function: &Function<'_>) -> Vec<u64> {

@@ -122,6 +122,8 @@ pub(crate) struct RawG {
     /// The first `runtime.sudog` of what it waits for.
     pub(crate) waiting: u64,
     pub(crate) locked: bool,
+    /// The first `runtime._defer`: what it deferred last of what its functions don't keep themselves.
+    pub(crate) deferred: u64,
     pub(crate) cleanups: Option<bool>,
     /// Goes up by one each time that the goroutine stops running (`casgstatus` in `runtime/proc.go`):
     /// one that ran meanwhile and stopped at the same place again shows.
@@ -153,6 +155,7 @@ impl RawG {
             start: word(at.start)?,
             waiting: optional(at.waiting).unwrap_or(0),
             locked: optional(at.locked).is_some_and(|m| m != 0),
+            deferred: optional(at.deferred).unwrap_or(0),
             cleanups: at.cleanups.and_then(|offset| u32_at(bytes, offset)).map(|n| n != 0),
             stops: at.stops.and_then(|offset| u8_at(bytes, offset)),
         })

@@ -1,19 +1,18 @@
 //! Who holds a lock that others wait for, as far as stacks show it.
 //!
-//! `sync.Mutex` does not store who holds it. But `defer mu.Unlock()` leaves two words in the frame of the function
-//! that has it: the code of a small function that the compiler made, which calls `Unlock`, and the address of the
-//! lock. A goroutine whose stack has both, in a call that is past the `defer` statement, holds the lock. One that
-//! unlocks without `defer` is not found. Deferred calls run in reverse order, so that one which waits may come after
-//! the one that unlocks: where the order can't be seen, nobody is said to hold the lock. What `defer f()` runs of a
-//! function without arguments looks like any other call of it. Not here: the sentences that `gotap chan` makes of it.
+//! `sync.Mutex` does not store who holds it. But `defer mu.Unlock()` leaves a call that is still to come: of a small
+//! function that the compiler made, which calls `Unlock`, with the address of the lock. A goroutine that has such a call
+//! holds the lock, unless it unlocks for a while and locks again. One that unlocks without `defer` is not found. Not
+//! here: how calls that are to come are found (`deferred`), the sentences that `gotap chan` makes of it.
 
 use std::collections::{HashMap, HashSet};
 
-use gomem::{Memory, u64_at};
+use gomem::Memory;
 
+use crate::deferred::{self, Deferred};
 use crate::goroutine::RawG;
 use crate::layout::Layout;
-use crate::symbols::{Call, Position, Symbols};
+use crate::symbols::{Position, Symbols};
 use crate::{Error, Goroutine, LockKind, Snapshot, State, WaitingOn};
 
 /// Goroutines whose stacks are read, and bytes of each that are: the innermost.
@@ -79,13 +78,6 @@ pub fn holds<'d>(
     Ok(out)
 }
 
-/// Frames of a stack, the innermost first.
-struct Stack<'d> {
-    /// Those that Go shows.
-    shown: Vec<Position<'d>>,
-    all: Vec<Call<'d>>,
-}
-
 struct Search<'s, 'a, 'd> {
     symbols: &'s Symbols<'a, 'd>,
     bias: u64,
@@ -96,8 +88,9 @@ struct Search<'s, 'a, 'd> {
     senders: Senders,
     /// By the addresses of their code in the process.
     unlocks: HashMap<u64, Unlocks<'d>>,
-    /// Frames of each stack, by its number.
-    stacks: HashMap<u32, Stack<'d>>,
+    /// Frames of each stack, by its number, the innermost first.
+    stacks: HashMap<u32, Vec<Position<'d>>>,
+    deferred: deferred::Search<'a, 'd>,
     out: Holds<'d>,
 }
 
@@ -115,11 +108,12 @@ impl<'s, 'a, 'd> Search<'s, 'a, 'd> {
             senders: Senders::of(snapshot),
             unlocks: HashMap::new(),
             stacks: HashMap::new(),
+            deferred: deferred::Search::new(symbols.binary(), bias),
             out: Holds::default(),
         }
     }
 
-    fn stack_of(&self, goroutine: &Goroutine) -> Option<&Stack<'d>> {
+    fn stack_of(&self, goroutine: &Goroutine) -> Option<&Vec<Position<'d>>> {
         match goroutine.stack {
             crate::StackState::Known(number) => self.stacks.get(&number),
             _ => None,
@@ -142,14 +136,12 @@ impl<'s, 'a, 'd> Search<'s, 'a, 'd> {
             if let (crate::StackState::Known(number), Some(stack)) =
                 (goroutine.stack, self.snapshot.stack(goroutine))
             {
-                let symbols = self.symbols;
-                let frames = || Stack { shown: symbols.stack(stack), all: symbols.calls(stack) };
-                self.stacks.entry(number).or_insert_with(frames);
+                self.stacks.entry(number).or_insert_with(|| self.symbols.stack(stack));
             }
         }
         if !self.locks.is_empty() {
             let owners: HashSet<&str> =
-                self.stacks.values().flat_map(|s| &s.shown).map(|frame| frame.function).collect();
+                self.stacks.values().flatten().map(|frame| frame.function).collect();
             let bias = self.bias;
             let found = self.symbols.wrappers(|owner| owners.contains(owner)).into_iter();
             self.unlocks = found
@@ -166,7 +158,7 @@ impl<'s, 'a, 'd> Search<'s, 'a, 'd> {
                 let goroutine = &self.snapshot.goroutines[*i];
                 let Some(stack) = self.stack_of(goroutine) else { return false };
                 // `Wait` has unlocked what its caller has locked.
-                let has = |is: &dyn Fn(&str) -> bool| stack.shown.iter().any(|f| is(f.function));
+                let has = |is: &dyn Fn(&str) -> bool| stack.iter().any(|f| is(f.function));
                 let is_condition = has(&|function| function == "sync.(*Cond).Wait");
                 let may_hold = !is_condition && has(&|function| owners.contains(function));
                 may_hold || (self.channels.len() > 1 && self.senders.has(goroutine))
@@ -193,41 +185,70 @@ impl<'s, 'a, 'd> Search<'s, 'a, 'd> {
             })
             .collect();
         let stacks = memory.gather(&places)?;
+        let mut deferred = Vec::with_capacity(batch.len());
+        for i in 0..batch.len() {
+            let bytes = stacks.get(i).filter(|bytes| !bytes.is_empty() && !self.unlocks.is_empty());
+            deferred.push(match raw(i).zip(bytes) {
+                Some((raw, bytes)) => {
+                    self.deferred.calls(memory, layout, deferred::Stack { raw, bytes })?
+                }
+                None => Vec::new(),
+            });
+        }
         let again = memory.gather(&structures)?;
         for (i, index) in batch.iter().enumerate() {
             let now = again.get(i).and_then(|bytes| RawG::parse(bytes, at));
             let is_same = raw(i).zip(now).is_some_and(|(then, now)| now.is_still(&then));
-            if let Some(bytes) = stacks.get(i).filter(|bytes| is_same && !bytes.is_empty()) {
-                self.scan(*index, bytes);
+            if let Some(bytes) = stacks.get(i).filter(|_| is_same) {
+                self.holds_of(*index, &deferred[i]);
+                self.mentions_of(*index, bytes);
             }
         }
         Ok(())
     }
 
-    /// Looks at the words of one stack.
-    fn scan(&mut self, index: usize, bytes: &[u8]) {
+    /// Locks that deferred calls of a goroutine will unlock.
+    fn holds_of(&mut self, index: usize, deferred: &[Deferred]) {
         let goroutine = &self.snapshot.goroutines[index];
-        let sends = self.senders.has(goroutine);
-        let (mut holds, mut mentions) = (Vec::new(), Vec::new());
-        for offset in (0..bytes.len().saturating_sub(7)).step_by(8) {
-            let Some(word) = u64_at(bytes, offset) else { break };
-            if sends && let Some(channel) = self.channels.get(&word) {
-                mentions.push((index, *channel));
-            }
-            let Some(unlocks) = self.unlocks.get(&word) else { continue };
-            let next = u64_at(bytes, offset + 8);
-            let Some(lock) = next.and_then(|next| self.locks.get(&next)) else { continue };
-            let Some(stack) = self.stack_of(goroutine) else { continue };
-            let may_be_over = may_have_unlocked(&stack.all, unlocks);
-            if !may_be_over && is_past(&stack.shown, unlocks, goroutine, *lock) {
+        let mut holds = Vec::new();
+        for call in deferred {
+            let lock = self.locks.get(&call.captured);
+            let (Some(unlocks), Some(lock)) = (self.unlocks.get(&call.code), lock) else {
+                continue;
+            };
+            if self.is_held(goroutine, *lock, call.frame) {
                 let (shared, at) = (unlocks.shared, unlocks.at);
                 holds.push(Hold { goroutine: index, lock: *lock, shared, at });
             }
         }
+        holds.sort_by_key(|hold| hold.lock);
         holds.dedup_by_key(|hold| hold.lock);
+        self.out.holds.extend(holds);
+    }
+
+    /// Whether a goroutine holds the lock that this frame's function will unlock. It may wait for that lock itself: then
+    /// the function may have unlocked for a while and lock again, so that another one must be what locks. That this one
+    /// does the same is rare, and its wait is short.
+    fn is_held(&self, goroutine: &Goroutine, lock: usize, frame: usize) -> bool {
+        let waits_for_it =
+            matches!(goroutine.waiting_on, Some(WaitingOn::Lock(n)) if n as usize == lock);
+        let is_own =
+            |address: &u64| !self.symbols.stack(&[*address]).iter().all(Position::waits_for_caller);
+        let locks = || self.snapshot.stack(goroutine)?.iter().position(is_own);
+        !waits_for_it || locks().is_some_and(|locks| frame > locks)
+    }
+
+    /// Channels whose addresses stand on the stack of a goroutine that waits to send.
+    fn mentions_of(&mut self, index: usize, bytes: &[u8]) {
+        if !self.senders.has(&self.snapshot.goroutines[index]) {
+            return;
+        }
+        let (words, _) = bytes.as_chunks::<8>();
+        let channels =
+            words.iter().filter_map(|word| self.channels.get(&u64::from_le_bytes(*word)));
+        let mut mentions: Vec<_> = channels.map(|channel| (index, *channel)).collect();
         mentions.sort_unstable();
         mentions.dedup();
-        self.out.holds.extend(holds);
         self.out.mentions.extend(mentions);
     }
 }
@@ -238,51 +259,6 @@ fn is_still(raw: &RawG, goroutine: &Goroutine) -> bool {
         && raw.state == Some(goroutine.state)
         && raw.stops == goroutine.stops
         && raw.has_stack()
-}
-
-/// Whether a call of the function with the `defer` statement has gone past it. Words of an earlier call may still
-/// stand there.
-fn is_past(
-    stack: &[Position<'_>],
-    unlocks: &Unlocks<'_>,
-    goroutine: &Goroutine,
-    lock: usize,
-) -> bool {
-    let is_there = |frame: &Position<'_>| {
-        frame.function == unlocks.owner && unlocks.at.line > 0 && frame.line >= unlocks.at.line
-    };
-    let waits_for_it =
-        matches!(goroutine.waiting_on, Some(WaitingOn::Lock(n)) if n as usize == lock);
-    if !waits_for_it {
-        return stack.iter().any(is_there);
-    }
-    // It waits for the lock that it seems to hold. A function may unlock for a while and lock again before it returns,
-    // so the claim needs a call of another one; that this one does the same is rare, and its wait is short.
-    let callers = stack.iter().skip_while(|frame| frame.waits_for_caller());
-    callers.skip_while(|frame| frame.inlined).skip(1).any(is_there)
-}
-
-/// Whether a deferred call runs, or may, that comes after the one which unlocks: of the innermost call of the function
-/// with the `defer` statement.
-fn may_have_unlocked(stack: &[Call<'_>], unlocks: &Unlocks<'_>) -> bool {
-    let at = |call: &Call<'_>| call.position.function == unlocks.owner;
-    let Some(owner) = stack.iter().position(at) else { return false };
-    let inner = &stack[..owner];
-    let ends = ["runtime.gopanic", "runtime.Goexit"];
-    if inner.iter().any(|call| ends.contains(&call.position.function)) {
-        // Which of the deferred calls on the way have run is not seen.
-        return true;
-    }
-    // What was inlined into the function is a part of it; `deferreturn` runs what it defers.
-    let is_part =
-        |call: &&Call<'_>| call.position.inlined || call.position.function == "runtime.deferreturn";
-    let Some(called) = inner.iter().rev().find(|call| !is_part(call)) else { return false };
-    let closure = called.position.function.strip_prefix(unlocks.owner);
-    let closure = closure.and_then(|rest| rest.strip_prefix('.'));
-    let is_closure =
-        closure.is_some_and(|name| name.starts_with("deferwrap") || name.starts_with("func"));
-    // What is deferred later runs earlier.
-    is_closure && called.begins <= unlocks.at.line
 }
 
 /// Whether a function unlocks what is locked for reading (`true`) or writing; `None` of any other function.

@@ -35,6 +35,7 @@ pub(crate) struct G {
     pub(crate) parent: Option<usize>,
     pub(crate) waiting: Option<usize>,
     pub(crate) locked: Option<usize>,
+    pub(crate) deferred: Option<usize>,
     /// Since Go 1.25: whether a goroutine of the runtime runs the program's cleanups.
     pub(crate) cleanups: Option<usize>,
     /// How often it stopped running, modulo 256.
@@ -59,6 +60,17 @@ pub(crate) struct Queues {
     pub(crate) element_type: usize,
     pub(crate) receivers: usize,
     pub(crate) senders: usize,
+}
+
+/// Offsets in `runtime._defer`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Defer {
+    pub(crate) len: usize,
+    pub(crate) sp: usize,
+    pub(crate) function: usize,
+    pub(crate) link: usize,
+    /// Until Go 1.21: whether a panic has begun to run it.
+    pub(crate) started: Option<usize>,
 }
 
 /// Offsets in `runtime.p` and `runtime.m`.
@@ -101,6 +113,7 @@ pub struct Layout {
     pub(crate) arch: Arch,
     pub(crate) g: G,
     pub(crate) queues: Option<Queues>,
+    pub(crate) defer: Option<Defer>,
     pub(crate) workers: Option<Workers>,
     pub(crate) semaphores: Semaphores,
     pub(crate) offsets: Offsets,
@@ -137,6 +150,7 @@ impl Layout {
             arch: binary.image().arch(),
             g,
             queues,
+            defer: defer(types),
             workers,
             semaphores,
             offsets: Offsets::of(binary.minor().0),
@@ -263,6 +277,7 @@ fn g(types: &Types<'_, '_>) -> Result<G, Error> {
         parent: fields.at(&["parentGoid"]),
         waiting: fields.at(&["waiting"]),
         locked: fields.at(&["lockedm"]),
+        deferred: fields.at(&["_defer"]),
         cleanups: fields.at(&["runningCleanups"]),
         stops: fields.at(&["trackingSeq"]),
     };
@@ -279,7 +294,7 @@ fn g(types: &Types<'_, '_>) -> Result<G, Error> {
         out.created_at,
         out.start,
     ];
-    let optional = [out.parent, out.waiting, out.locked, out.cleanups, out.stops];
+    let optional = [out.parent, out.waiting, out.locked, out.deferred, out.cleanups, out.stops];
     let last = ends.into_iter().chain(optional.into_iter().flatten()).max().unwrap_or(0);
     out.len = last + 8;
     Ok(out)
@@ -303,6 +318,17 @@ fn queues(types: &Types<'_, '_>) -> Option<Queues> {
         element_type: hchan.at(&["elemtype"])?,
         receivers: hchan.at(&["recvq", "first"])?,
         senders: hchan.at(&["sendq", "first"])?,
+    })
+}
+
+fn defer(types: &Types<'_, '_>) -> Option<Defer> {
+    let fields = Fields { types, name: "runtime._defer" };
+    Some(Defer {
+        len: fields.size()?,
+        sp: fields.at(&["sp"])?,
+        function: fields.at(&["fn"])?,
+        link: fields.at(&["link"])?,
+        started: fields.at(&["started"]),
     })
 }
 

@@ -22,6 +22,7 @@ mod census;
 mod classes;
 mod counters;
 pub mod cycles;
+mod deferred;
 mod descent;
 pub mod flight;
 mod goroutine;

@@ -168,8 +168,7 @@ impl<'a, 'd> Stacks<'a, 'd> {
         let is_call = !walk.injected && !frame.is_entry;
         walk.frames.push(if is_call { pc.wrapping_sub(1) } else { pc });
         walk.injected = frame.is_injected;
-        let hides_callers = frame.writes_pointer && !(innermost && walk.in_syscall);
-        let Some(delta) = frame.delta.filter(|_| !frame.is_outermost && !hides_callers) else {
+        let Some(delta) = frame.to_caller(innermost && walk.in_syscall) else {
             return walk.finish(End::Whole);
         };
         let pending = walk.sp.checked_add(delta.into());

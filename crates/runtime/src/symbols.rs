@@ -65,15 +65,6 @@ pub(crate) struct Wrapper<'d> {
     pub(crate) at: Position<'d>,
 }
 
-/// One frame of a stack, wrappers included.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Call<'d> {
-    pub(crate) position: Position<'d>,
-    /// The line of the function's first instruction, 0 when unknown: that of a closure, or of the statement that a
-    /// wrapper was made for.
-    pub(crate) begins: u32,
-}
-
 /// Functions that are never hidden when a wrapper calls them.
 const PANICS: [&str; 3] = ["runtime.gopanic", "runtime.sigpanic", "runtime.panicwrap"];
 /// How the names of functions begin that functions call of themselves: to have a larger stack, and for the
@@ -143,17 +134,9 @@ impl<'a, 'd> Symbols<'a, 'd> {
         out
     }
 
-    /// All frames of a stack, the wrappers included; of each that is not inlined the line on which its function
-    /// begins.
-    pub(crate) fn calls(&self, addresses: &[u64]) -> Vec<Call<'d>> {
-        let calls = addresses.iter().flat_map(|address| {
-            let first = self.binary.functions().lookup(*address);
-            let first = first.and_then(|function| Some(self.frames(function.entry).last()?.line));
-            let frames = self.frames(*address);
-            let frames: Vec<_> = frames.iter().map(position).collect();
-            frames.into_iter().map(move |position| Call { position, begins: first.unwrap_or(0) })
-        });
-        calls.collect()
+    /// The binary that the addresses are of.
+    pub(crate) fn binary(&self) -> &'a Binary<'d> {
+        self.binary
     }
 
     /// The frames of a stack that the profiler of allocations kept: it has an address for each frame, also

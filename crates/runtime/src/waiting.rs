@@ -155,6 +155,8 @@ fn entry(bytes: &[u8], at: &Queues) -> Option<Entry> {
 struct Queued {
     next: u64,
     prev: u64,
+    /// The channel that it is of.
+    channel: u64,
     /// The goroutine that waits; 0 where the entry no longer belongs to the goroutine that led to it.
     goid: u64,
 }
@@ -201,12 +203,13 @@ impl Channels {
                 let (goid, g, _) = waiting[*i];
                 // Another goroutine's entry: this one went on meanwhile.
                 let own = found.filter(|entry| entry.g == g && entry.channel != 0);
-                if let Some(Entry { next, prev, .. }) = found {
+                if let Some(Entry { next, prev, channel, .. }) = found {
                     let goid = if own.is_some() { goid } else { 0 };
-                    let known = self.entries.entry(*address).or_insert(Queued { next, prev, goid });
+                    let queued = Queued { next, prev, channel, goid };
+                    let known = self.entries.entry(*address).or_insert(queued);
                     // The goroutine that has the entry is known already, unless the queue has changed.
                     if goid != 0 || (known.next, known.prev) != (next, prev) {
-                        *known = Queued { next, prev, goid };
+                        *known = queued;
                     }
                 }
                 if let Some(entry) = own {
@@ -242,7 +245,7 @@ impl Channels {
         let read = memory.gather(&places)?;
         let channel = |i: usize| -> Option<Channel> {
             let bytes = read.get(i)?;
-            let queue = |first: usize| Some(self.waiters(u64_at(bytes, first)?));
+            let queue = |first: usize| Some(self.waiters(self.addresses[i], u64_at(bytes, first)?));
             Some(Channel {
                 address: self.addresses[i],
                 element_type: u64_at(bytes, at.element_type)?.wrapping_sub(bias),
@@ -258,10 +261,12 @@ impl Channels {
         Ok(all.map(|i| channel(i).unwrap_or_else(|| unread(i))).collect())
     }
 
-    /// The goroutines of a queue, as far as they were read.
-    fn waiters(&self, first: u64) -> Vec<u64> {
+    /// The goroutines of a channel's queue, as far as they were read. Entries of other channels end it, so that all queues
+    /// together have no more than there are entries, whatever the process says.
+    fn waiters(&self, channel: u64, first: u64) -> Vec<u64> {
         let (mut out, mut next, mut previous) = (Vec::new(), first, 0);
-        while let Some(entry) = self.entries.get(&next).filter(|entry| entry.prev == previous) {
+        let fits = |entry: &&Queued, previous| (entry.prev, entry.channel) == (previous, channel);
+        while let Some(entry) = self.entries.get(&next).filter(|entry| fits(entry, previous)) {
             out.extend((entry.goid != 0).then_some(entry.goid));
             (previous, next) = (next, entry.next);
         }
@@ -304,3 +309,7 @@ pub(crate) fn semaphores(
     }
     Ok(Some(out))
 }
+
+#[cfg(test)]
+#[path = "waiting_tests.rs"]
+mod tests;
