@@ -54,6 +54,7 @@ fn lines(binary: &Binary<'_>) -> usize {
         for pc in [function.entry, function.entry + 20, function.end.wrapping_sub(1)] {
             answers += usize::from(table.lookup(pc) == Some(function));
             answers += binary.lines().frames(pc).len();
+            answers += usize::from(binary.open_defers(pc).is_some());
         }
     }
     answers + binary.lines().frames(u64::MAX).len() + binary.lines().frames(0).len()
