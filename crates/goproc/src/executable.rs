@@ -1,13 +1,13 @@
 //! The executable of a process, mapped.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use memmap2::{Mmap, UncheckedAdvice};
 
-use crate::{Error, Process};
+use crate::{Error, Process, cut};
 
 /// How often it is looked at how much of a file is in memory while it is read.
 const LOOK: Duration = Duration::from_millis(3);
@@ -41,6 +41,17 @@ pub struct Executable {
     file: File,
     map: Mmap,
     id: FileId,
+    /// Its size and time of modification when it was mapped.
+    contents: (u64, i128),
+}
+
+/// What changes when a file is written to.
+fn contents(meta: &Metadata) -> (u64, i128) {
+    (meta.size(), nanoseconds(meta.mtime(), meta.mtime_nsec()))
+}
+
+fn nanoseconds(seconds: i64, part: i64) -> i128 {
+    i128::from(seconds) * 1_000_000_000 + i128::from(part)
 }
 
 impl Executable {
@@ -61,12 +72,21 @@ impl Executable {
             device: meta.dev(),
             inode: meta.ino(),
             size: meta.size(),
-            changed: i128::from(meta.ctime()) * 1_000_000_000 + i128::from(meta.ctime_nsec()),
+            changed: nanoseconds(meta.ctime(), meta.ctime_nsec()),
         };
-        // SAFETY: the file is being executed, and the kernel refuses to write to or truncate a
-        // file while it runs (ETXTBSY), so the mapping does not change under us.
+        cut::survive();
+        // SAFETY: the file is being executed, and the kernel refuses to write to or truncate a file while it runs
+        // (ETXTBSY). Once the process has ended others may. The bytes are only read, as numbers and text that are
+        // checked each time, and none of them is relied upon to stay: what is cut off reads as zeros (`cut`), and
+        // `has_changed` says that something else may be there.
         let map = unsafe { Mmap::map(&file) }.map_err(|e| process.error(e))?;
-        Ok(Self { file, map, id })
+        Ok(Self { file, map, id, contents: contents(&meta) })
+    }
+
+    /// Whether the file may have other contents by now, as after its process has ended: what was read of it since may be
+    /// of either, or of none.
+    pub fn has_changed(&self) -> bool {
+        self.file.metadata().map_or(true, |meta| contents(&meta) != self.contents)
     }
 
     /// The bytes of the file.
@@ -96,7 +116,7 @@ impl Executable {
     /// Gives the pages of the mapping back; who reads them again gets them from the file.
     fn forget(&self) {
         // SAFETY: the mapping is of a file and never written to, so that its pages hold the same when
-        // they are read again. That is only so while the file does not change: see `open`.
+        // they are read again, unless the file has changed: see `open`.
         let advised = unsafe { self.map.unchecked_advise(UncheckedAdvice::DontNeed) };
         // A kernel that does not want to keeps them in memory.
         advised.ok();
@@ -137,5 +157,24 @@ mod tests {
         // The test is some megabytes, with its debug information.
         assert!(before > after + (1 << 20), "{before} before, {after} after");
         assert_eq!(me.read(sum), first);
+    }
+
+    #[test]
+    fn a_file_that_is_cut_short_reads_as_zeros_and_has_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sleep");
+        std::fs::copy("/bin/sleep", &path).unwrap();
+        let mut child = std::process::Command::new(&path).arg("100").spawn().unwrap();
+        let of_child = Process { pid: child.id() };
+        let opened = Executable::open(of_child).unwrap();
+        assert!(!opened.has_changed());
+        assert!(File::options().write(true).open(&path).is_err(), "it runs");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let len = opened.data().len();
+        File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+        opened.forget();
+        assert_eq!(opened.data().iter().filter(|byte| **byte == 0).count(), len);
+        assert!(opened.has_changed());
     }
 }

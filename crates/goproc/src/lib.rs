@@ -4,6 +4,7 @@
 //!
 //! Not here: what the executable contains (`gobin`) and what its probes report (`probes`).
 
+mod cut;
 mod executable;
 mod memory;
 mod namespace;

@@ -80,7 +80,7 @@ const REFRESH: Duration = Duration::from_secs(5);
 /// One line to the user, beside the output.
 fn say(sentence: &str) {
     if !hush::keep(sentence) {
-        eprintln!("gotap: {sentence}");
+        crate::output::note(sentence);
     }
 }
 

@@ -22,7 +22,7 @@ use crate::cli::{ChanArgs, Format};
 use crate::goroutines;
 use crate::live::Until;
 use crate::opened::{Opened, Target, monotonic, plain};
-use crate::output::line;
+use crate::output::{line, note};
 use hints::Again;
 use rates::{Counts, Rates};
 use waits::Waits;
@@ -46,7 +46,11 @@ pub(crate) fn run(args: &ChanArgs) -> Result<()> {
     let held = holders::holds(&target.memory, &target.layout, &symbols, target.bias, &snapshot);
     let held = held.map_err(plain)?;
     let now = monotonic();
-    let missing = goroutines::missing(&target, &snapshot);
+    let mut missing = goroutines::missing(&target, &snapshot);
+    if held.left_out > 0 {
+        let why = format!("{} stacks were not read, as there are too many", held.left_out);
+        missing.push(Missing { what: "some holders of locks", why });
+    }
     let (snapshot, symbols) = (&snapshot, &symbols);
     let info = binary.build_info();
     let modules = info.main.iter().chain(&info.deps).map(|module| module.path).collect();
@@ -95,7 +99,7 @@ fn watch<'d>(
     let mut rates = args.rates.then(|| Rates::begin(args, target)).transpose()?;
     let mut waits = Waits::default();
     if rates.is_some() {
-        eprintln!("gotap: ready, counting operations on channels of {}", args.memory.pid);
+        note(format!("ready, counting operations on channels of {}", args.memory.pid));
     }
     until.begin();
     let mut next = Instant::now();
@@ -254,7 +258,8 @@ impl View<'_, '_> {
                 "kind": lock.kind.name(),
                 "address": format!("{:#x}", lock.address),
                 "waiters": lock.waiters,
-                "holders": self.holders(holds.get(&lock.address)),
+                "holders": Some(self.holders(holds.get(&lock.address)))
+                    .filter(|holders| !holders.is_empty() || self.held.left_out == 0),
                 "oldestWaitSeconds": self.seconds(lock.address),
             })
         };
@@ -305,7 +310,8 @@ impl View<'_, '_> {
         for missing in &self.missing {
             line(format!("not known: {}: {}", missing.what, missing.why))?;
         }
-        let is_missing = |m: &Missing| ["channels", "locks", "wait reasons"].contains(&m.what);
+        let kinds = ["channels", "locks", "wait reasons", "some channels and locks"];
+        let is_missing = |m: &Missing| kinds.contains(&m.what);
         let is_empty = self.snapshot.channels.is_empty() && self.snapshot.locks.is_empty();
         if is_empty && !self.missing.iter().any(is_missing) {
             line("no goroutine waits for a channel or a lock")?;

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &ExecArgs) -> Result<()> {
     // First, so that what starts while /proc is read is seen.
     let execs = Execs::attach(args.buffer)?;
     let processes = read_proc(&args.pids)?;
-    eprintln!("gotap: ready, tracing programs that start and end");
+    crate::output::note("ready, tracing programs that start and end");
     until.begin();
     let printer = Printer::new(BufWriter::new(stdout()), args.format == Format::Json, masker);
     let mut tracing = Tracing { execs, processes, chosen, printer, tally: Tally::default() };

@@ -42,7 +42,7 @@ pub(crate) fn run(args: &FlowsArgs) -> Result<()> {
     });
     let mut flows = Flows::attach(&chosen, args.flows, xdp, args.no_tcx)?;
     let names: Vec<&str> = chosen.iter().map(|interface| interface.name.as_str()).collect();
-    eprintln!("gotap: ready, counting flows through {}", names.join(", "));
+    crate::output::note(format!("ready, counting flows through {}", names.join(", ")));
     until.begin();
     let mut owners = Owners::default();
     let mut next = Instant::now();
@@ -100,13 +100,18 @@ fn choose(names: &[String]) -> Result<Vec<Interface>> {
     }
     let up: Vec<Interface> = all.into_iter().filter(|interface| interface.up).collect();
     for unknown in up.iter().filter(|interface| interface.link_header.is_none()) {
-        eprintln!("gotap: {} is not counted: its frames are of an unknown kind", unknown.name);
+        crate::output::note(format!(
+            "{} is not counted: its frames are of an unknown kind",
+            unknown.name
+        ));
     }
     let known = up.into_iter().filter(|interface| interface.link_header.is_some());
     let known: Vec<Interface> = known.collect();
     if known.len() > MAX_INTERFACES {
         let left = known.len() - MAX_INTERFACES;
-        eprintln!("gotap: {left} interfaces are not counted: name those that matter (--interface)");
+        crate::output::note(format!(
+            "{left} interfaces are not counted: name those that matter (--interface)"
+        ));
     }
     Ok(known.into_iter().take(MAX_INTERFACES).collect())
 }

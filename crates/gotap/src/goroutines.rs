@@ -157,6 +157,10 @@ fn unread(snapshot: &Snapshot, known: &[Missing]) -> Vec<Missing> {
     if snapshot.locks_unread && !known.iter().any(|missing| missing.what == "locks") {
         miss("locks", "the runtime's table of them can't be read".to_owned());
     }
+    if snapshot.unread_waits > 0 {
+        let n = snapshot.unread_waits;
+        miss("some channels and locks", format!("{n} entries of their queues could not be read"));
+    }
     if snapshot.unreadable > 0 {
         miss("some goroutines", format!("{} could not be read", snapshot.unreadable));
     }

@@ -53,14 +53,14 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => agent::run(&args),
         Command::Ps(args) => ps::run(&args),
-        Command::Trace { what } => agent::trace(&what),
+        Command::Trace { what } => of_file(agent::trace(&what)),
         Command::Top(args) => agent::top(&args),
-        Command::Goroutines(args) => goroutines::run(&args),
-        Command::Chan(args) => chan::run(&args),
-        Command::Gc(args) => gc::run(&args),
-        Command::Sched(args) => sched::run(&args),
-        Command::Alloc(args) => alloc::run(&args),
-        Command::Profile { what } => profile::run(&what),
+        Command::Goroutines(args) => of_file(goroutines::run(&args)),
+        Command::Chan(args) => of_file(chan::run(&args)),
+        Command::Gc(args) => of_file(gc::run(&args)),
+        Command::Sched(args) => of_file(sched::run(&args)),
+        Command::Alloc(args) => of_file(alloc::run(&args)),
+        Command::Profile { what } => of_file(profile::run(&what)),
         Command::Xray(args) => agent::xray(&args),
         Command::Flight(args) => flight::run(&args),
         Command::Flows(args) => flows::run(&args),
@@ -78,10 +78,15 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("gotap: {error:#}");
+            output::note(format!("{error:#}"));
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// The result of a command that looks up names in the file of one process.
+fn of_file(result: anyhow::Result<()>) -> anyhow::Result<()> {
+    result.and_then(|()| opened::check_files())
 }
 
 /// 77 for missing rights, 2 for what the user wrote, 1 for the rest.

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -19,6 +20,29 @@ pub(crate) struct Opened {
     process: Process,
     executable: Executable,
     started: Option<u64>,
+}
+
+/// Whether the file of a process that was opened had changed before it was closed.
+static IN_DOUBT: AtomicBool = AtomicBool::new(false);
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if self.executable.has_changed() {
+            IN_DOUBT.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Fails if what was said of a process may be wrong: its file was written to after it had ended, while names were looked
+/// up in it.
+pub(crate) fn check_files() -> Result<()> {
+    if IN_DOUBT.load(Ordering::Relaxed) {
+        bail!(
+            "the process has ended and its executable was written to since: names of functions and lines above may be \
+             wrong; ask before the file is replaced, or replace it by renaming another one"
+        );
+    }
+    Ok(())
 }
 
 /// Why a process that was asked for is no target. One in another language may have loaded a Go library.
@@ -82,6 +106,7 @@ impl Opened {
         let info = binary.build_info();
         let module = info.main.as_ref().map(|main| main.path).or(info.path).unwrap_or_default();
         Ok(Target {
+            executable: &self.executable,
             process: self.process,
             memory: Remote::new(self.process),
             file: self.executable.id(),
@@ -104,6 +129,7 @@ pub(crate) struct Target<'a, 'd> {
     pub(crate) binary: &'a Binary<'d>,
     pub(crate) layout: Layout,
     pub(crate) bias: u64,
+    executable: &'d Executable,
     file: FileId,
     started: Option<u64>,
 }
@@ -138,11 +164,16 @@ impl Target<'_, '_> {
         self.file().map(drop)
     }
 
-    /// The file that it runs, if that is what was read.
+    /// Whether names may be wrong, as the file was written to after the process had ended.
+    pub(crate) fn file_has_changed(&self) -> bool {
+        self.executable.has_changed()
+    }
+
+    /// The file that it runs, if that is what was read. It may have another name by now, or other permissions.
     pub(crate) fn file(&self) -> Result<File> {
         let pid = self.process.pid;
         let executable = Executable::open(self.process)?;
-        if executable.id() != self.file || self.process.start_time() != self.started {
+        if !executable.id().is_same_file(&self.file) || self.process.start_time() != self.started {
             bail!("process {pid} runs another program by now");
         }
         Ok(executable.into_file())

@@ -32,7 +32,7 @@ pub(crate) fn run(args: &TcpArgs) -> Result<()> {
         buffer: args.buffer,
     })?;
     let names = Names::read();
-    eprintln!("gotap: ready, tracing TCP connections");
+    crate::output::note("ready, tracing TCP connections");
     until.begin();
     let printer = Printer::new(BufWriter::new(stdout()), args.format == Format::Json);
     let mut tracing = Tracing { tcp, names, chosen, printer, tally: Tally::default() };

@@ -112,7 +112,7 @@ fn record<'t, 'a, 'd>(
     if target.process.is_alive() {
         target.check()?;
     } else {
-        eprintln!("gotap: process {} has ended", target.process.pid);
+        crate::output::note(format!("process {} has ended", target.process.pid));
     }
     timeline.finish(nanoseconds(elapsed));
     let cpu = cpu_time() - cpu_before;

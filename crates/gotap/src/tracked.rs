@@ -20,6 +20,7 @@ use crate::cli::{Format, TrackArgs};
 use crate::governor::{LOOK, Step, Watch};
 use crate::names::Names;
 use crate::opened::{Opened, Target, monotonic, unix_nanoseconds};
+use crate::output::note;
 use print::Printer;
 use tally::{Counted, Tally};
 
@@ -48,10 +49,10 @@ pub(crate) fn run(args: &TrackArgs) -> Result<()> {
     let tracker = Tracker::attach(features, &plan, args.pid, &target.file()?)?;
     let symbols = Symbols::new(&binary, &types);
     let names = Names::new(&symbols, target.bias);
-    eprintln!(
-        "gotap: ready, tracking goroutines of {}[{}]; exits are seen in {}",
+    note(format!(
+        "ready, tracking goroutines of {}[{}]; exits are seen in {}",
         target.service, args.pid, plan.exit_function
-    );
+    ));
     let watch = Watch::new(args.pid, args.overhead_budget, cost);
     let mut tracking = Tracking::new(args, tracker, watch, &target, names);
     tracking.follow(&stop)?;
@@ -101,13 +102,13 @@ impl<'t, 's, 'a, 'd> Tracking<'t, 's, 'a, 'd> {
                 return Ok(());
             }
             if !self.target.process.is_alive() {
-                eprintln!("gotap: process {} has ended", self.args.pid);
+                note(format!("process {} has ended", self.args.pid));
                 return Ok(());
             }
             if checked.elapsed() > CHECK {
                 checked = Instant::now();
                 if self.target.check().is_err() && self.target.process.is_alive() {
-                    eprintln!("gotap: process {} runs another program by now", self.args.pid);
+                    note(format!("process {} runs another program by now", self.args.pid));
                     return Ok(());
                 }
             }
@@ -123,11 +124,11 @@ impl<'t, 's, 'a, 'd> Tracking<'t, 's, 'a, 'd> {
         self.tally.forget();
         if !self.has_warned {
             self.has_warned = true;
-            eprintln!(
-                "gotap: tracking takes more than {} of the processor time of process {}: from now on only for \
+            note(format!(
+                "tracking takes more than {} of the processor time of process {}: from now on only for \
                  moments (--overhead-budget)",
                 self.args.overhead_budget, self.args.pid
-            );
+            ));
         }
         Ok(())
     }

@@ -3,12 +3,14 @@
 //!
 //! Not here: why a byte is changed.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use goproc::{Memory, Process};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
 /// Where the files are: gone when the machine starts anew, as the processes are. systemd names the folder of a
 /// service's own.
@@ -77,14 +79,12 @@ impl Written {
         let change = Change { pid, started, address, old, new };
         let path = folder().join(pid.to_string());
         let file = keep(&path, change).with_context(|| format!("write {}", path.display()))?;
-        let written = Self { change, kept: Some((path, file)) };
-        let mut byte = [0];
-        Memory::open(process)?.read(address, &mut byte)?;
-        if byte[0] != old {
-            bail!("process {pid} changed meanwhile: nothing was written");
+        let written = write(change);
+        if written.is_err() {
+            // What the process itself has written there stays.
+            fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
         }
-        Memory::write_byte(process, address, new)?;
-        Ok(written)
+        written.map(|()| Self { change, kept: Some((path, file)) })
     }
 
     /// Puts the old byte back, unless the process itself has changed it since.
@@ -101,19 +101,38 @@ impl Written {
 impl Drop for Written {
     fn drop(&mut self) {
         if let Err(error) = self.restore() {
-            eprintln!("gotap: a byte in process {} was not put back: {error:#}", self.change.pid);
+            crate::output::note(format!(
+                "a byte in process {} was not put back: {error:#}",
+                self.change.pid
+            ));
         }
     }
 }
 
+fn write(change: Change) -> Result<()> {
+    let Change { pid, address, old, new, .. } = change;
+    let process = Process { pid };
+    let mut byte = [0];
+    Memory::open(process)?.read(address, &mut byte)?;
+    if byte[0] != old {
+        bail!("process {pid} changed meanwhile: nothing was written");
+    }
+    Ok(Memory::write_byte(process, address, new)?)
+}
+
+/// Notes a change. The file gets its name when it is whole and locked: nobody takes it for one that was left. That fails
+/// where another run of gotap has changed the same process.
 fn keep(path: &Path, change: Change) -> std::io::Result<File> {
-    fs::create_dir_all(folder())?;
-    // Another run of gotap may have changed the same process.
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    let folder = folder();
+    fs::create_dir_all(&folder)?;
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::open(&folder, flags, Mode::RUSR | Mode::WUSR)?);
     file.lock()?;
     file.write_all(change.text().as_bytes())?;
     file.sync_all()?;
-    File::open(folder())?.sync_all()?;
+    let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
+    rustix::fs::linkat(CWD, nameless, CWD, path, AtFlags::SYMLINK_FOLLOW)?;
+    File::open(folder)?.sync_all()?;
     Ok(file)
 }
 
@@ -129,15 +148,15 @@ pub(crate) fn restore_left() {
         let Ok(text) = fs::read_to_string(&path) else { continue };
         match Change::parse(pid, &text).map(Change::undo) {
             Some(Err(error)) if Process { pid }.is_alive() => {
-                eprintln!(
-                    "gotap: a byte that was changed in process {pid} was not put back: {error:#}"
-                );
+                crate::output::note(format!(
+                    "a byte that was changed in process {pid} was not put back: {error:#}"
+                ));
                 continue;
             }
             Some(Ok(true)) => {
-                eprintln!(
-                    "gotap: put back a byte in process {pid} that a run which was killed had changed"
-                );
+                crate::output::note(format!(
+                    "put back a byte in process {pid} that a run which was killed had changed"
+                ));
             }
             _ => {}
         }
@@ -174,5 +193,16 @@ mod tests {
         assert!(!Change { new: 2, ..change }.undo().unwrap());
         assert!(change.undo().unwrap());
         assert_eq!(std::hint::black_box(*byte), 9);
+    }
+
+    #[test]
+    fn what_the_process_has_written_itself_stays() {
+        let byte = Box::new(1u8);
+        let process = Process { pid: std::process::id() };
+        let refused = Written::set(process, &raw const *byte as u64, 0, 1);
+        // Without the right to write there, nothing is done either.
+        assert!(refused.is_err());
+        assert_eq!(*byte, 1);
+        assert!(!folder().join(process.pid.to_string()).exists());
     }
 }

@@ -22,7 +22,7 @@ use probes::{Requests, Served, ServedMaps};
 use crate::agent::Targets;
 use crate::cli::{Format, XrayArgs};
 use crate::opened::{Opened, Target, monotonic};
-use crate::output::line;
+use crate::output::{line, note};
 use look::{INTERVAL, Looker, Pace, SHARE};
 use on_cpu::OnCpu;
 use print::Shown;
@@ -129,7 +129,7 @@ pub(crate) fn look(watched: &Watched, args: &XrayArgs, end: impl FnOnce()) -> Re
     let running = tally::running(left, watched.tally.early());
     let shown = Printed { args, looker: &looker, found: &found, running: &running };
     shown.all(naming, on_cpu.missing())?;
-    shown.notes(&looks, watched, gone).iter().for_each(|note| eprintln!("gotap: {note}"));
+    shown.notes(&looks, watched, gone).iter().for_each(note);
     Ok(())
 }
 
@@ -198,7 +198,7 @@ impl Printed<'_, '_, '_, '_> {
             }
         }
         if let Some(why) = missing {
-            eprintln!("gotap: where requests run is not known: {why}");
+            note(format!("where requests run is not known: {why}"));
         }
         Ok(())
     }

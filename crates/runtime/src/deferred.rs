@@ -186,3 +186,7 @@ fn read(
         None => Ok(memory.bytes(address, len)?),
     }
 }
+
+#[cfg(test)]
+#[path = "deferred_tests.rs"]
+mod tests;

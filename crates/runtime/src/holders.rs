@@ -88,8 +88,6 @@ struct Search<'s, 'a, 'd> {
     senders: Senders,
     /// By the addresses of their code in the process.
     unlocks: HashMap<u64, Unlocks<'d>>,
-    /// Frames of each stack, by its number, the innermost first.
-    stacks: HashMap<u32, Vec<Position<'d>>>,
     deferred: deferred::Search<'a, 'd>,
     out: Holds<'d>,
 }
@@ -107,16 +105,8 @@ impl<'s, 'a, 'd> Search<'s, 'a, 'd> {
             channels: channels.map(|(i, channel)| (channel.address, i)).collect(),
             senders: Senders::of(snapshot),
             unlocks: HashMap::new(),
-            stacks: HashMap::new(),
             deferred: deferred::Search::new(symbols.binary(), bias),
             out: Holds::default(),
-        }
-    }
-
-    fn stack_of(&self, goroutine: &Goroutine) -> Option<&Vec<Position<'d>>> {
-        match goroutine.stack {
-            crate::StackState::Known(number) => self.stacks.get(&number),
-            _ => None,
         }
     }
 
@@ -131,19 +121,15 @@ impl<'s, 'a, 'd> Search<'s, 'a, 'd> {
                 !goroutine.system && !goroutine.changed && goroutine.state != State::Running
             })
             .collect();
-        for i in &own {
-            let goroutine = &self.snapshot.goroutines[*i];
-            if let (crate::StackState::Known(number), Some(stack)) =
-                (goroutine.stack, self.snapshot.stack(goroutine))
-            {
-                self.stacks.entry(number).or_insert_with(|| self.symbols.stack(stack));
-            }
-        }
+        let numbers: HashSet<u32> = own.iter().filter_map(|i| self.stack_number(*i)).collect();
+        // Which functions are on stacks at all: of as many stacks as there may be, only that is kept.
+        let mut functions: HashSet<&str> = HashSet::new();
         if !self.locks.is_empty() {
-            let owners: HashSet<&str> =
-                self.stacks.values().flatten().map(|frame| frame.function).collect();
+            for number in &numbers {
+                functions.extend(self.frames(*number).iter().map(|frame| frame.function));
+            }
             let bias = self.bias;
-            let found = self.symbols.wrappers(|owner| owners.contains(owner)).into_iter();
+            let found = self.symbols.wrappers(|owner| functions.contains(owner)).into_iter();
             self.unlocks = found
                 .filter_map(|wrapper| {
                     let shared = unlocks(wrapper.calls)?;
@@ -153,17 +139,34 @@ impl<'s, 'a, 'd> Search<'s, 'a, 'd> {
                 .collect();
         }
         let owners: HashSet<&str> = self.unlocks.values().map(|one| one.owner).collect();
+        let may_hold: HashSet<u32> = numbers
+            .into_iter()
+            .filter(|number| {
+                let frames = self.frames(*number);
+                let has = |is: &dyn Fn(&str) -> bool| frames.iter().any(|f| is(f.function));
+                // `Wait` has unlocked what its caller has locked.
+                let is_condition = has(&|function| function == "sync.(*Cond).Wait");
+                !is_condition && has(&|function| owners.contains(function))
+            })
+            .collect();
         own.into_iter()
             .filter(|i| {
-                let goroutine = &self.snapshot.goroutines[*i];
-                let Some(stack) = self.stack_of(goroutine) else { return false };
-                // `Wait` has unlocked what its caller has locked.
-                let has = |is: &dyn Fn(&str) -> bool| stack.iter().any(|f| is(f.function));
-                let is_condition = has(&|function| function == "sync.(*Cond).Wait");
-                let may_hold = !is_condition && has(&|function| owners.contains(function));
-                may_hold || (self.channels.len() > 1 && self.senders.has(goroutine))
+                let may_hold = self.stack_number(*i).is_some_and(|n| may_hold.contains(&n));
+                let sends = self.senders.has(&self.snapshot.goroutines[*i]);
+                may_hold || (self.channels.len() > 1 && sends)
             })
             .collect()
+    }
+
+    fn stack_number(&self, index: usize) -> Option<u32> {
+        match self.snapshot.goroutines[index].stack {
+            crate::StackState::Known(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    fn frames(&self, stack: u32) -> Vec<Position<'d>> {
+        self.symbols.stack(self.snapshot.stack_by_number(stack).unwrap_or_default())
     }
 
     fn batch(

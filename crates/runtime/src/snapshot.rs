@@ -34,6 +34,9 @@ pub struct Snapshot {
     pub unreadable: usize,
     /// Whether the runtime's table of locks could not be read, so that `locks` has none.
     pub locks_unread: bool,
+    /// Entries of queues for channels and locks that could not be read, or found no room: what goroutines wait for that
+    /// stand there is not known.
+    pub unread_waits: usize,
     /// Modules beside the main one, which plugins have: their functions and types are not known.
     pub further_modules: bool,
     /// What the runtime counts among its own goroutines, though none are there: they stand ready for threads of C code.

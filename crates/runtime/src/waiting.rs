@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use foldhash::{HashMap, HashMapExt};
+use foldhash::HashMap;
 use gobin::{Arch, Global};
 use gomem::{Gathered, Memory, Pages, u32_at, u64_at};
 use smallvec::SmallVec;
@@ -18,6 +18,8 @@ use crate::layout::{Layout, Queues};
 const MAX_CASES: usize = 1024;
 /// Queue entries in all.
 const MAX_ENTRIES: usize = 1 << 22;
+/// Channels that are read together.
+const BATCH: usize = 4096;
 /// Roots of the table of semaphores, and bytes between them (`semTabSize`, a cache line).
 const ROOTS: u64 = 251;
 const ROOT_LEN: usize = 64;
@@ -67,19 +69,21 @@ impl Channel {
     ) -> Result<Option<Self>, Error> {
         let Some(at) = &layout.queues else { return Ok(None) };
         let bytes = memory.bytes(address, at.hchan_len)?;
-        let channel = |bytes: &[u8]| {
-            let (count, capacity) = (u64_at(bytes, at.count)?, u64_at(bytes, at.capacity)?);
-            (count <= capacity).then_some(Self {
-                address,
-                element_type: u64_at(bytes, at.element_type)?.wrapping_sub(bias),
-                len: Some(count),
-                capacity: Some(capacity),
-                closed: Some(u32_at(bytes, at.closed)? != 0),
-                ..Self::default()
-            })
-        };
-        Ok(bytes.as_deref().and_then(channel))
+        Ok(bytes.as_deref().and_then(|bytes| channel(bytes, at, bias, address)))
     }
+}
+
+/// What a `runtime.hchan` says of itself, without who waits for it; `None` where there can be none.
+fn channel(bytes: &[u8], at: &Queues, bias: u64, address: u64) -> Option<Channel> {
+    let (count, capacity) = (u64_at(bytes, at.count)?, u64_at(bytes, at.capacity)?);
+    (count <= capacity).then_some(Channel {
+        address,
+        element_type: u64_at(bytes, at.element_type)?.wrapping_sub(bias),
+        len: Some(count),
+        capacity: Some(capacity),
+        closed: Some(u32_at(bytes, at.closed)? != 0),
+        ..Channel::default()
+    })
 }
 
 /// What kind of lock.
@@ -176,9 +180,15 @@ pub(crate) struct Channels {
     /// Channels by their numbers.
     addresses: Vec<u64>,
     read: Gathered,
+    unread: usize,
 }
 
 impl Channels {
+    /// Queue entries that could not be read, or found no room.
+    pub(crate) fn unread(&self) -> usize {
+        self.unread
+    }
+
     /// Adds those of some goroutines; gives the channels' numbers for each of them.
     pub(crate) fn add(
         &mut self,
@@ -193,6 +203,7 @@ impl Channels {
         for _ in 0..MAX_CASES {
             open.retain(|(_, address)| *address != 0);
             if open.is_empty() || self.entries.len() >= MAX_ENTRIES {
+                self.unread += open.len();
                 break;
             }
             let places: Vec<_> = open.iter().map(|(_, address)| (*address, at.sudog_len)).collect();
@@ -200,6 +211,7 @@ impl Channels {
             self.entries.reserve(places.len());
             for (position, (i, address)) in open.iter_mut().enumerate() {
                 let found = self.read.get(position).and_then(|bytes| entry(bytes, at));
+                self.unread += usize::from(found.is_none());
                 let (goid, g, _) = waiting[*i];
                 // Another goroutine's entry: this one went on meanwhile.
                 let own = found.filter(|entry| entry.g == g && entry.channel != 0);
@@ -241,24 +253,20 @@ impl Channels {
         at: &Queues,
         bias: u64,
     ) -> Result<Vec<Channel>, Error> {
-        let places: Vec<_> = self.addresses.iter().map(|a| (*a, at.hchan_len)).collect();
-        let read = memory.gather(&places)?;
-        let channel = |i: usize| -> Option<Channel> {
-            let bytes = read.get(i)?;
-            let queue = |first: usize| Some(self.waiters(self.addresses[i], u64_at(bytes, first)?));
-            Some(Channel {
-                address: self.addresses[i],
-                element_type: u64_at(bytes, at.element_type)?.wrapping_sub(bias),
-                len: Some(u64_at(bytes, at.count)?),
-                capacity: Some(u64_at(bytes, at.capacity)?),
-                closed: Some(u32_at(bytes, at.closed)? != 0),
-                senders: queue(at.senders)?,
-                receivers: queue(at.receivers)?,
-            })
-        };
-        let unread = |i: usize| Channel { address: self.addresses[i], ..Channel::default() };
-        let all = 0..self.addresses.len();
-        Ok(all.map(|i| channel(i).unwrap_or_else(|| unread(i))).collect())
+        let mut out = Vec::with_capacity(self.addresses.len());
+        for batch in self.addresses.chunks(BATCH) {
+            let places: Vec<_> = batch.iter().map(|a| (*a, at.hchan_len)).collect();
+            let read = memory.gather(&places)?;
+            out.extend(batch.iter().enumerate().map(|(i, address)| {
+                let channel = read.get(i).and_then(|bytes| {
+                    let queue = |first: usize| Some(self.waiters(*address, u64_at(bytes, first)?));
+                    let (senders, receivers) = (queue(at.senders)?, queue(at.receivers)?);
+                    Some(Channel { senders, receivers, ..channel(bytes, at, bias, *address)? })
+                });
+                channel.unwrap_or_else(|| Channel { address: *address, ..Channel::default() })
+            }));
+        }
+        Ok(out)
     }
 
     /// The goroutines of a channel's queue, as far as they were read. Entries of other channels end it, so that all queues
@@ -274,13 +282,22 @@ impl Channels {
     }
 }
 
-/// Which semaphore each goroutine waits for, by the addresses of both; `None` where the table can't be read.
+/// Who waits for semaphores.
+#[derive(Debug, Default)]
+pub(crate) struct Semaphores {
+    /// Which one each goroutine waits for, by the addresses of both.
+    pub(crate) waiting: HashMap<u64, u64>,
+    /// Entries that could not be read, or found no room: what hangs on them is missing.
+    pub(crate) unread: usize,
+}
+
+/// Reads the runtime's table of semaphores; `None` where there is none that can be read.
 pub(crate) fn semaphores(
     memory: &impl Memory,
     layout: &Layout,
     bias: u64,
-) -> Result<Option<HashMap<u64, u64>>, Error> {
-    let mut out = HashMap::new();
+) -> Result<Option<Semaphores>, Error> {
+    let mut out = Semaphores::default();
     let found = layout.queues.as_ref().zip(layout.global(Global::Semtable));
     let treap = layout.offsets.get("semaRoot.treap").and_then(|at| usize::try_from(at).ok());
     let (Some((at, table)), Some(treap), Arch::Amd64) = (found, treap, layout.arch) else {
@@ -295,13 +312,21 @@ pub(crate) fn semaphores(
     let mut open: Vec<(u64, Option<u64>)> =
         roots.chunks(ROOT_LEN).filter_map(|root| Some((u64_at(root, treap)?, None))).collect();
     while let Some((address, semaphore)) = open.pop() {
-        if address == 0 || seen.len() >= MAX_ENTRIES || !seen.insert(address) {
+        if address == 0 || seen.contains(&address) {
             continue;
         }
+        if seen.len() >= MAX_ENTRIES {
+            out.unread += 1;
+            continue;
+        }
+        seen.insert(address);
         let is_there = pages.read(address, &mut bytes)?;
-        let Some(entry) = entry(&bytes, at).filter(|_| is_there) else { continue };
+        let Some(entry) = entry(&bytes, at).filter(|_| is_there) else {
+            out.unread += 1;
+            continue;
+        };
         let semaphore_of = semaphore.unwrap_or(entry.element);
-        out.insert(entry.g, semaphore_of);
+        out.waiting.insert(entry.g, semaphore_of);
         open.push((entry.link, Some(semaphore_of)));
         if semaphore.is_none() {
             open.extend([(entry.prev, None), (entry.next, None)]);

@@ -10,8 +10,8 @@ use host::processes::Known;
 use probes::host::Lost;
 use serde_json::{Value, json};
 
-use crate::output::losses;
 use crate::output::text::{clock, duration, printable};
+use crate::output::{losses, note};
 
 /// Digits of a container's id in text, as its runtime shows them.
 const SHORT_ID: usize = 12;
@@ -191,11 +191,11 @@ impl<W: Write> Printer<W> {
         }
         self.output.flush()?;
         let none = losses::say(&lost);
-        eprintln!(
-            "gotap: {} programs run and {} processes ended, {} of them not with 0{none}; on the whole \
+        note(format!(
+            "{} programs run and {} processes ended, {} of them not with 0{none}; on the whole \
              host {} and {}",
             tally.execs, tally.exits, tally.failed, counts.execs, counts.exits
-        );
+        ));
         Ok(())
     }
 }

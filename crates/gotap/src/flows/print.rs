@@ -154,14 +154,14 @@ impl Report<'_> {
         to.flush()?;
         let evicted = self.evicted();
         if evicted.packets > 0 {
-            eprintln!(
-                "gotap: lost: {} packets with {} bytes were in flows that had to make room (--flows)",
+            crate::output::note(format!(
+                "lost: {} packets with {} bytes were in flows that had to make room (--flows)",
                 evicted.packets, evicted.bytes
-            );
+            ));
         }
         let (n, seconds) = (self.flows.len(), self.elapsed.as_secs_f64());
         let none = if evicted.packets == 0 { ", none lost" } else { "" };
-        eprintln!("gotap: {n} flows in {seconds:.1} s{none}");
+        crate::output::note(format!("{n} flows in {seconds:.1} s{none}"));
         Ok(())
     }
 

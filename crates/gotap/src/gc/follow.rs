@@ -15,6 +15,7 @@ use super::sums::Sums;
 use crate::cli::{Format, GcArgs};
 use crate::live::{PAUSE, Until, clock_offset};
 use crate::opened::{Target, plain};
+use crate::output::note;
 
 /// Between looks whether the process still runs the same program.
 const CHECK: std::time::Duration = std::time::Duration::from_secs(1);
@@ -49,7 +50,7 @@ pub(super) fn run(args: &GcArgs, target: &Target<'_, '_>) -> Result<()> {
         printer: Printer::new(is_json, crate::opened::monotonic()),
         sums: Sums::default(),
     };
-    eprintln!("gotap: ready, following collections of {}[{pid}]", target.service);
+    note(format!("ready, following collections of {}[{pid}]", target.service));
     until.begin();
     follower.follow(&until)?;
     follower.finish(&until)
@@ -88,13 +89,13 @@ impl Follower<'_, '_, '_> {
             if checked.elapsed() > CHECK {
                 checked = Instant::now();
                 if process.is_alive() && self.target.check().is_err() {
-                    eprintln!("gotap: process {} runs another program by now", process.pid);
+                    note(format!("process {} runs another program by now", process.pid));
                     return Ok(());
                 }
                 self.printer.running(&self.sums, until.elapsed())?;
             }
             if !process.is_alive() {
-                eprintln!("gotap: process {} has ended", process.pid);
+                note(format!("process {} has ended", process.pid));
                 return Ok(());
             }
             std::thread::sleep(PAUSE);

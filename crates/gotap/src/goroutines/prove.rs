@@ -51,9 +51,9 @@ pub(super) fn run(args: &GoroutinesArgs, target: &Target<'_, '_>) -> Result<()> 
     target.check()?;
     // The collection that may be running began without it.
     let mut written = Written::set(target.process, search.address(), 0, 1)?;
-    eprintln!(
-        "gotap: set a byte in process {pid}; waiting for its next collection to search for leaks"
-    );
+    crate::output::note(format!(
+        "set a byte in process {pid}; waiting for its next collection to search for leaks"
+    ));
     while !search.is_idle(memory).map_err(plain)? {
         if until.is_over() {
             written.restore()?;

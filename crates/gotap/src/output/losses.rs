@@ -15,7 +15,7 @@ pub(crate) fn to_json(losses: &[Loss]) -> Value {
 pub(crate) fn say(losses: &[Loss]) -> &'static str {
     let mut none = ", none lost";
     for (_, count, what) in losses.iter().filter(|(_, count, _)| *count > 0) {
-        eprintln!("gotap: lost: {count} {what}");
+        crate::output::note(format!("lost: {count} {what}"));
         none = "";
     }
     none

@@ -47,12 +47,13 @@ pub(crate) fn line(span: &Span, style: Style, branch: &str) -> String {
         if style.colours { format!("{colour}{text}{RESET}") } else { text }
     };
     let pid = span.resource.pid().unwrap_or(0);
-    let who = format!("{branch}{}[{pid}]", span.resource.service_name());
+    let who = printable(&format!("{branch}{}[{pid}]", span.resource.service_name()));
     let direction = match span.kind {
         Kind::Server => "server",
         Kind::Client => "client",
     };
     let (method, what) = what(span);
+    let method = printable(method);
     let (status, colour) = status(span);
     let mut notes = String::new();
     if !span.unread.is_empty() {
@@ -95,7 +96,7 @@ pub(crate) fn log_line(record: &LogRecord, style: Style) -> String {
         if style.colours { format!("{colour}{text}{RESET}") } else { text }
     };
     let pid = record.resource.pid().unwrap_or(0);
-    let who = format!("{}[{pid}]", record.resource.service_name());
+    let who = printable(&format!("{}[{pid}]", record.resource.service_name()));
     let stream = record.stream.unwrap_or("log");
     let colour = match record.severity {
         Some(Severity::Error | Severity::Fatal) => RED,
@@ -185,9 +186,18 @@ pub(crate) fn duration(nanos: u64) -> String {
     format!("{value:.digits$}{unit}")
 }
 
-/// The text without what could move a terminal's cursor: paths come from the network.
+/// The text without what could move a terminal's cursor: paths come from the network, names from processes and files.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    without(text, char::is_control)
+}
+
+/// The same of text that may have several lines, and tabulators.
+pub(crate) fn harmless(text: &str) -> String {
+    without(text, |c| c.is_control() && c != '\n' && c != '\t')
+}
+
+fn without(text: &str, is_bad: impl Fn(char) -> bool) -> String {
+    text.chars().map(|c| if is_bad(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -204,7 +214,8 @@ mod tests {
 
     #[test]
     fn escapes_from_the_network_do_not_reach_the_terminal() {
-        assert_eq!(printable("/a\x1b[2J"), "/a\u{fffd}[2J");
+        assert_eq!(printable("/a\x1b[2J\n"), "/a\u{fffd}[2J\u{fffd}");
+        assert_eq!(harmless("a\tb\nc\r\u{9b}2J\x07"), "a\tb\nc\u{fffd}\u{fffd}2J\u{fffd}");
         assert_eq!(Style::default().shown("a\x1b\n  b"), "a\u{fffd} b");
     }
 

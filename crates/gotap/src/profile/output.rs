@@ -9,7 +9,7 @@ use profile::{Profile, pprof};
 
 use super::{Collected, Context};
 use crate::cli::ProfileArgs;
-use crate::output::line;
+use crate::output::{line, note};
 
 /// What a file is to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,10 +71,8 @@ impl<'a> Output<'a> {
         let bytes = encode(file.format, context, collected, self.before.as_ref())?;
         write(&file.path, &bytes).with_context(|| format!("write {}", file.path.display()))?;
         let (service, pid) = (&context.target.service, context.args.pid);
-        eprintln!("gotap: {service}[{pid}]: {}", collected.what);
-        for note in &collected.notes {
-            eprintln!("gotap: {note}");
-        }
+        note(format!("{service}[{pid}]: {}", collected.what));
+        collected.notes.iter().for_each(note);
         Ok(line(file.path.display())?)
     }
 }

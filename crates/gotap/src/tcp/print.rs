@@ -8,8 +8,8 @@ use host::tcp::{Counts, Event, Fault, Kind, Reset, Role};
 use probes::host::TcpCounts;
 use serde_json::{Value, json};
 
-use crate::output::losses;
 use crate::output::text::{clock, duration, printable};
+use crate::output::{losses, note};
 
 use super::Named;
 
@@ -97,11 +97,11 @@ impl<W: Write> Printer<W> {
         }
         self.output.flush()?;
         let none = losses::say(&lost);
-        eprintln!(
-            "gotap: {} connections made, {} accepted, {} closed, {} failed{none}; {} events of an \
+        note(format!(
+            "{} connections made, {} accepted, {} closed, {} failed{none}; {} events of an \
              unknown process",
             tally.connects, tally.accepts, tally.closes, tally.failures, tally.owner_unknown
-        );
+        ));
         Ok(())
     }
 }

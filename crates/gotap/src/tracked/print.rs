@@ -10,6 +10,7 @@ use wire::{Lifecycle, TrackedEvent};
 use crate::names::Names;
 
 use super::tally::{Counted, Numbers, Seen, Tally};
+use crate::output::text::{harmless, printable};
 
 /// Functions that the text lists.
 const FUNCTIONS: usize = 10;
@@ -74,7 +75,8 @@ impl<'s, 'a, 'd, W: Write> Printer<'s, 'a, 'd, W> {
             },
         };
         let word = if event.kind == Lifecycle::Created { "created" } else { "exited " };
-        writeln!(self.output, "{since:>12.6} s  {word}  goroutine {}  {name}{rest}", event.goid)
+        let what = printable(&format!("{name}{rest}"));
+        writeln!(self.output, "{since:>12.6} s  {word}  goroutine {}  {what}", event.goid)
     }
 
     fn name(&self, start: Option<u64>) -> Option<String> {
@@ -107,7 +109,7 @@ impl<'s, 'a, 'd, W: Write> Printer<'s, 'a, 'd, W> {
             return writeln!(self.output, "{}", json!({ "summary": summary }));
         }
         let text = summary_text(tally, counted, &functions);
-        self.output.write_all(text.as_bytes())
+        self.output.write_all(harmless(&text).as_bytes())
     }
 }
 

@@ -225,6 +225,7 @@ impl<'a, 'd, M: Memory> Taking<'a, 'd, M> {
         }
         if let Some(at) = &self.layout.queues {
             self.out.channels = self.channels.finish(self.memory, at, self.bias)?;
+            self.out.unread_waits += self.channels.unread();
         }
         let stacks = std::mem::replace(&mut self.stacks, Stacks::new(self.binary.lines(), 0));
         self.out.stacks = stacks.into_list();
@@ -258,10 +259,11 @@ impl<'a, 'd, M: Memory> Taking<'a, 'd, M> {
 
     fn locks(&mut self) -> Result<(), Error> {
         let found = waiting::semaphores(self.memory, self.layout, self.bias)?;
-        let Some(found) = found else {
+        let Some(waiting::Semaphores { waiting: found, unread }) = found else {
             self.out.locks_unread = true;
             return Ok(());
         };
+        self.out.unread_waits += unread;
         let waits: Vec<usize> = (0..self.out.goroutines.len())
             .filter(|i| {
                 let goroutine = &self.out.goroutines[*i];
@@ -269,7 +271,10 @@ impl<'a, 'd, M: Memory> Taking<'a, 'd, M> {
             })
             .collect();
         let addresses: Vec<u64> = waits.iter().map(|i| self.out.goroutines[*i].address).collect();
-        let now = self.read(&addresses)?;
+        let mut now = Vec::with_capacity(addresses.len());
+        for batch in addresses.chunks(super::BATCH) {
+            now.extend(self.read(batch)?);
+        }
         let mut kinds: HashMap<StackState, (LockKind, u64)> = HashMap::new();
         let mut numbers: HashMap<(LockKind, u64), u32> = HashMap::new();
         for (i, now) in waits.into_iter().zip(now) {

@@ -313,6 +313,24 @@ fn an_output_that_nobody_reads_is_no_error() -> Result<()> {
 }
 
 #[test]
+fn a_trace_goes_on_where_its_notes_can_not_be_written() -> Result<()> {
+    if !can_trace("a_trace_goes_on_where_its_notes_can_not_be_written") {
+        return Ok(());
+    }
+    let app = App::start(&App::newest()?)?;
+    let script = "exec \"$0\" trace http --pid \"$1\" 2> /dev/full";
+    let pid = app.pid().to_string();
+    let program = binary().to_string_lossy().into_owned();
+    let mut gotap = Running::start(Path::new("/bin/sh"), &["-c", script, &program, &pid], &[])?;
+    let seen = || app.get("/hello", &[]).is_ok() && !gotap.stdout().is_empty();
+    ensure!(eventually(SOON, seen), "no span");
+    gotap.signal(libc::SIGINT)?;
+    let status = gotap.wait(SOON)?;
+    ensure!(status.success(), "{status}");
+    Ok(())
+}
+
+#[test]
 fn a_trace_that_nobody_reads_ends() -> Result<()> {
     if !can_trace("a_trace_that_nobody_reads_ends") {
         return Ok(());

@@ -58,6 +58,7 @@ mod nested;
 mod newer_go;
 mod obfuscated;
 mod overhead;
+mod overwritten;
 mod package;
 mod parents;
 mod parents_contexts;

@@ -127,3 +127,45 @@ fn who_is_silent_in_spite_of_its_clients_is_named() -> Result<()> {
     ensure!(told(&pids[0]) == 1 && told(&pids[1]) == 0, "{said}");
     Ok(())
 }
+
+/// Any user can give a process a name; root's terminal is to show it, not to obey it.
+#[test]
+fn names_that_would_move_a_terminals_cursor_are_harmless() -> Result<()> {
+    const NAME: &str = "evil\u{1b}]0;owned\u{7}\u{1b}[31m\u{9b}2J";
+    if !can_trace("names_that_would_move_a_terminals_cursor_are_harmless") {
+        return Ok(());
+    }
+    let app = App::start_with(&App::newest()?, &[], &[("OTEL_SERVICE_NAME", NAME)])?;
+    let pid = app.pid().to_string();
+    let mut said = Vec::new();
+    for command in [
+        &["ps", "--pid", &pid][..],
+        &["ps", "-v", "--pid", &pid],
+        &["goroutines", &pid],
+        &["chan", &pid],
+        &["sched", &pid],
+        &["gc", &pid],
+        &["alloc", &pid, "-d", "1s"],
+        &["profile", "wall", &pid, "-d", "1s"],
+        &["top", "--once", "--pid", &pid, "-d", "1s"],
+    ] {
+        let output = Command::new(binary()).args(command).output()?;
+        let text = [output.stdout, output.stderr]
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        ensure!(output.status.success(), "{command:?}: {text:?}");
+        said.push((command.join(" "), text.concat()));
+    }
+    let gotap = Gotap::start(&["trace", "http", "--pid", &pid], &[])?;
+    gotap.wait_ready()?;
+    app.get("/hello", &[])?;
+    gotap.wait_for_lines(1)?;
+    said.push(("trace".to_owned(), gotap.process.stdout().join("\n")));
+    said.push(("trace's notes".to_owned(), stop(gotap)?.0.join("\n")));
+    let named = said.iter().filter(|(_, text)| text.contains("evil\u{fffd}]0;owned")).count();
+    ensure!(named >= 5, "{said:#?}");
+    for (command, text) in said {
+        let bad = text.chars().find(|c| c.is_control() && *c != '\n' && *c != '\t');
+        ensure!(bad.is_none(), "{command}: {bad:?} in {text:?}");
+    }
+    Ok(())
+}

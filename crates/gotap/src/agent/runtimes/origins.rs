@@ -23,6 +23,10 @@ const REMEMBERED: usize = 1 << 16;
 const COMPARED: Duration = Duration::from_secs(60);
 /// So many goroutines of one place may be a leak.
 const MANY: u64 = 10;
+/// Reasons to wait that have series of their own; the runtime has some forty. Those of a process that makes up more are
+/// counted together.
+const REASONS: usize = 64;
+const OTHER: &str = "_OTHER";
 /// Names of places that are kept of one file.
 const NAMES: usize = 4096;
 
@@ -111,7 +115,7 @@ impl Origins {
         Some((self.census.clone(), self.to_metrics(names)))
     }
 
-    fn add(&mut self, census: Census, now: Instant) {
+    fn add(&mut self, mut census: Census, now: Instant) {
         // Between two looks those that were seen at the first are taken to have waited.
         if let Some(before) = self.read {
             let seconds = now.duration_since(before).as_secs_f64();
@@ -119,8 +123,12 @@ impl Origins {
                 *self.waited.entry(reason.clone()).or_default() += seconds * *count as f64;
             }
         }
-        for reason in census.reasons.keys() {
+        let reasons = std::mem::take(&mut census.reasons);
+        for (reason, count) in reasons {
+            let is_known = self.waited.len() < REASONS || self.waited.contains_key(&reason);
+            let reason = if is_known { reason } else { OTHER.to_owned() };
             self.waited.entry(reason.clone()).or_default();
+            *census.reasons.entry(reason).or_default() += count;
         }
         self.census = census;
         self.read = Some(now);
@@ -249,6 +257,17 @@ mod tests {
         }
         let waited = origins.waited["chan receive"];
         assert!((waited - 140.0).abs() < 1.0, "{waited}");
+    }
+
+    #[test]
+    fn reasons_that_a_process_makes_up_are_counted_together() {
+        let mut origins = Origins::default();
+        for look in 0..20 {
+            let reasons = (0..50).map(|i| (format!("reason {look}.{i}"), 1)).collect();
+            origins.add(Census { reasons, ..Census::default() }, Instant::now());
+        }
+        assert_eq!(origins.waited.len(), REASONS + 1);
+        assert_eq!(origins.census.reasons, [(OTHER.to_owned(), 50)].into());
     }
 
     #[test]

@@ -243,7 +243,7 @@ impl Targets {
     /// Names stacks of a process: their locations by their numbers in its book.
     ///
     /// # Errors
-    /// When the file can't be read.
+    /// When the file can't be read, or was written to after the process had ended.
     pub(super) fn name(
         &mut self,
         number: u32,
@@ -255,7 +255,7 @@ impl Targets {
             target.mappings.read(target.process);
         }
         let kernel = self.kernel.clone();
-        file.executable.read(|data| {
+        let named = file.executable.read(|data| {
             let binary = Binary::parse(data)?;
             let types = binary.types();
             let symbols = Symbols::new(&binary, &types);
@@ -268,7 +268,12 @@ impl Targets {
             let named = named.collect();
             target.mappings = namer.into_mappings();
             Ok(named)
-        })
+        });
+        if file.executable.has_changed() {
+            target.begin_book();
+            bail!("its file has changed");
+        }
+        named
     }
 
     /// Begins the book anew where it has grown too long: all its stacks are to be named again.
@@ -276,9 +281,16 @@ impl Targets {
         if let Some(target) = self.by_number.get_mut(&number)
             && target.book.locations.len() > MAX_LOCATIONS
         {
-            target.book = Profile::new(Vec::new());
-            target.edition += 1;
+            target.begin_book();
         }
+    }
+}
+
+impl Target {
+    /// Forgets all names.
+    fn begin_book(&mut self) {
+        self.book = Profile::new(Vec::new());
+        self.edition += 1;
     }
 }
 

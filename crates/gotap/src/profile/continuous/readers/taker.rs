@@ -178,11 +178,13 @@ impl<'t, 'a, 'd> Taker<'t, 'a, 'd> {
         let mut profile = wall::empty(LOOK);
         profile.mappings.push(main_mapping(self.target));
         self.seen.fill(&mut profile, self.symbols, self.target.bias);
+        let is_in_doubt = self.target.file_has_changed();
         let (unreadable, full) = self.seen.clear();
         self.shared.counts.miss(Unseen::Unreadable, unreadable);
         self.shared.counts.miss(Unseen::ManyStacks, full);
         self.shared.counts.miss(Unseen::LookFailed, if has_ended { 0 } else { failed });
         match profile.samples.is_empty() {
+            _ if is_in_doubt => Err(Skip::Unreadable),
             false => Ok(Some(profile)),
             true if failed > 0 && !has_ended => Err(Skip::Unreadable),
             true => Ok(None),
