@@ -29,6 +29,7 @@ func main() {
 		{"before", "main.(*account).keep", []func(*account){(*account).keep}},
 		{"plainly", "-", []func(*account){(*account).settlePlainly, (*account).hold}},
 		{"beforePlainly", "main.(*account).keepPlainly", []func(*account){(*account).keepPlainly}},
+		{"closure", "main.(*account).keepInClosure.func1", []func(*account){(*account).keepInClosure}},
 		{"never", "-", []func(*account){(*account).passBy, (*account).hold}},
 		{"loop", "main.(*account).keepInLoop", []func(*account){(*account).keepInLoop}},
 		{"afterLoop", "-", []func(*account){(*account).settleInLoop, (*account).hold}},
@@ -108,6 +109,17 @@ func (a *account) keepPlainly() {
 	defer a.lock.Unlock()
 	defer pause()
 	a.balance++
+}
+
+// keepInClosure has a closure that locks, waits and unlocks.
+//
+//go:noinline
+func (a *account) keepInClosure() {
+	func() {
+		a.lock.Lock()
+		defer a.lock.Unlock()
+		await(never)
+	}()
 }
 
 // passBy goes past the statement that would defer, which is above the line where it waits.

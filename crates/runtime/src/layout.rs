@@ -139,13 +139,8 @@ impl Layout {
         let next_module = types
             .offset("runtime.moduledata", &["next"])
             .and_then(|offset| binary.module().vaddr.checked_add(offset));
-        let sema = |name, path: &[&str]| types.offset(name, path);
-        let semaphores = Semaphores {
-            mutex: sema("internal/sync.Mutex", &["sema"]).or_else(|| sema("sync.Mutex", &["sema"])),
-            readers: sema("sync.RWMutex", &["readerSem"]),
-            writer: sema("sync.RWMutex", &["writerSem"]),
-            wait_group: sema("sync.WaitGroup", &["sema"]),
-        };
+        let offsets = Offsets::of(binary.minor().0);
+        let semaphores = semaphores(types, offsets);
         let mut out = Self {
             arch: binary.image().arch(),
             g,
@@ -153,7 +148,7 @@ impl Layout {
             defer: defer(types),
             workers,
             semaphores,
-            offsets: Offsets::of(binary.minor().0),
+            offsets,
             globals,
             next_module,
             has_cycle_flag: binary.minor().0 >= 19,
@@ -319,6 +314,20 @@ fn queues(types: &Types<'_, '_>) -> Option<Queues> {
         receivers: hchan.at(&["recvq", "first"])?,
         senders: hchan.at(&["sendq", "first"])?,
     })
+}
+
+/// Programs whose locks are all variables of packages have no descriptors of their types.
+fn semaphores(types: &Types<'_, '_>, offsets: Offsets) -> Semaphores {
+    let at = |structure: &str, field: &str| {
+        let described = types.offset(structure, &[field]);
+        described.or_else(|| offsets.get(&format!("{structure}.{field}")))
+    };
+    Semaphores {
+        mutex: types.offset("internal/sync.Mutex", &["sema"]).or_else(|| at("sync.Mutex", "sema")),
+        readers: at("sync.RWMutex", "readerSem"),
+        writer: at("sync.RWMutex", "writerSem"),
+        wait_group: at("sync.WaitGroup", "sema"),
+    }
 }
 
 fn defer(types: &Types<'_, '_>) -> Option<Defer> {

@@ -192,8 +192,10 @@ impl<'a, 'd> Symbols<'a, 'd> {
     pub(crate) fn wrappers(&self, wanted: impl Fn(&str) -> bool) -> Vec<Wrapper<'d>> {
         let of = |function: gobin::Function<'d>| {
             let (owner, last) = function.name.rsplit_once('.')?;
+            // In a closure it had no more than a number before Go 1.22: `main.f.func1.2`.
+            let is_number = last.bytes().all(|byte| byte.is_ascii_digit());
             let is_inner = last.starts_with("deferwrap") || last.starts_with("func");
-            if !is_inner || !wanted(owner) || !self.lines.is_wrapper(&function) {
+            if !(is_inner || is_number) || !wanted(owner) || !self.lines.is_wrapper(&function) {
                 return None;
             }
             let calls = self.called(function.entry)?;

@@ -279,9 +279,14 @@ impl<'a, 'd, M: Memory> Taking<'a, 'd, M> {
         let mut numbers: HashMap<(LockKind, u64), u32> = HashMap::new();
         for (i, now) in waits.into_iter().zip(now) {
             let goroutine = &self.out.goroutines[i];
-            let is_still = now
-                .is_some_and(|now| now.goid == goroutine.goid && now.state == Some(State::Waiting));
-            if !is_still {
+            // The table was read later than the goroutine, which may wait for something else by now.
+            let is_still = now.is_some_and(|now| {
+                now.goid == goroutine.goid
+                    && now.state == Some(State::Waiting)
+                    && now.stops == goroutine.stops
+                    && Some(now.reason) == goroutine.reason
+            });
+            if !is_still || !may_wait_for_lock(self.reason(goroutine.reason)) {
                 self.out.goroutines[i].changed = true;
                 continue;
             }
@@ -330,4 +335,9 @@ impl<'a, 'd, M: Memory> Taking<'a, 'd, M> {
         };
         found.1.map_or((LockKind::Semaphore, 0), |offset| (found.0, offset))
     }
+}
+
+/// Whether who waits for this reason may stand in the runtime's table of semaphores; empty where it can't be read.
+fn may_wait_for_lock(reason: &str) -> bool {
+    reason.is_empty() || reason.starts_with("sync.") || reason.starts_with("semacquire")
 }

@@ -83,8 +83,67 @@ fn who_has_given_a_lock_back_does_not_seem_to_hold_it() -> Result<()> {
             ensure!(is_right, "{build}, {name}: {holder} holds it, not {holders}");
             Ok(())
         });
-        ensure!(checked.collect::<Result<Vec<()>>>()?.len() == 9, "{build}: {:?}", app.stdout());
+        ensure!(checked.collect::<Result<Vec<()>>>()?.len() == 10, "{build}: {:?}", app.stdout());
     }
+    Ok(())
+}
+
+/// Locks that are variables of packages, in a program that has no other ones: nothing describes their types.
+#[test]
+fn locks_of_packages_are_what_they_are() -> Result<()> {
+    if !can_trace("locks_of_packages_are_what_they_are") {
+        return Ok(());
+    }
+    for (version, mode) in
+        go::selected_or(&[(18, Mode::Plain), (21, Mode::Plain), (27, Mode::Stripped)])
+    {
+        let build = format!("{version}, {mode:?}");
+        let program = go::build("released/globals", version, mode)?;
+        let app = Running::start(&program, &[] as &[&str], &[])?;
+        app.wait_for("ready", SOON)?;
+        let pid = app.pid().to_string();
+        let mut chan = Running::start(binary(), &["chan", &pid, "--format", "json"], &[])?;
+        ensure!(chan.wait(SOON)?.success(), "{:?}", chan.stderr());
+        let object: Value = serde_json::from_str(&chan.stdout().concat())?;
+        let locks = object["mutexes"].as_array().context("mutexes")?;
+        let told = app.stdout();
+        let told: Vec<Vec<&str>> = told.iter().map(|line| line.split(' ').collect()).collect();
+        let told: Vec<_> = told.iter().filter_map(|words| words.as_array::<3>()).collect();
+        ensure!(told.len() == 5 && locks.len() == 5, "{build}: {told:?}: {object:#}");
+        for [kind, address, holder] in told {
+            let lock = locks.iter().find(|lock| lock["address"] == **address);
+            let lock = lock.with_context(|| format!("{build}: no {address}: {object:#}"))?;
+            ensure!(lock["kind"] == **kind, "{build}: {kind} {lock}");
+            let found = lock["holders"][0]["function"].as_str().unwrap_or("-");
+            ensure!(found == *holder, "{build}: {kind} {lock}");
+        }
+    }
+    Ok(())
+}
+
+/// Goroutines that lock, sleep and unlock all the time: who sleeps waits for no lock, also where it went on while it
+/// was read.
+#[test]
+fn who_went_on_meanwhile_waits_for_no_lock() -> Result<()> {
+    if !can_trace("who_went_on_meanwhile_waits_for_no_lock") {
+        return Ok(());
+    }
+    let program = go::build("released/globals", Version::NEWEST, Mode::Stripped)?;
+    let process = Running::start(&program, &["busy"], &[])?;
+    process.wait_for("ready", SOON)?;
+    let app = RuntimeApp::of(process);
+    let mut waited = 0;
+    for _ in 0..80 {
+        let object = app.gotap("goroutines", &["--all"])?;
+        for goroutine in object["goroutines"].as_array().context("goroutines")? {
+            let waiting_on = &goroutine["waitingOn"];
+            let reason = goroutine["waitReason"].as_str().unwrap_or_default();
+            ensure!(waiting_on.is_null() || reason.starts_with("sync."), "{goroutine}");
+            ensure!(waiting_on.is_null() || waiting_on["kind"] == "mutex", "{goroutine}");
+            waited += usize::from(!waiting_on.is_null());
+        }
+    }
+    ensure!(waited > 20, "nobody waited: {waited}");
     Ok(())
 }
 

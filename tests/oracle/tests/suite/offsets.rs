@@ -14,8 +14,9 @@ use crate::fixture::{Differences, Fixture, each};
 
 const TABLE: &str = "crates/runtime/src/offsets.tsv";
 
-/// Structures of package runtime, and what is read of them; a structure's size is `size`.
-const FIELDS: [(&str, &[&str]); 11] = [
+/// Structures of package runtime, and those of others with the package's name, and what is read of them; a structure's
+/// size is `size`.
+const FIELDS: [(&str, &[&str]); 14] = [
     (
         "schedt",
         &[
@@ -109,6 +110,9 @@ const FIELDS: [(&str, &[&str]); 11] = [
             "size",
         ],
     ),
+    ("sync.Mutex", &["sema"]),
+    ("sync.RWMutex", &["readerSem", "writerSem"]),
+    ("sync.WaitGroup", &["sema"]),
 ];
 
 type Structs = HashMap<String, Vec<Layout>>;
@@ -124,7 +128,17 @@ fn unnamed<'s>(structs: &'s Structs, structure: &str) -> Option<&'s Vec<Layout>>
 
 /// What DWARF says of a field; `None` where there is none.
 fn truth(structs: &Structs, structure: &str, field: &str) -> Option<u64> {
-    let named = structs.get(&format!("runtime.{structure}"));
+    // Since Go 1.24 the mutex is that of another package, and since 1.20 a wait group's semaphore has a name.
+    let (structure, field) = match (structure, field) {
+        ("sync.Mutex", _) if structs.contains_key("internal/sync.Mutex") => {
+            ("internal/sync.Mutex", field)
+        }
+        ("sync.WaitGroup", "sema") if !has_field(structs, structure, field) => {
+            (structure, "state2")
+        }
+        other => other,
+    };
+    let named = structs.get(structure).or_else(|| structs.get(&format!("runtime.{structure}")));
     let layout = named.or_else(|| unnamed(structs, structure))?.first()?;
     let at = |layout: &Layout, name: &str| {
         layout.fields.iter().find(|(field, _)| field == name).map(|(_, offset)| *offset)
@@ -139,6 +153,11 @@ fn truth(structs: &Structs, structure: &str, field: &str) -> Option<u64> {
         }
         field => at(layout, field),
     }
+}
+
+fn has_field(structs: &Structs, structure: &str, field: &str) -> bool {
+    let layouts = structs.get(structure).into_iter().flatten();
+    layouts.flat_map(|layout| &layout.fields).any(|(name, _)| name == field)
 }
 
 fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
