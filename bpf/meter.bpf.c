@@ -13,6 +13,7 @@
 #include "served.h"
 #include "span_of.h"
 #include "meter.h"
+#include "meter_spans.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -71,6 +72,14 @@ struct {
 /* linux/bpf.h */
 #define BPF_F_USER_STACK (1ULL << 8)
 #define BPF_NOEXIST 1
+
+/* What is needed to read spans. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct gt_meter_spans);
+} metered_spans SEC(".maps");
 
 static __always_inline void count(u32 counter)
 {
@@ -183,6 +192,17 @@ static __always_inline int meter(struct pt_regs *ctx, bool by_request)
 		key.value = first;
 	} else if (site->flags & GT_METER_SECOND_BYTE) {
 		key.value = second & 0xff;
+	}
+	if (site->flags & GT_METER_SPAN) {
+		const struct gt_meter_spans *at = bpf_map_lookup_elem(&metered_spans, &zero);
+		s64 served = at ? objects_served(at, first, second & 0xff) : -1;
+
+		if (served <= 0) {
+			if (served < 0)
+				count(GT_METER_SPANS_UNREAD);
+			return 0;
+		}
+		amount = served;
 	}
 	if (by_request)
 		meter_request(&key, amount, g);

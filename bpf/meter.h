@@ -32,6 +32,12 @@ enum gt_meter_flag {
 	GT_METER_FIRST = 32,
 	/* The lowest byte of the second argument does. */
 	GT_METER_SECOND_BYTE = 64,
+	/*
+	 * The first argument is a runtime.mcache, and that byte a class of spans. How many objects its span has
+	 * served is added up; who takes the place of one that served none does not count: each garbage collection
+	 * takes the spans away, and who allocates first after it is no sample of those who allocate.
+	 */
+	GT_METER_SPAN = 128,
 };
 
 /* What is counted at a place, by its address in the process. */
@@ -50,6 +56,14 @@ struct gt_meter_key {
 struct gt_meter_value {
 	u64 count;
 	u64 amount; /* of sizes: bytes */
+};
+
+/* Offsets in runtime.mcache and runtime.mspan. */
+struct gt_meter_spans {
+	u32 alloc;  /* mcache.alloc */
+	u32 nelems; /* mspan.nelems, of two bytes or eight */
+	u32 nelems_size;
+	u32 alloc_bits; /* mspan.allocBits */
 };
 
 /* Constants of a process whose hits are counted by request. GT_NONE stands for an unknown offset. */
@@ -93,12 +107,15 @@ enum gt_meter_counter {
 	GT_METER_STACKS_LOST = 2,
 	/* There were GT_METER_REQUESTS different requests already: it is not known whose the hit was. */
 	GT_METER_REQUESTS_FULL = 3,
-	GT_METER_COUNTERS = 4,
+	/* It could not be read what a span has served. */
+	GT_METER_SPANS_UNREAD = 4,
+	GT_METER_COUNTERS = 5,
 };
 
 _Static_assert(sizeof(struct gt_meter_site) == 8, "gt_meter_site");
 _Static_assert(sizeof(struct gt_meter_key) == 24, "gt_meter_key");
 _Static_assert(sizeof(struct gt_meter_value) == 16, "gt_meter_value");
+_Static_assert(sizeof(struct gt_meter_spans) == 16, "gt_meter_spans");
 _Static_assert(sizeof(struct gt_meter_served) == 56, "gt_meter_served");
 _Static_assert(sizeof(struct gt_meter_request) == 24, "gt_meter_request");
 

@@ -9,7 +9,9 @@ use std::fs::File;
 
 use gobin::{Binary, Function, Site, SiteKind};
 use libbpf_rs::{Link, MapCore, MapFlags, OpenObject};
-use wire::{METER_FRAMES, METER_SITES, MeterCounter, MeterFlag, MeterKey, MeterSite, MeterValue};
+use wire::{
+    METER_FRAMES, METER_SITES, MeterCounter, MeterFlag, MeterKey, MeterSite, MeterSpans, MeterValue,
+};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::instrument::{self, Instrument};
@@ -182,6 +184,14 @@ impl Meter {
         if self.served.is_some() { "metered_served_hit" } else { "metered_hit" }
     }
 
+    /// Lets places with [`MeterFlag::Span`] read spans.
+    ///
+    /// # Errors
+    /// What libbpf says.
+    pub fn read_spans(&self, at: MeterSpans) -> Result<(), Error> {
+        self.instrument.write_constants("metered_spans", at.as_bytes())
+    }
+
     /// Attaches the programs.
     ///
     /// # Errors
@@ -206,7 +216,7 @@ impl Meter {
     }
 
     fn seen(&self) -> Result<u64, Error> {
-        self.instrument.sum("meter_counts", MeterCounter::Seen as u32)
+        self.sum(MeterCounter::Seen)
     }
 
     /// Hits that are not counted, and those whose stack is not known.
@@ -214,8 +224,19 @@ impl Meter {
     /// # Errors
     /// What libbpf says.
     pub fn lost(&self) -> Result<(u64, u64), Error> {
-        let read = |counter: MeterCounter| self.instrument.sum("meter_counts", counter as u32);
-        Ok((read(MeterCounter::KeysFull)?, read(MeterCounter::StacksLost)?))
+        Ok((self.sum(MeterCounter::KeysFull)?, self.sum(MeterCounter::StacksLost)?))
+    }
+
+    /// Hits that are not counted, as it could not be read what a span has served.
+    ///
+    /// # Errors
+    /// What libbpf says.
+    pub fn spans_unread(&self) -> Result<u64, Error> {
+        self.sum(MeterCounter::SpansUnread)
+    }
+
+    fn sum(&self, counter: MeterCounter) -> Result<u64, Error> {
+        self.instrument.sum("meter_counts", counter as u32)
     }
 
     /// All counts.

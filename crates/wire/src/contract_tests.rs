@@ -50,6 +50,7 @@ const STRUCTURES: &[(&str, &str)] = &[
     ("gt_meter_site", "MeterSite"),
     ("gt_meter_key", "MeterKey"),
     ("gt_meter_value", "MeterValue"),
+    ("gt_meter_spans", "MeterSpans"),
     ("gt_meter_served", "MeterServed"),
     ("gt_meter_request", "MeterRequest"),
     ("gt_gc_event", "GcEvent"),
@@ -210,7 +211,7 @@ fn counts_are_those_of_the_enumerations() {
         Unread::ALL.len(),
         tracked::TrackedCounter::Unread.index(tracked::Lifecycle::Exited) as usize + 1,
         CollectedCounter::RingFull as usize + 1,
-        MeterCounter::RequestsFull as usize + 1,
+        MeterCounter::SpansUnread as usize + 1,
     ]) {
         assert_eq!(numbers[*name], len as u64, "{name}");
     }

@@ -39,7 +39,7 @@ pub use logged::{
 };
 pub use metered::{
     METER_FRAMES, METER_KEYS, METER_REQUESTS, METER_SITES, METER_STACKS, MeterCounter, MeterFlag,
-    MeterKey, MeterOwner, MeterRequest, MeterServed, MeterSite, MeterValue,
+    MeterKey, MeterOwner, MeterRequest, MeterServed, MeterSite, MeterSpans, MeterValue,
 };
 pub use names::{CallSite, Content, Drop, Outcome, Parent, Probe, Program, Unread};
 pub use sampled::{

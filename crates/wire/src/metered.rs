@@ -33,6 +33,9 @@ pub enum MeterFlag {
     First = 32,
     /// The lowest byte of the second argument does.
     SecondByte = 64,
+    /// The first argument is a `runtime.mcache`, and that byte a class: what its span has served is added up, and hits
+    /// where that is nothing do not count.
+    Span = 128,
 }
 
 /// What is counted at a place (`struct gt_meter_site`).
@@ -43,6 +46,20 @@ pub struct MeterSite {
     pub operation: u32,
     /// Of [`MeterFlag`].
     pub flags: u32,
+}
+
+/// Offsets in `runtime.mcache` and `runtime.mspan` (`struct gt_meter_spans`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct MeterSpans {
+    /// `mcache.alloc`.
+    pub alloc: u32,
+    /// `mspan.nelems`.
+    pub nelems: u32,
+    /// Its size, two bytes or eight.
+    pub nelems_size: u32,
+    /// `mspan.allocBits`.
+    pub alloc_bits: u32,
 }
 
 /// What is counted apart (`struct gt_meter_key`).
@@ -65,7 +82,7 @@ pub struct MeterKey {
 pub struct MeterValue {
     /// How often it happened.
     pub count: u64,
-    /// Of sizes, their sum.
+    /// Of sizes, their sum; of spans, the objects that they served.
     pub amount: u64,
 }
 
@@ -129,10 +146,13 @@ pub enum MeterCounter {
     StacksLost = 2,
     /// Hits that are not counted by request, as there were too many requests.
     RequestsFull = 3,
+    /// It could not be read what a span has served.
+    SpansUnread = 4,
 }
 
 const _: () = assert!(size_of::<MeterSite>() == 8);
 const _: () = assert!(size_of::<MeterKey>() == 24);
 const _: () = assert!(size_of::<MeterValue>() == 16);
+const _: () = assert!(size_of::<MeterSpans>() == 16);
 const _: () = assert!(size_of::<MeterServed>() == 56);
 const _: () = assert!(size_of::<MeterRequest>() == 24);

@@ -1,7 +1,9 @@
 //! Allocations by traps, where Go's own profiler samples none, or where each one is to be seen.
 //!
-//! Sampled: a trap each time that a processor takes a new span for a size class, and at each large object. Who
-//! takes it is a sample of who allocates in that class; how much there was in all the runtime counts itself.
+//! Sampled: a trap each time that a processor takes a new span for a size class, and at each large object. Who takes the
+//! place of a full span is a sample of who allocates in that class, for as many objects as the span has served; how much
+//! there was in all the runtime counts itself. Who takes the first span after a garbage collection, which takes all of
+//! them away, is no sample, and does not count.
 //! Exact: a trap at each allocation, whatever the Go version calls to make one. Both are under the overhead
 //! budget. Not here: Go's own buckets.
 
@@ -11,7 +13,7 @@ use anyhow::{Result, bail};
 use gobin::{Binary, Types};
 use goruntime::{Position, SizeClasses, Symbols};
 use probes::{Counted, Features, Meter, Metered, MeteredRequests};
-use wire::MeterFlag;
+use wire::{MeterFlag, MeterSpans};
 
 use super::Read;
 use super::routes::ByRequest;
@@ -32,6 +34,8 @@ pub(super) struct Seen {
     pub(super) coverage: Coverage,
     /// Hits that found no room, and those whose stack is not known.
     lost: (u64, u64),
+    /// Spans of which it could not be read what they served.
+    spans_unread: u64,
     exact: bool,
     /// The addresses of [`INNER`]: the kernel leaves out what is called from there when it counts by request.
     inner: Range<u64>,
@@ -68,6 +72,15 @@ pub(super) fn watch(
     };
     let file = target.file()?;
     let mut meter = Meter::load(features, pid, file, target.bias, &places, told_apart.as_ref())?;
+    if !args.exact {
+        let Some(spans) = spans(types) else {
+            bail!(
+                "allocations of process {pid} can't be sampled: the type descriptors of runtime.mcache and runtime.mspan \
+                 were not found; use --exact"
+            );
+        };
+        meter.read_spans(spans)?;
+    }
     let cost = meter.calibrate()?;
     let mut requests = told_apart.map(|told_apart| ByRequest::new(told_apart.knows_started()));
     meter.attach()?;
@@ -88,9 +101,29 @@ pub(super) fn watch(
     if let Some(requests) = &mut requests {
         requests.read_all(&mut meter)?;
     }
-    let (counts, lost) = (meter.counts()?, meter.lost()?);
     let inner = target.binary.function(INNER).map_or(0..0, |inner| inner.entry..inner.end);
-    Ok((Seen { counts, coverage, lost, exact: args.exact, inner, requests }, before, after))
+    let seen = Seen {
+        counts: meter.counts()?,
+        coverage,
+        lost: meter.lost()?,
+        spans_unread: meter.spans_unread()?,
+        exact: args.exact,
+        inner,
+        requests,
+    };
+    Ok((seen, before, after))
+}
+
+/// Where `refill` finds the span that it replaces.
+fn spans(types: &Types<'_, '_>) -> Option<MeterSpans> {
+    let at = |name, field| u32::try_from(types.offset(name, &[field])?).ok();
+    let nelems_size = u32::try_from(types.field_type("runtime.mspan", "nelems")?.size).ok()?;
+    Some(MeterSpans {
+        alloc: at("runtime.mcache", "alloc")?,
+        nelems: at("runtime.mspan", "nelems")?,
+        nelems_size: Some(nelems_size).filter(|size| [2, 8].contains(size))?,
+        alloc_bits: at("runtime.mspan", "allocBits")?,
+    })
 }
 
 fn place(
@@ -105,7 +138,7 @@ fn place(
 }
 
 fn sampled(binary: &Binary<'_>) -> Result<Vec<Metered>, String> {
-    let refill = [MeterFlag::Stack, MeterFlag::SecondByte];
+    let refill = [MeterFlag::Stack, MeterFlag::SecondByte, MeterFlag::Span];
     let large = [MeterFlag::Stack, MeterFlag::SecondSize];
     Ok(vec![
         place(binary, "runtime.(*mcache).refill", REFILL, &refill)?,
@@ -212,11 +245,18 @@ impl Seen {
                 "{stacks} allocations have their caller alone: there are too many stacks"
             ));
         }
+        if self.spans_unread > 0 {
+            out.push(format!(
+                "{} spans could not be read: their samples are missing",
+                self.spans_unread
+            ));
+        }
         let attributed: f64 = sums.functions.iter().map(|function| function.bytes).sum();
         let rest = 1.0 - attributed / sums.bytes.max(1.0);
-        if !self.exact && rest > 0.02 {
+        if !self.exact && sums.bytes > 0.0 && rest > 0.02 {
             out.push(format!(
-                "{:.0} % of the bytes are in size classes without a sample: look for longer",
+                "{:.0} % of the bytes are in size classes without a sample: no span of theirs was filled between two \
+                 garbage collections; look for longer, or use --exact",
                 100.0 * rest
             ));
         }

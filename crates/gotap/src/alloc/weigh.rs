@@ -59,7 +59,7 @@ pub(super) enum Weights<'c> {
     },
     Samples {
         counted: &'c SizeClasses,
-        /// Samples by size class.
+        /// Objects that the sampled spans served, by size class.
         refills: HashMap<usize, u64>,
         /// Large objects that were seen, and their bytes.
         large: (u64, u64),
@@ -77,7 +77,7 @@ impl<'c> Weights<'c> {
         let (mut refills, mut large) = (HashMap::new(), (0, 0));
         for hit in all {
             match hit.operation {
-                REFILL => *refills.entry(class(&hit)).or_default() += hit.count,
+                REFILL => *refills.entry(class(&hit)).or_default() += hit.amount,
                 LARGE => large = (large.0 + hit.count, large.1 + hit.amount),
                 _ => {}
             }
@@ -103,8 +103,8 @@ impl<'c> Weights<'c> {
                 // Class 0 has none of the small objects.
                 let (size, objects) = *counted.small.get(class(hit).checked_sub(1)?)?;
                 // Where none of its samples found room, it is not known what one stands for.
-                let all = *refills.get(&class(hit))?;
-                let objects = objects as f64 * hit.count as f64 / all as f64;
+                let all = *refills.get(&class(hit)).filter(|all| **all > 0)?;
+                let objects = objects as f64 * hit.amount as f64 / all as f64;
                 Some(Weight { objects, bytes: objects * size as f64, size })
             }
             (Self::Samples { counted, large: (number, all), .. }, LARGE) => {
@@ -137,9 +137,11 @@ mod tests {
             large_objects: 3,
             tiny: 0,
         };
-        let refill = |count, scan| Hit { operation: REFILL, value: 4u64 | scan, count, amount: 0 };
+        // Of spans that were empty, and of some that served half as much.
+        let refill =
+            |count, scan, amount| Hit { operation: REFILL, value: 4u64 | scan, count, amount };
         let large = Hit { operation: LARGE, value: 32769, count: 2, amount: 600_000 };
-        let all = [refill(1, 0), refill(3, 1), large];
+        let all = [refill(1, 0, 512), refill(6, 1, 1536), large];
         let weights = Weights::of_samples(all.into_iter(), &counted);
         let of = |hit| weights.of(hit).map(|w| (w.objects, w.bytes, w.size));
         assert_eq!(of(&all[0]), Some((250.0, 4000.0, 16)));
@@ -153,7 +155,7 @@ mod tests {
         let counted =
             SizeClasses { small: vec![(8, 1000)], large_bytes: 900_000, large_objects: 3, tiny: 0 };
         let weights = Weights::of_samples(std::iter::empty(), &counted);
-        let refill = Hit { operation: REFILL, value: 2, count: 2, amount: 0 };
+        let refill = Hit { operation: REFILL, value: 2, count: 2, amount: 1024 };
         let large = Hit { operation: LARGE, value: 32769, count: 2, amount: 600_000 };
         assert_eq!([weights.of(&refill), weights.of(&large)], [None, None]);
     }
