@@ -94,6 +94,10 @@ impl Placing {
                     );
                 }
             }
+            State::Partial => say(&format!(
+                "Kubernetes: more pods on node {node} than there is room for: {} are known, {} are not",
+                status.pods, status.left_out
+            )),
             State::Starting => say("Kubernetes: the API server has not answered yet; going on"),
             // The watch tells why.
             State::Away => {}
@@ -114,8 +118,10 @@ impl Agent {
             None if home.pod.is_none() => Place::Known,
             // What has a pod's cgroup and no container's is none of Kubernetes' containers.
             Some(_) if home.container.is_none() => Place::Known,
-            _ if placing.cluster.pods.status().state == State::Current => Place::Soon(KUBELET),
-            _ => Place::Unknown,
+            _ => match placing.cluster.pods.status().state {
+                State::Current | State::Partial => Place::Soon(KUBELET),
+                State::Starting | State::Away => Place::Unknown,
+            },
         }
     }
 
