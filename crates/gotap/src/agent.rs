@@ -127,6 +127,8 @@ struct Agent {
     /// Starts and ends that the kernel could not tell of, as far as they are made up for.
     lost_events: u64,
     idle: attach::Idle,
+    /// The process that was looked at last of those in which nothing was seen yet.
+    last_silent: u32,
 }
 
 impl Agent {
