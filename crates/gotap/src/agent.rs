@@ -363,7 +363,7 @@ impl Agent {
         summary.notes = overhead;
         summary.losses = losses::of(&self.figures.own());
         summary.delivery = self.export.as_ref().map(|stats| {
-            let lost = stats.lost().into_iter().chain([("export_busy", dropped("otlp"))]);
+            let lost = stats.lost().into_iter().chain([("sink_queue_full", dropped("otlp"))]);
             let not = lost.filter(|(_, n)| *n > 0).collect();
             Delivery { delivered: stats.exported(), not }
         });
