@@ -31,7 +31,6 @@ enum {
 #define BOTH_SHUT_DOWN 3
 #define EINTR 4
 #define EPIPE 32
-#define ENOTSOCK 88
 #define ECONNRESET 104
 #define EISCONN 106
 #define EALREADY 114

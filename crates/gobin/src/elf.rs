@@ -53,7 +53,6 @@ pub struct Image<'d> {
     data: &'d [u8],
     arch: Arch,
     pie: bool,
-    dynamic: bool,
     segments: Vec<Segment>,
     sections: Vec<Section<'d>>,
     relative: OnceCell<Vec<(u64, u64)>>,
@@ -89,14 +88,12 @@ impl<'d> Image<'d> {
                 executable: p.p_flags(endian).0 & elf::PF_X.0 != 0,
             })
             .collect();
-        let dynamic = programs.iter().any(|p| p.p_type(endian) == elf::PT_INTERP);
         // A file whose section headers were cut off is still a program; do without their names.
         let sections = Self::read_sections(header, data).unwrap_or_default();
         Ok(Self {
             data,
             arch,
             pie: header.e_type(endian) == elf::ET_DYN,
-            dynamic,
             segments,
             sections,
             relative: OnceCell::new(),
@@ -126,11 +123,6 @@ impl<'d> Image<'d> {
     /// Whether the file is position independent, so that addresses need a load bias.
     pub fn is_pie(&self) -> bool {
         self.pie
-    }
-
-    /// Whether a dynamic loader is asked for (cgo, or external linking).
-    pub fn is_dynamic(&self) -> bool {
-        self.dynamic
     }
 
     /// The loadable segments in file order.

@@ -127,6 +127,8 @@ struct Agent {
     /// Starts and ends that the kernel could not tell of, as far as they are made up for.
     lost_events: u64,
     idle: attach::Idle,
+    /// The process that was looked at last of those in which nothing was seen yet.
+    last_silent: u32,
 }
 
 impl Agent {
@@ -361,7 +363,7 @@ impl Agent {
         summary.notes = overhead;
         summary.losses = losses::of(&self.figures.own());
         summary.delivery = self.export.as_ref().map(|stats| {
-            let lost = stats.lost().into_iter().chain([("export_busy", dropped("otlp"))]);
+            let lost = stats.lost().into_iter().chain([("sink_queue_full", dropped("otlp"))]);
             let not = lost.filter(|(_, n)| *n > 0).collect();
             Delivery { delivered: stats.exported(), not }
         });

@@ -22,7 +22,7 @@ pub(crate) use kubernetes::KubernetesArgs;
 pub(crate) use profile::{CpuArgs, ProfileArgs, ProfileCommand, WallArgs};
 pub(crate) use runtime::{AllocArgs, ChanArgs, GcArgs, TargetWrite};
 pub(crate) use shared::{
-    ErrorArgs, HttpArgs, MetricsArgs, ProbeArgs, SdkArgs, SelectArgs, UrlArgs,
+    ErrorArgs, HttpArgs, MetricsArgs, ProbeArgs, RouteArgs, SdkArgs, SelectArgs, UrlArgs,
 };
 pub(crate) use sorts::Sort;
 pub(crate) use top::TopArgs;

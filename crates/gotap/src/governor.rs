@@ -175,6 +175,11 @@ impl Governor {
         (self.attached, self.credit) = (false, 0.0);
     }
 
+    /// How often the probes were there: each pause ends a window, and the last one may go on.
+    fn windows(&self) -> u64 {
+        self.pauses + u64::from(self.attached)
+    }
+
     /// What came of it.
     pub(crate) fn coverage(&self, elapsed: Duration) -> Coverage {
         let spent = (self.hits as f64 * self.cost + self.read) / 1e9;
@@ -185,6 +190,7 @@ impl Governor {
             elapsed,
             attached: if whole { elapsed } else { self.attached_for.min(elapsed) },
             pauses: self.pauses,
+            windows: self.windows(),
             hits: self.hits,
             taken: (!self.used.is_zero()).then(|| spent / self.used.as_secs_f64()),
         }
@@ -199,6 +205,8 @@ pub(crate) struct Coverage {
     pub(crate) elapsed: Duration,
     pub(crate) attached: Duration,
     pub(crate) pauses: u64,
+    /// How often the probes were there.
+    pub(crate) windows: u64,
     pub(crate) hits: u64,
     /// What the traps took, and reading what they count, as a share of the process's processor time.
     pub(crate) taken: Option<f64>,
@@ -220,12 +228,13 @@ impl Coverage {
     pub(crate) fn warning(&self) -> Option<String> {
         (!self.is_whole()).then(|| {
             format!(
-                "the overhead budget of {} let the probes be there for {:.2} s of {:.2} s, in {} windows: what \
+                "the overhead budget of {} let the probes be there for {:.2} s of {:.2} s, in {} {}: what \
                  happened in between is not in these numbers (--overhead-budget unlimited sees all)",
                 self.budget,
                 self.attached.as_secs_f64(),
                 self.elapsed.as_secs_f64(),
-                self.pauses,
+                self.windows,
+                if self.windows == 1 { "window" } else { "windows" },
             )
         })
     }
@@ -241,7 +250,7 @@ impl Coverage {
             "hits": self.hits,
             "cpuShare": self.taken,
             "attachedSeconds": self.attached.as_secs_f64(),
-            "windows": self.pauses + 1,
+            "windows": self.windows,
             "complete": self.is_whole(),
         })
     }
@@ -302,6 +311,39 @@ mod tests {
             assert!(!coverage.is_whole() && coverage.pauses > 2, "{hits}: {coverage:?}");
             assert!(coverage.share() < 0.35 && coverage.share() > 0.005, "{hits}: {coverage:?}");
         }
+    }
+
+    #[test]
+    fn windows_are_counted_with_the_one_that_goes_on() {
+        let step = Duration::from_millis(5);
+        let mut governor = Governor::new(Budget::Share(0.02), Some(1000.0));
+        let windows = |governor: &Governor, text: &str| {
+            let coverage = governor.coverage(Duration::from_secs(1));
+            let warning = coverage.warning().unwrap_or_default();
+            assert!(warning.contains(text) || coverage.is_whole(), "{text}: {warning}");
+            coverage.json()["windows"].as_u64().unwrap()
+        };
+        assert_eq!(windows(&governor, ""), 1);
+        let (mut now, mut hits) = (Duration::ZERO, 0);
+        let mut until = |governor: &mut Governor, wanted: Step, more: u64| {
+            for _ in 0..10_000 {
+                (now, hits) = (now + step, hits + more);
+                if governor.look(now, now, hits, 1) == wanted {
+                    return;
+                }
+            }
+            panic!("never {wanted:?}");
+        };
+        until(&mut governor, Step::TakeAway, 100_000);
+        assert_eq!(windows(&governor, "in 1 window:"), 1);
+        until(&mut governor, Step::PutBack, 0);
+        assert_eq!(windows(&governor, "in 2 windows:"), 2);
+        // They could not be put back: that was no window.
+        governor.stay_away();
+        assert_eq!(windows(&governor, "in 1 window:"), 1);
+        until(&mut governor, Step::PutBack, 0);
+        until(&mut governor, Step::TakeAway, 100_000);
+        assert_eq!(windows(&governor, "in 2 windows:"), 2);
     }
 
     #[test]

@@ -198,11 +198,6 @@ impl Plan {
             .any(|a| !matches!(a, Ability::Lineage | Ability::Join | Ability::Routes(_)))
     }
 
-    /// Traps per operation of `probes`, for display: hot sites only.
-    pub fn hot_sites(&self) -> impl Iterator<Item = &PlannedSite> {
-        self.sites.iter().filter(|s| s.hot)
-    }
-
     /// The load bias of a process whose first segment is mapped at `start`.
     pub fn bias(&self, start: u64) -> u64 {
         if self.pie { start.wrapping_sub(self.lowest_vaddr & !0xfff) } else { 0 }

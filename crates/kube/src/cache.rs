@@ -1,14 +1,13 @@
-//! The pods that are known, by container and by their own id. Bounded. Not here: where they come from.
+//! The pods that are known, by container and by their own id. Bounded. Not here: where they come from, and which are
+//! left out (`room`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::pod::{Container, Pod};
+use crate::room::{LeftOut, List, MAX_PODS};
 use crate::status::{Failure, State, Status};
-
-/// Pods that are kept; a kubelet runs 110 by default.
-const MAX_PODS: usize = 2048;
 
 /// The pod that a process is in.
 #[derive(Debug, Clone)]
@@ -43,6 +42,8 @@ struct Known {
     pods: HashMap<String, Arc<Pod>>,
     /// Pod and place in it, by the runtime's id.
     containers: HashMap<String, (Arc<Pod>, usize)>,
+    left_out: LeftOut,
+    /// Without what follows from the others.
     status: Status,
 }
 
@@ -68,8 +69,7 @@ impl Pods {
 
     /// How it is with the watch.
     pub fn status(&self) -> Status {
-        let known = self.known();
-        Status { pods: known.pods.len(), ..known.status }
+        self.known().status()
     }
 
     /// Waits until all pods are known, or the API server does not answer, but not for longer than `patience`.
@@ -84,12 +84,24 @@ impl Pods {
             let woken = self.changed.wait_timeout(known, left);
             known = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
-        Status { pods: known.pods.len(), ..known.status }
+        known.status()
     }
 
-    /// These are all pods. Gives whether that is news.
-    pub(crate) fn replace(&self, pods: Vec<Pod>) -> bool {
+    /// Whether a pod with this id is kept.
+    pub(crate) fn keeps(&self, uid: &str) -> bool {
+        self.known().pods.contains_key(uid)
+    }
+
+    /// Whether pods are left out that there may be room for by now.
+    pub(crate) fn has_room_again(&self) -> bool {
+        let known = self.known();
+        !known.is_full() && !known.left_out.is_empty()
+    }
+
+    /// These are all pods. Gives whether that is news of those that are kept.
+    pub(crate) fn replace(&self, list: List) -> bool {
         let mut known = self.known();
+        let pods = list.fit(&mut known.left_out);
         let mut before = std::mem::take(&mut known.pods);
         known.containers.clear();
         let mut news = false;
@@ -106,17 +118,25 @@ impl Pods {
     /// One that is new or has changed. Gives whether anything that is kept of it has.
     pub(crate) fn apply(&self, pod: Pod) -> bool {
         let mut known = self.known();
-        if known.pods.get(&pod.uid).is_some_and(|before| **before == pod) {
-            return false;
+        match known.pods.get(&pod.uid) {
+            Some(before) if **before == pod => return false,
+            Some(_) => {}
+            None if known.is_full() => {
+                known.left_out.add(&pod.uid);
+                return false;
+            }
+            None => known.left_out.remove(&pod.uid),
         }
         known.forget(&pod.uid);
         known.put(Arc::new(pod));
         true
     }
 
-    /// One that is no more.
+    /// One that is no more. Gives whether it was kept.
     pub(crate) fn remove(&self, uid: &str) -> bool {
-        self.known().forget(uid)
+        let mut known = self.known();
+        known.left_out.remove(uid);
+        known.forget(uid)
     }
 
     /// The watch failed.
@@ -131,11 +151,21 @@ impl Pods {
 }
 
 impl Known {
+    fn is_full(&self) -> bool {
+        self.pods.len() >= MAX_PODS
+    }
+
+    fn status(&self) -> Status {
+        let state = match self.status.state {
+            State::Current if !self.left_out.is_empty() => State::Partial,
+            state => state,
+        };
+        let (pods, left_out) = (self.pods.len(), self.left_out.total());
+        Status { state, pods, left_out, ..self.status }
+    }
+
+    /// There is room for it.
     fn put(&mut self, pod: Arc<Pod>) {
-        if self.pods.len() >= MAX_PODS {
-            self.status.left_out += 1;
-            return;
-        }
         for (at, container) in pod.containers.iter().enumerate() {
             if let Some(id) = &container.id {
                 self.containers.insert(id.clone(), (pod.clone(), at));
@@ -157,13 +187,21 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::pods_tests::{ID, shop};
+
+    fn list(pods: impl IntoIterator<Item = Pod>) -> List {
+        let mut list = List::default();
+        pods.into_iter().for_each(|pod| list.add(pod, false));
+        list
+    }
 
     #[test]
     fn a_pod_is_found_by_its_container_and_by_its_id() {
         let pods = Pods::default();
-        assert!(pods.replace(vec![shop()]));
+        assert!(pods.replace(list([shop()])));
         let uid = shop().uid;
         let by_container = pods.find(Some(ID), None).unwrap();
         assert_eq!(by_container.container().unwrap().name, "app");
@@ -192,25 +230,73 @@ mod tests {
         let pods = Pods::default();
         assert!(pods.apply(shop()));
         let before = pods.find(Some(ID), None).unwrap();
-        assert!(!pods.apply(shop()) && !pods.replace(vec![shop()]));
+        assert!(!pods.apply(shop()) && !pods.replace(list([shop()])));
         assert!(before.is_same(&pods.find(Some(ID), None).unwrap()));
         let mut later = shop();
         later.containers[0].id = Some("next".into());
         assert!(pods.apply(later));
         assert!(pods.find(Some(ID), None).is_none(), "the container was replaced");
         assert!(pods.find(Some("next"), None).is_some());
-        assert!(pods.replace(Vec::new()));
+        assert!(pods.replace(List::default()));
         assert!(pods.find(Some("next"), Some(&shop().uid)).is_none());
         assert!(!pods.remove(&shop().uid));
     }
 
+    fn numbered(n: usize) -> Pod {
+        Pod { uid: n.to_string(), ..Pod::default() }
+    }
+
+    /// What the status says of pods that are left out.
+    fn left_out(pods: &Pods) -> (State, usize, u64) {
+        let Status { state, pods, left_out, .. } = pods.status();
+        (state, pods, left_out)
+    }
+
     #[test]
-    fn pods_are_bounded_in_number_and_the_rest_is_counted() {
+    fn with_too_many_pods_not_all_are_known_and_each_counts_once() {
         let pods = Pods::default();
-        let many = (0..MAX_PODS + 3).map(|n| Pod { uid: n.to_string(), ..Pod::default() });
-        pods.replace(many.collect());
-        let status = pods.status();
-        assert_eq!((status.pods, status.left_out), (MAX_PODS, 3));
+        assert!(pods.replace(list((0..MAX_PODS).map(numbered))));
+        assert_eq!(left_out(&pods), (State::Current, MAX_PODS, 0));
+        for phase in ["Pending", "Running", "Succeeded"] {
+            let status = BTreeMap::from([("phase".to_owned(), phase.to_owned())]);
+            let late = Pod { labels: status, ..numbered(MAX_PODS) };
+            assert!(!pods.apply(late), "nothing that is kept has changed");
+        }
+        assert_eq!(left_out(&pods), (State::Partial, MAX_PODS, 1));
+        // One that is kept changes in its place.
+        assert!(pods.apply(Pod { name: "changed".into(), ..numbered(7) }));
+        assert!(!pods.has_room_again());
+        // What ends that was left out leaves all that is known.
+        assert!(!pods.remove(&MAX_PODS.to_string()));
+        assert_eq!(left_out(&pods), (State::Current, MAX_PODS, 1));
+    }
+
+    #[test]
+    fn a_place_that_gets_free_is_used() {
+        let pods = Pods::default();
+        assert!(pods.replace(list((0..MAX_PODS + 3).map(numbered))));
+        assert_eq!(left_out(&pods), (State::Partial, MAX_PODS, 3));
+        let missing: Vec<_> =
+            (0..MAX_PODS + 3).filter(|n| !pods.keeps(&n.to_string())).map(numbered).collect();
+        let [first, ..] = missing.as_slice() else { panic!("none is missing") };
+        let kept = (0..MAX_PODS).find(|n| pods.keeps(&n.to_string())).unwrap().to_string();
+        assert!(pods.remove(&kept) && pods.has_room_again());
+        assert!(pods.apply(first.clone()) && pods.keeps(&first.uid));
+        assert_eq!(left_out(&pods), (State::Partial, MAX_PODS, 3));
+        assert!(!pods.has_room_again());
+        // The next list has room for all.
+        let all = || (0..MAX_PODS + 3).map(numbered).skip(5);
+        assert!(pods.replace(list(all())));
+        assert_eq!(left_out(&pods), (State::Current, MAX_PODS - 2, 3));
+        assert!(!pods.replace(list(all())) && !pods.has_room_again());
+    }
+
+    #[test]
+    fn the_same_list_is_no_news_though_pods_are_left_out() {
+        let pods = Pods::default();
+        let all = || list((0..MAX_PODS + 3).map(numbered));
+        assert!(pods.replace(all()) && !pods.replace(all()));
+        assert_eq!(left_out(&pods), (State::Partial, MAX_PODS, 3));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod cache;
 mod image;
 mod owner;
 mod pod;
+mod room;
 mod server;
 mod status;
 mod watch;

@@ -8,6 +8,8 @@ pub enum State {
     Starting,
     /// All pods of the node are known.
     Current,
+    /// The API server has named all pods of the node, and there is no room for some of them.
+    Partial,
     /// The API server can't be asked: there may be pods that are not known.
     Away,
 }
@@ -69,7 +71,7 @@ pub struct Status {
     pub state: State,
     /// Pods that are known.
     pub pods: usize,
-    /// Pods for which there was no room.
+    /// Pods for which there was no room, each once.
     pub left_out: u64,
     /// How often the watch failed, in the order of [`Failure::ALL`].
     pub failures: [u64; Failure::ALL.len()],

@@ -1,6 +1,6 @@
 //! The thread that follows the pods of one node: a streaming list where the server has it, else a list and a watch.
 //! After each failure all pods are listed again, so that none is missed, with a pause that grows. What is known stays
-//! known meanwhile.
+//! known meanwhile. They are also listed again where pods were left out and there is room by now.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -11,10 +11,11 @@ use kube::api::Api;
 use kube::runtime::watcher::{self, DefaultBackoff, Event, watcher};
 use kube::{Client, Config};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::cache::Pods;
 use crate::pod::{Pod, Sent};
+use crate::room::List;
 use crate::server::{Error, Server};
 use crate::status::Failure;
 
@@ -22,6 +23,8 @@ use crate::status::Failure;
 const PAGE: u32 = 100;
 /// How long a streaming list may take to end. A server that does not know of it sends the pods and no end.
 const STREAMING: Duration = Duration::from_secs(10);
+/// How long after a list the next one may be asked for, for pods that there was no room for.
+const RELIST: Duration = Duration::from_secs(10);
 
 /// What the watch reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +111,12 @@ impl<T: Fn(Notice)> Watch<T> {
         let (mut streaming, mut away) = (true, None);
         let mut pauses = DefaultBackoff::default();
         loop {
-            let Ended { failure, words, worked } = self.once(streaming).await;
+            let Err(Ended { failure, words, worked }) = self.once(streaming).await else {
+                // It worked, and was no failure.
+                pauses = DefaultBackoff::default();
+                away = None;
+                continue;
+            };
             self.pods.failed(failure);
             if worked {
                 pauses = DefaultBackoff::default();
@@ -128,27 +136,33 @@ impl<T: Fn(Notice)> Watch<T> {
         }
     }
 
-    /// Lists and watches until that fails.
-    async fn once(&self, streaming: bool) -> Ended {
+    /// Lists and watches until that fails, or there is room again for pods that were left out.
+    async fn once(&self, streaming: bool) -> Result<(), Ended> {
         let broken = |words: String| Ended { failure: Failure::Unreachable, words, worked: false };
         let client = match Client::try_from(self.config.clone()) {
             Ok(client) => client,
-            Err(error) => return broken(chain(&error)),
+            Err(error) => return Err(broken(chain(&error))),
         };
         let selector = format!("spec.nodeName={}", self.node);
         let settings = watcher::Config::default().fields(&selector).page_size(PAGE);
         let settings = if streaming { settings.streaming_lists() } else { settings };
         let events = watcher(Api::<Sent>::all(client), settings);
         pin_mut!(events);
-        let (mut fresh, mut worked, mut began) = (Vec::new(), false, false);
+        let (mut list, mut listed, mut began) = (List::default(), None, false);
         loop {
+            let worked = listed.is_some();
             let next = if streaming && !worked {
                 let Ok(next) = timeout(STREAMING, events.next()).await else {
                     let (failure, words) = match began {
                         true => (Failure::NoStreaming, "no end of a list".into()),
                         false => (Failure::Unreachable, format!("no answer in {STREAMING:?}")),
                     };
-                    return Ended { failure, words, worked };
+                    return Err(Ended { failure, words, worked });
+                };
+                next
+            } else if let Some(listed) = listed.filter(|_| self.pods.has_room_again()) {
+                let Ok(next) = timeout_at(listed + RELIST, events.next()).await else {
+                    return Ok(());
                 };
                 next
             } else {
@@ -157,31 +171,35 @@ impl<T: Fn(Notice)> Watch<T> {
             match next {
                 Some(Ok(event)) => {
                     began = true;
-                    worked |= self.take(event, &mut fresh);
+                    if self.take(event, &mut list) {
+                        listed = Some(Instant::now());
+                    }
                 }
                 Some(Err(error)) => {
                     let failure = judge(&error, streaming && !worked);
                     let words = self.words(failure, &error);
-                    return Ended { failure, words, worked };
+                    return Err(Ended { failure, words, worked });
                 }
-                None => return broken("the watch ended".into()),
+                None => return Err(broken("the watch ended".into())),
             }
         }
     }
 
     /// Takes what happened; gives whether all pods are known by it.
-    fn take(&self, event: Event<Sent>, fresh: &mut Vec<Pod>) -> bool {
+    fn take(&self, event: Event<Sent>, list: &mut List) -> bool {
         let news = match event {
             Event::Init => {
-                fresh.clear();
+                *list = List::default();
                 false
             }
             Event::InitApply(pod) => {
-                fresh.push(pod.into());
+                let pod = Pod::from(pod);
+                let is_known = self.pods.keeps(&pod.uid);
+                list.add(pod, is_known);
                 false
             }
             Event::InitDone => {
-                let news = self.pods.replace(std::mem::take(fresh));
+                let news = self.pods.replace(std::mem::take(list));
                 (self.tell)(Notice::Current(self.pods.status().pods));
                 if news {
                     (self.tell)(Notice::Changed);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use gotap_testkit::kubernetes::{
     Answer, Pod, Replay, end_of_list, event, kubeconfig, list, status,
 };
-use podwatch::{Failure, Notice, Pods, Server, State, Watcher};
+use podwatch::{Failure, Notice, Pods, Server, State, Status, Watcher};
 
 /// How long what must happen may take.
 const SOON: Duration = Duration::from_secs(20);
@@ -189,6 +189,42 @@ fn refusals_say_what_is_missing_and_are_tried_again() {
         replay.requests().iter().all(|asked| asked.contains("sendInitialEvents")),
         "no list is asked for"
     );
+}
+
+#[test]
+fn pods_are_listed_again_when_there_is_room_for_those_that_were_left_out() {
+    let replay = Replay::start().unwrap();
+    let pods: Vec<_> = (0..3000)
+        .map(|n| {
+            let (name, id) = (format!("pod-{n:04}"), format!("id-{n:04}"));
+            event("ADDED", &pod(&name, &id, 1))
+        })
+        .collect();
+    let (first, more) = Answer::stream(&[pods.concat(), end_of_list(2)].concat());
+    replay.watches([first]);
+    let watched = Watched::start(&replay.address);
+    watched.until(&Notice::Changed);
+    let known = watched.watcher.pods();
+    let Status { state, pods: kept, left_out, .. } = known.status();
+    assert_eq!((state, kept as u64 + left_out), (State::Partial, 3000));
+    let of = |n: usize| knows(&known, &format!("id-{n:04}"));
+    assert!(of(0) && !of(2999));
+    // Many changes of one that is left out.
+    for version in 3..9 {
+        more.send(event("MODIFIED", &pod("pod-2999", "id-2999", version))).unwrap();
+    }
+    more.send(event("DELETED", &pod("pod-0000", "id-0000", 9))).unwrap();
+    assert_eq!(watched.next(), Notice::Changed);
+    assert_eq!(known.status().left_out, left_out);
+    // All but one that was kept and one that was not.
+    let again = [pods[1..2999].concat(), end_of_list(10)].concat();
+    let (second, _keep) = Answer::stream(&again);
+    replay.watches([second]);
+    watched.until(&Notice::Changed);
+    let status = known.status();
+    assert_eq!((status.state, status.pods, status.left_out), (State::Partial, kept, left_out));
+    assert_eq!(status.failures, [0; Failure::ALL.len()]);
+    assert!(of(1) && of(kept - 1), "what was known stays known");
 }
 
 #[test]

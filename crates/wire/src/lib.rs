@@ -43,8 +43,8 @@ pub use metered::{
 };
 pub use names::{CallSite, Content, Drop, Outcome, Parent, Probe, Program, Unread};
 pub use sampled::{
-    INDEX_SHIFT, OFF_THREADS, OffThread, SAMPLED_FILES, SAMPLED_PROCESSES, STACKS, Sampled,
-    SampledCounter, SampledStack, StackCount, StackRow, StepKind, ToldSample, USER_FRAMES,
+    INDEX_SHIFT, KERNEL_FRAMES, OFF_THREADS, OffThread, SAMPLED_FILES, SAMPLED_PROCESSES, STACKS,
+    Sampled, SampledCounter, SampledStack, StackCount, StackRow, StepKind, ToldSample, USER_FRAMES,
     decode_sampled,
 };
 pub use serving::{Active, Serving, ServingAsked, decode_active, decode_serving};

@@ -8,6 +8,8 @@ use crate::DecodeError;
 
 /// Frames of the program that a sample keeps (`GT_USER_FRAMES`).
 pub const USER_FRAMES: usize = 256;
+/// Frames of the kernel that it keeps beside those (`GT_KERNEL_FRAMES`).
+pub const KERNEL_FRAMES: usize = 64;
 /// Processes that are sampled at once (`GT_TARGETS`).
 pub const SAMPLED_PROCESSES: u32 = 1024;
 /// Files whose tables are known at once (`GT_TABLES`).
@@ -263,9 +265,14 @@ impl SampledStack {
         self.flags & KERNEL != 0
     }
 
-    /// Whether the kernel has more frames than are kept, or does not tell them.
-    pub fn is_kernel_cut(&self) -> bool {
-        self.flags & KERNEL_CUT != 0
+    /// Whether the kernel may have more frames than are kept.
+    pub fn is_deep_in_kernel(&self) -> bool {
+        self.flags & KERNEL_CUT != 0 && !self.kernel.is_empty()
+    }
+
+    /// Whether the thread was in the kernel, which does not tell its frames.
+    pub fn is_untold_in_kernel(&self) -> bool {
+        self.flags & KERNEL_CUT != 0 && self.kernel.is_empty()
     }
 
     /// Whether the thread wanted to go on and had to leave its processor.

@@ -16,6 +16,7 @@ fn numbers_are_those_of_the_header() {
         rest.lines().next().unwrap().parse().unwrap()
     };
     assert_eq!(defined("GT_USER_FRAMES") as usize, USER_FRAMES);
+    assert_eq!(defined("GT_KERNEL_FRAMES") as usize, KERNEL_FRAMES);
     assert_eq!(defined("GT_TARGETS"), SAMPLED_PROCESSES);
     assert_eq!(defined("GT_TABLES"), SAMPLED_FILES);
     assert_eq!(defined("GT_STACKS"), STACKS);

@@ -21,7 +21,7 @@ use super::host::Host;
 use super::overhead::Costs;
 use super::own;
 use super::placing;
-use super::processes::Processes;
+use super::processes::{LeftOut, Processes};
 use super::profiling;
 use super::runtimes::Runtimes;
 use super::summary::{self, Group};
@@ -121,6 +121,11 @@ impl Figures {
     /// How many of those were found.
     pub(super) fn unreadable(&self) -> u64 {
         self.processes().unreadable
+    }
+
+    /// There was no room to remember a process. Gives whether it is the first one.
+    pub(super) fn left_out(&self, what: LeftOut) -> bool {
+        self.processes().left_out(what)
     }
 
     /// A process is not observed any more.
@@ -299,6 +304,9 @@ impl Figures {
         let processes = self.processes();
         let histogram = processes.attach.clone();
         let one = |n: u64| [Point::int(n, Vec::new())];
+        let left_out = LeftOut::ALL.into_iter().zip(processes.left_out);
+        let left_out =
+            left_out.map(|(what, n)| Point::int(n, vec![("reason", what.label().into())]));
         vec![
             Metric::gauge(
                 "gotap.targets",
@@ -317,6 +325,12 @@ impl Figures {
                 "{program}",
                 "Programs built with Go that can't be read, and in which nothing is seen",
                 one(processes.unreadable),
+            ),
+            Metric::counter(
+                "gotap.processes.left_out",
+                "{process}",
+                "Processes that there was no room to remember",
+                left_out,
             ),
             Metric::histogram(
                 "gotap.attach.duration",

@@ -5,7 +5,7 @@ use metrics::{Data, Metric, Number, Point};
 use serde_json::{Map, Value, json};
 
 /// Metrics that count losses, which nobody else names at the end.
-const NAMED_HERE: [&str; 18] = [
+const NAMED_HERE: [&str; 19] = [
     "gotap.attach.failures",
     "gotap.export.logs.drops",
     "gotap.export.points.drops",
@@ -15,6 +15,7 @@ const NAMED_HERE: [&str; 18] = [
     "gotap.metrics.drops",
     "gotap.metrics.overflow",
     "gotap.metrics.uncollected",
+    "gotap.processes.left_out",
     "gotap.profiles.left_out",
     "gotap.program.lost",
     "gotap.programs.unreadable",

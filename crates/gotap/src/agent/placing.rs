@@ -12,6 +12,7 @@ use metrics::{Metric, Point};
 use pipeline::Place;
 use podwatch::{Failure, Notice, Placed, Pods, Server, State, Watcher};
 
+use super::processes::{LeftOut, remember};
 use super::targets::Observable;
 use super::{Agent, PORT_PATIENCE, say};
 use crate::config::{Config, Invalid, Use};
@@ -24,6 +25,8 @@ use crate::resource::Cluster;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long spans wait for a pod that is not known: kubelets tell of a container some seconds after it runs.
 const KUBELET: Duration = Duration::from_secs(5);
+/// Processes that may yet listen on a wanted port.
+const MAX_WAITING: usize = 1024;
 /// Processes in containers that are remembered to be in no chosen pod.
 const MAX_UNCHOSEN: usize = 16_384;
 
@@ -63,7 +66,6 @@ pub(super) struct Placing {
     /// Go processes in containers that were not chosen, and where they were then.
     unchosen: HashMap<u32, (Home, Option<Placed>)>,
     away: bool,
-    full: bool,
 }
 
 impl Placing {
@@ -94,13 +96,17 @@ impl Placing {
                     );
                 }
             }
+            State::Partial => say(&format!(
+                "Kubernetes: more pods on node {node} than there is room for: {} are known, {} are not",
+                status.pods, status.left_out
+            )),
             State::Starting => say("Kubernetes: the API server has not answered yet; going on"),
             // The watch tells why.
             State::Away => {}
         }
         let cluster = Cluster { pods, node, service_labels };
         let unchosen = HashMap::new();
-        Ok(Some(Self { _watcher: watcher, cluster, unchosen, away: false, full: false }))
+        Ok(Some(Self { _watcher: watcher, cluster, unchosen, away: false }))
     }
 }
 
@@ -114,8 +120,10 @@ impl Agent {
             None if home.pod.is_none() => Place::Known,
             // What has a pod's cgroup and no container's is none of Kubernetes' containers.
             Some(_) if home.container.is_none() => Place::Known,
-            _ if placing.cluster.pods.status().state == State::Current => Place::Soon(KUBELET),
-            _ => Place::Unknown,
+            _ => match placing.cluster.pods.status().state {
+                State::Current | State::Partial => Place::Soon(KUBELET),
+                State::Starting | State::Away => Place::Unknown,
+            },
         }
     }
 
@@ -126,8 +134,14 @@ impl Agent {
 
     /// The same of any process.
     pub(super) fn wait_for_match(&mut self, pid: u32, home: &Home, placed: Option<&Placed>) {
-        if self.selection.waits_for_port() && self.waiting.len() < 1024 {
-            self.waiting.insert(pid, Instant::now() + PORT_PATIENCE);
+        let until = Instant::now() + PORT_PATIENCE;
+        if self.selection.waits_for_port()
+            && !remember(&mut self.waiting, MAX_WAITING, pid, until)
+            && self.figures.left_out(LeftOut::Port)
+        {
+            say(
+                "too many Go processes may yet listen on a wanted port: some may not be found by it",
+            );
         }
         self.wait_for_pod(pid, home, placed);
     }
@@ -140,9 +154,10 @@ impl Agent {
         if home.container.is_none() && home.pod.is_none() {
             return;
         }
-        if placing.unchosen.len() < MAX_UNCHOSEN {
-            placing.unchosen.insert(pid, (home.clone(), placed.cloned()));
-        } else if !std::mem::replace(&mut placing.full, true) {
+        let place = (home.clone(), placed.cloned());
+        if !remember(&mut placing.unchosen, MAX_UNCHOSEN, pid, place)
+            && self.figures.left_out(LeftOut::Pod)
+        {
             say(
                 "Kubernetes: too many processes in containers: some may not be found by their pods",
             );

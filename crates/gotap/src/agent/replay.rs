@@ -29,7 +29,7 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<()> {
     let recorded = recording.settings();
     let missing_queries = args.urls.query_strings && !recorded.query_strings;
     let http = config::Http {
-        cluster_paths: recorded.cluster_paths || args.urls.cluster_paths,
+        cluster_paths: recorded.cluster_paths || args.urls.routes.cluster_paths,
         query_strings: recorded.query_strings || args.urls.query_strings,
         request_headers: recorded.request_headers.clone(),
     };

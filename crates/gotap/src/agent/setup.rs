@@ -228,6 +228,7 @@ impl Agent {
             placing,
             lost_events: 0,
             idle,
+            last_silent: 0,
         })
     }
 }

@@ -13,7 +13,7 @@ use super::{Agent, say};
 pub(super) const PAUSE: Duration = Duration::from_secs(10);
 /// How long data must come in before it is said.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Processes that are looked at in one go.
+/// Processes that are looked at in one go. Where there are more, they take turns.
 const MAX_LOOKED_AT: usize = 256;
 
 /// Abilities whose probes are hit when clients send something.
@@ -53,19 +53,31 @@ impl Silent {
     }
 }
 
+/// Those whose turn it is: by their ids, the first one after the one that was looked at last.
+fn turn(mut silent: Vec<u32>, last: u32) -> Vec<u32> {
+    silent.sort_unstable();
+    let next = silent.partition_point(|pid| *pid <= last);
+    silent.rotate_left(next);
+    silent.truncate(MAX_LOOKED_AT);
+    silent
+}
+
 impl Agent {
     /// Looks at the processes in which nothing was seen yet.
     pub(super) fn look_for_silence(&mut self) {
         let now = Instant::now();
-        let silent = self.observed.iter_mut().filter(|(_, observed)| observed.silent.is_some());
-        for (pid, observed) in silent.take(MAX_LOOKED_AT) {
+        let silent = self.observed.iter().filter(|(_, observed)| observed.silent.is_some());
+        let silent = turn(silent.map(|(pid, _)| *pid).collect(), self.last_silent);
+        self.last_silent = silent.last().copied().unwrap_or(0);
+        for pid in silent {
+            let Some(observed) = self.observed.get_mut(&pid) else { continue };
             // What can't be read says nothing of the process.
-            let hit = self.session.was_hit(*pid).unwrap_or(None);
+            let hit = self.session.was_hit(pid).unwrap_or(None);
             if hit != Some(false) {
                 observed.silent = None;
                 continue;
             }
-            let process = Process { pid: *pid };
+            let process = Process { pid };
             let (Some(silent), Ok(received)) = (&mut observed.silent, goproc::received(process))
             else {
                 continue;
@@ -109,6 +121,25 @@ mod tests {
         assert_eq!(silent.look(got(1, 80, 501), first), None);
         assert_eq!(silent.look(got(2, 80, 9), first + PAUSE), None);
         assert_eq!(silent.look(got(2, 80, 10), first + PATIENCE), Some(80));
+    }
+
+    #[test]
+    fn all_are_looked_at_in_turns() {
+        assert_eq!(turn(vec![7, 3, 5], 0), [3, 5, 7]);
+        assert_eq!(turn(vec![7, 3, 5], 5), [7, 3, 5]);
+        assert_eq!(turn(vec![7, 3, 5], 6), [7, 3, 5]);
+        assert_eq!(turn(vec![7, 3, 5], 7), [3, 5, 7]);
+        assert!(turn(Vec::new(), 7).is_empty());
+        let all: Vec<u32> = (1..=1000).rev().collect();
+        let (mut seen, mut last) = (Vec::new(), 0);
+        for _ in 0..4 {
+            let some = turn(all.clone(), last);
+            assert_eq!(some.len(), MAX_LOOKED_AT);
+            last = *some.last().unwrap();
+            seen.extend(some);
+        }
+        // After the last one it begins with the first one again.
+        assert_eq!(seen, (1..=1000).chain(1..=24).collect::<Vec<_>>());
     }
 
     #[test]

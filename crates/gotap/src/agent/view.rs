@@ -145,6 +145,6 @@ fn setup(args: &TopArgs, waiting: &Waiting) -> Result<Setup> {
     Ok(Setup {
         sinks: vec![Box::new(Newest(waiting.clone()))],
         meter: Some(Arc::new(SharedMeter::new(&settings, unix_nanoseconds()))),
-        ..Setup::of_flags(selection, &args.http.settings(), &args.probes, false)?
+        ..Setup::of_flags(selection, &args.urls.settings(), &args.probes, false)?
     })
 }

@@ -12,7 +12,7 @@ use trace::Span;
 
 use super::view::StopAtEnd;
 use super::{Agent, Setup, say};
-use crate::cli::{Format, HttpArgs, ProbeArgs, XrayArgs};
+use crate::cli::{Format, ProbeArgs, RouteArgs, XrayArgs};
 use crate::config;
 use crate::select::Selection;
 use crate::xray::{self, Table, Tally, Wanted, Watched};
@@ -50,7 +50,7 @@ pub(crate) fn xray(args: &XrayArgs) -> Result<()> {
     goproc::check_pids()?;
     let wanted = Wanted { slower_than: args.slower_than.into(), route: args.route.clone() };
     let given = args.clone();
-    traced(args.pid, wanted, &args.http, &args.probes, move |watched, end| {
+    traced(args.pid, wanted, &args.routes, &args.probes, move |watched, end| {
         xray::look(watched, &given, end)
     })
 }
@@ -65,7 +65,7 @@ pub(crate) fn with_requests(
     wanted: Wanted,
     look: impl FnOnce(&Watched, End) -> Result<()> + Send + 'static,
 ) -> Result<()> {
-    traced(pid, wanted, &HttpArgs::default(), &ProbeArgs::default(), look)
+    traced(pid, wanted, &RouteArgs::default(), &ProbeArgs::default(), look)
 }
 
 /// Ends the tracing, and waits for its last spans.
@@ -74,13 +74,13 @@ type End = Box<dyn FnOnce()>;
 fn traced(
     pid: u32,
     wanted: Wanted,
-    http: &HttpArgs,
+    routes: &RouteArgs,
     probes: &ProbeArgs,
     look: impl FnOnce(&Watched, End) -> Result<()> + Send + 'static,
 ) -> Result<()> {
     let (tally, table) = (Arc::new(Tally::new(wanted)), Arc::<Table>::default());
     let ended = Ended { tally: tally.clone(), table: table.clone() };
-    let agent = Agent::start(setup(pid, http, probes, Box::new(ended))?)?;
+    let agent = Agent::start(setup(pid, routes, probes, Box::new(ended))?)?;
     let over = Arc::<AtomicBool>::default();
     let watched = Watched {
         maps: agent.session.served()?,
@@ -117,10 +117,10 @@ fn traced(
     Ok(())
 }
 
-fn setup(pid: u32, http: &HttpArgs, probes: &ProbeArgs, sink: Box<dyn Sink>) -> Result<Setup> {
+fn setup(pid: u32, routes: &RouteArgs, probes: &ProbeArgs, sink: Box<dyn Sink>) -> Result<Setup> {
     let select = config::Select { pids: vec![pid], ..config::Select::default() };
     let selection = Selection::new(&select)?;
-    let setup = Setup::of_flags(selection, &http.settings(), probes, false)?;
+    let setup = Setup::of_flags(selection, &routes.settings(), probes, false)?;
     let options = Options { one_process: true, ..setup.options };
     Ok(Setup { options, sinks: vec![sink], ..setup })
 }

@@ -8,6 +8,12 @@ use clap::{Args, Subcommand};
 use super::Format;
 use crate::profile::OutputFile;
 
+/// What `-d` means for what Go's own profiler counts.
+const OVER_WHICH_TIME: &str = "For how long, 10s if it is not given, 0s for all since the program started; SIGINT ends it early";
+/// The same for what is in use.
+const SINCE_WHEN: &str = "Show what changes in so long, such as 10s, instead of what is in use now; SIGINT ends it \
+                          early";
+
 /// What is profiled.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum ProfileCommand {
@@ -18,12 +24,16 @@ pub(crate) enum ProfileCommand {
     /// Where threads leave their processors, and for how long, by the kernel's scheduler
     Offcpu(ProfileArgs),
     /// What is allocated, by the samples of Go's own profiler; -d 0s: since the program started
+    #[command(mut_arg("duration", |arg| arg.help(OVER_WHICH_TIME)))]
     Alloc(ProfileArgs),
     /// What is in use of the heap, by the same; with -d: what has changed
+    #[command(mut_arg("duration", |arg| arg.help(SINCE_WHEN)))]
     Heap(ProfileArgs),
     /// Who holds the locks that others wait for, where the program samples it; -d 0s: since it started
+    #[command(mut_arg("duration", |arg| arg.help(OVER_WHICH_TIME)))]
     Mutex(ProfileArgs),
     /// Where goroutines wait for each other, where the program samples it; -d 0s: since it started
+    #[command(mut_arg("duration", |arg| arg.help(OVER_WHICH_TIME)))]
     Block(ProfileArgs),
 }
 
@@ -116,4 +126,28 @@ pub(crate) struct CpuArgs {
     /// for pprof has the labels route and span_id then. The process is traced meanwhile
     #[arg(long, value_name = "ROUTE")]
     pub(crate) route: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn help_says_what_a_missing_duration_means() {
+        let mut command = crate::cli::Cli::command();
+        command.build();
+        let kinds = command.find_subcommand("profile").unwrap();
+        let help = |kind: &str| {
+            let kind = kinds.find_subcommand(kind).unwrap();
+            let duration = kind.get_arguments().find(|arg| arg.get_id() == "duration").unwrap();
+            duration.get_help().unwrap().to_string()
+        };
+        for kind in ["cpu", "wall", "offcpu", "alloc", "mutex", "block"] {
+            assert!(help(kind).contains("10s if it is not given"), "{kind}: {}", help(kind));
+            let kept = ["alloc", "mutex", "block"].contains(&kind);
+            assert_eq!(help(kind).contains("0s for all"), kept, "{kind}: {}", help(kind));
+        }
+        assert!(help("heap").contains("instead of what is in use now"), "{}", help("heap"));
+        assert!(!help("heap").contains("not given"), "{}", help("heap"));
+    }
 }

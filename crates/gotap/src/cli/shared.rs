@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use crate::config::{SdkPrograms, Temporality};
+use crate::config::{Http, SdkPrograms, Temporality};
 
 /// Which processes are meant. All Go processes when nothing is given; otherwise those that match
 /// one of the choices.
@@ -56,20 +56,41 @@ pub(crate) struct HttpArgs {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "HTTP")]
 pub(crate) struct UrlArgs {
-    /// Guess http.route from the path where the program's router does not tell it
-    #[arg(long)]
-    pub(crate) cluster_paths: bool,
+    #[command(flatten)]
+    pub(crate) routes: RouteArgs,
     /// Add query strings to spans, with some secrets redacted: AWSAccessKeyId, Signature, sig and
     /// X-Goog-Signature
     #[arg(long)]
     pub(crate) query_strings: bool,
 }
 
+/// How routes are known, also to commands that show nothing else of paths.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "HTTP")]
+pub(crate) struct RouteArgs {
+    /// Guess http.route from the path where the program's router does not tell it
+    #[arg(long)]
+    pub(crate) cluster_paths: bool,
+}
+
 impl HttpArgs {
     /// The same as settings.
-    pub(crate) fn settings(&self) -> crate::config::Http {
-        let Self { urls: UrlArgs { cluster_paths, query_strings }, request_headers } = self.clone();
-        crate::config::Http { cluster_paths, query_strings, request_headers }
+    pub(crate) fn settings(&self) -> Http {
+        Http { request_headers: self.request_headers.clone(), ..self.urls.settings() }
+    }
+}
+
+impl UrlArgs {
+    /// The same as settings.
+    pub(crate) fn settings(&self) -> Http {
+        Http { query_strings: self.query_strings, ..self.routes.settings() }
+    }
+}
+
+impl RouteArgs {
+    /// The same as settings.
+    pub(crate) fn settings(&self) -> Http {
+        Http { cluster_paths: self.cluster_paths, ..Http::default() }
     }
 }
 

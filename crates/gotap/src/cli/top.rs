@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Format, HttpArgs, ProbeArgs, SdkArgs, SelectArgs};
+use super::{Format, ProbeArgs, SdkArgs, SelectArgs, UrlArgs};
 
 /// A table on the terminal; keys are shown with ?. Where standard output is no terminal, it is printed once.
 #[derive(Debug, Clone, Args)]
@@ -21,7 +21,7 @@ pub(crate) struct TopArgs {
     #[command(flatten)]
     pub(crate) select: SelectArgs,
     #[command(flatten)]
-    pub(crate) http: HttpArgs,
+    pub(crate) urls: UrlArgs,
     #[command(flatten)]
     pub(crate) sdk: SdkArgs,
     #[command(flatten)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Format, HttpArgs, ProbeArgs};
+use super::{Format, ProbeArgs, RouteArgs};
 
 /// Requests are traced; the goroutines of those that take long are looked at in memory again and again, without
 /// stopping them, and processors are sampled. Of each route it says how long its requests ran, could have run and
@@ -30,7 +30,28 @@ pub(crate) struct XrayArgs {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
     #[command(flatten)]
-    pub(crate) http: HttpArgs,
+    pub(crate) routes: RouteArgs,
     #[command(flatten)]
     pub(crate) probes: ProbeArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::cli::Cli;
+
+    #[test]
+    fn flags_that_change_nothing_that_is_shown_are_refused() {
+        let takes = |arguments: &[&str]| {
+            Cli::try_parse_from(["gotap"].iter().chain(arguments)).map_err(|error| error.kind())
+        };
+        let unknown = clap::error::ErrorKind::UnknownArgument;
+        assert!(takes(&["xray", "1", "--cluster-paths"]).is_ok());
+        assert_eq!(takes(&["xray", "1", "--query-strings"]).unwrap_err(), unknown);
+        assert_eq!(takes(&["xray", "1", "--request-headers", "x"]).unwrap_err(), unknown);
+        // The newest requests have the URLs that the program calls, and no headers.
+        assert!(takes(&["top", "--cluster-paths", "--query-strings"]).is_ok());
+        assert_eq!(takes(&["top", "--request-headers", "x"]).unwrap_err(), unknown);
+    }
 }

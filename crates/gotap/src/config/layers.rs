@@ -91,7 +91,7 @@ pub(super) fn flags(args: &RunArgs) -> Result<Vec<Flag>> {
         ),
         ("kubernetes.node", "--node", text(&args.kubernetes.node)),
         ("errors.messages", "--error-messages", on(args.texts.error_messages)),
-        ("http.cluster_paths", "--cluster-paths", on(args.http.urls.cluster_paths)),
+        ("http.cluster_paths", "--cluster-paths", on(args.http.urls.routes.cluster_paths)),
         ("http.query_strings", "--query-strings", on(args.http.urls.query_strings)),
         ("http.request_headers", "--request-headers", list(&args.http.request_headers)),
         ("sampling.ratio", "--sampling-ratio", args.sampling_ratio.map(|ratio| json!(ratio))),

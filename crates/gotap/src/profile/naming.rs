@@ -14,7 +14,7 @@ use wire::SampledStack;
 
 use crate::opened::Target;
 
-/// Stands for frames further out than are kept.
+/// Stands for frames further out than are kept, of the program or of the kernel.
 pub(super) const LEFT_OUT: &str = "(further frames are left out)";
 /// Stands for callers that the walk could not find.
 pub(super) const UNKNOWN: &str = "(callers are not known)";
@@ -83,6 +83,9 @@ impl<'c, 'a, 'd> Namer<'c, 'a, 'd> {
         let is_sampler = |name: &str| SWITCH.iter().any(|start| name.starts_with(start));
         for (address, function) in kernel.skip_while(|(_, name)| is_sampler(name)) {
             out.push(profile.location(native(address, None, function)));
+        }
+        if stack.is_deep_in_kernel() {
+            out.push(profile.location(plain(LEFT_OUT)));
         }
         let (c, go) = match stack.user.split_first() {
             Some((first, rest)) if !self.text.contains(first) => (Some(*first), (rest, 1)),

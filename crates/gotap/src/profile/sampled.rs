@@ -60,6 +60,8 @@ pub(super) struct Tally {
     /// Samples that are in the profile.
     pub(super) samples: u64,
     deep: u64,
+    deep_in_kernel: u64,
+    untold_in_kernel: u64,
     broken: u64,
     from_c: u64,
     without_stack: u64,
@@ -120,6 +122,8 @@ impl Tally {
     pub(super) fn add(&mut self, stack: &SampledStack, samples: u64) {
         self.samples += samples;
         self.deep += if stack.is_deep() { samples } else { 0 };
+        self.deep_in_kernel += if stack.is_deep_in_kernel() { samples } else { 0 };
+        self.untold_in_kernel += if stack.is_untold_in_kernel() { samples } else { 0 };
         self.broken += if stack.is_broken() { samples } else { 0 };
         self.from_c += if stack.is_from_c() { samples } else { 0 };
     }
@@ -161,6 +165,14 @@ impl Tally {
             self.deep,
             &format!("have more than {} frames: the outer ones are left out", wire::USER_FRAMES),
         );
+        say(
+            self.deep_in_kernel,
+            &format!(
+                "have {} frames of the kernel or more: further ones are left out",
+                wire::KERNEL_FRAMES
+            ),
+        );
+        say(self.untold_in_kernel, "were in the kernel, which does not tell its frames");
         say(self.broken, "have callers that are not known");
         say(self.from_c, "were in C code: its callers in C are not known");
         for (count, why) in &self.lost {
@@ -172,5 +184,37 @@ impl Tally {
     /// Samples that are not in the profile, by reason.
     pub(super) fn lost(&self) -> u64 {
         self.lost.iter().map(|(count, _)| count).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stack as the sampler sends it, with these flags and so many frames of the kernel and of the program.
+    fn stack(flags: u32, kernel: u32, user: u32) -> SampledStack {
+        let mut bytes = [0; 16].to_vec();
+        for word in [0, flags, kernel, user, 0, 0] {
+            bytes.extend(word.to_ne_bytes());
+        }
+        bytes.extend(vec![7; 8 * (kernel + user) as usize]);
+        wire::decode_sampled(&bytes).unwrap()
+    }
+
+    #[test]
+    fn what_lacks_frames_is_said() {
+        const KERNEL: u32 = 8;
+        const CUT: u32 = 16;
+        let mut tally = Tally::default();
+        tally.add(&stack(0, 0, 3), 5);
+        tally.add(&stack(KERNEL, 9, 3), 1);
+        assert!(tally.notes().is_empty());
+        tally.add(&stack(KERNEL | CUT, 64, 3), 3);
+        tally.add(&stack(KERNEL | CUT, 0, 3), 1);
+        let expected = [
+            "3 samples (30.0%) have 64 frames of the kernel or more: further ones are left out",
+            "1 samples (10.0%) were in the kernel, which does not tell its frames",
+        ];
+        assert_eq!(tally.notes(), expected);
     }
 }
