@@ -25,6 +25,30 @@ func allocateForEver(megabytes int, enough chan<- bool) {
 	}
 }
 
+// allocateAroundCollections has one function allocate first after each collection, and another one a thousand times as
+// much of the same size.
+func allocateAroundCollections() {
+	for {
+		runtime.GC()
+		allocateFew()
+		allocateMany()
+	}
+}
+
+//go:noinline
+func allocateFew() {
+	for i := 0; i < 3; i++ {
+		sink[14] = make([]byte, 48)
+	}
+}
+
+//go:noinline
+func allocateMany() {
+	for i := 0; i < 3000; i++ {
+		sink[15] = make([]byte, 48)
+	}
+}
+
 func allocateRound() {
 	alloc01(200)
 	alloc02(150)

@@ -8,6 +8,7 @@
 //	-work           answers HTTP requests on a port that it prints, for benchmarks
 //	-busy           goroutines that work and change all the time
 //	-allocate N     allocates in known shares, and is ready after N megabytes (alloc.go)
+//	-collect        allocates little and much after each collection (alloc.go)
 //	-grain N        a thousandth of what is allocated in one go, in kilobytes
 //	-rate N         runtime.MemProfileRate
 //	-blocking       all waits are sampled, and some wait for a lock (crowd.go)
@@ -73,6 +74,7 @@ func main() {
 	work := flag.Bool("work", false, "answer HTTP requests")
 	busy := flag.Bool("busy", false, "work all the time")
 	allocate := flag.Int("allocate", 0, "megabytes to allocate in known shares")
+	collect := flag.Bool("collect", false, "collect garbage all the time")
 	flag.IntVar(&grain, "grain", grain, "a thousandth of a round of allocations, in kilobytes")
 	rate := flag.Int("rate", 0, "runtime.MemProfileRate")
 	blocking := flag.Bool("blocking", false, "sample all waits")
@@ -118,6 +120,9 @@ func main() {
 	}
 	if *busy {
 		workAllTheTime()
+	}
+	if *collect {
+		go allocateAroundCollections()
 	}
 	if *allocate > 0 {
 		enough := make(chan bool)

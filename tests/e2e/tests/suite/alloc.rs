@@ -101,6 +101,33 @@ fn traps_tell_who_allocates() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// Each collection takes the spans of all processors away: who allocates first after it is not who allocates much.
+#[test]
+fn who_allocates_first_after_a_collection_does_not_count_for_all() -> Result<()> {
+    if !can_trace("who_allocates_first_after_a_collection_does_not_count_for_all") {
+        return Ok(());
+    }
+    for (version, mode) in
+        go::selected_or(&[(18, Mode::Plain), (22, Mode::Plain), (27, Mode::Stripped)])
+    {
+        let program = go::build("runtimeapp", version, mode)?;
+        let app = RuntimeApp::start(&program, &["-quiet", "-collect"], &[])?;
+        let arguments = ["-d", "3s", "--sampled", "--top", "100", "--overhead-budget", "unlimited"];
+        let object = app.gotap("alloc", &arguments)?;
+        let objects = |name: &str| -> f64 {
+            let functions = object["functions"].as_array().into_iter().flatten();
+            let of_it = functions.filter(|one| one["function"] == name);
+            of_it.filter_map(|one| one["objects"].as_f64()).sum()
+        };
+        let (few, many) = (objects("main.allocateFew"), objects("main.allocateMany"));
+        ensure!(
+            many > 10_000.0 && few < many / 100.0,
+            "{version}, {mode}: {few}, {many}: {object}"
+        );
+    }
+    Ok(())
+}
+
 /// That the first ten functions are the right ones, with their shares.
 fn told(object: &Value, source: &str, tolerance: f64) -> Result<()> {
     ensure!(object["source"] == source && object["rate"].is_null(), "{object}");
