@@ -7,11 +7,11 @@ use anyhow::Result;
 use goruntime::timeline::Sampler;
 use goruntime::usage::{Usage, Used};
 use goruntime::{Counters, Processor, Scheduler};
-use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
 use crate::cli::SchedArgs;
 use crate::gc::{histogram, missing, read, show, with};
+use crate::live::thread_time;
 use crate::opened::{Target, plain, unix_nanoseconds};
 use crate::timeline;
 
@@ -56,7 +56,7 @@ fn look(target: &Target<'_, '_>, duration: Duration) -> Result<(Usage, u64)> {
         std::thread::sleep(duration);
         return Ok((usage, failed));
     };
-    let (began, cpu) = (Instant::now(), cpu_time());
+    let (began, cpu) = (Instant::now(), thread_time());
     while began.elapsed() < duration {
         match sampler.take(&target.memory) {
             Ok(sample) => usage.add(&sample),
@@ -64,18 +64,11 @@ fn look(target: &Target<'_, '_>, duration: Duration) -> Result<(Usage, u64)> {
             Err(goruntime::Error::Contradiction(_)) => failed += 1,
             Err(error) => return Err(plain(error)),
         }
-        let affordable = (cpu_time() - cpu).div_f64(SHARE).saturating_sub(began.elapsed());
+        let affordable = (thread_time() - cpu).div_f64(SHARE).saturating_sub(began.elapsed());
         let left = duration.saturating_sub(began.elapsed());
         std::thread::sleep(affordable.max(INTERVAL).min(left));
     }
     Ok((usage, failed))
-}
-
-/// The processor time that this thread has taken.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 fn to_json(
