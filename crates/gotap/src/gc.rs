@@ -2,6 +2,7 @@
 //! collections one by one (`follow`), and the scheduler (`sched`).
 
 mod follow;
+mod pauses;
 mod print;
 mod sums;
 

@@ -14,13 +14,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use gobin::Binary;
 use goruntime::group::{Group, group};
-use goruntime::leaks::{Suspect, suspects};
+use goruntime::leaks::suspects;
 use goruntime::{Goroutine, Missing, Snapshot, Symbols};
 
 use crate::cli::{Format, GoroutinesArgs};
 use crate::gc;
 use crate::opened::{Opened, Target, monotonic, plain, unix_nanoseconds};
-use filter::Filter;
+use filter::{Chosen, Filter};
 
 /// What was read, and what is asked of it.
 struct View<'a, 'd> {
@@ -35,7 +35,8 @@ struct View<'a, 'd> {
     groups: Vec<Group>,
     /// Each goroutine, if they are asked for.
     all: Option<Vec<&'a Goroutine>>,
-    suspects: Option<Vec<Suspect>>,
+    /// What may leak, if that is asked for: of the sorts of which one fits.
+    suspects: Option<Chosen>,
     missing: Vec<Missing>,
 }
 
@@ -69,7 +70,10 @@ pub(crate) fn run(args: &GoroutinesArgs) -> Result<()> {
         count: count(&target, &snapshot)?,
         groups: group(&snapshot, wanted),
         all: args.all.then(|| snapshot.goroutines.iter().filter(|g| wanted(g)).collect()),
-        suspects: args.leaks.then(|| suspects(&snapshot, earlier, now)),
+        suspects: args.leaks.then(|| {
+            let is_wanted = |i: usize| snapshot.goroutines.get(i).is_some_and(&wanted);
+            Chosen::of(suspects(&snapshot, earlier, now), is_wanted)
+        }),
         missing: missing(&target, &snapshot),
     };
     if let Some(path) = &args.output {

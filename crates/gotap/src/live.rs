@@ -1,4 +1,4 @@
-//! What commands share that print events until they are stopped: the time, and when it is over.
+//! What commands share that observe until they are stopped: the time, that which they take, and when it is over.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,8 +58,29 @@ impl Until {
     }
 }
 
+/// The processor time that this thread has taken.
+pub(crate) fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
 /// From the monotonic clock, which events have, to nanoseconds since 1970. Made anew for each batch of
 /// events, so that a clock that is set counts for what happens then.
 pub(crate) fn clock_offset() -> u64 {
     unix_nanoseconds().wrapping_sub(monotonic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_takes_time_when_it_computes_and_not_when_it_sleeps() {
+        let before = thread_time();
+        while thread_time() == before {}
+        let (computed, slept) = (thread_time(), Duration::from_millis(50));
+        std::thread::sleep(slept);
+        assert!(thread_time() < computed + slept);
+    }
 }

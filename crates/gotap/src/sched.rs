@@ -7,11 +7,11 @@ use anyhow::Result;
 use goruntime::timeline::Sampler;
 use goruntime::usage::{Usage, Used};
 use goruntime::{Counters, Processor, Scheduler};
-use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
 use crate::cli::SchedArgs;
 use crate::gc::{histogram, missing, read, show, with};
+use crate::live::thread_time;
 use crate::opened::{Target, plain, unix_nanoseconds};
 use crate::timeline;
 
@@ -26,10 +26,10 @@ pub(crate) fn run(args: &SchedArgs) -> Result<()> {
     }
     with(args.memory.pid, |target| {
         let before = Read::now(target)?;
-        let usage = look(target, args.duration)?;
+        let (usage, failed) = look(target, args.duration)?;
         let after = Read::now(target)?;
         target.check()?;
-        show(args.memory.format, &to_json(target, &before, &after, &usage))
+        show(args.memory.format, &to_json(target, &before, &after, (&usage, failed)))
     })
 }
 
@@ -48,52 +48,51 @@ impl Read {
     }
 }
 
-/// Looks at the processors for so long. Where they can't be read there is no sample.
-fn look(target: &Target<'_, '_>, duration: Duration) -> Result<Usage> {
-    let mut usage = Usage::default();
+/// Looks at the processors for so long. Where they can't be read there is no sample. How many looks failed is the
+/// second.
+fn look(target: &Target<'_, '_>, duration: Duration) -> Result<(Usage, u64)> {
+    let (mut usage, mut failed) = (Usage::default(), 0);
     let Ok(mut sampler) = Sampler::new(&target.layout, target.bias) else {
         std::thread::sleep(duration);
-        return Ok(usage);
+        return Ok((usage, failed));
     };
-    let (began, cpu) = (Instant::now(), cpu_time());
+    let (began, cpu) = (Instant::now(), thread_time());
     while began.elapsed() < duration {
         match sampler.take(&target.memory) {
             Ok(sample) => usage.add(&sample),
-            // The list of processors was replaced meanwhile, or is none.
-            Err(goruntime::Error::Contradiction(_)) => {}
+            // A list was replaced meanwhile, or is none.
+            Err(goruntime::Error::Contradiction(_)) => failed += 1,
             Err(error) => return Err(plain(error)),
         }
-        let affordable = (cpu_time() - cpu).div_f64(SHARE).saturating_sub(began.elapsed());
+        let affordable = (thread_time() - cpu).div_f64(SHARE).saturating_sub(began.elapsed());
         let left = duration.saturating_sub(began.elapsed());
         std::thread::sleep(affordable.max(INTERVAL).min(left));
     }
-    Ok(usage)
+    Ok((usage, failed))
 }
 
-/// The processor time that this thread has taken.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
-}
-
-fn to_json(target: &Target<'_, '_>, before: &Read, after: &Read, usage: &Usage) -> Value {
+fn to_json(
+    target: &Target<'_, '_>,
+    before: &Read,
+    after: &Read,
+    (usage, failed): (&Usage, u64),
+) -> Value {
     let latency = match (&before.counters.scheduling, &after.counters.scheduling) {
         (Some(before), Some(after)) => Some(after.since(before)),
         _ => None,
     };
     let (scheduler, counters) = (&after.scheduler, &after.counters);
-    let mut all_missing = missing(target, &counters.missing);
+    let mut all_missing = missing(target, &[&counters.missing[..], &scheduler.missing].concat());
     if usage.samples() == 0 {
         let why = "the processors and all threads could not be read at once";
         all_missing.push(json!({"what": "use of processors", "why": why}));
     }
     let seconds = after.at.duration_since(before.at).as_secs_f64();
     let one = |now: &Processor| {
-        let then = before.scheduler.processors.iter().find(|then| then.id == now.id);
+        let then = before.scheduler.processors.iter().flatten().find(|then| then.id == now.id);
         processor(now, then, usage.of(now.id), seconds)
     };
-    let processors: Vec<Value> = scheduler.processors.iter().map(one).collect();
+    let processors = scheduler.processors.as_ref();
     json!({
         "pid": target.process.pid,
         "service": target.service,
@@ -101,10 +100,11 @@ fn to_json(target: &Target<'_, '_>, before: &Read, after: &Read, usage: &Usage) 
         "timeUnixNano": unix_nanoseconds(),
         "seconds": seconds,
         "maxProcessors": scheduler.max_processors,
-        "processors": Some(processors).filter(|all| !all.is_empty()),
+        "processors": processors.map(|all| all.iter().map(one).collect::<Vec<_>>()),
         "utilization": usage.running(),
         "samples": Some(usage.samples()).filter(|n| *n > 0),
-        "threads": Some(scheduler.machines.len()).filter(|n| *n > 0),
+        "failedSamples": failed + usage.in_part(),
+        "threads": scheduler.machines.as_ref().map(Vec::len),
         "idleProcessors": scheduler.idle_processors,
         "spinningThreads": scheduler.spinning,
         "queued": scheduler.queued,

@@ -17,12 +17,12 @@ use anyhow::{Context, Result};
 use goruntime::runs::{Slice, Timeline, Track};
 use goruntime::timeline::Sampler;
 use goruntime::{Symbols, printed};
-use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
 use crate::cli::SchedArgs;
 use crate::config::Invalid;
 use crate::gc::show;
+use crate::live::thread_time;
 use crate::names::Names;
 use crate::opened::{Opened, Target, plain, unix_nanoseconds};
 
@@ -87,7 +87,7 @@ fn record<'t, 'a, 'd>(
     let mut sampler = Sampler::new(&target.layout, target.bias).map_err(plain)?;
     let interval = args.interval;
     let mut timeline = Timeline::new(nanoseconds(interval));
-    let (began, began_unix, cpu_before) = (Instant::now(), unix_nanoseconds(), cpu_time());
+    let (began, began_unix, cpu_before) = (Instant::now(), unix_nanoseconds(), thread_time());
     let (mut failed, mut due) = (0, Duration::ZERO);
     while began.elapsed() < args.duration && !stop.load(Ordering::Relaxed) {
         let now = began.elapsed();
@@ -102,7 +102,7 @@ fn record<'t, 'a, 'd>(
         timeline.be_patient(mean.saturating_mul(3).max(2 * nanoseconds(interval)));
         // What was missed is not made up for.
         due = (due + interval).max(began.elapsed());
-        let affordable = (cpu_time() - cpu_before).div_f64(BUDGET);
+        let affordable = (thread_time() - cpu_before).div_f64(BUDGET);
         std::thread::sleep(due.max(affordable).saturating_sub(began.elapsed()));
     }
     let elapsed = began.elapsed();
@@ -115,15 +115,8 @@ fn record<'t, 'a, 'd>(
         crate::output::note(format!("process {} has ended", target.process.pid));
     }
     timeline.finish(nanoseconds(elapsed));
-    let cpu = cpu_time() - cpu_before;
+    let cpu = thread_time() - cpu_before;
     Ok(Recorded { target, timeline, names, began_unix, interval, elapsed, cpu, failed })
-}
-
-/// The processor time that this thread has taken.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 fn nanoseconds(duration: Duration) -> u64 {
@@ -209,10 +202,11 @@ impl Recorded<'_, '_, '_> {
             "longestGapSeconds": timeline.longest_gap as f64 / 1e9,
             "agentCpuSeconds": self.cpu.as_secs_f64(),
             "processors": self.processors(),
-            "threads": timeline.threads,
+            "threads": (!timeline.more_threads).then_some(timeline.threads),
             "moreThreads": timeline.more_threads,
             "slices": timeline.slices.len(),
             "slicesLeftOut": timeline.left_out,
+            "queuedLeftOut": timeline.queued_left_out,
             "goroutinesLeftOut": timeline.goroutines_left_out,
             "threadsThatChanged": timeline.changed,
             "failedSamples": self.failed,

@@ -21,6 +21,7 @@ use probes::{Requests, Served, ServedMaps};
 
 use crate::agent::Targets;
 use crate::cli::{Format, XrayArgs};
+use crate::live::thread_time;
 use crate::opened::{Opened, Target, monotonic};
 use crate::output::{line, note};
 use look::{INTERVAL, Looker, Pace, SHARE};
@@ -78,13 +79,6 @@ pub(crate) fn look_only<'a, 'd>(
     let mut looker = Looker::new(target, symbols, &watched.table);
     let looks = follow(watched, duration, instance, &requests, &mut looker, || Ok(()))?;
     Ok(looks.elapsed)
-}
-
-/// Processor time that this thread has used.
-fn processor_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// What the looks themselves found out.
@@ -147,7 +141,7 @@ fn follow(
     let (count, many_requests, failed, elapsed) = (0, 0, 0, Duration::ZERO);
     let mut out = Looks { count, pace, many_requests, failed, elapsed };
     while started.elapsed() < duration && !watched.over.load(Ordering::Relaxed) {
-        let (before, at) = (processor_time(), Instant::now());
+        let (before, at) = (thread_time(), Instant::now());
         let (mut all, more) = requests.read(MAX_REQUESTS)?;
         all.retain(|request| request.instance == instance);
         out.many_requests += u64::from(more);
@@ -155,7 +149,7 @@ fn follow(
             Ok(()) => out.count += 1,
             Err(_) => out.failed += 1,
         }
-        out.pace.took(processor_time().saturating_sub(before));
+        out.pace.took(thread_time().saturating_sub(before));
         if drained.elapsed() > PAUSE * 5 {
             drained = Instant::now();
             now_and_then()?;

@@ -191,10 +191,10 @@ impl Cycle {
     }
 
     /// Its share of the processor time that the program could use since the end of the one before. Idle
-    /// processors' work does not count, as in the runtime's own fraction.
+    /// processors' work does not count, as in the runtime's own fraction. `None` where one of these is not known.
     pub fn cpu_fraction(&self) -> Option<f64> {
         let since = self.end().checked_sub(self.previous_end?).filter(|since| *since > 0)?;
-        let used = self.assist? + self.background? + self.stopped?;
+        let used = self.assist?.checked_add(self.background?)?.checked_add(self.stopped?)?;
         let fraction = used as f64 / (since as f64 * f64::from(self.processors?));
         Some(fraction.min(1.0))
     }
@@ -218,8 +218,10 @@ impl Cycle {
             Some(_) => Some(Trigger::Timer),
             None => None,
         };
-        let sum = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(a, b)| a + b);
-        let stopped = few(Word::StoppedProcessors).map(|n| n * (phases[0] + phases[2]));
+        // What does not fit is not known.
+        let fits = |n: &u64| *n < MAX_NANOSECONDS;
+        let background = time(Word::Dedicated).zip(time(Word::Fractional));
+        let stopped = few(Word::StoppedProcessors).zip(phases[0].checked_add(phases[2]));
         Some(Self {
             number: u32::try_from(word(words, Word::Ended)?).ok()?,
             trigger,
@@ -230,9 +232,9 @@ impl Cycle {
                 pause("GC mark termination", term, paused - first),
             ],
             assist: time(Word::Assist),
-            background: sum(time(Word::Dedicated), time(Word::Fractional)),
+            background: background.and_then(|(a, b)| a.checked_add(b)).filter(fits),
             idle: time(Word::Idle),
-            stopped,
+            stopped: stopped.and_then(|(n, each)| n.checked_mul(each)).filter(fits),
             heap_before: bytes(Word::HeapBefore),
             heap_at_end: bytes(Word::HeapAtEnd),
             heap_marked: bytes(Word::HeapMarked),

@@ -75,6 +75,28 @@ fn what_was_not_seen_is_counted_and_not_guessed() {
 }
 
 #[test]
+fn times_that_do_not_fit_are_unknown() {
+    let of = |changes: &[(Word, u64)]| {
+        let mut cycles = Cycles::new(&before()).unwrap();
+        cycles.add(&with(before(), &[(Word::Begun, 3)]));
+        match cycles.add(&with(third(), changes)) {
+            Happened::Ended(cycle, _) => cycle,
+            other => panic!("{other:?}"),
+        }
+    };
+    const MOST: u64 = MAX_NANOSECONDS - 1;
+    let workers = of(&[(Word::Dedicated, MOST), (Word::Fractional, MOST)]);
+    assert_eq!((workers.background, workers.cpu_fraction()), (None, None));
+    assert_eq!(workers.assist, Some(10));
+    let times = [Word::Mark, Word::MarkTermination, Word::End].map(|word| (word, MOST));
+    let long = of(&[&times[..], &[(Word::StoppedProcessors, 65_535)]].concat());
+    assert_eq!((long.phases, long.end()), ([MOST - 1000, 0, 0], MOST));
+    assert_eq!((long.stopped, long.cpu_fraction()), (None, None));
+    let fits = of(&[(Word::Assist, MOST), (Word::Dedicated, MOST), (Word::Fractional, 0)]);
+    assert_eq!((fits.background, fits.cpu_fraction()), (Some(MOST), Some(1.0)));
+}
+
+#[test]
 fn triggers_are_told_apart() {
     let of = |changes: &[(Word, u64)]| {
         let mut cycles = Cycles::new(&before()).unwrap();

@@ -30,6 +30,7 @@ pub mod group;
 pub mod holders;
 mod layout;
 pub mod leaks;
+mod lists;
 mod modules;
 mod offsets;
 pub mod runs;

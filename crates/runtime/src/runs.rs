@@ -83,13 +83,15 @@ pub struct Timeline {
     pub goroutines_left_out: bool,
     /// How many goroutines waited in queues of processors, when that changed.
     pub queued: Vec<(u64, u32)>,
+    /// Changes of that beyond those that are kept.
+    pub queued_left_out: u64,
     /// What the runtime counted, by processor.
     pub counts: HashMap<i32, Counts>,
     /// How many samples there were.
     pub samples: u64,
     /// The longest time between two of them.
     pub longest_gap: u64,
-    /// The most threads that were seen at once.
+    /// The most threads that were seen at once; where there were more than are read, there were more.
     pub threads: usize,
     /// Whether there were more threads than are read.
     pub more_threads: bool,
@@ -129,9 +131,10 @@ impl Timeline {
         self.more_threads |= sample.more_threads;
         self.changed += sample.threads.iter().filter(|t| t.changed).count() as u64;
         let mut seen: HashMap<Track, (Doing, Option<i32>, Option<u32>)> = HashMap::new();
+        let threads = by_processor(&sample.threads);
         for processor in &sample.processors {
             self.count(processor);
-            if let Some(doing) = of_processor(processor, &sample.threads) {
+            if let Some(doing) = of_processor(processor, &threads) {
                 let track = Track::Processor(processor.id);
                 seen.insert(track, (doing, None, Some(processor.switches)));
             }
@@ -155,10 +158,12 @@ impl Timeline {
             open.last = now;
         }
         let queued = sample.processors.iter().map(|p| p.queued).sum();
-        if self.queued.last().is_none_or(|(_, before)| *before != queued)
-            && self.queued.len() < MAX_SLICES
-        {
-            self.queued.push((now, queued));
+        if self.queued.last().is_none_or(|(_, before)| *before != queued) {
+            if self.queued.len() < MAX_SLICES {
+                self.queued.push((now, queued));
+            } else {
+                self.queued_left_out += 1;
+            }
         }
     }
 
@@ -210,13 +215,23 @@ impl Timeline {
     }
 }
 
+/// The thread that has a processor, by its number; `None` where two claim it, which were read at different moments.
+pub(crate) type ByProcessor<'t> = HashMap<i32, Option<&'t ThreadAt>>;
+
+pub(crate) fn by_processor(threads: &[ThreadAt]) -> ByProcessor<'_> {
+    let mut out = HashMap::new();
+    for thread in threads {
+        let Some(processor) = thread.processor else { continue };
+        out.entry(processor).and_modify(|one| *one = None).or_insert(Some(thread));
+    }
+    out
+}
+
 /// Of an idle one, or one that there is no more, nothing.
-pub(crate) fn of_processor(processor: &ProcessorAt, threads: &[ThreadAt]) -> Option<Doing> {
+pub(crate) fn of_processor(processor: &ProcessorAt, threads: &ByProcessor<'_>) -> Option<Doing> {
     match processor.status {
         1 => {
-            let mut with = threads.iter().filter(|t| t.processor == Some(processor.id));
-            // Two that claim it were read at different moments.
-            let thread = with.next().filter(|_| with.next().is_none());
+            let thread = threads.get(&processor.id).copied().flatten();
             Some(thread.and_then(|t| t.goroutine).map_or(Doing::Working, Doing::Goroutine))
         }
         2 => Some(Doing::Syscall),

@@ -2,20 +2,14 @@
 //!
 //! Source: `runtime/runtime2.go`, `runtime/proc.go`.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use gobin::Global;
 use gomem::{Memory, u8_at, u32_at, u64_at};
 
 use crate::Error;
-use crate::layout::{Layout, Workers};
-
-/// More processors than this are not read.
-const MAX_PROCESSORS: u64 = 4096;
-/// Threads that are read.
-const MAX_MACHINES: usize = 20_000;
-/// A processor's own queue has so many places.
-const QUEUE: u32 = 256;
+use crate::layout::{Layout, Missing, Workers};
+use crate::lists::{self, End, RawP};
 
 /// How often what does not fit together is read again.
 const ATTEMPTS: usize = 4;
@@ -23,8 +17,6 @@ const ATTEMPTS: usize = 4;
 const MAX_SYSTEM: u64 = 64;
 /// The status of a processor that nobody uses.
 const IDLE: &str = "idle";
-/// The status of what is no processor.
-const UNKNOWN: &str = "unknown";
 
 /// One processor (P): what a thread needs to run Go code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,13 +33,6 @@ pub struct Processor {
     pub syscalls: u32,
     /// Whether a thread has it.
     pub has_thread: bool,
-}
-
-impl Processor {
-    /// Whether this can be what stands at that place of the list of processors.
-    fn is_one(&self, place: usize) -> bool {
-        usize::try_from(self.id) == Ok(place) && self.status != UNKNOWN
-    }
 }
 
 /// One thread (M).
@@ -72,10 +57,10 @@ pub struct Machine {
 pub struct Scheduler {
     /// `GOMAXPROCS`.
     pub max_processors: Option<u32>,
-    /// All processors.
-    pub processors: Vec<Processor>,
-    /// All threads.
-    pub machines: Vec<Machine>,
+    /// All processors; `None` where not all could be read.
+    pub processors: Option<Vec<Processor>>,
+    /// All threads; `None` where not all could be read.
+    pub machines: Option<Vec<Machine>>,
     /// Goroutines in the queue that all processors share.
     pub queued: Option<u32>,
     /// Processors that are idle.
@@ -86,14 +71,17 @@ pub struct Scheduler {
     pub(crate) unused_ids: Option<u64>,
     /// The runtime's own goroutines, as it counts them.
     pub(crate) system: Option<u32>,
+    /// Which of these lists is missing, and why, unless the layout says so already.
+    pub missing: Vec<Missing>,
 }
 
 impl Scheduler {
     /// How many signals to preempt goroutines the threads have handled since `before`: those that were
-    /// there then and are still. `None` if there is none, or one's number is not known.
+    /// there then and are still. `None` if there is none, or one's number is not known, or not all threads are.
     pub fn preemptions_since(&self, before: &Self) -> Option<u64> {
-        let at_first = |machine: &Machine| before.machines.iter().find(|m| m.id == machine.id);
-        let pairs = self.machines.iter().filter_map(|now| Some((now, at_first(now)?)));
+        let (now, before) = (self.machines.as_ref()?, before.machines.as_ref()?);
+        let before: HashMap<i64, &Machine> = before.iter().map(|m| (m.id, m)).collect();
+        let pairs = now.iter().filter_map(|now| Some((now, *before.get(&now.id)?)));
         let pairs: Vec<_> = pairs.collect();
         if pairs.is_empty() {
             return None;
@@ -111,7 +99,7 @@ impl Scheduler {
         self.system
     }
 
-    /// Reads it; what can't be read is `None` or empty.
+    /// Reads it; what can't be read is `None`.
     ///
     /// # Errors
     /// When the process is gone, or may not be read.
@@ -130,22 +118,37 @@ impl Scheduler {
     fn lists(memory: &impl Memory, layout: &Layout, bias: u64) -> Result<Self, Error> {
         let mut out = Self::default();
         let global = |g| layout.global(g).map(|address| address.wrapping_add(bias));
+        let mut miss = |what, why: String| out.missing.push(Missing { what, why });
+        let (mut processors, mut machines) = (None, None);
         if let Some(at) = &layout.workers {
             if let Some(address) = global(Global::Allp) {
-                out.processors(memory, at, address)?;
+                match Self::processors(memory, at, address)? {
+                    Ok(all) => processors = Some(all),
+                    Err(why) => miss("processors", why),
+                }
             }
             if let Some(address) = global(Global::Allm) {
-                out.machines(memory, at, address)?;
+                // Where processors contradict themselves threads are not from where they are taken to be, either.
+                let read = match &processors {
+                    Some(_) => Self::machines(memory, at, address)?,
+                    None => Err("the processors are not known".to_owned()),
+                };
+                match read {
+                    Ok(all) => machines = Some(all),
+                    Err(why) => miss("threads", why),
+                }
             }
         }
-        // Numbers that contradict each other are not from where they are taken to be, nor are those of threads then.
-        if !out.processors.iter().enumerate().all(|(place, processor)| processor.is_one(place)) {
-            out = Self::default();
+        if let Some(all) = &processors {
+            out.unused_ids = unused_ids(all);
         }
         if let Some(address) = global(Global::Gomaxprocs) {
-            let max = memory.half(address)?;
-            out.max_processors = max.filter(|n| *n > 0 && *n as usize == out.processors.len());
+            let max = memory.half(address)?.filter(|n| *n > 0);
+            let listed = processors.as_ref().map(Vec::len);
+            out.max_processors = max.filter(|n| listed == Some(*n as usize));
         }
+        out.processors = processors.map(|all| all.iter().map(processor).collect());
+        out.machines = machines;
         Ok(out)
     }
 
@@ -170,6 +173,7 @@ impl Scheduler {
         let before = Self::idle(memory, layout, bias)?;
         let counted = read("schedt.npidle")?;
         let after = Self::idle(memory, layout, bias)?;
+        let (Some(before), Some(after)) = (before, after) else { return Ok(false) };
         let (least, most_idle) = (before.min(after), before.max(after));
         let slack = 1.max(max as usize / 4);
         let near = |n: usize| n + slack >= least && n <= most_idle + slack;
@@ -190,12 +194,12 @@ impl Scheduler {
     }
 
     /// How many processors nobody uses, by their own statuses.
-    fn idle(memory: &impl Memory, layout: &Layout, bias: u64) -> Result<usize, Error> {
-        let mut now = Self::default();
-        if let (Some(at), Some(allp)) = (&layout.workers, layout.global(Global::Allp)) {
-            now.processors(memory, at, allp.wrapping_add(bias))?;
-        }
-        Ok(now.processors.iter().filter(|processor| processor.status == IDLE).count())
+    fn idle(memory: &impl Memory, layout: &Layout, bias: u64) -> Result<Option<usize>, Error> {
+        let (Some(at), Some(allp)) = (&layout.workers, layout.global(Global::Allp)) else {
+            return Ok(None);
+        };
+        let all = Self::processors(memory, at, allp.wrapping_add(bias))?;
+        Ok(all.ok().map(|all| all.iter().filter(|processor| name(processor) == IDLE).count()))
     }
 
     /// Whether the world is stopped, as far as the first processor tells: all are stopped then.
@@ -214,68 +218,80 @@ impl Scheduler {
         Ok(status == Some(STOPPED))
     }
 
-    fn processors(&mut self, memory: &impl Memory, at: &Workers, allp: u64) -> Result<(), Error> {
-        let Some(slice) = memory.bytes(allp, 16)? else { return Ok(()) };
-        let (Some(first), Some(len)) = (u64_at(&slice, 0), u64_at(&slice, 8)) else {
-            return Ok(());
+    /// All processors, or why not all can be read.
+    fn processors(
+        memory: &impl Memory,
+        at: &Workers,
+        allp: u64,
+    ) -> Result<Result<Vec<RawP>, String>, Error> {
+        let slice = memory.bytes(allp, 16)?;
+        let slice = slice.and_then(|bytes| u64_at(&bytes, 0).zip(u64_at(&bytes, 8)));
+        let Some(slice) = slice else { return Ok(Err("where they are is not mapped".to_owned())) };
+        let places = match lists::processors(memory, slice)? {
+            Ok(places) => places,
+            Err(why) => return Ok(Err(why)),
         };
-        if len > MAX_PROCESSORS {
-            return Ok(());
-        }
-        let Some(list) = memory.bytes(first, usize::try_from(8 * len).unwrap_or(0))? else {
-            return Ok(());
-        };
-        let places: Vec<_> =
-            list.as_chunks::<8>().0.iter().map(|p| (u64::from_le_bytes(*p), at.p_len)).collect();
+        let places: Vec<_> = places.into_iter().map(|place| (place, at.p_len)).collect();
         let read = memory.gather(&places)?;
-        let mut unused = 0u64;
-        for i in 0..places.len() {
-            let Some((processor, ids)) = read.get(i).and_then(|bytes| processor(bytes, at)) else {
-                continue;
-            };
-            unused = unused.saturating_add(ids);
-            self.processors.push(processor);
-        }
-        if self.processors.len() == places.len() {
-            self.unused_ids = Some(unused);
-        }
-        Ok(())
+        let all: Option<Vec<RawP>> =
+            (0..places.len()).map(|i| RawP::parse(read.get(i)?, at)).collect();
+        let Some(all) = all else { return Ok(Err("one is not mapped".to_owned())) };
+        let are_some = all.iter().enumerate().all(|(place, processor)| processor.is_one(place));
+        Ok(if are_some { Ok(all) } else { Err("what is in their list is none".to_owned()) })
     }
 
-    fn machines(&mut self, memory: &impl Memory, at: &Workers, allm: u64) -> Result<(), Error> {
-        let mut next = memory.word(allm)?.unwrap_or(0);
-        let mut seen = HashSet::new();
-        while next != 0 && self.machines.len() < MAX_MACHINES && seen.insert(next) {
-            let Some(bytes) = memory.bytes(next, at.m_len)? else { break };
-            let Some((machine, link)) = machine(&bytes, at) else { break };
-            self.machines.push(machine);
-            next = link;
+    /// All threads, or why not all can be read.
+    fn machines(
+        memory: &impl Memory,
+        at: &Workers,
+        allm: u64,
+    ) -> Result<Result<Vec<Machine>, String>, Error> {
+        let mut end = End::Broken;
+        for _ in 0..ATTEMPTS {
+            let (first, mut all) = (memory.word(allm)?.unwrap_or(0), Vec::new());
+            end = lists::threads(first, |place| {
+                let bytes = memory.bytes(place, at.m_len)?;
+                let read = bytes.and_then(|bytes| machine(&bytes, at));
+                Ok(read.map(|(machine, next)| {
+                    all.push(machine);
+                    next
+                }))
+            })?;
+            match end {
+                End::Whole => return Ok(Ok(all)),
+                End::More => break,
+                End::Broken => {}
+            }
         }
-        Ok(())
+        Ok(Err(end.why().unwrap_or_default()))
     }
 }
 
-fn processor(bytes: &[u8], at: &Workers) -> Option<(Processor, u64)> {
-    let half = |offset| u32_at(bytes, offset);
-    let (head, tail) = (half(at.queue_head)?, half(at.queue_tail)?);
-    let next = u32::from(u64_at(bytes, at.queue_next)? != 0);
-    let ids = u64_at(bytes, at.ids_end)?.saturating_sub(u64_at(bytes, at.ids)?);
-    let processor = Processor {
-        id: half(at.p_id)?.cast_signed(),
-        status: match half(at.p_status)? {
-            0 => IDLE,
-            1 => "running",
-            2 => "syscall",
-            3 => "gcstop",
-            4 => "dead",
-            _ => UNKNOWN,
-        },
-        queued: tail.wrapping_sub(head).min(QUEUE) + next,
-        switches: half(at.p_tick)?,
-        syscalls: half(at.p_syscall_tick)?,
-        has_thread: u64_at(bytes, at.p_m)? != 0,
-    };
-    Some((processor, ids))
+/// Goroutine numbers that all processors were given and have not used.
+fn unused_ids(all: &[RawP]) -> Option<u64> {
+    all.iter().try_fold(0u64, |sum, processor| sum.checked_add(processor.unused_ids?))
+}
+
+fn name(processor: &RawP) -> &'static str {
+    // What has another status was no processor.
+    match processor.status {
+        0 => IDLE,
+        1 => "running",
+        2 => "syscall",
+        3 => "gcstop",
+        _ => "dead",
+    }
+}
+
+fn processor(raw: &RawP) -> Processor {
+    Processor {
+        id: raw.id,
+        status: name(raw),
+        queued: raw.queued,
+        switches: raw.switches,
+        syscalls: raw.syscalls,
+        has_thread: raw.has_thread,
+    }
 }
 
 fn machine(bytes: &[u8], at: &Workers) -> Option<(Machine, u64)> {
@@ -290,3 +306,7 @@ fn machine(bytes: &[u8], at: &Workers) -> Option<(Machine, u64)> {
     };
     Some((machine, word(at.m_next)?))
 }
+
+#[cfg(test)]
+#[path = "scheduler_tests.rs"]
+mod tests;

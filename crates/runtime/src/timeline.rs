@@ -3,19 +3,16 @@
 //! A sample is a few calls of the kernel, which neither stop nor trap the process. Not here: what samples
 //! add up to ([`crate::runs`]), and when they are taken.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use gobin::Global;
-use gomem::{Gathered, Memory, u32_at, u64_at};
+use gomem::{Gathered, Memory, u64_at};
 
 use crate::goroutine::RawG;
 use crate::layout::{Layout, Workers};
+use crate::lists::{self, End, RawP};
 use crate::{Error, State};
 
-/// More processors than this are not read.
-const MAX_PROCESSORS: u64 = 1024;
-/// Threads that are read.
-const MAX_MACHINES: usize = 1024;
 /// After so many samples the list of threads is read anew, as some may have ended.
 const RELIST: u32 = 64;
 
@@ -46,12 +43,10 @@ pub struct ProcessorAt {
     pub queued: u32,
 }
 
-impl ProcessorAt {
-    /// Whether this can be what stands at that place of the list of processors.
-    fn is_one(&self, place: usize) -> bool {
-        /// `_Pdead`
-        const LAST: u32 = 4;
-        usize::try_from(self.id) == Ok(place) && self.status <= LAST
+impl From<RawP> for ProcessorAt {
+    fn from(raw: RawP) -> Self {
+        let RawP { id, status, queued, switches, syscalls, .. } = raw;
+        Self { id, status, switches, syscalls, queued }
     }
 }
 
@@ -73,7 +68,7 @@ pub struct ThreadAt {
 pub struct Sample {
     /// All processors.
     pub processors: Vec<ProcessorAt>,
-    /// All threads.
+    /// All threads, unless there are more than are read.
     pub threads: Vec<ThreadAt>,
     /// Whether there are more threads than are read.
     pub more_threads: bool,
@@ -89,7 +84,7 @@ pub struct Sampler<'l> {
     /// What `allp` was, and where its processors are.
     slice: (u64, u64),
     processors: Vec<u64>,
-    /// The first of the list of threads, and all of it.
+    /// The first of the list of threads, 0 where that is to be read anew, and all of it.
     first: u64,
     machines: Vec<u64>,
     more_machines: bool,
@@ -126,7 +121,8 @@ impl<'l> Sampler<'l> {
     /// Takes one.
     ///
     /// # Errors
-    /// When the process is gone, may not be read, or has no processors.
+    /// When the process is gone or may not be read; [`Error::Contradiction`] when not all processors or threads could
+    /// be read, which may be so for a moment.
     pub fn take(&mut self, memory: &impl Memory) -> Result<Sample, Error> {
         self.lists(memory)?;
         let at = self.at;
@@ -141,22 +137,25 @@ impl<'l> Sampler<'l> {
             before.iter().map(|m| (m.map_or(0, |m| m.goroutine), self.layout.g.len)).collect();
         let goroutines = memory.gather(&places)?;
         let again = memory.gather(&machines.collect::<Vec<_>>())?;
-        let processors: Vec<_> = (0..count).filter_map(|i| processor(read.get(i)?, at)).collect();
-        if processors.len() != count {
-            return Err(Error::Contradiction("a processor is not mapped".to_owned()));
-        }
-        if !processors.iter().enumerate().all(|(place, processor)| processor.is_one(place)) {
+        let raw: Option<Vec<_>> = (0..count).map(|i| RawP::parse(read.get(i)?, at)).collect();
+        let raw =
+            raw.ok_or_else(|| Error::Contradiction("a processor is not mapped".to_owned()))?;
+        if !raw.iter().enumerate().all(|(place, processor)| processor.is_one(place)) {
             let why = "what is in the list of processors is none".to_owned();
             return Err(Error::Contradiction(why));
         }
-        let numbers: Vec<_> = self.processors.iter().zip(&processors).collect();
-        let number =
-            |address: u64| numbers.iter().find(|(place, _)| **place == address).map(|(_, p)| p.id);
+        if before.iter().any(Option::is_none) {
+            self.first = 0;
+            return Err(Error::Contradiction("a thread is not mapped".to_owned()));
+        }
+        let processors: Vec<ProcessorAt> = raw.into_iter().map(ProcessorAt::from).collect();
+        let numbers = self.processors.iter().zip(&processors);
+        let numbers: HashMap<u64, i32> = numbers.map(|(place, p)| (*place, p.id)).collect();
         let threads = before.iter().enumerate().filter_map(|(i, before)| {
             let before = (*before)?;
             let changed = Holds::parse(again.get(i), at) != Some(before);
             let goroutine = self.goroutine(&goroutines, i).filter(|_| !changed);
-            let processor = number(before.processor).filter(|_| !changed);
+            let processor = numbers.get(&before.processor).copied().filter(|_| !changed);
             Some(ThreadAt { id: before.id, processor, goroutine, changed })
         });
         let threads = threads.filter(|thread| thread.id != 0).collect();
@@ -178,13 +177,8 @@ impl<'l> Sampler<'l> {
         let (start, len) = word(0, 0).zip(word(0, 8)).ok_or_else(lost)?;
         let first = word(1, 0).ok_or_else(lost)?;
         if (start, len) != self.slice {
-            if len == 0 || len > MAX_PROCESSORS {
-                return Err(Error::Contradiction(format!("it has {len} processors")));
-            }
-            let list = memory.bytes(start, usize::try_from(8 * len).unwrap_or(0))?;
-            let list = list.ok_or_else(lost)?;
-            self.processors =
-                list.as_chunks::<8>().0.iter().map(|p| u64::from_le_bytes(*p)).collect();
+            let why = |why| Error::Contradiction(format!("its processors can't be read: {why}"));
+            self.processors = lists::processors(memory, (start, len))?.map_err(why)?;
             self.slice = (start, len);
         }
         if first != self.first || self.taken.is_multiple_of(RELIST) {
@@ -195,15 +189,17 @@ impl<'l> Sampler<'l> {
     }
 
     fn machines(&mut self, memory: &impl Memory, first: u64) -> Result<(), Error> {
-        let (mut next, mut seen) = (first, HashSet::new());
-        self.machines.clear();
-        while next != 0 && self.machines.len() < MAX_MACHINES && seen.insert(next) {
-            self.machines.push(next);
-            let link = memory.word(next.wrapping_add(self.at.m_next as u64))?;
-            next = link.unwrap_or(0);
+        let (mut machines, link) = (Vec::new(), self.at.m_next as u64);
+        let end = lists::threads(first, |machine| {
+            machines.push(machine);
+            Ok(memory.word(machine.wrapping_add(link))?)
+        })?;
+        if end == End::Broken {
+            self.first = 0;
+            let why = end.why().unwrap_or_default();
+            return Err(Error::Contradiction(format!("its threads can't be read: {why}")));
         }
-        self.more_machines = next != 0;
-        self.first = first;
+        (self.machines, self.first, self.more_machines) = (machines, first, end == End::More);
         Ok(())
     }
 }
@@ -225,17 +221,4 @@ impl Holds {
             processor: word(at.m_p)?,
         })
     }
-}
-
-fn processor(bytes: &[u8], at: &Workers) -> Option<ProcessorAt> {
-    let half = |offset| u32_at(bytes, offset);
-    let next = u32::from(u64_at(bytes, at.queue_next)? != 0);
-    let queued = half(at.queue_tail)?.wrapping_sub(half(at.queue_head)?).min(256) + next;
-    Some(ProcessorAt {
-        id: half(at.p_id)?.cast_signed(),
-        status: half(at.p_status)?,
-        switches: half(at.p_tick)?,
-        syscalls: half(at.p_syscall_tick)?,
-        queued,
-    })
 }

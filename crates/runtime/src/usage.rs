@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::runs::{Doing, of_processor};
+use crate::runs::{Doing, by_processor, of_processor};
 use crate::timeline::Sample;
 
 /// In how many samples a processor was seen to do what.
@@ -33,19 +33,22 @@ impl Used {
 pub struct Usage {
     processors: BTreeMap<i32, Used>,
     samples: u64,
+    in_part: u64,
 }
 
 impl Usage {
     /// Adds a sample, unless not all threads are in it: the processor of one that is missing would seem to switch.
     pub fn add(&mut self, sample: &Sample) {
         if sample.more_threads {
+            self.in_part += 1;
             return;
         }
         self.samples += 1;
+        let threads = by_processor(&sample.threads);
         for processor in &sample.processors {
             let used = self.processors.entry(processor.id).or_default();
             used.samples += 1;
-            match of_processor(processor, &sample.threads) {
+            match of_processor(processor, &threads) {
                 Some(Doing::Goroutine(running)) if running.in_syscall => used.syscall += 1,
                 Some(Doing::Syscall) => used.syscall += 1,
                 Some(Doing::Goroutine(_)) => used.running += 1,
@@ -59,6 +62,11 @@ impl Usage {
     /// How many samples there were.
     pub fn samples(&self) -> u64 {
         self.samples
+    }
+
+    /// Samples that were left out, as not all threads were in them.
+    pub fn in_part(&self) -> u64 {
+        self.in_part
     }
 
     /// A processor, if it was in a sample.
@@ -104,8 +112,9 @@ mod tests {
         assert_eq!((usage.of(1), usage.of(2)), (Some(&second), None));
         assert_eq!((usage.samples(), usage.running()), (4, Some(2.0 / 7.0)));
         let in_part = Sample { more_threads: true, ..sample(vec![processor(0, 1)], vec![]) };
+        assert_eq!(usage.in_part(), 0);
         usage.add(&in_part);
-        assert_eq!(usage.samples(), 4);
+        assert_eq!((usage.samples(), usage.in_part()), (4, 1));
     }
 
     #[test]

@@ -192,7 +192,7 @@ fn allocations(classes: &SizeClasses) -> Metric {
 }
 
 fn scheduler_metrics(scheduler: &Scheduler, c: &Counters) -> Vec<Metric> {
-    let threads = Some(scheduler.machines.len() as u64).filter(|n| *n > 0);
+    let threads = scheduler.machines.as_ref().map(|all| all.len() as u64);
     let stops = c.gc_stops.as_ref().map(latency);
     let latency = c.scheduling.as_ref().map(latency);
     let points = latency.map(|histogram| HistogramPoint::new(Vec::new(), histogram));

@@ -251,6 +251,11 @@ impl Seen {
                 self.spans_unread
             ));
         }
+        let absurd = self.counts.iter().filter(|one| Hit::from(*one).mean().is_none());
+        let absurd: u64 = absurd.map(|one| one.count).sum();
+        if absurd > 0 {
+            out.push(format!("{absurd} hits are missing: no object, and no span, can be so large"));
+        }
         let attributed: f64 = sums.functions.iter().map(|function| function.bytes).sum();
         let rest = 1.0 - attributed / sums.bytes.max(1.0);
         if !self.exact && sums.bytes > 0.0 && rest > 0.02 {

@@ -97,7 +97,7 @@ impl ByRequest {
             return;
         }
         let sum = self.counts.entry(key).or_default();
-        *sum = (sum.0 + one.count, sum.1 + one.amount);
+        *sum = (sum.0 + one.count, sum.1.saturating_add(one.amount));
     }
 
     /// Added up by the routes of the requests that were found.

@@ -15,6 +15,8 @@ pub(super) const MALLOC: u32 = 2;
 
 /// Pages of large objects.
 const PAGE: u64 = 8192;
+/// No object has so many bytes, and no span so many objects: what a program in disorder has there may be anything.
+const MAX_AMOUNT: u64 = 1 << 48;
 /// The largest object that has a size class.
 const LARGEST_SMALL: u64 = 32768;
 
@@ -25,6 +27,13 @@ pub(super) struct Hit {
     pub(super) value: u64,
     pub(super) count: u64,
     pub(super) amount: u64,
+}
+
+impl Hit {
+    /// Bytes that were asked for, or objects that spans served, on average; `None` where that can't be.
+    pub(super) fn mean(&self) -> Option<u64> {
+        Some(self.amount / self.count.max(1)).filter(|mean| *mean < MAX_AMOUNT)
+    }
 }
 
 impl From<&Counted> for Hit {
@@ -74,11 +83,14 @@ impl<'c> Weights<'c> {
 
     /// Samples of what the runtime counted; all samples that there are.
     pub(super) fn of_samples(all: impl Iterator<Item = Hit>, counted: &'c SizeClasses) -> Self {
-        let (mut refills, mut large) = (HashMap::new(), (0, 0));
-        for hit in all {
+        let (mut refills, mut large) = (HashMap::new(), (0u64, 0u64));
+        for hit in all.filter(|hit| hit.mean().is_some()) {
             match hit.operation {
-                REFILL => *refills.entry(class(&hit)).or_default() += hit.amount,
-                LARGE => large = (large.0 + hit.count, large.1 + hit.amount),
+                REFILL => {
+                    let all: &mut u64 = refills.entry(class(&hit)).or_default();
+                    *all = all.saturating_add(hit.amount);
+                }
+                LARGE => large = (large.0 + hit.count, large.1.saturating_add(hit.amount)),
                 _ => {}
             }
         }
@@ -87,7 +99,7 @@ impl<'c> Weights<'c> {
 
     /// What hits stand for; `None` if that is nothing, or is not known.
     pub(super) fn of(&self, hit: &Hit) -> Option<Weight> {
-        let mean = hit.amount / hit.count.max(1);
+        let mean = hit.mean()?;
         match (self, hit.operation) {
             (Self::Each { scale, classes }, MALLOC) => {
                 let size = if hit.value > LARGEST_SMALL {
@@ -158,6 +170,21 @@ mod tests {
         let refill = Hit { operation: REFILL, value: 2, count: 2, amount: 1024 };
         let large = Hit { operation: LARGE, value: 32769, count: 2, amount: 600_000 };
         assert_eq!([weights.of(&refill), weights.of(&large)], [None, None]);
+    }
+
+    #[test]
+    fn amounts_that_can_not_be_stand_for_nothing() {
+        let counted =
+            SizeClasses { small: vec![(8, 0)], large_bytes: 900, large_objects: 3, tiny: 0 };
+        let of = |operation, count, amount| Hit { operation, value: 32769, count, amount };
+        let (one, absurd) = (of(LARGE, 1, 300), of(LARGE, 1, u64::MAX));
+        let weights = Weights::of_samples([one, absurd].into_iter(), &counted);
+        assert_eq!(weights.of(&one).map(|w| (w.objects, w.bytes)), Some((3.0, 900.0)));
+        assert_eq!((weights.of(&absurd), absurd.mean()), (None, None));
+        let each = Weights::each(1.0);
+        assert_eq!(each.of(&of(MALLOC, 1, u64::MAX)), None);
+        let largest = of(MALLOC, 1, MAX_AMOUNT - 1);
+        assert_eq!(each.of(&largest).map(|w| w.size), Some(MAX_AMOUNT));
     }
 
     #[test]

@@ -20,6 +20,9 @@ const RECEIVE: u32 = 1;
 const SELECT: u32 = 2;
 const LOCK: u32 = 3;
 
+/// A wait for a lock, a wait group or the like: which, its stack would tell.
+const UNKNOWN_WAIT: &str = "unknown wait";
+
 /// Channels and lines that are shown.
 const SHOWN: usize = 20;
 
@@ -64,16 +67,11 @@ impl Rates {
         self.meter.detach();
         // One may have been loaded meanwhile.
         target.refuse_plugins_unless_ended()?;
-        let mut out = Counts {
-            seconds: coverage.attached.as_secs_f64().max(1e-9),
-            coverage,
-            lost: self.meter.lost()?.0,
-            channels: BTreeMap::new(),
-            lines: BTreeMap::new(),
-            read: BTreeMap::new(),
-        };
+        let mut out = Counts::new(coverage, self.meter.lost()?);
         for one in self.meter.counts()? {
-            out.add(&one, target, symbols);
+            let addresses = if one.stack.is_empty() { vec![one.caller] } else { one.stack.clone() };
+            let calls = addresses.iter().map(|a| a.wrapping_sub(target.bias).wrapping_sub(1));
+            out.add(&one, &symbols.stack(&calls.collect::<Vec<_>>()));
         }
         for address in out.shown() {
             let (memory, layout) = (&target.memory, &target.layout);
@@ -111,39 +109,67 @@ struct Both {
     received: u64,
 }
 
-/// Operation, function, file and line.
-type Line<'d> = (&'static str, &'d str, &'d str, u32);
+/// Operation and place; `None` where no function of the program is known to be the caller.
+type Line<'d> = (&'static str, Option<Place<'d>>);
+
+/// A line of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place<'d> {
+    function: &'d str,
+    /// `None` where the program has no lines.
+    at: Option<(&'d str, u32)>,
+}
+
+impl<'d> Place<'d> {
+    fn of(stack: &[Position<'d>]) -> Option<Self> {
+        let frame = place_of(stack)?;
+        let at = Some((frame.file, frame.line)).filter(|(file, _)| !file.is_empty());
+        Some(Self { function: frame.function, at })
+    }
+
+    fn text(&self) -> String {
+        let name = goruntime::printed(self.function);
+        match self.at {
+            Some((file, line)) => format!("{name}  {file}:{line}"),
+            None => name.into_owned(),
+        }
+    }
+}
 
 /// What was counted.
 pub(super) struct Counts<'d> {
     coverage: Coverage,
     /// For how long the traps were there.
     seconds: f64,
-    lost: u64,
+    /// Operations that found no room, and those whose stack is not known.
+    lost: (u64, u64),
     channels: BTreeMap<u64, Both>,
     lines: BTreeMap<Line<'d>, u64>,
     read: BTreeMap<u64, Channel>,
 }
 
 impl<'d> Counts<'d> {
-    fn add(&mut self, one: &Counted, target: &Target<'_, '_>, symbols: &Symbols<'_, 'd>) {
-        let caller = one.caller;
-        let addresses = if one.stack.is_empty() { vec![caller] } else { one.stack.clone() };
-        let calls = addresses.iter().map(|a| a.wrapping_sub(target.bias).wrapping_sub(1));
-        let stack = symbols.stack(&calls.collect::<Vec<_>>());
+    fn new(coverage: Coverage, lost: (u64, u64)) -> Self {
+        let seconds = coverage.attached.as_secs_f64().max(1e-9);
+        let (channels, lines, read) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { coverage, seconds, lost, channels, lines, read }
+    }
+
+    /// Adds a count; `stack` has the frames of its calls, or of its caller alone.
+    fn add(&mut self, one: &Counted, stack: &[Position<'d>]) {
         let operation = match one.operation {
             SEND => "send",
             RECEIVE => "receive",
             SELECT => "select",
-            _ => lock(&stack),
+            // The caller alone is always one of the runtime's, whoever waits.
+            _ if one.stack.len() < 2 => UNKNOWN_WAIT,
+            _ => lock(stack),
         };
         if matches!(one.operation, SEND | RECEIVE) && one.value != 0 {
             let both = self.channels.entry(one.value).or_default();
             if one.operation == SEND { both.sent += one.count } else { both.received += one.count }
         }
-        let place = place_of(&stack);
-        let (function, file, line) = place.map_or(("", "", 0), |p| (p.function, p.file, p.line));
-        *self.lines.entry((operation, function, file, line)).or_default() += one.count;
+        *self.lines.entry((operation, Place::of(stack))).or_default() += one.count;
     }
 
     /// The busiest channels.
@@ -179,17 +205,25 @@ impl<'d> Counts<'d> {
                 "receivesPerSecond": self.rate(both.received),
             })
         });
-        let lines =
-            self.busiest_lines().into_iter().map(|((operation, function, file, line), n)| {
-                json!({
-                    "operation": operation, "function": goruntime::printed(function), "file": file,
-                    "line": line, "count": n, "perSecond": self.rate(n),
-                })
-            });
+        let lines = self.busiest_lines().into_iter().map(|((operation, place), n)| {
+            let at = place.and_then(|place| place.at);
+            json!({
+                "operation": operation,
+                "function": place.map(|place| goruntime::printed(place.function)),
+                "file": at.map(|(file, _)| file),
+                "line": at.map(|(_, line)| line),
+                "count": n,
+                "perSecond": self.rate(n),
+            })
+        });
+        let (lost, stacks) = self.lost;
         json!({
             "channels": channels.collect::<Vec<_>>(),
             "lines": lines.collect::<Vec<_>>(),
-            "lost": self.lost,
+            "moreChannels": self.channels.len().saturating_sub(SHOWN),
+            "moreLines": self.lines.len().saturating_sub(SHOWN),
+            "lost": lost,
+            "lostStacks": stacks,
             "overhead": self.coverage.json(),
         })
     }
@@ -209,14 +243,32 @@ impl<'d> Counts<'d> {
             ));
         }
         out.push(format!("\n{:>12} {:<14} where", "a second", "operation"));
-        for ((operation, function, file, line), n) in self.busiest_lines() {
-            let name = goruntime::printed(function);
-            out.push(format!("{:>12.1} {operation:<14} {name}  {file}:{line}", self.rate(n)));
+        for ((operation, place), n) in self.busiest_lines() {
+            let place = place.map_or_else(|| "(no stack was kept)".to_owned(), |p| p.text());
+            out.push(format!("{:>12.1} {operation:<14} {place}", self.rate(n)));
         }
-        if self.lost > 0 {
-            out.push(format!("note: {} operations are missing: too many channels", self.lost));
+        out.extend(self.notes().into_iter().map(|note| format!("note: {note}")));
+        out
+    }
+
+    /// What limits what is shown.
+    fn notes(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        let more = [(self.channels.len(), "channels"), (self.lines.len(), "lines")];
+        let more = more.into_iter().filter(|(count, _)| *count > SHOWN);
+        out.extend(more.map(|(n, what)| format!("{} further {what} are not shown", n - SHOWN)));
+        let (operations, stacks) = self.lost;
+        if operations > 0 {
+            let why = "there are too many different channels, lines and stacks";
+            out.push(format!("{operations} operations are missing: {why}"));
         }
-        out.extend(self.coverage.warning().map(|warning| format!("note: {warning}")));
+        if stacks > 0 {
+            out.push(format!(
+                "{stacks} waits for locks have their caller alone, which does not tell what they waited for: there \
+                 are too many stacks"
+            ));
+        }
+        out.extend(self.coverage.warning());
         out
     }
 }
@@ -234,5 +286,65 @@ fn lock(stack: &[Position<'_>]) -> &'static str {
         "waitgroup wait"
     } else {
         "semaphore wait"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::governor::Budget;
+
+    fn frame(function: &'static str) -> Position<'static> {
+        Position { function, file: "/src/a.go", line: 7, start_line: 1, inlined: false }
+    }
+
+    fn counted(operation: u32, stack: &[u64]) -> Counted {
+        let caller = stack.first().copied().unwrap_or(0);
+        Counted { operation, value: 0, caller, stack: stack.to_vec(), count: 3, amount: 0 }
+    }
+
+    fn counts(lost: (u64, u64)) -> Counts<'static> {
+        let coverage = Coverage {
+            budget: Budget::Unlimited,
+            cost: 0.0,
+            elapsed: std::time::Duration::from_secs(1),
+            attached: std::time::Duration::from_secs(1),
+            windows: 1,
+            pauses: 0,
+            hits: 3,
+            taken: None,
+        };
+        Counts::new(coverage, lost)
+    }
+
+    #[test]
+    fn a_wait_whose_stack_was_lost_is_of_no_kind() {
+        let mut all = counts((0, 3));
+        let caller = frame("sync.runtime_SemacquireMutex");
+        all.add(&counted(LOCK, &[]), &[caller]);
+        all.add(&counted(LOCK, &[0x10]), &[caller]);
+        let stack = [caller, frame("internal/sync.(*Mutex).lockSlow"), frame("main.work")];
+        all.add(&counted(LOCK, &[0x10, 0x20, 0x30]), &stack);
+        let place = |function| Some(Place { function, at: Some(("/src/a.go", 7)) });
+        let lines = [
+            (("mutex wait", place("main.work")), 3),
+            ((UNKNOWN_WAIT, place("sync.runtime_SemacquireMutex")), 6),
+        ];
+        assert_eq!(all.lines, lines.into());
+        assert!(all.notes()[0].starts_with("3 waits for locks have their caller alone"));
+        assert!(counts((0, 0)).notes().is_empty());
+        assert!(counts((5, 0)).notes()[0].starts_with("5 operations are missing"));
+    }
+
+    #[test]
+    fn a_caller_that_was_not_read_is_no_place() {
+        let mut all = counts((0, 0));
+        all.add(&counted(SEND, &[]), &[]);
+        let unnamed = Position { file: "", line: 0, ..frame("main.send") };
+        all.add(&counted(SELECT, &[]), &[unnamed]);
+        let unread = all.lines.keys().next().copied();
+        assert_eq!(unread, Some(("select", Some(Place { function: "main.send", at: None }))));
+        assert_eq!(all.lines.keys().nth(1), Some(&("send", None)));
+        assert_eq!(unread.and_then(|(_, place)| place).map(|p| p.text()), Some("main.send".into()));
     }
 }

@@ -28,7 +28,7 @@ const MAX_LINES: usize = 4096;
 /// A place where goroutines wait.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Place<'d> {
-    reason: String,
+    reason: Option<String>,
     function: &'d str,
     file: &'d str,
     line: u32,
@@ -70,8 +70,44 @@ pub(super) struct Waits<'d> {
     looks: u64,
     first: Option<u64>,
     last: u64,
-    /// Goroutines at further places.
-    left_out: u64,
+    left_out: LeftOut,
+}
+
+/// Why a goroutine that waits is in no line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// Its stack is not known, or has no function.
+    NoStack,
+    /// There are as many lines as are kept.
+    Full,
+}
+
+/// How often a goroutine that waits is in no line, over all looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct LeftOut {
+    no_stack: u64,
+    full: u64,
+}
+
+impl LeftOut {
+    fn add(&mut self, why: Why) {
+        match why {
+            Why::NoStack => self.no_stack += 1,
+            Why::Full => self.full += 1,
+        }
+    }
+
+    fn notes(self) -> Vec<String> {
+        let mut out = Vec::new();
+        let mut say = |count: u64, why: &str| {
+            if count > 0 {
+                out.push(format!("{count} times a goroutine that waited is in no line: {why}"));
+            }
+        };
+        say(self.no_stack, "its stack is not known");
+        say(self.full, &format!("there are more than {MAX_LINES} lines"));
+        out
+    }
 }
 
 impl<'d> Waits<'d> {
@@ -80,16 +116,15 @@ impl<'d> Waits<'d> {
         let before = self.last;
         self.looks += 1;
         self.first.get_or_insert(now);
-        let mut places: HashMap<(goruntime::StackState, String), Option<usize>> = HashMap::new();
+        let mut places = HashMap::new();
         for goroutine in snapshot.goroutines.iter().filter(|g| waits(g)) {
-            let reason = snapshot.wait_reason(goroutine).unwrap_or("?").to_owned();
-            let key = (goroutine.stack, reason);
+            let reason = snapshot.wait_reason(goroutine);
             let place = *places
-                .entry(key)
-                .or_insert_with_key(|(_, reason)| self.place(snapshot, goroutine, symbols, reason));
+                .entry((goroutine.stack, reason))
+                .or_insert_with(|| self.place(snapshot, goroutine, symbols, reason));
             match place {
-                Some(place) => self.seen(goroutine, place, before, now),
-                None => self.left_out += 1,
+                Ok(place) => self.seen(goroutine, place, before, now),
+                Err(why) => self.left_out.add(why),
             }
         }
         let ended: Vec<u64> =
@@ -107,21 +142,25 @@ impl<'d> Waits<'d> {
         snapshot: &Snapshot,
         goroutine: &Goroutine,
         symbols: &Symbols<'_, 'd>,
-        reason: &str,
-    ) -> Option<usize> {
-        let stack = symbols.stack(snapshot.stack(goroutine)?);
-        let at = place_of(&stack)?;
+        reason: Option<&str>,
+    ) -> Result<usize, Why> {
+        let stack = symbols.stack(snapshot.stack(goroutine).ok_or(Why::NoStack)?);
+        let at = place_of(&stack).ok_or(Why::NoStack)?;
         let (function, file, line) = (at.function, at.file, at.line);
-        let place = Place { reason: reason.to_owned(), function, file, line };
+        self.number(Place { reason: reason.map(str::to_owned), function, file, line })
+    }
+
+    fn number(&mut self, place: Place<'d>) -> Result<usize, Why> {
         if let Some(number) = self.numbers.get(&place) {
-            return Some(*number);
+            return Ok(*number);
         }
-        (self.places.len() < MAX_LINES).then(|| {
-            self.numbers.insert(place.clone(), self.places.len());
-            self.places.push(place);
-            self.lines.push(Line::default());
-            self.places.len() - 1
-        })
+        if self.places.len() >= MAX_LINES {
+            return Err(Why::Full);
+        }
+        self.numbers.insert(place.clone(), self.places.len());
+        self.places.push(place);
+        self.lines.push(Line::default());
+        Ok(self.places.len() - 1)
     }
 
     fn seen(&mut self, goroutine: &Goroutine, place: usize, before: u64, now: u64) {
@@ -172,6 +211,11 @@ impl<'d> Waits<'d> {
         all
     }
 
+    /// How many more lines there are.
+    fn not_shown(&self) -> usize {
+        self.places.len().saturating_sub(SHOWN)
+    }
+
     /// Between two looks, in seconds.
     fn interval(&self) -> Option<f64> {
         let looks = self.looks.checked_sub(1).filter(|n| *n > 0)?;
@@ -200,7 +244,9 @@ impl<'d> Waits<'d> {
         json!({
             "looks": self.looks,
             "intervalSeconds": self.interval(),
-            "leftOut": self.left_out,
+            "moreLines": self.not_shown(),
+            "leftOut": self.left_out.full,
+            "leftOutWithoutStack": self.left_out.no_stack,
             "lines": lines.collect::<Vec<_>>(),
         })
     }
@@ -235,12 +281,16 @@ impl<'d> Waits<'d> {
                 line.seen as f64 / self.looks.max(1) as f64,
                 line.longest.max(line.oldest) as f64 / 1e9,
                 line.still,
-                place.reason,
+                place.reason.as_deref().unwrap_or("?"),
                 goruntime::printed(place.function),
                 place.file,
                 place.line,
             ));
         }
+        if self.not_shown() > 0 {
+            out.push(format!("note: {} further lines are not shown", self.not_shown()));
+        }
+        out.extend(self.left_out.notes().into_iter().map(|note| format!("note: {note}")));
         out
     }
 }
@@ -259,4 +309,35 @@ fn waits(goroutine: &Goroutine) -> bool {
                     | WaitingOn::NilChannel
             )
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_no_line_is_counted_and_said_by_reason() {
+        let mut waits = Waits::default();
+        assert_eq!(waits.text().len(), 2);
+        let place = |line| Place { reason: None, function: "main.work", file: "/src/a.go", line };
+        let lines = u32::try_from(MAX_LINES).unwrap();
+        for line in 0..lines {
+            assert_eq!(waits.number(place(line)), Ok(line as usize));
+        }
+        assert_eq!((waits.number(place(7)), waits.number(place(lines))), (Ok(7), Err(Why::Full)));
+        waits.left_out.add(Why::Full);
+        waits.left_out.add(Why::NoStack);
+        waits.left_out.add(Why::Full);
+        let json = waits.json();
+        assert_eq!((&json["leftOut"], &json["leftOutWithoutStack"]), (&json!(2), &json!(1)));
+        assert!(json["lines"][0]["waitReason"].is_null());
+        assert_eq!(json["moreLines"], MAX_LINES - SHOWN);
+        let notes = waits.text().split_off(2 + SHOWN);
+        let [shown, stack, full] = notes.as_slice() else { panic!("{notes:?}") };
+        assert_eq!(shown, "note: 4076 further lines are not shown");
+        let left_out =
+            "note: 1 times a goroutine that waited is in no line: its stack is not known";
+        assert_eq!(stack, left_out);
+        assert!(full.starts_with("note: 2 times a goroutine that waited is in no line: there are"));
+    }
 }

@@ -82,16 +82,17 @@ pub(crate) struct GoroutinesArgs {
     /// How to print: text, or one JSON object
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
-    /// Write a profile for `go tool pprof` into this file, such as goroutines.pb.gz, and print nothing
+    /// Write a profile for `go tool pprof` into this file, such as goroutines.pb.gz, and print nothing; with --leaks,
+    /// of those alone
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// List each goroutine
+    /// List each goroutine; with --leaks, each of those that may never end. JSON lists all that are chosen
     #[arg(long)]
     pub(crate) all: bool,
     /// Show those of Go's runtime, too
     #[arg(long)]
     pub(crate) system: bool,
-    /// Show those that may never end, and why they are suspected
+    /// Show those that may never end, and why they are suspected: each group of which one goroutine is chosen
     #[arg(long)]
     pub(crate) leaks: bool,
     /// Look twice, so long apart, to see which grow in number

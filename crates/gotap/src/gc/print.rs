@@ -122,16 +122,20 @@ fn sentence(sums: &Sums, elapsed: Duration) -> String {
     if sums.cycles == 0 {
         return format!("no collection in {seconds:.1} s");
     }
-    let quantile = |share| sums.pause(share).map_or_else(unknown, time);
+    let about = if sums.pauses.is_estimated() { "≈" } else { "" };
+    let quantile = |share| {
+        let length = sums.pauses.quantile(share);
+        length.map_or_else(unknown, |n| format!("{about}{}", time(n)))
+    };
     format!(
         "{} collections in {seconds:.1} s ({} forced); goroutines stopped for {} in all, p50 {}, p99 {}, \
          longest {}; collections took {} of the processor time",
         sums.cycles,
         sums.forced,
-        time(sums.paused),
+        sums.paused.map_or_else(unknown, time),
         quantile(0.5),
         quantile(0.99),
-        quantile(1.0),
+        sums.pauses.longest().map_or_else(unknown, time),
         percent(sums.cpu_fraction()),
     )
 }
@@ -185,9 +189,10 @@ fn summary_json(target: &Target<'_, '_>, sums: &Sums, elapsed: Duration) -> Valu
         "durationNanos": sums.duration,
         "pauseTotalNanos": sums.paused,
         "pauseNanos": {
-            "p50": sums.pause(0.5),
-            "p99": sums.pause(0.99),
-            "max": sums.pause(1.0),
+            "p50": sums.pauses.quantile(0.5),
+            "p99": sums.pauses.quantile(0.99),
+            "max": sums.pauses.longest(),
+            "estimated": sums.pauses.is_estimated(),
         },
         "assistCpuNanos": sums.assist,
         "backgroundCpuNanos": sums.background,

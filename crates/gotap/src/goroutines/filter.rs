@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use glob::Pattern;
+use goruntime::leaks::Suspect;
 use goruntime::{Goroutine, Snapshot, Symbols};
 
 use crate::cli::GoroutinesArgs;
@@ -60,5 +61,50 @@ impl Filter {
                 let names = stack.iter().map(|frame| frame.function).chain(start);
                 names.into_iter().any(|name| any(&self.functions, name))
             })
+    }
+}
+
+/// Suspects of which one goroutine fits, each with all of its goroutines: why they are suspected is a matter of all.
+pub(super) struct Chosen {
+    pub(super) suspects: Vec<Suspect>,
+    /// How many more there are, of which none fits.
+    pub(super) others: usize,
+}
+
+impl Chosen {
+    /// `is_wanted` says it of a goroutine by its position in the snapshot.
+    pub(super) fn of(mut suspects: Vec<Suspect>, is_wanted: impl Fn(usize) -> bool) -> Self {
+        let all = suspects.len();
+        suspects.retain(|suspect| suspect.group.members.iter().any(|i| is_wanted(*i)));
+        Self { others: all - suspects.len(), suspects }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use goruntime::group::Group;
+
+    use super::*;
+
+    #[test]
+    fn a_suspect_is_chosen_whole_if_one_of_its_goroutines_is() {
+        let suspect = |members: &[usize]| Suspect {
+            group: Group { members: members.to_vec(), waiting_on: None },
+            growth_per_minute: Some(9.0),
+            age: None,
+            why: vec!["it grows".to_owned()],
+        };
+        let all = vec![suspect(&[0, 3, 4]), suspect(&[1]), suspect(&[2, 5])];
+        let chosen = Chosen::of(all.clone(), |i| i == 4 || i == 5);
+        assert_eq!(
+            (chosen.suspects, chosen.others),
+            (vec![suspect(&[0, 3, 4]), suspect(&[2, 5])], 1)
+        );
+        let none = Chosen::of(all.clone(), |_| false);
+        assert_eq!((none.suspects.len(), none.others), (0, 3));
+        assert_eq!(
+            (Chosen::of(all, |_| true).others, Chosen::of(vec![], |_| false).others),
+            (0, 0)
+        );
     }
 }

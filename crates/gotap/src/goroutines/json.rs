@@ -27,8 +27,10 @@ pub(super) fn print(view: &View<'_, '_>) -> anyhow::Result<()> {
     if let Some(all) = &view.all {
         out["goroutines"] = all.iter().map(|goroutine| of_goroutine(view, goroutine)).collect();
     }
-    if let Some(suspects) = &view.suspects {
-        out["suspects"] = suspects.iter().map(|suspect| of_suspect(view, suspect)).collect();
+    if let Some(chosen) = &view.suspects {
+        let suspects = chosen.suspects.iter();
+        out["suspects"] = suspects.map(|suspect| of_suspect(view, suspect)).collect();
+        out["otherSuspects"] = chosen.others.into();
     }
     Ok(line(out)?)
 }
@@ -41,11 +43,14 @@ fn members<'v>(view: &'v View<'_, '_>, group: &'v Group) -> impl Iterator<Item =
     group.members.iter().filter_map(|i| view.snapshot.goroutines.get(*i))
 }
 
+fn goids(view: &View<'_, '_>, group: &Group) -> Vec<u64> {
+    members(view, group).map(|g| g.goid).take(GOIDS).collect()
+}
+
 fn of_group(view: &View<'_, '_>, group: &Group) -> Value {
     let Some(example) = members(view, group).next() else { return Value::Null };
     let ages =
         || members(view, group).filter_map(|g| Some(seconds(view.now.checked_sub(g.wait_since?)?)));
-    let goids: Vec<u64> = members(view, group).map(|g| g.goid).take(GOIDS).collect();
     json!({
         "count": group.members.len(),
         "state": example.state.name(),
@@ -57,7 +62,7 @@ fn of_group(view: &View<'_, '_>, group: &Group) -> Value {
         "stack": stack(view, example),
         "stackUnknown": unknown(example),
         "waitingOn": group.waiting_on.as_ref().map(|wait| waiting_on(view, wait)),
-        "goids": goids,
+        "goids": goids(view, group),
     })
 }
 
@@ -98,6 +103,7 @@ fn of_suspect(view: &View<'_, '_>, suspect: &Suspect) -> Value {
         "stack": stack(view, example),
         "waitingOn": suspect.group.waiting_on.as_ref().map(|wait| waiting_on(view, wait)),
         "why": suspect.why.join("; "),
+        "goids": goids(view, &suspect.group),
     })
 }
 

@@ -19,7 +19,11 @@ pub(super) fn encode(view: &View<'_, '_>) -> Result<Vec<u8>> {
         file: view.target.path.to_string_lossy().into_owned(),
         ..Mapping::default()
     });
-    for group in &view.groups {
+    let groups: Vec<_> = match &view.suspects {
+        Some(chosen) => chosen.suspects.iter().map(|suspect| &suspect.group).collect(),
+        None => view.groups.iter().collect(),
+    };
+    for group in groups {
         let example = group.members.first().and_then(|i| view.snapshot.goroutines.get(*i));
         let Some(example) = example else { continue };
         let stack = match view.snapshot.stack(example) {

@@ -7,6 +7,7 @@ use goruntime::group::{Group, Wait};
 use goruntime::{Goroutine, StackState};
 
 use super::View;
+use super::filter::Chosen;
 use crate::output::line;
 
 /// Numbers of goroutines that are listed of each group.
@@ -21,21 +22,8 @@ pub(super) fn print(view: &View<'_, '_>) -> Result<()> {
     for missing in &view.missing {
         line(format!("not known: {}: {}", missing.what, missing.why))?;
     }
-    if let Some(suspects) = &view.suspects {
-        if suspects.is_empty() {
-            line("\nno goroutine looks as if it leaks")?;
-        }
-        for suspect in suspects {
-            heading(view, &suspect.group)?;
-            if let Some(growth) = suspect.growth_per_minute {
-                line(format!("  {growth:+.1} a minute"))?;
-            }
-            for why in &suspect.why {
-                line(format!("  {why}"))?;
-            }
-            details(view, &suspect.group)?;
-        }
-        return Ok(());
+    if let Some(chosen) = &view.suspects {
+        return leaks(view, chosen);
     }
     match &view.all {
         Some(all) => all.iter().try_for_each(|goroutine| one(view, goroutine)),
@@ -44,6 +32,30 @@ pub(super) fn print(view: &View<'_, '_>) -> Result<()> {
             details(view, group)
         }),
     }
+}
+
+/// What may leak, and each goroutine of it if they are asked for.
+fn leaks(view: &View<'_, '_>, chosen: &Chosen) -> Result<()> {
+    for suspect in &chosen.suspects {
+        heading(view, &suspect.group)?;
+        if let Some(growth) = suspect.growth_per_minute {
+            line(format!("  {growth:+.1} a minute"))?;
+        }
+        for why in &suspect.why {
+            line(format!("  {why}"))?;
+        }
+        match view.all {
+            Some(_) => members(view, &suspect.group).try_for_each(|g| one(view, g))?,
+            None => details(view, &suspect.group)?,
+        }
+    }
+    if chosen.others > 0 {
+        let n = chosen.others;
+        line(format!("\ngroups that look as if they leak, and are not chosen: {n}"))?;
+    } else if chosen.suspects.is_empty() {
+        line("\nno goroutine looks as if it leaks")?;
+    }
+    Ok(())
 }
 
 fn members<'v>(view: &'v View<'_, '_>, group: &'v Group) -> impl Iterator<Item = &'v Goroutine> {

@@ -12,6 +12,7 @@ use wire::Serving;
 use super::state::Doing;
 use super::table::Table;
 use super::times::{Moment, Place, Seen, Stack};
+use crate::live::thread_time;
 use crate::opened::{Target, monotonic, plain};
 
 /// How often to look, if that costs little enough.
@@ -238,12 +239,12 @@ impl<'c, 'a, 'd> Looker<'c, 'a, 'd> {
             return Ok(());
         }
         self.searched = Some(Instant::now());
-        let before = super::processor_time();
+        let before = thread_time();
         let Target { memory, layout, bias, .. } = self.target;
         let born = Born::read(memory, layout, *bias).map_err(plain)?;
         self.knows_parents = born.is_some();
         self.started = self.descendants(requests, &born.unwrap_or_default());
-        self.search_pause = super::processor_time().saturating_sub(before) * SEARCH_SHARE;
+        self.search_pause = thread_time().saturating_sub(before) * SEARCH_SHARE;
         Ok(())
     }
 

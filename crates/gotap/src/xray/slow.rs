@@ -14,11 +14,12 @@ use goruntime::Symbols;
 use probes::{Requests, ServedMaps};
 use wire::Serving;
 
+use super::MAX_REQUESTS;
 use super::look::{Looker, Pace};
 use super::spans::Slow;
 use super::times::Moment;
-use super::{MAX_REQUESTS, processor_time};
 use crate::agent::Targets;
+use crate::live::thread_time;
 use crate::opened::{Opened, monotonic};
 
 /// Processes whose requests are looked at at once.
@@ -198,7 +199,7 @@ impl Rounds {
 
     /// Asks the kernel which requests there are.
     fn ask(&mut self) {
-        let before = processor_time();
+        let before = thread_time();
         self.known.clear();
         match self.requests.read(MAX_REQUESTS) {
             Ok((all, more)) => {
@@ -209,7 +210,7 @@ impl Rounds {
             }
             Err(_) => Self::count(&self.slow.counts.failed, 1),
         }
-        let cost = processor_time().saturating_sub(before);
+        let cost = thread_time().saturating_sub(before);
         self.asks.took(cost);
         self.spent(cost);
     }
@@ -219,7 +220,7 @@ impl Rounds {
         if self.known.is_empty() {
             return;
         }
-        let before = processor_time();
+        let before = thread_time();
         let reach = self.looks.reach();
         let is_new = |known: &(&u32, &Vec<Serving>)| !self.workers.contains_key(known.0);
         let new: Vec<_> = self.known.iter().filter(is_new).map(|(i, r)| (*i, r.len())).collect();
@@ -240,7 +241,7 @@ impl Rounds {
             Self::count(&self.slow.counts.failed, usize::from(done.failed));
             cost += done.cost;
         }
-        cost += processor_time().saturating_sub(before);
+        cost += thread_time().saturating_sub(before);
         self.looks.took(cost);
         self.spent(cost);
     }
@@ -281,11 +282,11 @@ fn work(pid: u32, slow: &Slow, jobs: &Receiver<Job>, done: &Sender<Done>) -> Res
     let mut last = Last { early, seen: HashMap::new() };
     done.send(Done::default())?;
     while let Ok(job) = jobs.recv() {
-        let before = processor_time();
+        let before = thread_time();
         let due = last.due(&job.requests, monotonic());
         let moment = |request: &Serving, at| last.moment(request, at, job.reach);
         let failed = !due.is_empty() && looker.look_each(&due, job.just_served, moment).is_err();
-        done.send(Done { cost: processor_time().saturating_sub(before), failed })?;
+        done.send(Done { cost: thread_time().saturating_sub(before), failed })?;
     }
     Ok(())
 }

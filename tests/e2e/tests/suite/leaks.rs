@@ -1,11 +1,12 @@
-//! Goroutines that leak: what `gotap run` publishes of them, and for how long `gotap goroutines --leaks` says that they
-//! wait, against what their program knows.
+//! Goroutines that leak: what `gotap run` publishes of them, for how long `gotap goroutines --leaks` says that they wait,
+//! against what their program knows, and which of them its flags choose.
 
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use gotap_e2e::goroutines::RuntimeApp;
-use gotap_e2e::{SOON, can_trace, eventually};
+use gotap_e2e::{SOON, binary, can_trace, eventually};
 use gotap_testkit::collector::Collector;
 use gotap_testkit::go::{self, Mode, Version};
 use gotap_testkit::http;
@@ -56,6 +57,64 @@ fn leaks_of_one_program_are_metrics_and_none_of_another() -> Result<()> {
     ensure!(others.is_empty(), "{others:?}");
     ensure!(!suspects(&address, leaking.process.pid())?.is_empty(), "they leak still");
     gotap.stop().map(drop)
+}
+
+/// What flags choose is what is suspected of these, and all goroutines of it are listed where that is asked for.
+#[test]
+fn suspects_can_be_chosen_and_listed() -> Result<()> {
+    if !can_trace("suspects_can_be_chosen_and_listed") {
+        return Ok(());
+    }
+    let program = go::build("runtimeapp", Version::NEWEST, Mode::Stripped)?;
+    let app = RuntimeApp::start(&program, &[], &[])?;
+    let shown = |flags: &[&str]| -> Result<(Vec<Value>, u64, Value)> {
+        let object = app.gotap("goroutines", &[&["--leaks"], flags].concat())?;
+        let suspects = object["suspects"].as_array().context("suspects")?.clone();
+        Ok((suspects, object["otherSuspects"].as_u64().context("otherSuspects")?, object))
+    };
+    // Two wait for channels that are nil, and one in a select without cases.
+    let (all, none_left, object) = shown(&[])?;
+    ensure!(all.len() == 3 && none_left == 0, "{object}");
+    ensure!(object.get("goroutines").is_none(), "they are listed unasked");
+    let (nothing, others, object) =
+        shown(&["--function", "main.selectNothing", "--state", "waiting"])?;
+    let [selects] = nothing.as_slice() else { anyhow::bail!("{object}") };
+    ensure!(selects["waitReason"] == "select (no cases)" && others == 2, "{object}");
+    ensure!(selects["count"] == 1, "{selects}");
+    let (sends, others, object) = shown(&["--reason", "chan*", "--all"])?;
+    ensure!(sends.len() == 2 && others == 1, "{object}");
+    let listed = object["goroutines"].as_array().context("goroutines")?;
+    ensure!(listed.iter().all(|g| g["waitReason"].to_string().contains("chan")), "{listed:?}");
+    let goids: Vec<u64> = sends
+        .iter()
+        .flat_map(|suspect| suspect["goids"].as_array().into_iter().flatten())
+        .filter_map(Value::as_u64)
+        .collect();
+    ensure!(goids.len() == 2, "{sends:?}");
+    ensure!(goids.iter().all(|goid| listed.iter().any(|g| g["goid"] == *goid)), "{listed:?}");
+    let (old, others, object) = shown(&["--min-age", "1h"])?;
+    ensure!(old.is_empty() && others == 3, "{object}");
+
+    let text = |flags: &[&str]| -> Result<String> {
+        let pid = app.process.pid().to_string();
+        let mut command = Command::new(binary());
+        command.args(["goroutines", &pid, "--leaks"]).args(flags).stdin(Stdio::null());
+        let output = command.output().context("run gotap")?;
+        ensure!(output.status.success(), "{output:?}");
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let lists = |text: &str| text.lines().filter(|line| line.starts_with("goroutine ")).count();
+    let said = text(&["--reason", "chan*", "--all"])?;
+    ensure!(lists(&said) == 2 && said.contains("not chosen: 1\n"), "{said}");
+    for goid in goids {
+        ensure!(said.contains(&format!("\ngoroutine {goid} [chan ")), "{goid}: {said}");
+    }
+    let said = text(&["--reason", "chan*"])?;
+    ensure!(lists(&said) == 0 && !said.contains("select (no cases)"), "{said}");
+    // That none is of those chosen is not that there is none.
+    let said = text(&["--min-age", "1h"])?;
+    ensure!(said.contains("not chosen: 3\n") && !said.contains("no goroutine"), "{said}");
+    Ok(())
 }
 
 fn leaked(report: &Value) -> Result<u64> {
