@@ -19,7 +19,7 @@ use goruntime::{AllocationProfile, SizeClasses, Symbols};
 
 use crate::agent;
 use crate::cli::{AllocArgs, Format};
-use crate::live::{PAUSE, Until};
+use crate::live::{Latest, PAUSE, Until};
 use crate::opened::{Opened, Target, plain};
 use crate::output::line;
 use crate::profile::Traced;
@@ -78,18 +78,21 @@ fn show(args: &AllocArgs, mut until: Until, traced: Option<&Traced<'_>>) -> Resu
     let before = args.duration.map(|_| read(&target)).transpose()?;
     let samples_nothing = before.as_ref().is_some_and(|before| before.profile.rate == 0);
     let traps = args.exact || args.sampled || args.by_route || samples_nothing;
-    let (seen, before, after) = if traps {
-        let (seen, before, after) = metered::watch(args, &target, &types, &mut until, traced)?;
-        (Some(seen), Some(before), after)
+    let (seen, before, latest) = if traps {
+        let (seen, before, latest) = metered::watch(args, &target, &types, &mut until, traced)?;
+        (Some(seen), Some(before), latest)
     } else {
+        let mut latest = Latest::new(read(&target)?);
         while before.is_some() && !until.is_over() && target.process.is_alive() {
+            latest.renew(|| read(&target));
             std::thread::sleep(PAUSE);
         }
-        (None, before, read(&target)?)
+        (None, before, latest)
     };
-    target.check()?;
+    let (after, ended) = latest.end(&target, || read(&target))?;
     let found = traced.map(Traced::finish);
-    let view = view(args, &target, &symbols, (before.as_ref(), &after), (seen, found))?;
+    let mut view = view(args, &target, &symbols, (before.as_ref(), &after), (seen, found))?;
+    view.notes.extend(ended);
     match args.memory.format {
         Format::Json => line(view.json())?,
         Format::Text => view.print()?,
@@ -138,7 +141,8 @@ fn view<'a, 'd>(
         _ => None,
     };
     let mut notes = notes(profile, classes.is_some());
-    if target.layout.has_plugins(&target.memory, target.bias).map_err(plain)? {
+    // It can't be read of one that has ended.
+    if target.layout.has_plugins(&target.memory, target.bias).unwrap_or(false) {
         notes.push(
             "functions of plugins have no names: only the main program's are read".to_owned(),
         );

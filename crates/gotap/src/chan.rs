@@ -41,6 +41,9 @@ pub(crate) fn run(args: &ChanArgs) -> Result<()> {
     let target = opened.target(&binary, &types)?;
     let symbols = Symbols::new(&binary, &types);
     let watched = args.duration.map(|_| watch(args, &target, &symbols)).transpose()?;
+    if let Some(watched) = watched.as_ref().filter(|_| !target.process.is_alive()) {
+        return ended(args, &target, &symbols, watched);
+    }
     let snapshot = take(&target)?;
     target.check()?;
     let held = holders::holds(&target.memory, &target.layout, &symbols, target.bias, &snapshot);
@@ -76,12 +79,48 @@ pub(crate) fn run(args: &ChanArgs) -> Result<()> {
         }
         Format::Text => {
             view.print(&hints)?;
-            if let Some((waits, counts)) = &watched {
-                let counts = counts.iter().flat_map(|counts| counts.text(symbols));
-                waits.text().into_iter().chain(counts).try_for_each(line)?;
-            }
+            watched.iter().try_for_each(|watched| print_watched(watched, symbols))?;
         }
     }
+    Ok(())
+}
+
+/// What was seen while it was looked at.
+type Watched<'d> = (Waits<'d>, Option<Counts<'d>>);
+
+fn print_watched(watched: &Watched<'_>, symbols: &Symbols<'_, '_>) -> Result<()> {
+    let (waits, counts) = watched;
+    let counts = counts.iter().flat_map(|counts| counts.text(symbols));
+    Ok(waits.text().into_iter().chain(counts).try_for_each(line)?)
+}
+
+/// Of a process that ended before the time was over only that is known.
+fn ended(
+    args: &ChanArgs,
+    target: &Target<'_, '_>,
+    symbols: &Symbols<'_, '_>,
+    watched: &Watched<'_>,
+) -> Result<()> {
+    let pid = args.memory.pid;
+    match args.memory.format {
+        Format::Json => {
+            let (waits, counts) = watched;
+            line(json!({
+                "pid": pid,
+                "service": target.service,
+                "channels": null,
+                "mutexes": null,
+                "hints": [],
+                "missing": [{"what": "channels and locks", "why": "the process has ended"}],
+                "waits": waits.json(),
+                "rates": counts.as_ref().map(|counts| counts.json(symbols)),
+            }))?;
+        }
+        Format::Text => print_watched(watched, symbols)?,
+    }
+    note(format!(
+        "process {pid} has ended: which channels and locks were waited for at its end is not known"
+    ));
     Ok(())
 }
 
@@ -94,7 +133,7 @@ fn watch<'d>(
     args: &ChanArgs,
     target: &Target<'_, '_>,
     symbols: &Symbols<'_, 'd>,
-) -> Result<(Waits<'d>, Option<Counts<'d>>)> {
+) -> Result<Watched<'d>> {
     let mut until = Until::new(args.duration)?;
     let mut rates = args.rates.then(|| Rates::begin(args, target)).transpose()?;
     let mut waits = Waits::default();

@@ -30,7 +30,12 @@ pub(crate) fn run(args: &GcArgs) -> Result<()> {
         }
         let (_, counters) = read(target)?;
         target.check()?;
-        show(args.memory.format, &gc(target, &counters))
+        let mut shown = gc(target, &counters);
+        let has_none = counters.memory_limit.is_none() && counters.heap_in_use.is_some();
+        if args.memory.format == Format::Text && has_none {
+            shown["memoryLimitBytes"] = json!("none");
+        }
+        show(args.memory.format, &shown)
     })
 }
 

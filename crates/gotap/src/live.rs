@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::opened::{monotonic, unix_nanoseconds};
+use crate::opened::{Target, monotonic, unix_nanoseconds};
 
+/// How old what is shown of a process that has ended is at most.
+const LATEST: Duration = Duration::from_millis(500);
 /// Between looks at a ring buffer.
 pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 
@@ -63,6 +65,53 @@ pub(crate) fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// What was read last of a process, so that something is known of one that ends before the time is over.
+pub(crate) struct Latest<T> {
+    value: T,
+    at: Instant,
+}
+
+impl<T> Latest<T> {
+    /// What was read just now.
+    pub(crate) fn new(value: T) -> Self {
+        Self { value, at: Instant::now() }
+    }
+
+    /// Reads again, if it is time to.
+    pub(crate) fn renew(&mut self, read: impl FnOnce() -> Result<T>) {
+        if self.at.elapsed() >= LATEST
+            && let Ok(value) = read()
+        {
+            *self = Self::new(value);
+        }
+    }
+
+    /// Reads for the last time; what was read before if the process has ended meanwhile, with a sentence that says so.
+    ///
+    /// # Errors
+    /// When the process goes on and can't be read, or runs another program.
+    pub(crate) fn end(
+        self,
+        target: &Target<'_, '_>,
+        read: impl FnOnce() -> Result<T>,
+    ) -> Result<(T, Option<String>)> {
+        match read() {
+            Ok(value) if target.process.is_alive() => {
+                target.check()?;
+                Ok((value, None))
+            }
+            Err(error) if target.process.is_alive() => Err(error),
+            _ => {
+                let (pid, age) = (target.process.pid, self.at.elapsed().as_secs_f64());
+                let ended = format!(
+                    "process {pid} has ended: it was read {age:.1} s before for the last time"
+                );
+                Ok((self.value, Some(ended)))
+            }
+        }
+    }
 }
 
 /// From the monotonic clock, which events have, to nanoseconds since 1970. Made anew for each batch of

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 
 use crate::cli::SchedArgs;
 use crate::gc::{histogram, missing, read, show, with};
-use crate::live::thread_time;
+use crate::live::{Latest, thread_time};
 use crate::opened::{Target, plain, unix_nanoseconds};
+use crate::output::note;
 use crate::timeline;
 
 /// Between two looks at the processors, and the share of one of the machine's processors that looking may take.
@@ -26,9 +27,10 @@ pub(crate) fn run(args: &SchedArgs) -> Result<()> {
     }
     with(args.memory.pid, |target| {
         let before = Read::now(target)?;
-        let (usage, failed) = look(target, args.duration)?;
-        let after = Read::now(target)?;
-        target.check()?;
+        let mut latest = Latest::new(Read::now(target)?);
+        let (usage, failed) = look(target, args.duration, &mut latest)?;
+        let (after, ended) = latest.end(target, || Read::now(target))?;
+        ended.iter().for_each(note);
         show(args.memory.format, &to_json(target, &before, &after, (&usage, failed)))
     })
 }
@@ -50,7 +52,11 @@ impl Read {
 
 /// Looks at the processors for so long. Where they can't be read there is no sample. How many looks failed is the
 /// second.
-fn look(target: &Target<'_, '_>, duration: Duration) -> Result<(Usage, u64)> {
+fn look(
+    target: &Target<'_, '_>,
+    duration: Duration,
+    latest: &mut Latest<Read>,
+) -> Result<(Usage, u64)> {
     let (mut usage, mut failed) = (Usage::default(), 0);
     let Ok(mut sampler) = Sampler::new(&target.layout, target.bias) else {
         std::thread::sleep(duration);
@@ -62,8 +68,10 @@ fn look(target: &Target<'_, '_>, duration: Duration) -> Result<(Usage, u64)> {
             Ok(sample) => usage.add(&sample),
             // A list was replaced meanwhile, or is none.
             Err(goruntime::Error::Contradiction(_)) => failed += 1,
+            Err(_) if !target.process.is_alive() => break,
             Err(error) => return Err(plain(error)),
         }
+        latest.renew(|| Read::now(target));
         let affordable = (thread_time() - cpu).div_f64(SHARE).saturating_sub(began.elapsed());
         let left = duration.saturating_sub(began.elapsed());
         std::thread::sleep(affordable.max(INTERVAL).min(left));

@@ -269,6 +269,15 @@ impl Counters {
         self.heap_released = word("gcControllerState.heapReleased")?.filter(|n| *n < MAX_BYTES);
         let goal = word("gcControllerState.gcPercentHeapGoal")?.filter(|n| *n < MAX_BYTES);
         self.heap_goal = goal.filter(|_| has_limit && self.memory_limit.is_none());
+        if !has_limit {
+            self.miss("most sizes of the heap", "the runtime keeps them since Go 1.19");
+        } else if self.memory_limit.is_some() {
+            let why =
+                "with GOMEMLIMIT the runtime computes it when it needs it, and does not keep it";
+            self.miss("the goal of the heap", why);
+        } else if self.heap_goal.is_none() {
+            self.miss("the goal of the heap", "there is none: GOGC is off");
+        }
         Ok(())
     }
 

@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use gobin::{Binary, Types};
 use goruntime::{Position, SizeClasses, Symbols};
 use probes::{Counted, Features, Meter, Metered, MeteredRequests};
@@ -21,7 +21,7 @@ use super::sums::Sums;
 use super::weigh::{Hit, LARGE, MALLOC, REFILL, Weights};
 use crate::cli::AllocArgs;
 use crate::governor::{Coverage, Watch};
-use crate::live::Until;
+use crate::live::{Latest, Until};
 use crate::opened::Target;
 use crate::profile::Traced;
 
@@ -43,14 +43,14 @@ pub(super) struct Seen {
     requests: Option<ByRequest>,
 }
 
-/// Meters allocations for a while; gives what the runtime counted at both ends of it, too.
+/// Meters allocations for a while; gives what the runtime had counted before, and a moment ago, too.
 pub(super) fn watch(
     args: &AllocArgs,
     target: &Target<'_, '_>,
     types: &Types<'_, '_>,
     until: &mut Until,
     traced: Option<&Traced<'_>>,
-) -> Result<(Seen, Read, Read)> {
+) -> Result<(Seen, Read, Latest<Read>)> {
     goproc::check_pids()?;
     target.refuse_plugins()?;
     let pid = args.memory.pid;
@@ -73,18 +73,18 @@ pub(super) fn watch(
     let file = target.file()?;
     let mut meter = Meter::load(features, pid, file, target.bias, &places, told_apart.as_ref())?;
     if !args.exact {
-        let Some(spans) = spans(types) else {
-            bail!(
-                "allocations of process {pid} can't be sampled: the type descriptors of runtime.mcache and runtime.mspan \
-                 were not found; use --exact"
-            );
-        };
-        meter.read_spans(spans)?;
+        meter.read_spans(spans(types).with_context(|| {
+            format!(
+                "allocations of process {pid} can't be sampled: the type descriptors of runtime.mcache and \
+                 runtime.mspan were not found; use --exact"
+            )
+        })?)?;
     }
     let cost = meter.calibrate()?;
     let mut requests = told_apart.map(|told_apart| ByRequest::new(told_apart.knows_started()));
     meter.attach()?;
     let before = super::read(target)?;
+    let mut latest = Latest::new(super::read(target)?);
     until.begin();
     let mut watch = Watch::new(pid, args.overhead_budget, cost);
     while !until.is_over() && target.process.is_alive() {
@@ -92,11 +92,11 @@ pub(super) fn watch(
         if let Some(requests) = &mut requests {
             requests.now_and_then(&mut meter, &mut watch)?;
         }
+        latest.renew(|| super::read(target));
         std::thread::sleep(crate::governor::LOOK);
     }
     let coverage = watch.coverage();
-    let after = super::read(target)?;
-    target.refuse_plugins()?;
+    target.refuse_plugins_unless_ended()?;
     meter.detach();
     if let Some(requests) = &mut requests {
         requests.read_all(&mut meter)?;
@@ -111,7 +111,7 @@ pub(super) fn watch(
         inner,
         requests,
     };
-    Ok((seen, before, after))
+    Ok((seen, before, latest))
 }
 
 /// Where `refill` finds the span that it replaces.

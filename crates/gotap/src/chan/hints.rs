@@ -3,7 +3,7 @@
 //! Each hint says what was seen and for how long. Idle workers, servers that wait for requests, and a producer
 //! that waits for its consumer are no faults, and get none. `stuck` says when nothing of the program can go on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use goruntime::holders::{Link, cycles};
 use goruntime::{Channel, Goroutine, Hold, Lock, LockKind, Snapshot, WaitingOn};
@@ -19,6 +19,9 @@ pub(super) const LONG: u64 = 10_000_000_000;
 const CIRCLE: u64 = 5_000_000_000;
 /// A producer that waits for its consumer for so long is worth a word.
 const VERY_LONG: u64 = 60_000_000_000;
+
+/// Places at which goroutines wait for channels that are nil, of which each gets a line.
+const MAX_PLACES: usize = 10;
 
 /// What a second look, a moment later, says of the first.
 #[derive(Debug, Default)]
@@ -98,13 +101,29 @@ impl View<'_, '_> {
         out.extend(self.unreceived());
         out.extend(self.mutual());
         out.extend(self.groups());
-        let nil = |g: &&Goroutine| g.waiting_on == Some(WaitingOn::NilChannel);
-        let never: Vec<&Goroutine> = self.snapshot.goroutines.iter().filter(nil).collect();
-        if let Some(first) = never.first() {
-            let (count, at) = (never.len(), self.place(first));
-            out.push(format!("{count} goroutines wait for a channel that is nil, for ever: {at}"));
-        }
+        out.extend(self.nil());
         out
+    }
+
+    /// Goroutines that wait for channels that are nil, by place. A `select` has no channels where all are.
+    fn nil(&self) -> Vec<String> {
+        let mut places: BTreeMap<(bool, String), usize> = BTreeMap::new();
+        for goroutine in self.snapshot.goroutines.iter().filter(|g| !g.changed) {
+            let reason = self.snapshot.wait_reason(goroutine).unwrap_or_default();
+            let is_empty =
+                matches!(&goroutine.waiting_on, Some(WaitingOn::Select(all)) if all.is_empty());
+            let selects = is_empty && reason == "select" && self.snapshot.unread_waits == 0;
+            if selects || goroutine.waiting_on == Some(WaitingOn::NilChannel) {
+                *places.entry((selects, self.place(goroutine))).or_default() += 1;
+            }
+        }
+        let shown = places.iter().take(MAX_PLACES).map(|((selects, at), count)| {
+            let what = if *selects { "channels that are all nil" } else { "a channel that is nil" };
+            format!("{count} goroutines wait for {what}, for ever: {at}")
+        });
+        let more = places.len().saturating_sub(MAX_PLACES);
+        let more = (more > 0).then(|| format!("the same at {more} more places"));
+        shown.chain(more).collect()
     }
 
     fn goid(&self, index: usize) -> u64 {

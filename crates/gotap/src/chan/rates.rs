@@ -75,8 +75,12 @@ impl Rates {
         }
         for address in out.shown() {
             let (memory, layout) = (&target.memory, &target.layout);
-            let channel = Channel::read(memory, layout, target.bias, address).map_err(plain)?;
-            if let Some(channel) = channel {
+            let channel = Channel::read(memory, layout, target.bias, address);
+            // Of a process that has ended what its channels were is not known any more.
+            if channel.is_err() && !target.process.is_alive() {
+                break;
+            }
+            if let Some(channel) = channel.map_err(plain)? {
                 out.read.insert(address, channel);
             }
         }

@@ -252,13 +252,15 @@ impl<'d> Waits<'d> {
     }
 
     pub(super) fn text(&self) -> Vec<String> {
-        let interval = self.interval().map(|s| format!(", one each {:.0} ms", s * 1e3));
+        let looks = match self.interval() {
+            Some(seconds) => {
+                let (looks, every) = (self.looks, seconds * 1e3);
+                format!("{looks} looks, one each {every:.0} ms; shorter ones are mostly not seen")
+            }
+            None => "1 look: for how long each waited is not known, look for longer".to_owned(),
+        };
         let mut out = vec![
-            format!(
-                "\nwaits, by {} looks{}; shorter ones are mostly not seen",
-                self.looks,
-                interval.unwrap_or_default()
-            ),
+            format!("\nwaits, by {looks}"),
             format!(
                 "{:>8} {:>6} {:>6} {:>5} {:>5} {:>5} {:>5} {:>5} {:>5}  {:>7} {:>6}  where",
                 "average",

@@ -14,6 +14,7 @@ mod cli;
 mod connect;
 mod crowd;
 mod dashboards;
+mod ended;
 mod export;
 mod fasthttp;
 mod fasthttp_parents;
