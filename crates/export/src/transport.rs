@@ -13,7 +13,7 @@ use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
-use crate::endpoint::without_credentials;
+use crate::endpoint::checked;
 use crate::signal::Paths;
 use crate::tls;
 use crate::{Compression, Config, Error, Protocol};
@@ -100,28 +100,18 @@ pub(crate) struct Grpc {
 
 impl Grpc {
     fn new(config: &Config, paths: Paths, to: &str) -> Result<Self, Error> {
-        let bad = || Error::Endpoint(to.to_owned());
-        let (url, credentials) = without_credentials(to);
-        let mut endpoint = Endpoint::from_shared(url).map_err(|_| bad())?;
-        match endpoint.uri().scheme_str() {
-            Some("http") => {}
-            Some("https") => {
-                let tls = tls::Files::read(config)?.for_grpc();
-                endpoint = endpoint.tls_config(tls).map_err(|e| Error::Tls(causes(&e)))?;
-            }
-            _ => return Err(bad()),
+        let (url, credentials) = checked(to)?;
+        let endpoint = Endpoint::from_shared(url);
+        let mut endpoint = endpoint.map_err(|_| Error::Endpoint(to.to_owned()))?;
+        tls::Files::are_whole(config)?;
+        if endpoint.uri().scheme_str() == Some("https") {
+            let tls = tls::Files::read(config)?.for_grpc();
+            endpoint = endpoint.tls_config(tls).map_err(|e| Error::Tls(causes(&e)))?;
         }
         let endpoint = endpoint.connect_timeout(config.timeout);
         let compression = config.compression;
         let client = Self::connect(&endpoint, compression);
-        let mut metadata = MetadataMap::new();
-        for (name, value) in &with_credentials(&config.headers, credentials) {
-            let pair = MetadataKey::from_bytes(name.to_lowercase().as_bytes())
-                .ok()
-                .zip(MetadataValue::try_from(value).ok());
-            let (key, value) = pair.ok_or_else(|| Error::Header(name.clone()))?;
-            metadata.insert(key, value);
-        }
+        let metadata = metadata(&with_credentials(&config.headers, credentials))?;
         let path = PathAndQuery::from_static(paths.grpc);
         Ok(Self { endpoint, compression, client, metadata, timeout: config.timeout, path })
     }
@@ -156,6 +146,27 @@ impl Grpc {
                 Err(Failure { why, retry: Some(None), connected: true })
             }
         }
+    }
+}
+
+fn metadata(headers: &[(String, String)]) -> Result<MetadataMap, Error> {
+    let mut metadata = MetadataMap::new();
+    for (name, value) in headers {
+        let pair = MetadataKey::from_bytes(name.to_lowercase().as_bytes())
+            .ok()
+            .zip(MetadataValue::try_from(value).ok());
+        let (key, value) = pair.ok_or_else(|| Error::Header(name.clone()))?;
+        metadata.insert(key, value);
+    }
+    Ok(metadata)
+}
+
+/// Whether headers, and those that the URL's credentials stand for, can be sent.
+pub(crate) fn check_headers(config: &Config, credentials: Option<String>) -> Result<(), Error> {
+    let headers = with_credentials(&config.headers, credentials);
+    match config.protocol {
+        Protocol::Grpc => metadata(&headers).map(drop),
+        Protocol::Http => plain::check_headers(&headers),
     }
 }
 

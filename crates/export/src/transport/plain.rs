@@ -6,7 +6,7 @@ use std::time::Duration;
 use prost::Message;
 
 use super::{Failure, Rejected, Response, rejected, with_credentials};
-use crate::endpoint::{masked, without_credentials};
+use crate::endpoint::{checked, masked, without_credentials};
 use crate::signal::Paths;
 use crate::tls;
 use crate::{Compression, Config, Error};
@@ -27,13 +27,8 @@ pub(crate) struct Http {
 
 impl Http {
     pub(super) fn new(config: &Config, paths: Paths, to: &str, exact: bool) -> Result<Self, Error> {
-        let bad = || Error::Endpoint(to.to_owned());
         let url = if exact { to.to_owned() } else { with_path(to, paths.http) };
-        let (url, credentials) = without_credentials(&url);
-        let uri: http::Uri = url.parse().map_err(|_| bad())?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) {
-            return Err(bad());
-        }
+        let (url, credentials) = checked(&url)?;
         let tls = tls::Files::read(config)?.for_http()?;
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(config.timeout))
@@ -46,13 +41,7 @@ impl Http {
             .new_agent();
         let gzip = config.compression == Compression::Gzip;
         let headers = with_credentials(&config.headers, credentials);
-        for (name, value) in &headers {
-            let valid = name.parse::<http::HeaderName>().is_ok()
-                && value.parse::<http::HeaderValue>().is_ok();
-            if !valid {
-                return Err(Error::Header(name.clone()));
-            }
-        }
+        check_headers(&headers)?;
         Ok(Self {
             agent,
             url,
@@ -91,7 +80,7 @@ impl Http {
             });
         }
         if (300..400).contains(&status) {
-            let to = header("location").map(|to| redirected(to)).unwrap_or_default();
+            let to = header("location").map(redirected).unwrap_or_default();
             let why = format!("HTTP status {status}, a redirect{to}, which is not followed");
             return Err(Failure { why, retry: None, connected: true });
         }
@@ -103,6 +92,18 @@ impl Http {
             connected: true,
         })
     }
+}
+
+/// Whether headers can be sent.
+pub(super) fn check_headers(headers: &[(String, String)]) -> Result<(), Error> {
+    for (name, value) in headers {
+        let valid =
+            name.parse::<http::HeaderName>().is_ok() && value.parse::<http::HeaderValue>().is_ok();
+        if !valid {
+            return Err(Error::Header(name.clone()));
+        }
+    }
+    Ok(())
 }
 
 /// The type of a body without its parameters, as it may be shown.
@@ -137,7 +138,7 @@ fn taken(media_type: Option<&str>, body: Option<&[u8]>) -> Result<Rejected, Stri
             Err(format!("the answer is {other}"))
         }
         _ => {
-            let response = body.map_or(Ok(Response::default()), |body| Response::decode(body));
+            let response = body.map_or(Ok(Response::default()), Response::decode);
             response.map(rejected).map_err(|_| "the answer can't be decoded".to_owned())
         }
     }
