@@ -3,11 +3,12 @@
 //! This module does the layering itself, on the JSON value of the structure: the crates for it are unmaintained or lose
 //! the sentence that says which layer was wrong.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use super::file::from_file;
 use super::variables::{self, As, VARIABLES};
 use super::{Config, Invalid};
 use crate::cli::RunArgs;
@@ -45,17 +46,6 @@ pub(crate) fn load(args: &RunArgs) -> Result<Config> {
     let config: Config = serde_json::from_value(tree)?;
     super::validate(&config)?;
     Ok(config)
-}
-
-/// The configuration that a file holds, with defaults for what it leaves out.
-pub(crate) fn from_file(path: &Path) -> Result<Config> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| Invalid(format!("configuration file {}: {e}", path.display())))?;
-    if text.trim().is_empty() {
-        return Ok(Config::default());
-    }
-    serde_saphyr::from_str(&text)
-        .map_err(|e| Invalid(format!("configuration file {}: {e}", path.display())).into())
 }
 
 /// Each flag that is a setting: the setting's path, the flag, and the value that it is given, if it is.
