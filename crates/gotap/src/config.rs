@@ -13,6 +13,7 @@ mod profiles;
 #[cfg(test)]
 mod reference_tests;
 mod sampling;
+mod unknown;
 mod validate;
 mod variables;
 mod xray;

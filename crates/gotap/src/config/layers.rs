@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::file::from_file;
-use super::variables::{self, As, VARIABLES};
+use super::unknown;
+use super::variables::{As, VARIABLES};
 use super::{Config, Invalid};
 use crate::cli::RunArgs;
 
@@ -28,7 +29,7 @@ pub(crate) fn load(args: &RunArgs) -> Result<Config> {
         None => Config::default(),
     };
     let mut tree = serde_json::to_value(base)?;
-    variables::check_standard(std::env::vars_os())?;
+    unknown::check(std::env::vars_os())?;
     for (name, path, kind) in VARIABLES {
         let Some(text) = std::env::var_os(name).filter(|text| !text.is_empty()) else { continue };
         let text = text.into_string().map_err(|_| Invalid(format!("{name} is not UTF-8")))?;
@@ -44,6 +45,7 @@ pub(crate) fn load(args: &RunArgs) -> Result<Config> {
         }
     }
     let config: Config = serde_json::from_value(tree)?;
+    unknown::check_logs(&config)?;
     super::validate(&config)?;
     Ok(config)
 }
@@ -59,7 +61,9 @@ pub(super) fn flags(args: &RunArgs) -> Result<Vec<Flag>> {
         [] => None,
         given => {
             let headers = As::Headers.read(&given.join(","));
-            Some(headers.ok_or_else(|| Invalid("--otlp-header: want NAME=VALUE".into()))?)
+            Some(headers.ok_or_else(|| {
+                Invalid("--otlp-header: want NAME=VALUE, with % in values as %25".into())
+            })?)
         }
     };
     let select = &args.select;

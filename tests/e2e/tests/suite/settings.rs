@@ -80,14 +80,28 @@ fn a_standard_variable_that_has_no_effect_is_refused_by_name() -> Result<()> {
         ("OTEL_EXPORTER_OTLP_INSECURE", "maybe"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
         ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "1000"),
+        ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "a=b"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "0"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=b,,c=%zz"),
+        ("OTEL_METRICS_EXPORTER", "prometheus"),
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.1"),
+        ("OTEL_PROPAGATORS", "none"),
+        ("GOTAP_OTLP_ENDPOINTS", "http://h"),
     ] {
         let all = said(&gotap(&["config", "print"], &[(name, value)])?, 2)?;
         let setting = if value == "0" { "otlp.timeout" } else { name };
         ensure!(all.contains(setting), "{name}: {all}");
     }
-    let others = [("OTEL_EXPORTER_OTLP_LOGS_NOVELTY", "x")];
-    said(&gotap(&["config", "print"], &others)?, 0).map(drop)
+    for (name, value, printed) in [
+        ("OTEL_METRIC_EXPORT_INTERVAL", "5000", "metrics_interval: 5000ms"),
+        ("OTEL_METRICS_EXPORTER", "none", "metrics: false"),
+        ("OTEL_SDK_DISABLED", "true", "metrics: true"),
+    ] {
+        let all = said(&gotap(&["config", "print"], &[(name, value)])?, 0)?;
+        ensure!(all.contains(printed), "{name}: no {printed} in {all}");
+    }
+    Ok(())
 }
 
 /// What `gotap run` refuses, `gotap config check` does, too; what depends on the machine is a note.
