@@ -4,6 +4,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use percent_encoding::percent_decode_str;
 
+use crate::Error;
+
 /// A URL as it may be shown: without user, password and the values of its query.
 ///
 /// Also of what is no URL as much is hidden as may be a secret.
@@ -49,6 +51,28 @@ pub(crate) fn without_credentials(url: &str) -> (String, Option<String>) {
     (bare, Some(format!("Basic {}", BASE64_STANDARD.encode(pair))))
 }
 
+/// The same, of a URL that requests can go to.
+///
+/// # Errors
+/// [`Error`] for one that they can't.
+pub(crate) fn checked(url: &str) -> Result<(String, Option<String>), Error> {
+    let (bare, credentials) = without_credentials(url);
+    let uri: http::Uri = bare.parse().map_err(|_| Error::Endpoint(url.to_owned()))?;
+    let Some(authority) = uri.authority().filter(|authority| !authority.host().is_empty()) else {
+        return Err(Error::Endpoint(url.to_owned()));
+    };
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(Error::Endpoint(url.to_owned()));
+    }
+    // The parser takes any number, and gRPC would go to another port then.
+    let port = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
+    let is_port = port.strip_prefix(':').is_none_or(|n| n.parse::<u16>().is_ok_and(|n| n > 0));
+    if !is_port {
+        return Err(Error::Port(url.to_owned()));
+    }
+    Ok((bare, credentials))
+}
+
 /// The scheme, the host and the port of a URL: what is alike for all that goes to one server.
 pub(crate) fn origin(url: &str) -> String {
     let (bare, _) = without_credentials(url);
@@ -71,6 +95,19 @@ mod tests {
         assert_eq!(origin("http://a:b@Host:4318/v1/traces?x=1"), "http://host:4318");
         assert_eq!(origin("https://host/v1"), origin("https://host:443"));
         assert_ne!(origin("http://host"), origin("https://host"));
+    }
+
+    #[test]
+    fn what_is_no_url_of_a_host_is_refused() {
+        for url in ["http://h", "https://h:4317/p?q", "http://u:p@[::1]:4317", "http://u:p@h:1"] {
+            assert!(checked(url).is_ok(), "{url}");
+        }
+        for url in ["ftp://x", "http://", "http://:4317", "http://a b:4317", "x", "/p"] {
+            assert!(matches!(checked(url), Err(Error::Endpoint(_))), "{url}");
+        }
+        for url in ["http://h:99999", "http://h:0", "http://h:", "http://[::1]:70000/p"] {
+            assert!(matches!(checked(url), Err(Error::Port(_))), "{url}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! newest wait: what is sent as what came since the last time counts from what the back end took.
 
 mod batch;
+mod check;
 mod config;
 mod delta;
 mod encode;
@@ -37,6 +38,9 @@ pub enum Error {
     /// The endpoint is no URL that can be used.
     #[error("OTLP endpoint {:?} is not an http:// or https:// URL", masked(.0))]
     Endpoint(String),
+    /// The endpoint's port is none.
+    #[error("OTLP endpoint {:?}: want a port from 1 to 65535", masked(.0))]
+    Port(String),
     /// A header can't be sent.
     #[error("OTLP header {0:?} is not a valid header name and value")]
     Header(String),
@@ -47,6 +51,12 @@ pub enum Error {
         path: String,
         /// Why.
         source: std::io::Error,
+    },
+    /// A certificate file holds something else.
+    #[error("certificate {path}: the file holds no certificate in PEM")]
+    NoCertificate {
+        /// The file.
+        path: String,
     },
     /// Half of what a client identifies itself with.
     #[error("a client certificate and its key are needed together, and one of them is not given")]

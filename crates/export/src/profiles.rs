@@ -15,7 +15,7 @@ use prost::bytes::Bytes;
 
 use crate::LiveStats;
 use crate::endpoint::masked;
-use crate::signal::Paths;
+use crate::signal::{OTLP_SERVER, Paths};
 use crate::transport::Transport;
 use crate::{Config, Error};
 use worker::{OnPanic, Worker};
@@ -50,17 +50,20 @@ impl ProfileBackend {
                 grpc: "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export",
                 http: "/v1development/profiles",
                 content_type: "application/x-protobuf",
+                server: OTLP_SERVER,
             },
             Self::Parca => Paths {
                 grpc: "/parca.profilestore.v1alpha1.ProfileStoreService/WriteRaw",
                 http: "/profiles/writeraw",
                 content_type: "application/x-protobuf",
+                server: "Parca",
             },
             // The protocol of Connect.
             Self::Pyroscope => Paths {
                 grpc: "/push.v1.PusherService/Push",
                 http: "/push.v1.PusherService/Push",
                 content_type: "application/proto",
+                server: "Pyroscope",
             },
         }
     }

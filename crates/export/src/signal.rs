@@ -71,6 +71,9 @@ impl Signal {
     }
 }
 
+/// What takes requests by OTLP.
+pub(crate) const OTLP_SERVER: &str = "an OTLP endpoint";
+
 /// Where requests of one kind go, by either protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Paths {
@@ -80,11 +83,18 @@ pub(crate) struct Paths {
     pub(crate) http: &'static str,
     /// What the body is called in HTTP.
     pub(crate) content_type: &'static str,
+    /// What takes them, as a noun.
+    pub(crate) server: &'static str,
 }
 
 impl From<Signal> for Paths {
     fn from(signal: Signal) -> Self {
         let content_type = "application/x-protobuf";
-        Self { grpc: signal.grpc_path(), http: signal.http_path(), content_type }
+        Self {
+            grpc: signal.grpc_path(),
+            http: signal.http_path(),
+            content_type,
+            server: OTLP_SERVER,
+        }
     }
 }

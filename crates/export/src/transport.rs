@@ -1,6 +1,7 @@
-//! One request to the back end, over gRPC or HTTP, and whether its failure is worth a retry.
+//! One request to the back end, over gRPC or HTTP, and whether its failure is worth a retry. Not here: HTTP (`plain`).
 
-use std::io::Write;
+mod plain;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +13,11 @@ use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
-use crate::endpoint::{masked, without_credentials};
+use crate::endpoint::checked;
 use crate::signal::Paths;
 use crate::tls;
 use crate::{Compression, Config, Error, Protocol};
-
-/// `bpf/telemetry.h` knows our requests by it.
-const USER_AGENT: &str = concat!("gotap-otlp-exporter/", env!("CARGO_PKG_VERSION"));
+use plain::Http;
 
 /// Why a request was not taken.
 #[derive(Debug)]
@@ -101,28 +100,18 @@ pub(crate) struct Grpc {
 
 impl Grpc {
     fn new(config: &Config, paths: Paths, to: &str) -> Result<Self, Error> {
-        let bad = || Error::Endpoint(to.to_owned());
-        let (url, credentials) = without_credentials(to);
-        let mut endpoint = Endpoint::from_shared(url).map_err(|_| bad())?;
-        match endpoint.uri().scheme_str() {
-            Some("http") => {}
-            Some("https") => {
-                let tls = tls::Files::read(config)?.for_grpc();
-                endpoint = endpoint.tls_config(tls).map_err(|e| Error::Tls(causes(&e)))?;
-            }
-            _ => return Err(bad()),
+        let (url, credentials) = checked(to)?;
+        let endpoint = Endpoint::from_shared(url);
+        let mut endpoint = endpoint.map_err(|_| Error::Endpoint(to.to_owned()))?;
+        tls::Files::are_whole(config)?;
+        if endpoint.uri().scheme_str() == Some("https") {
+            let tls = tls::Files::read(config)?.for_grpc();
+            endpoint = endpoint.tls_config(tls).map_err(|e| Error::Tls(causes(&e)))?;
         }
         let endpoint = endpoint.connect_timeout(config.timeout);
         let compression = config.compression;
         let client = Self::connect(&endpoint, compression);
-        let mut metadata = MetadataMap::new();
-        for (name, value) in &with_credentials(&config.headers, credentials) {
-            let pair = MetadataKey::from_bytes(name.to_lowercase().as_bytes())
-                .ok()
-                .zip(MetadataValue::try_from(value).ok());
-            let (key, value) = pair.ok_or_else(|| Error::Header(name.clone()))?;
-            metadata.insert(key, value);
-        }
+        let metadata = metadata(&with_credentials(&config.headers, credentials))?;
         let path = PathAndQuery::from_static(paths.grpc);
         Ok(Self { endpoint, compression, client, metadata, timeout: config.timeout, path })
     }
@@ -157,6 +146,27 @@ impl Grpc {
                 Err(Failure { why, retry: Some(None), connected: true })
             }
         }
+    }
+}
+
+fn metadata(headers: &[(String, String)]) -> Result<MetadataMap, Error> {
+    let mut metadata = MetadataMap::new();
+    for (name, value) in headers {
+        let pair = MetadataKey::from_bytes(name.to_lowercase().as_bytes())
+            .ok()
+            .zip(MetadataValue::try_from(value).ok());
+        let (key, value) = pair.ok_or_else(|| Error::Header(name.clone()))?;
+        metadata.insert(key, value);
+    }
+    Ok(metadata)
+}
+
+/// Whether headers, and those that the URL's credentials stand for, can be sent.
+pub(crate) fn check_headers(config: &Config, credentials: Option<String>) -> Result<(), Error> {
+    let headers = with_credentials(&config.headers, credentials);
+    match config.protocol {
+        Protocol::Grpc => metadata(&headers).map(drop),
+        Protocol::Http => plain::check_headers(&headers),
     }
 }
 
@@ -276,82 +286,6 @@ impl Decoder for RawCodec {
     }
 }
 
-pub(crate) struct Http {
-    agent: ureq::Agent,
-    url: String,
-    headers: Vec<(String, String)>,
-    gzip: bool,
-    content_type: &'static str,
-}
-
-impl Http {
-    fn new(config: &Config, paths: Paths, to: &str, exact: bool) -> Result<Self, Error> {
-        let bad = || Error::Endpoint(to.to_owned());
-        let url = if exact { to.to_owned() } else { with_path(to, paths.http) };
-        let (url, credentials) = without_credentials(&url);
-        let uri: http::Uri = url.parse().map_err(|_| bad())?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) {
-            return Err(bad());
-        }
-        let tls = tls::Files::read(config)?.for_http()?;
-        let agent = ureq::Agent::config_builder()
-            .timeout_global(Some(config.timeout))
-            .user_agent(USER_AGENT)
-            .http_status_as_error(false)
-            .tls_config(tls)
-            .build()
-            .new_agent();
-        let gzip = config.compression == Compression::Gzip;
-        let headers = with_credentials(&config.headers, credentials);
-        for (name, value) in &headers {
-            let valid = name.parse::<http::HeaderName>().is_ok()
-                && value.parse::<http::HeaderValue>().is_ok();
-            if !valid {
-                return Err(Error::Header(name.clone()));
-            }
-        }
-        Ok(Self { agent, url, headers, gzip, content_type: paths.content_type })
-    }
-
-    fn send(&self, body: &[u8]) -> Result<Rejected, Failure> {
-        let mut request = self.agent.post(&self.url).header("content-type", self.content_type);
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        let answer = if self.gzip {
-            request.header("content-encoding", "gzip").send(&compressed(body)[..])
-        } else {
-            request.send(body)
-        };
-        let again = |e: ureq::Error| Failure {
-            why: e.to_string().replace(&self.url, &masked(&self.url)),
-            retry: Some(None),
-            connected: matches!(e, ureq::Error::Timeout(_)),
-        };
-        let mut answer = answer.map_err(again)?;
-        let status = answer.status().as_u16();
-        if (200..300).contains(&status) {
-            // It was taken: a body that can't be read is no reason to send the same twice.
-            let bytes = answer.body_mut().read_to_vec().unwrap_or_default();
-            return Ok(rejected(Response::decode(&bytes[..]).unwrap_or_default()));
-        }
-        let after = answer.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok());
-        let retry = matches!(status, 429 | 502 | 503 | 504);
-        Err(Failure {
-            why: format!("HTTP status {status}"),
-            retry: retry.then(|| after.map(Duration::from_secs)),
-            connected: true,
-        })
-    }
-}
-
-/// The base URL with the path of a signal. What follows its own path stays behind.
-fn with_path(base: &str, path: &str) -> String {
-    let end = base.find(['?', '#']).unwrap_or(base.len());
-    let (before, after) = base.split_at(end);
-    format!("{}{}{after}", before.trim_end_matches('/'), path)
-}
-
 /// The headers, and those of the URL's credentials unless they are among them.
 fn with_credentials(
     headers: &[(String, String)],
@@ -363,23 +297,9 @@ fn with_credentials(
     headers
 }
 
-fn compressed(body: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    // Writing to a vector does not fail.
-    let _ = encoder.write_all(body);
-    encoder.finish().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_path_of_a_signal_comes_before_the_query() {
-        assert_eq!(with_path("http://h:1", "/v1/traces"), "http://h:1/v1/traces");
-        assert_eq!(with_path("http://h:1/a/", "/v1/traces"), "http://h:1/a/v1/traces");
-        assert_eq!(with_path("http://h:1/a?t=1", "/v1/metrics"), "http://h:1/a/v1/metrics?t=1");
-    }
 
     #[test]
     fn a_header_that_is_given_wins_over_the_url() {

@@ -1,6 +1,7 @@
 //! The configuration: one structure that the file, the environment and the flags fill in layers,
 //! and from which the JSON schema is made.
 
+mod file;
 mod host;
 mod kubernetes;
 mod layers;
@@ -12,6 +13,8 @@ mod profiles;
 #[cfg(test)]
 mod reference_tests;
 mod sampling;
+mod unknown;
+mod validate;
 mod variables;
 mod xray;
 
@@ -22,7 +25,7 @@ use anyhow::{Context, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{ConfigArgs, RunArgs};
+use crate::cli::RunArgs;
 use crate::governor::Budget;
 use crate::output::line;
 
@@ -35,7 +38,15 @@ pub(crate) use memory::Bounds;
 pub(crate) use otlp::Otlp;
 pub(crate) use profiles::{Profiles, Serve};
 pub(crate) use sampling::Sampling;
+pub(crate) use validate::check;
+use validate::validate;
 pub(crate) use xray::Xray;
+
+/// Longer times can't be added to a clock.
+const MAX_TIME: Duration = Duration::from_hours(366 * 24);
+/// How often metrics may be sent.
+const METRICS_INTERVALS: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_hours(24);
 
 /// The user wrote something that can't be used.
 #[derive(Debug)]
@@ -78,7 +89,7 @@ pub(crate) struct Config {
     /// orchestrators /healthz and /readyz; none if not given
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) prometheus_listen: Option<SocketAddr>,
-    /// How often metrics are sent by OTLP, such as 10s
+    /// How often metrics are sent by OTLP, such as 10s, from 100ms to 24h
     pub(crate) metrics_interval: String,
     /// What is measured of operations
     pub(crate) metrics: Metrics,
@@ -96,6 +107,7 @@ pub(crate) struct Config {
     /// Memory that gotap may take, such as 128MiB, at least 64MiB: queues and caches get smaller, and what finds
     /// no room in them is counted by each
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<file::TextOrNumber>")]
     pub(crate) memory_limit: Option<String>,
 }
 
@@ -234,11 +246,11 @@ impl Config {
     /// How often metrics are sent.
     ///
     /// # Errors
-    /// [`Invalid`] for a time that can't be read.
+    /// [`Invalid`] for a time that can't be read, or is too short or too long.
     pub(crate) fn metrics_interval(&self) -> Result<Duration> {
         let interval = time("metrics_interval", &self.metrics_interval)?;
-        if interval < Duration::from_millis(100) {
-            return Err(Invalid("metrics_interval: want at least 100ms".into()).into());
+        if !METRICS_INTERVALS.contains(&interval) {
+            return Err(Invalid("metrics_interval: want 100ms to 24h".into()).into());
         }
         Ok(interval)
     }
@@ -246,36 +258,18 @@ impl Config {
 
 /// A setting that is a time.
 fn time(setting: &str, text: &str) -> Result<Duration> {
-    humantime::parse_duration(text)
-        .map_err(|e| Invalid(format!("{setting}: {text:?} is no time such as 10s: {e}")).into())
+    let time = humantime::parse_duration(text)
+        .map_err(|e| Invalid(format!("{setting}: {text:?} is no time such as 10s: {e}")))?;
+    if time > MAX_TIME {
+        return Err(Invalid(format!("{setting}: want at most a year, not {text}")).into());
+    }
+    Ok(time)
 }
 
 impl Default for Probes {
     fn default() -> Self {
         Self { exact_lineage: false, connection_join: true, uprobe_multi: true }
     }
-}
-
-/// `gotap config check`.
-pub(crate) fn check(args: &ConfigArgs) -> Result<()> {
-    let config = layers::from_file(&args.file)?;
-    validate(&config)?;
-    Ok(line(format_args!("{} is a valid configuration", args.file.display()))?)
-}
-
-/// Finds what the types can't: patterns and times.
-pub(crate) fn validate(config: &Config) -> Result<()> {
-    config.otlp.to_export(config.bounds()?.export_bytes)?;
-    config.metrics_interval()?;
-    config.logs_to()?;
-    config.http.wanted_headers()?;
-    config.sampling.validate()?;
-    config.metrics.validate()?;
-    config.host.validate()?;
-    config.profiles.validate(config)?;
-    config.xray.settings()?;
-    config.overhead_budget()?;
-    crate::select::Selection::new(&config.select).map(|_| ())
 }
 
 /// `gotap config schema`.

@@ -60,6 +60,15 @@ pub(crate) struct PodChoice {
 }
 
 impl Kubernetes {
+    /// Finds settings that can't be met on any machine. `needed` is whether processes are chosen by their pods.
+    pub(super) fn validate(&self, needed: bool) -> Result<()> {
+        if self.enabled == Use::Off && needed {
+            let sentence = "select.kubernetes needs kubernetes.enabled to be auto or on";
+            return Err(Invalid(sentence.into()).into());
+        }
+        Ok(())
+    }
+
     /// The API server to ask and this node's name; `None` where pods are not asked for. `needed` is whether processes
     /// are chosen by their pods.
     ///
@@ -71,11 +80,7 @@ impl Kubernetes {
             None => Server::is_in_pod().then_some(Server::OfPod),
         };
         let server = match (self.enabled, server) {
-            (Use::Off, _) if needed => {
-                let sentence = "select.kubernetes needs kubernetes.enabled to be auto or on";
-                return Err(Invalid(sentence.into()).into());
-            }
-            (Use::Off, _) => return Ok(None),
+            (Use::Off, _) => return self.validate(needed).map(|()| None),
             (_, Some(server)) => server,
             (Use::Auto, None) if !needed => return Ok(None),
             (_, None) => {

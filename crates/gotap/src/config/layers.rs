@@ -3,12 +3,14 @@
 //! This module does the layering itself, on the JSON value of the structure: the crates for it are unmaintained or lose
 //! the sentence that says which layer was wrong.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::variables::{self, As, VARIABLES};
+use super::file::from_file;
+use super::unknown;
+use super::variables::{As, VARIABLES};
 use super::{Config, Invalid};
 use crate::cli::RunArgs;
 
@@ -27,7 +29,7 @@ pub(crate) fn load(args: &RunArgs) -> Result<Config> {
         None => Config::default(),
     };
     let mut tree = serde_json::to_value(base)?;
-    variables::check_standard(std::env::vars_os())?;
+    unknown::check(std::env::vars_os())?;
     for (name, path, kind) in VARIABLES {
         let Some(text) = std::env::var_os(name).filter(|text| !text.is_empty()) else { continue };
         let text = text.into_string().map_err(|_| Invalid(format!("{name} is not UTF-8")))?;
@@ -43,19 +45,9 @@ pub(crate) fn load(args: &RunArgs) -> Result<Config> {
         }
     }
     let config: Config = serde_json::from_value(tree)?;
+    unknown::check_logs(&config)?;
     super::validate(&config)?;
     Ok(config)
-}
-
-/// The configuration that a file holds, with defaults for what it leaves out.
-pub(crate) fn from_file(path: &Path) -> Result<Config> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| Invalid(format!("configuration file {}: {e}", path.display())))?;
-    if text.trim().is_empty() {
-        return Ok(Config::default());
-    }
-    serde_saphyr::from_str(&text)
-        .map_err(|e| Invalid(format!("configuration file {}: {e}", path.display())).into())
 }
 
 /// Each flag that is a setting: the setting's path, the flag, and the value that it is given, if it is.
@@ -69,7 +61,9 @@ pub(super) fn flags(args: &RunArgs) -> Result<Vec<Flag>> {
         [] => None,
         given => {
             let headers = As::Headers.read(&given.join(","));
-            Some(headers.ok_or_else(|| Invalid("--otlp-header: want NAME=VALUE".into()))?)
+            Some(headers.ok_or_else(|| {
+                Invalid("--otlp-header: want NAME=VALUE, with % in values as %25".into())
+            })?)
         }
     };
     let select = &args.select;

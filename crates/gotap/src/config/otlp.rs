@@ -2,13 +2,21 @@
 //! in `logs`, and profiles.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Histograms, Temporality, time};
+use super::file::TextOrNumber;
+use super::{Histograms, Invalid, Temporality, time};
+
+/// Within which a request must be answered. Without a limit, one that never is would hold up the rest.
+const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(1);
+/// Room for a batch of each signal with the largest items.
+const LEAST_QUEUE: usize = 64 << 10;
 
 /// OTLP export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -37,8 +45,9 @@ pub(crate) struct Otlp {
     /// Wire protocol
     pub(crate) protocol: Protocol,
     /// Headers of each request
+    #[schemars(with = "BTreeMap<String, TextOrNumber>")]
     pub(crate) headers: BTreeMap<String, String>,
-    /// Time for one request, such as 10s
+    /// Time for one request, such as 10s, from 1ms to 1h
     pub(crate) timeout: String,
     /// Compression of requests
     pub(crate) compression: Compression,
@@ -51,7 +60,7 @@ pub(crate) struct Otlp {
     /// PEM file of that certificate's key
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) client_key: Option<PathBuf>,
-    /// Bytes that are kept while the collector does not take them, with what is collected for the next request; of the
+    /// Bytes that are kept while the collector does not take them, at least 65536, with what is collected for the next request; of the
     /// rest an eighth is for metrics only and a quarter for log records, where they are sent
     pub(crate) queue_bytes: usize,
 }
@@ -128,7 +137,7 @@ impl Otlp {
                 Protocol::Http => export::Protocol::Http,
             },
             headers: self.headers.clone().into_iter().collect(),
-            timeout: time("otlp.timeout", &self.timeout)?,
+            timeout: self.timeout()?,
             compression: match self.compression {
                 Compression::None => export::Compression::None,
                 Compression::Gzip => export::Compression::Gzip,
@@ -139,6 +148,30 @@ impl Otlp {
             queue_bytes,
             ..export::Config::default()
         })
+    }
+
+    /// The time for one request.
+    ///
+    /// # Errors
+    /// [`Invalid`] for a time that can't be read, or is too short or too long.
+    pub(super) fn timeout(&self) -> Result<Duration> {
+        let timeout = time("otlp.timeout", &self.timeout)?;
+        if !TIMEOUTS.contains(&timeout) {
+            let why = format!("otlp.timeout: want 1ms to 1h, not {}", self.timeout);
+            return Err(Invalid(why).into());
+        }
+        Ok(timeout)
+    }
+
+    /// Finds what the types can't.
+    pub(super) fn validate(&self) -> Result<()> {
+        self.timeout()?;
+        if self.queue_bytes < LEAST_QUEUE {
+            let why =
+                format!("otlp.queue_bytes: want at least {LEAST_QUEUE}, not {}", self.queue_bytes);
+            return Err(Invalid(why).into());
+        }
+        Ok(())
     }
 
     /// Where metrics go. Who says only where traces go wants no metrics somewhere else.
@@ -160,4 +193,29 @@ impl Otlp {
 /// Collectors are often given as host:port.
 pub(super) fn with_scheme(endpoint: &str) -> String {
     if endpoint.contains("://") { endpoint.into() } else { format!("http://{endpoint}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_by_which_nothing_would_arrive_are_refused() {
+        let valid = |change: fn(&mut Otlp)| {
+            let mut otlp = Otlp::default();
+            change(&mut otlp);
+            otlp.validate().is_ok()
+        };
+        assert!(valid(|_| ()));
+        assert!(valid(|otlp| otlp.queue_bytes = 64 << 10));
+        for change in [
+            (|otlp| otlp.timeout = "0s".into()) as fn(&mut Otlp),
+            |otlp| otlp.timeout = "0ms".into(),
+            |otlp| otlp.timeout = "99999999h".into(),
+            |otlp| otlp.queue_bytes = 0,
+            |otlp| otlp.queue_bytes = (64 << 10) - 1,
+        ] {
+            assert!(!valid(change));
+        }
+    }
 }

@@ -9,6 +9,7 @@ use export::ProfileBackend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::file::TextOrNumber;
 use super::otlp::with_scheme;
 use super::{Config, Invalid, time};
 use crate::profile::continuous::Kind;
@@ -51,6 +52,7 @@ pub(crate) struct Backend {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) endpoint: Option<String>,
     /// Headers of each request
+    #[schemars(with = "BTreeMap<String, TextOrNumber>")]
     pub(crate) headers: BTreeMap<String, String>,
     /// PEM file of the certificate authority to trust instead of the public ones
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -159,7 +161,7 @@ impl Backend {
             endpoint: with_scheme(endpoint),
             protocol,
             headers: self.headers.clone().into_iter().collect(),
-            timeout: time("otlp.timeout", &config.otlp.timeout)?,
+            timeout: config.otlp.timeout()?,
             ca_certificate: self.ca_certificate.clone(),
             client_certificate: self.client_certificate.clone(),
             client_key: self.client_key.clone(),

@@ -1,12 +1,8 @@
 //! The variables of the environment that are settings: gotap's own and OpenTelemetry's. Not here:
-//! which layer wins.
-
-use std::ffi::OsString;
+//! which layer wins, and variables that are none (`unknown`).
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
-
-use super::Invalid;
 
 /// How a variable's text becomes a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +20,8 @@ pub(super) enum As {
     /// The name of one of OpenTelemetry's samplers, whose ratio another variable has.
     Sampler,
     Bool,
+    /// Whether there is an exporter: `otlp` or `none`.
+    Exporter,
     /// Comma-separated.
     Texts,
     Numbers,
@@ -82,6 +80,7 @@ pub(super) const VARIABLES: &[(&str, &str, As)] = &[
     ("GOTAP_OTLP_ENDPOINT", "otlp.endpoint", As::Url),
     ("GOTAP_OTLP_TRACES_ENDPOINT", "otlp.traces_endpoint", As::Url),
     ("GOTAP_OTLP_LOGS_ENDPOINT", "otlp.logs_endpoint", As::Url),
+    ("OTEL_METRICS_EXPORTER", "otlp.metrics", As::Exporter),
     ("GOTAP_OTLP_METRICS", "otlp.metrics", As::Bool),
     ("GOTAP_OTLP_METRICS_ENDPOINT", "otlp.metrics_endpoint", As::Url),
     ("GOTAP_OTLP_METRICS_TEMPORALITY", "otlp.metrics_temporality", As::LowerCase),
@@ -114,6 +113,7 @@ pub(super) const VARIABLES: &[(&str, &str, As)] = &[
     ("GOTAP_PROBES_CONNECTION_JOIN", "probes.connection_join", As::Bool),
     ("GOTAP_PROBES_UPROBE_MULTI", "probes.uprobe_multi", As::Bool),
     ("GOTAP_PROMETHEUS_LISTEN", "prometheus_listen", As::Text),
+    ("OTEL_METRIC_EXPORT_INTERVAL", "metrics_interval", As::Milliseconds),
     ("GOTAP_METRICS_INTERVAL", "metrics_interval", As::Text),
     ("GOTAP_HOST_TCP", "host.tcp", As::Bool),
     ("GOTAP_HOST_TCP_SPANS", "host.tcp_spans", As::Bool),
@@ -156,14 +156,11 @@ pub(super) const VARIABLES: &[(&str, &str, As)] = &[
 
 /// Whether a server without TLS is meant where an endpoint has no scheme. The first one that is set
 /// counts; the last one is an old name.
-const INSECURE: [&str; 3] = [
+pub(super) const INSECURE: [&str; 3] = [
     "OTEL_EXPORTER_OTLP_TRACES_INSECURE",
     "OTEL_EXPORTER_OTLP_INSECURE",
     "OTEL_EXPORTER_OTLP_SPAN_INSECURE",
 ];
-
-/// What the variables of other signals begin with, which gotap does not send.
-const OTHER_SIGNALS: [&str; 4] = ["METRIC_", "LOGS_", "LOG_", "PROFILES_"];
 
 impl As {
     /// The value; `None` for what is none.
@@ -177,6 +174,11 @@ impl As {
             As::Sampler => json!(ratio_of(text)?),
             As::Number => json!(text.parse::<u64>().ok()?),
             As::Bool => json!(text.parse::<bool>().ok()?),
+            As::Exporter => json!(match text {
+                "otlp" => true,
+                "none" => false,
+                _ => return None,
+            }),
             As::Texts => json!(list().collect::<Vec<_>>()),
             As::Numbers => json!(list().map(|t| t.parse().ok()).collect::<Option<Vec<u32>>>()?),
             As::Json => serde_json::from_str(text).ok()?,
@@ -184,7 +186,7 @@ impl As {
             As::Headers => {
                 let pairs = list().map(|pair| {
                     let (name, value) = pair.split_once('=')?;
-                    let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
+                    let value = percent_decoded(value.trim())?;
                     Some((name.trim().to_owned(), json!(value)))
                 });
                 Value::Object(pairs.collect::<Option<Map<_, _>>>()?)
@@ -195,11 +197,19 @@ impl As {
     /// A text as it may be printed.
     pub(super) fn shown(self, text: &str) -> String {
         match self {
-            As::Headers => "what it is set to (not shown, as it may be a secret)".to_owned(),
+            As::Headers => "what it is set to (not shown, as it may be a secret; want NAME=VALUE with % as %25)".to_owned(),
             As::Url | As::StandardUrl => format!("{:?}", export::masked(text)),
             _ => format!("{text:?}"),
         }
     }
+}
+
+/// The text that was percent-encoded; `None` where a `%` stands without two digits.
+fn percent_decoded(text: &str) -> Option<String> {
+    let is_code = |after: &str| after.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    let all_are = text.split('%').skip(1).all(is_code);
+    let decoded = percent_decode_str(text).decode_utf8().ok()?;
+    all_are.then(|| decoded.into_owned())
 }
 
 /// The share of traces that one of OpenTelemetry's samplers keeps; each obeys its parents here.
@@ -230,32 +240,6 @@ fn with_scheme(endpoint: &str, secure: bool) -> String {
     if endpoint.contains("://") { endpoint.to_owned() } else { format!("{scheme}://{endpoint}") }
 }
 
-/// Refuses what looks like one of OpenTelemetry's variables for traces or metrics and has no effect here.
-pub(super) fn check_standard(
-    environment: impl Iterator<Item = (OsString, OsString)>,
-) -> Result<(), Invalid> {
-    for (name, value) in environment {
-        let Some(name) = name.to_str() else { continue };
-        let Some(option) = name.strip_prefix("OTEL_EXPORTER_OTLP_") else { continue };
-        let known = VARIABLES.iter().any(|(variable, ..)| *variable == name);
-        let of_others = OTHER_SIGNALS.iter().any(|signal| option.starts_with(signal));
-        if INSECURE.contains(&name) {
-            let text = value.to_string_lossy();
-            if !text.is_empty() && text.to_lowercase().parse::<bool>().is_err() {
-                return Err(Invalid(format!("{name}: {text:?} is neither true nor false")));
-            }
-        } else if !value.is_empty() && !known && !of_others {
-            let why = match option.strip_prefix("METRICS_") {
-                Some(_) => "metrics are sent in the same way as traces",
-                None => "gotap has no such setting",
-            };
-            let sentence = format!("{name}: {why}; unset it for gotap");
-            return Err(Invalid(sentence));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,7 +247,13 @@ mod tests {
     #[test]
     fn texts_become_values() {
         assert_eq!(As::Headers.read("a=b%20c, d=e"), Some(json!({"a": "b c", "d": "e"})));
-        assert_eq!(As::Headers.read("nonsense"), None);
+        assert_eq!(As::Headers.read("a=100%25,,b=%41"), Some(json!({"a": "100%", "b": "A"})));
+        for wrong in ["nonsense", "a=b,,c=%zz", "a=100%", "a=%4", "a=%ff"] {
+            assert_eq!(As::Headers.read(wrong), None, "{wrong}");
+        }
+        assert_eq!(As::Exporter.read("none"), Some(json!(false)));
+        assert_eq!(As::Exporter.read("otlp"), Some(json!(true)));
+        assert_eq!(As::Exporter.read("prometheus"), None);
         assert_eq!(As::Numbers.read("1,2"), Some(json!([1, 2])));
         assert_eq!(As::Numbers.read("1,x"), None);
         assert_eq!(As::Json.read(r#"[{"pod": "x"}]"#), Some(json!([{"pod": "x"}])));
@@ -282,38 +272,5 @@ mod tests {
     fn secrets_are_not_shown() {
         assert!(!As::Headers.shown("Bearer xyz").contains("xyz"));
         assert!(!As::Url.shown("http://user:xyz@host").contains("xyz"));
-    }
-
-    /// Each option of the specification, for all signals and for traces.
-    #[test]
-    fn every_standard_variable_is_known_or_refused_by_name() {
-        let check = |name: &str, value: &str| {
-            check_standard([(OsString::from(name), OsString::from(value))].into_iter())
-        };
-        let options = [
-            "ENDPOINT",
-            "INSECURE",
-            "CERTIFICATE",
-            "CLIENT_KEY",
-            "CLIENT_CERTIFICATE",
-            "HEADERS",
-            "COMPRESSION",
-            "TIMEOUT",
-            "PROTOCOL",
-        ];
-        for option in options {
-            for name in ["", "TRACES_"].map(|s| format!("OTEL_EXPORTER_OTLP_{s}{option}")) {
-                let known = VARIABLES.iter().any(|(n, ..)| *n == name);
-                assert!(known || INSECURE.contains(&name.as_str()), "{name}");
-                assert!(check(&name, "true").is_ok(), "{name}");
-            }
-            let of_metrics = check(&format!("OTEL_EXPORTER_OTLP_METRICS_{option}"), "x");
-            assert_eq!(of_metrics.is_ok(), option == "ENDPOINT", "{option}: {of_metrics:?}");
-            assert!(check(&format!("OTEL_EXPORTER_OTLP_LOGS_{option}"), "x").is_ok());
-        }
-        let refused = check("OTEL_EXPORTER_OTLP_TRACES_NOVELTY", "x").unwrap_err();
-        assert!(refused.0.contains("OTEL_EXPORTER_OTLP_TRACES_NOVELTY"), "{refused}");
-        assert!(check("OTEL_EXPORTER_OTLP_NOVELTY", "").is_ok());
-        assert!(check("OTEL_EXPORTER_OTLP_INSECURE", "maybe").is_err());
     }
 }

@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use anyhow::{Context, Result, ensure};
 use gotap_e2e::{App, Gotap, SOON, binary, can_trace};
 use gotap_testkit::collector::{Certificates, Collector};
+use tempfile::TempDir;
 
 type Variables<'a> = &'a [(&'a str, &'a str)];
 
@@ -79,12 +80,60 @@ fn a_standard_variable_that_has_no_effect_is_refused_by_name() -> Result<()> {
         ("OTEL_EXPORTER_OTLP_INSECURE", "maybe"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
         ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "1000"),
+        ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "a=b"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=b,,c=%zz"),
+        ("OTEL_METRICS_EXPORTER", "prometheus"),
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.1"),
+        ("OTEL_PROPAGATORS", "none"),
+        ("GOTAP_OTLP_ENDPOINTS", "http://h"),
     ] {
         let all = said(&gotap(&["config", "print"], &[(name, value)])?, 2)?;
-        ensure!(all.contains(name), "{name}: {all}");
+        let setting = if value == "0" { "otlp.timeout" } else { name };
+        ensure!(all.contains(setting), "{name}: {all}");
     }
-    let others = [("OTEL_EXPORTER_OTLP_LOGS_NOVELTY", "x")];
-    said(&gotap(&["config", "print"], &others)?, 0).map(drop)
+    for (name, value, printed) in [
+        ("OTEL_METRIC_EXPORT_INTERVAL", "5000", "metrics_interval: 5000ms"),
+        ("OTEL_METRICS_EXPORTER", "none", "metrics: false"),
+        ("OTEL_SDK_DISABLED", "true", "metrics: true"),
+    ] {
+        let all = said(&gotap(&["config", "print"], &[(name, value)])?, 0)?;
+        ensure!(all.contains(printed), "{name}: no {printed} in {all}");
+    }
+    Ok(())
+}
+
+/// What `gotap run` refuses, `gotap config check` does, too; what depends on the machine is a note.
+#[test]
+fn check_refuses_what_run_does() -> Result<()> {
+    let folder = TempDir::new().context("create a folder")?;
+    let path = folder.path().join("gotap.yaml").to_string_lossy().into_owned();
+    for text in [
+        "otlp: {endpoint: 'ftp://x'}",
+        "otlp: {endpoint: 'http://'}",
+        "otlp: {endpoint: 'http://a b:4317'}",
+        "otlp: {endpoint: 'http://127.0.0.1:99999'}",
+        "otlp: {traces_endpoint: 'ftp://x'}",
+        "otlp: {headers: {'a b': c}}",
+        "otlp: {headers: {a: \"c\\nd\"}}",
+        "otlp: {client_certificate: /c.pem}",
+        "otlp: {timeout: 0s}",
+        "otlp: {queue_bytes: 100}",
+        "otlp: {endpoint: 5}",
+        "metrics_interval: 99999999999h",
+        "select: {pids: ['12']}",
+        "select: {kubernetes: [{namespace: a}]}\nkubernetes: {enabled: off}",
+    ] {
+        std::fs::write(&path, text)?;
+        let checked = said(&gotap(&["config", "check", &path], &[])?, 2).context(text)?;
+        let run = said(&gotap(&["run", "--config", &path], &[])?, 2).context(text)?;
+        ensure!(checked == run, "{text}: {checked} {run}");
+    }
+    std::fs::write(&path, "otlp: {endpoint: 'https://h', ca_certificate: /no/such.pem}")?;
+    let all = said(&gotap(&["config", "check", &path], &[])?, 0)?;
+    ensure!(all.contains("note: ") && all.contains("/no/such.pem"), "{all}");
+    Ok(())
 }
 
 #[test]
@@ -96,7 +145,11 @@ fn variables_of_traces_win_and_endpoints_get_their_scheme() -> Result<()> {
         ("CLIENT_KEY", "client_key"),
     ] {
         let (all, traces) = (format!("{general}{option}"), format!("{general}TRACES_{option}"));
-        let environment = [(all.as_str(), "/all.pem"), (&traces, "/traces.pem")];
+        // A certificate and its key are given together.
+        let pair = ["CERTIFICATE", "KEY"].map(|half| format!("{general}CLIENT_{half}"));
+        let mut environment =
+            pair.iter().map(|name| (name.as_str(), "/pair.pem")).collect::<Vec<_>>();
+        environment.extend([(all.as_str(), "/all.pem"), (traces.as_str(), "/traces.pem")]);
         let printed = said(&gotap(&["config", "print"], &environment)?, 0)?;
         let expected = format!("{setting}: /traces.pem");
         ensure!(printed.contains(&expected), "no {expected} in {printed}");
