@@ -72,7 +72,7 @@ pids+=("$trace")
 wait_line "$trace" trace.err 'gotap: ready'
 "$customers" -gateway "$gateway" -rate 10 -for "${seconds}s" >"$work/customers.out"
 sleep 1
-kill -INT "$trace"
+kill "$trace"
 wait "$trace"
 
 echo "What customers got:"
@@ -108,7 +108,7 @@ awk -F'"' '/^traces_service_graph_request_total/ { calls[$2 " -> " $4] = substr(
     END { for (edge in calls) printf "  %s: %d calls, %d failed\n", edge, calls[edge], failed[edge] }' \
     <&3 | sort
 exec 3>&-
-kill -INT "$run"
+kill "$run"
 wait "$run" || true
 
 title "What gotap said on standard error"

@@ -109,7 +109,7 @@ fn stop(commands: Vec<Child>) -> Result<()> {
     for mut command in commands {
         ensure!(command.try_wait()?.is_none(), "a command ended too early");
         let pid = nix::unistd::Pid::from_raw(i32::try_from(command.id())?);
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT)?;
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)?;
         ensure!(command.wait()?.success(), "a command failed");
     }
     Ok(())

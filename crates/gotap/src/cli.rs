@@ -182,7 +182,7 @@ pub(crate) struct PsArgs {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DoctorArgs {
-    /// How to print: text, or one JSON object
+    /// How to print: text, or one JSON object a line for each check
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 }

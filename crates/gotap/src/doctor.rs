@@ -124,6 +124,10 @@ fn privileges() -> Check {
                        root outside of it";
         return check("privileges", Verdict::Bad, finding);
     }
+    if probes::lacks_read_search() {
+        let finding = "no CAP_DAC_READ_SEARCH: programs whose executables not everybody may read are left out";
+        return check("privileges", Verdict::Note, finding);
+    }
     check("privileges", Verdict::Good, "all that is needed")
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::opened::{Target, monotonic, unix_nanoseconds};
 
@@ -25,8 +25,7 @@ impl Until {
     pub(crate) fn new(limit: Option<Duration>) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopping = stop.clone();
-        ctrlc::set_handler(move || stopping.store(true, Ordering::Relaxed))
-            .context("set up signal handling")?;
+        crate::signals::on_stop(move || stopping.store(true, Ordering::Relaxed))?;
         Ok(Self { stop, began: Instant::now(), limit })
     }
 

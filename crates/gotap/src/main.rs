@@ -35,6 +35,7 @@ mod sched;
 mod sdk;
 mod select;
 mod services;
+mod signals;
 mod tcp;
 mod timeline;
 mod top;

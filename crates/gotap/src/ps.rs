@@ -84,9 +84,7 @@ fn find(selection: &Selection) -> Result<Found> {
     match denied {
         // Others' processes stay hidden without root, which would look like there were none. Some
         // are hidden from root, too, such as those outside of a container.
-        Some(error) if out.is_empty() && !probes::missing_capabilities().is_empty() => {
-            Err(error.into())
-        }
+        Some(error) if out.is_empty() && !probes::may_see_all() => Err(error.into()),
         _ => Ok(out),
     }
 }

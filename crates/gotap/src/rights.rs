@@ -46,6 +46,11 @@ pub(crate) fn keep_needed(
     set_capabilities(None, sets).context("give up capabilities")
 }
 
+/// Whether this process may listen on ports below the first free one. False where that can't be read.
+pub(crate) fn may_bind_low_ports() -> bool {
+    capabilities(None).is_ok_and(|held| held.effective.contains(CapabilitySet::NET_BIND_SERVICE))
+}
+
 /// Whether the kernel lets only `CAP_SYS_ADMIN` open the clocks of a profile, as Debian's does at this level.
 fn clocks_need_root() -> bool {
     let level = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid");

@@ -82,8 +82,7 @@ fn record<'t, 'a, 'd>(
 ) -> Result<Recorded<'t, 'a, 'd>> {
     let stop = Arc::new(AtomicBool::new(false));
     let stopping = stop.clone();
-    ctrlc::set_handler(move || stopping.store(true, Ordering::Relaxed))
-        .context("set up signal handling")?;
+    crate::signals::on_stop(move || stopping.store(true, Ordering::Relaxed))?;
     let mut sampler = Sampler::new(&target.layout, target.bias).map_err(plain)?;
     let interval = args.interval;
     let mut timeline = Timeline::new(nanoseconds(interval));

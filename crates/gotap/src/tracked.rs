@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use goruntime::Symbols;
 use probes::{Features, Tracker, TrackerPlan};
 use wire::Lifecycle;
@@ -32,8 +32,7 @@ pub(crate) fn run(args: &TrackArgs) -> Result<()> {
     goproc::check_pids()?;
     let stop = Arc::new(AtomicBool::new(false));
     let stopping = stop.clone();
-    ctrlc::set_handler(move || stopping.store(true, Ordering::Relaxed))
-        .context("set up signal handling")?;
+    crate::signals::on_stop(move || stopping.store(true, Ordering::Relaxed))?;
     let opened = Opened::new(args.pid)?;
     let binary = opened.binary()?;
     let types = binary.types();

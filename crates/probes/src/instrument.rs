@@ -68,7 +68,7 @@ impl Instrument {
         offsets: &[u64],
     ) -> Result<Vec<Link>, Error> {
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let what = || Error::bpf(format!("attach to process {pid}"));
+        let what = format!("attach to process {pid}");
         let signed = i32::try_from(pid).unwrap_or(-1);
         let offset_of = |offset: &u64| usize::try_from(*offset).unwrap_or(usize::MAX);
         if self.features.uprobe_multi {
@@ -77,13 +77,11 @@ impl Instrument {
             let options = UprobeMultiOpts { offsets, ..UprobeMultiOpts::default() };
             let link = program(&mut self.object, name)?
                 .attach_uprobe_multi_with_opts(filter, &path, "", options);
-            return Ok(vec![link.map_err(what())?]);
+            return Ok(vec![link.map_err(Error::bpf(what))?]);
         }
         let single = program(&mut self.object, &format!("{name}{SINGLE}"))?;
-        offsets
-            .iter()
-            .map(|at| single.attach_uprobe(false, signed, &path, offset_of(at)).map_err(what()))
-            .collect()
+        let place = |at| single.attach_uprobe(false, signed, &path, offset_of(at));
+        offsets.iter().map(|at| place(at).map_err(Error::single(what.as_str()))).collect()
     }
 
     pub(crate) fn map(&self, name: &str) -> Result<libbpf_rs::Map<'_>, Error> {

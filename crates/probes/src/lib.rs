@@ -37,7 +37,7 @@ pub use gc::{GcObserver, GcPlan};
 pub use hits::{Counters, Hits, ProcessHits};
 pub use logs::{LogCounts, LogOptions, LogProcesses, Logs};
 pub use meter::{Counted, Meter, Metered, MeteredRequests, RequestCount, trap_cost};
-pub use privileges::{missing_capabilities, needed_capabilities};
+pub use privileges::{lacks_read_search, may_see_all, missing_capabilities, needed_capabilities};
 pub use run_times::{LoadedProgram, RunTimes, loaded_programs};
 pub use sampler::{Kind as SamplerKind, STACKS_OF_MANY, Sampler, SamplerPlan, Served};
 pub use serving::{ActiveRequests, Requests, ServedMaps};
@@ -98,12 +98,22 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn bpf(what: impl Into<String>) -> impl FnOnce(libbpf_rs::Error) -> Self {
-        move |source| {
-            let what = what.into();
-            match privileges::why_refused(os_error(&source)) {
-                Some(why) => Self::Denied { what, why },
-                None => Self::Bpf { what, said: source },
-            }
+        move |source| Self::refused(what.into(), privileges::why_refused, source)
+    }
+
+    /// The same of a probe that is placed by itself, which takes a right of its own.
+    pub(crate) fn single(what: impl Into<String>) -> impl FnOnce(libbpf_rs::Error) -> Self {
+        move |source| Self::refused(what.into(), privileges::why_refused_single, source)
+    }
+
+    fn refused(
+        what: String,
+        why: impl FnOnce(Option<i32>) -> Option<String>,
+        said: libbpf_rs::Error,
+    ) -> Self {
+        match why(os_error(&said)) {
+            Some(why) => Self::Denied { what, why },
+            None => Self::Bpf { what, said },
         }
     }
 }

@@ -3,14 +3,18 @@
 
 use std::fs;
 
-use crate::{Features, KernelVersion};
+use crate::{Error, Features, KernelVersion};
 
 /// Capabilities that are needed, with their numbers in `linux/capability.h`.
-const NEEDED: [(u32, &str); 4] =
-    [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (19, "CAP_SYS_PTRACE"), (2, "CAP_DAC_READ_SEARCH")];
+const NEEDED: [(u32, &str); 3] = [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (19, "CAP_SYS_PTRACE")];
+/// Looks into processes of other users.
+const SYS_PTRACE: u32 = 19;
+/// Opens executables that not everybody may read. Without it, the others are observed all the same.
+const DAC_READ_SEARCH: u32 = 2;
 /// Contains the two that came later than it. To place uprobes one by one takes it in any case
 /// (`perf_uprobe_event_init` in Linux's kernel/events/core.c).
 const CAP_SYS_ADMIN: u32 = 21;
+const SYS_ADMIN: (u32, &str) = (CAP_SYS_ADMIN, "CAP_SYS_ADMIN");
 /// Raises the limit of locked memory.
 const CAP_SYS_RESOURCE: u32 = 24;
 /// What looking at packets needs besides: at tcx and by XDP, and by a packet socket.
@@ -19,9 +23,20 @@ pub(crate) const NET_RAW: (u32, &str) = (13, "CAP_NET_RAW");
 /// From this kernel on maps do not count as locked memory.
 const NO_LOCKED_MEMORY: KernelVersion = KernelVersion(5, 11, 0);
 
-/// The capabilities that gotap needs on this kernel and this process lacks.
+/// The capabilities without which gotap can't observe programs on this kernel, and which this process lacks.
 pub fn missing_capabilities() -> Vec<&'static str> {
     missing(effective(), Features::probe().uprobe_multi)
+}
+
+/// Whether this process lacks `CAP_DAC_READ_SEARCH`: executables that not everybody may read are closed to it.
+pub fn lacks_read_search() -> bool {
+    effective() & (1 << DAC_READ_SEARCH) == 0
+}
+
+/// Whether this process may look into all others and read their executables.
+pub fn may_see_all() -> bool {
+    let both = 1 << SYS_PTRACE | 1 << DAC_READ_SEARCH;
+    effective() & both == both
 }
 
 /// What attaching to programs needs of these capabilities, a bit a capability.
@@ -31,6 +46,7 @@ pub fn needed_capabilities(held: u64, features: &Features) -> u64 {
 
 fn needed(held: u64, kernel: KernelVersion, uprobe_multi: bool) -> u64 {
     let mut needed: u64 = NEEDED.iter().map(|(bit, _)| 1 << bit).sum();
+    needed |= 1 << DAC_READ_SEARCH;
     if kernel < NO_LOCKED_MEMORY {
         needed |= 1 << CAP_SYS_RESOURCE;
     }
@@ -58,18 +74,40 @@ fn effective() -> u64 {
 fn missing(effective: u64, uprobe_multi: bool) -> Vec<&'static str> {
     let has = |bit: u32| effective & (1 << bit) != 0;
     let held = |bit: u32| has(bit) || (bit >= 38 && has(CAP_SYS_ADMIN));
-    let single = (!uprobe_multi).then_some((CAP_SYS_ADMIN, "CAP_SYS_ADMIN"));
+    let single = (!uprobe_multi).then_some(SYS_ADMIN);
     let needed = NEEDED.into_iter().chain(single);
     needed.filter(|(bit, _)| !held(*bit)).map(|(_, name)| name).collect()
 }
 
+/// Fails where probes have to be placed one by one, which this process may not.
+pub(crate) fn check_single(features: &Features) -> Result<(), Error> {
+    if features.uprobe_multi || !lacks(SYS_ADMIN) {
+        return Ok(());
+    }
+    let why = lacking(&missing(effective(), false));
+    Err(Error::Denied { what: "place probes one by one".to_owned(), why })
+}
+
+fn lacking(missing: &[&str]) -> String {
+    format!("this process lacks {}; run gotap as root or grant them", missing.join(", "))
+}
+
 /// Why the kernel refused, and what to do; `None` if it is no matter of rights.
 pub(crate) fn why_refused(code: Option<i32>) -> Option<String> {
+    why(code, Features::probe().uprobe_multi)
+}
+
+/// The same where a probe was placed by itself, whatever else this kernel has.
+pub(crate) fn why_refused_single(code: Option<i32>) -> Option<String> {
+    why(code, false)
+}
+
+fn why(code: Option<i32>, uprobe_multi: bool) -> Option<String> {
     const EPERM: i32 = 1;
     const EACCES: i32 = 13;
     let code = code.filter(|code| matches!(*code, EPERM | EACCES))?;
     let facts = Facts {
-        missing: missing_capabilities(),
+        missing: missing(effective(), uprobe_multi),
         user_namespace: goproc::in_user_namespace(),
         kernel: KernelVersion::current(),
     };
@@ -86,8 +124,7 @@ struct Facts {
 impl Facts {
     fn why(&self, not_permitted: bool) -> Option<String> {
         if !self.missing.is_empty() {
-            let list = self.missing.join(", ");
-            return Some(format!("this process lacks {list}; run gotap as root or grant them"));
+            return Some(lacking(&self.missing));
         }
         // The verifier refuses a program with EACCES.
         if !not_permitted {
@@ -115,12 +152,12 @@ mod tests {
 
     #[test]
     fn each_capability_that_is_missing_is_named() {
-        let all = 1 << 39 | 1 << 38 | 1 << 19 | 1 << 2;
+        let all = 1 << 39 | 1 << 38 | 1 << 19;
         assert!(missing(all, true).is_empty());
         assert_eq!(missing(all, false), ["CAP_SYS_ADMIN"]);
         assert_eq!(missing(all & !(1 << 38), true), ["CAP_PERFMON"]);
-        assert_eq!(missing(1 << CAP_SYS_ADMIN | 1 << 19, false), ["CAP_DAC_READ_SEARCH"]);
-        assert_eq!(missing(0, true).len(), 4);
+        assert!(missing(1 << CAP_SYS_ADMIN | 1 << 19, false).is_empty());
+        assert_eq!(missing(0, true).len(), 3);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::reaper::{Entries, Reaper, Remains, Sweep, close};
 use crate::serving::{SHARED, ServedMaps};
 use instruments::{Options, Plan};
 
-use crate::{Error, EventSource, Features};
+use crate::{Error, EventSource, Features, privileges};
 
 /// One observed process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,7 @@ impl Session {
     /// [`Error::OldKernel`], [`Error::NoBtf`], [`Error::Denied`] or what libbpf says.
     pub fn load(features: Features, options: Options) -> Result<Self, Error> {
         features.check()?;
+        privileges::check_single(&features)?;
         quiet_libbpf();
         let mut open = object::open(features, &Programs::Tracepoints)?;
         if options.one_process {
@@ -196,7 +197,7 @@ impl Session {
                 .loaded
                 .program(planned.probe, &BTreeSet::from([planned.probe]))?
                 .attach_uprobe(false, signed, &path, offset(&planned.site))
-                .map_err(Error::bpf(what))?;
+                .map_err(Error::single(what))?;
             links.push(link);
         }
         Ok(links)

@@ -119,7 +119,7 @@ impl Tracker {
         } else {
             program(&mut self.object, &format!("{name}{SINGLE}"))?
                 .attach_uprobe(false, signed, &path, offset)
-                .map_err(Error::bpf(what))
+                .map_err(Error::single(what))
         }
     }
 

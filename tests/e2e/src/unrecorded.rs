@@ -31,6 +31,7 @@ pub const UNRECORDED: &[(&str, &[&str])] = &[
         &[
             "http3::a_server_of_http3_is_told_that_it_is_not_traced",
             "large::a_large_file_is_read_in_little_memory",
+            "lifecycle::a_hangup_ends_gotap_unless_it_is_ignored",
             "sdk::programs_with_the_sdk_are_named_and_can_be_left_to_it",
             "unreadable",
         ],

@@ -5,7 +5,7 @@ mod captured;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io::ErrorKind;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -150,6 +150,7 @@ impl Running {
 /// A program that was just written may still be open for writing in a child that another thread has forked and that has
 /// not come to its own program.
 fn spawned(command: &mut Command) -> std::io::Result<Child> {
+    heed_signals(command);
     let until = Instant::now() + Duration::from_secs(5);
     loop {
         match command.spawn() {
@@ -157,6 +158,25 @@ fn spawned(command: &mut Command) -> std::io::Result<Child> {
                 thread::sleep(Duration::from_millis(10));
             }
             other => return other,
+        }
+    }
+}
+
+/// Lets a program end at the signals by which tests end it, also where the tests run in the background of a shell, or by
+/// `nohup`: what they ignore then, it would ignore, too.
+fn heed_signals(command: &mut Command) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let set = set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or_default();
+    for signal in [libc::SIGINT, libc::SIGHUP] {
+        if set & (1 << (signal - 1)) != 0 {
+            let heed = move || {
+                // SAFETY: a call that may be made after fork; no code is set to run.
+                unsafe { libc::signal(signal, libc::SIG_DFL) };
+                Ok(())
+            };
+            // SAFETY: it makes that call alone.
+            unsafe { command.pre_exec(heed) };
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The HTTP server for whoever watches gotap itself: `/metrics` for Prometheus, `/healthz` and `/readyz`
 //! for orchestrators, and what `debug` adds. It has a thread and a runtime of its own. Not here: what is measured.
 
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -13,6 +14,7 @@ use axum::routing::get;
 use metrics::{Format, PROTOBUF, accepts_protobuf, render, render_protobuf};
 
 use super::figures::Figures;
+use crate::rights;
 
 /// What is answered from.
 #[derive(Clone)]
@@ -32,8 +34,7 @@ pub(super) fn start(
     native: bool,
     profiles: Option<Router>,
 ) -> Result<SocketAddr> {
-    let listener = std::net::TcpListener::bind(listen)
-        .with_context(|| format!("listen on {listen} for Prometheus"))?;
+    let listener = bind(listen)?;
     listener.set_nonblocking(true).context("prepare to listen for Prometheus")?;
     let address = listener.local_addr().context("find out where Prometheus finds us")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -58,6 +59,19 @@ pub(super) fn start(
         })
         .context("start a thread for Prometheus")?;
     Ok(address)
+}
+
+/// Listens, or says which right is missing.
+fn bind(listen: SocketAddr) -> Result<TcpListener> {
+    let what = format!("listen on {listen} for Prometheus");
+    TcpListener::bind(listen).map_err(|said| {
+        let denied = said.kind() == ErrorKind::PermissionDenied;
+        if denied && !rights::may_bind_low_ports() {
+            let why = "this process lacks CAP_NET_BIND_SERVICE; run gotap as root, grant it, or take a higher port";
+            return probes::Error::Denied { what, why: why.to_owned() }.into();
+        }
+        anyhow::Error::new(said).context(what)
+    })
 }
 
 async fn metrics(State(shown): State<Shown>, headers: HeaderMap) -> Response {

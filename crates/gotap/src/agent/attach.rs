@@ -171,7 +171,7 @@ impl Agent {
     /// Fails if nothing is observed because others' processes may not be looked into.
     pub(super) fn check_denied(&self, denied: Option<goproc::Error>) -> Result<()> {
         // Some are hidden from root, too: those are none of ours.
-        let Some(error) = denied.filter(|_| !probes::missing_capabilities().is_empty()) else {
+        let Some(error) = denied.filter(|_| !probes::may_see_all()) else {
             return Ok(());
         };
         if self.observed.is_empty() {

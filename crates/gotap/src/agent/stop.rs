@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::reader::AgentEvent;
+use crate::signals;
 
 /// Ends observing.
 #[derive(Clone)]
@@ -28,7 +29,7 @@ impl Stop {
     /// Signals can't be handled.
     pub(super) fn on_signal(&self) -> Result<()> {
         let stop = self.clone();
-        ctrlc::set_handler(move || stop.ask()).context("set up signal handling")
+        signals::on_stop(move || stop.ask())
     }
 
     /// Ends it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use goproc::Process;
 
 /// How often it is looked whether there is more.
@@ -38,8 +38,7 @@ impl Stop {
     pub(super) fn new() -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopping = stop.clone();
-        ctrlc::set_handler(move || stopping.store(true, Ordering::Relaxed))
-            .context("set up signal handling")?;
+        crate::signals::on_stop(move || stopping.store(true, Ordering::Relaxed))?;
         Ok(Self { stopped: stop, shown: stderr().is_terminal() })
     }
 

@@ -13,8 +13,8 @@
 {{- end }}
 
 {{- define "gotap.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "gotap.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "gotap.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "gotap.labels" -}}
@@ -22,6 +22,24 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
+{{- end }}
+
+{{- define "gotap.image" -}}
+{{- .Values.image.repository }}
+{{- if or .Values.image.tag (not .Values.image.digest) }}:{{ default .Chart.AppVersion .Values.image.tag }}{{ end }}
+{{- with .Values.image.digest }}@{{ . }}{{ end }}
+{{- end }}
+
+{{- /* Kubernetes has a field for it from 1.30 on, and an annotation before. */ -}}
+{{- define "gotap.hasAppArmorField" -}}
+{{- if semverCompare ">=1.30-0" .Capabilities.KubeVersion.Version }}true{{ end }}
+{{- end }}
+
+{{- define "gotap.appArmorAnnotation" -}}
+{{- if eq .type "Localhost" }}localhost/{{ .localhostProfile }}
+{{- else if eq .type "RuntimeDefault" }}runtime/default
+{{- else }}unconfined
+{{- end }}
 {{- end }}
 
 {{- define "gotap.serviceAccount" -}}

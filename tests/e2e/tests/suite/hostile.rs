@@ -149,7 +149,7 @@ fn check(arguments: &[&str]) -> Result<bool> {
         }
         if started.elapsed() > asked {
             // SAFETY: the child was not waited for, so the number is its own.
-            unsafe { libc::kill(child.id().cast_signed(), libc::SIGINT) };
+            unsafe { libc::kill(child.id().cast_signed(), libc::SIGTERM) };
         }
         if started.elapsed() > PATIENCE {
             child.kill()?;

@@ -1,10 +1,10 @@
 //! Programs and gotaps that come and go, and targets that must not notice.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use gotap_e2e::{App, Gotap, LOADING, Load, SOON, Span, can_trace, eventually, sites_in};
+use gotap_e2e::{App, Gotap, LOADING, Load, SOON, Span, binary, can_trace, eventually, sites_in};
 use gotap_testkit::process::Running;
 use tempfile::TempDir;
 
@@ -211,6 +211,37 @@ fn single_uprobes_give_the_same_spans() -> Result<()> {
         ensure!(a == b, "{one:#?} {other:#?}");
     }
     no_sites_left(app.pid())
+}
+
+#[test]
+fn a_hangup_ends_gotap_unless_it_is_ignored() -> Result<()> {
+    if !can_trace("a_hangup_ends_gotap_unless_it_is_ignored") {
+        return Ok(());
+    }
+    let app = App::start(&App::newest()?)?;
+    let pid = app.pid().to_string();
+    let mut heeds = Gotap::trace_pid(app.pid())?;
+    heeds.process.signal(libc::SIGHUP)?;
+    let ended = heeds.wait()?;
+    ensure!(ended.status.success(), "{:?}", ended.status);
+
+    // As nohup does, and a shell of what runs in its background.
+    let ignoring = ["-c", "trap '' HUP INT; exec \"$@\"", "sh"];
+    let gotap = binary();
+    let program = gotap.to_str().context("a path in UTF-8")?;
+    let arguments = [program, "trace", "http", "--format", "json", "--pid", &pid];
+    let arguments = [&ignoring[..], &arguments[..]].concat();
+    let mut ignores = Gotap::of(Running::start(Path::new("/bin/sh"), &arguments, &[])?);
+    ignores.wait_ready()?;
+    for (spans, signal) in [(1, libc::SIGHUP), (2, libc::SIGINT)] {
+        ignores.process.signal(signal)?;
+        app.get("/hello", &[])?;
+        ignores.wait_for_lines(spans)?;
+    }
+    ignores.process.signal(libc::SIGTERM)?;
+    let ended = ignores.wait()?;
+    ensure!(ended.status.success() && ended.spans.len() == 2, "{:?}", ended.summary);
+    Ok(())
 }
 
 /// Who stops gotap need not wait until it has attached to all that there is.

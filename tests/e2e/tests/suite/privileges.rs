@@ -102,6 +102,61 @@ fn the_smallest_set_of_capabilities_does_and_what_is_missing_is_named() -> Resul
 }
 
 #[test]
+fn doctor_names_what_is_needed_and_only_notes_what_some_programs_need() -> Result<()> {
+    const TEST: &str = "doctor_names_what_is_needed_and_only_notes_what_some_programs_need";
+    if !can_trace(TEST) {
+        return Ok(());
+    }
+    let Some(unprivileged) = Unprivileged::new(TEST)? else { return Ok(()) };
+    let doctor = |missing: &str| -> Result<(Option<i32>, String)> {
+        let kept = SMALLEST.iter().map(|(name, ..)| *name).filter(|name| *name != missing);
+        let output = unprivileged.run(&with(&kept.collect::<Vec<_>>()), &["doctor"])?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let line = said.lines().find(|line| line.contains(" privileges "));
+        Ok((output.status.code(), line.context("a check of privileges")?.to_owned()))
+    };
+    for (missing, said, _) in SMALLEST {
+        let (code, label) =
+            if missing == "dac_read_search" { (Some(0), "note ") } else { (Some(77), "FAIL ") };
+        let (found, line) = doctor(missing)?;
+        let is_so = found == code && line.starts_with(label) && line.contains(said);
+        ensure!(is_so, "without {said}: {found:?}: {line}");
+    }
+    let (code, line) = doctor("none of them")?;
+    ensure!(code == Some(0) && line.starts_with("ok "), "{code:?}: {line}");
+    Ok(())
+}
+
+#[test]
+fn rights_that_flags_need_are_named() -> Result<()> {
+    const TEST: &str = "rights_that_flags_need_are_named";
+    if !can_trace(TEST) {
+        return Ok(());
+    }
+    let Some(unprivileged) = Unprivileged::new(TEST)? else { return Ok(()) };
+    let app = App::start(&App::newest()?)?;
+    let pid = app.pid().to_string();
+    let mut cases = vec![
+        (vec!["trace", "http", "--no-uprobe-multi", "--pid", &pid], "CAP_SYS_ADMIN"),
+        (vec!["run", "--no-uprobe-multi"], "CAP_SYS_ADMIN"),
+        (vec!["trace", "goroutines", "--no-uprobe-multi", "--pid", &pid], "CAP_SYS_ADMIN"),
+    ];
+    // Container runtimes let everybody take all ports.
+    let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    if first.context("the first free port")?.trim().parse::<u16>()? > 80 {
+        let low = vec!["run", "--prometheus-listen", "127.0.0.1:80", "--pid", &pid];
+        cases.push((low, "CAP_NET_BIND_SERVICE"));
+    }
+    for (arguments, said) in cases {
+        let output = unprivileged.run(&with(&SMALLEST.map(|(name, ..)| name)), &arguments)?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let is_so = output.status.code() == Some(77) && stderr.contains(said);
+        ensure!(is_so, "{arguments:?}: {}: {stderr}", output.status);
+    }
+    Ok(())
+}
+
+#[test]
 fn root_gives_up_what_observing_does_not_need() -> Result<()> {
     if !can_trace("root_gives_up_what_observing_does_not_need") {
         return Ok(());
