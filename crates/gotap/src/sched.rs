@@ -90,7 +90,10 @@ fn to_json(
         _ => None,
     };
     let (scheduler, counters) = (&after.scheduler, &after.counters);
-    let mut all_missing = missing(target, &[&counters.missing[..], &scheduler.missing].concat());
+    // What is not known of the heap is no matter here.
+    let of_counters = counters.missing.iter().filter(|m| ["scheduling", "stops"].contains(&m.what));
+    let of_both: Vec<_> = of_counters.chain(&scheduler.missing).cloned().collect();
+    let mut all_missing = missing(target, &of_both);
     if usage.samples() == 0 {
         let why = "the processors and all threads could not be read at once";
         all_missing.push(json!({"what": "use of processors", "why": why}));
