@@ -13,6 +13,8 @@ const STRUCTURES: [&str; 3] = ["struct gt_event_header", "struct gt_span", "stru
 const HEADERS: [&str; 2] = ["\tstruct gt_event_header header;", "\tstruct gt_http_head head;"];
 /// What grows with each instrument, and is in no record.
 const ELSEWHERE: [&str; 3] = ["enum gt_probe", "enum gt_drop", "#define GT_PART"];
+/// How the names begin of what the meter shares with user space: it is another object, and sends no records.
+const OF_METER: [&str; 2] = ["enum gt_meter_", "#define GT_METER_"];
 
 /// Gives names and numbers as the elements of an array.
 pub(crate) fn list(bpf: &Path) -> Result<String, Box<dyn Error>> {
@@ -66,7 +68,8 @@ fn collect(folder: &Path, out: &mut BTreeMap<String, u32>) -> Result<(), Box<dyn
 }
 
 fn add(name: String, text: &str, out: &mut BTreeMap<String, u32>) {
-    if !ELSEWHERE.contains(&name.as_str()) && !name.ends_with("_counter") {
+    let is_of_meter = OF_METER.iter().any(|start| name.starts_with(start));
+    if !is_of_meter && !ELSEWHERE.contains(&name.as_str()) && !name.ends_with("_counter") {
         // The order of files is the file system's.
         *out.entry(name).or_default() ^= hash(text);
     }

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use gotap_testkit::go::{self, Mode, Version};
-use gotap_testkit::process::Running;
+use gotap_testkit::process::{Running, heed_signals};
 use gotap_testkit::setup;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -46,6 +46,7 @@ impl ProfileApp {
         let mut command = Command::new(binary());
         command.args(["profile", kind, &self.process.pid().to_string()]).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        heed_signals(&mut command);
         command.spawn().context("start gotap")
     }
 

@@ -164,7 +164,7 @@ fn spawned(command: &mut Command) -> std::io::Result<Child> {
 
 /// Lets a program end at the signals by which tests end it, also where the tests run in the background of a shell, or by
 /// `nohup`: what they ignore then, it would ignore, too.
-fn heed_signals(command: &mut Command) {
+pub fn heed_signals(command: &mut Command) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let set = set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or_default();

@@ -14,7 +14,7 @@ use gotap_e2e::goroutines::RuntimeApp;
 use gotap_e2e::{App, Gotap, Load, SOON, Summary, binary, can_trace, eventually};
 use gotap_testkit::collector::Collector;
 use gotap_testkit::go::{self, Mode, Version};
-use gotap_testkit::process::Running;
+use gotap_testkit::process::{Running, heed_signals};
 use gotap_testkit::prometheus::{self, Prometheus};
 use gotap_testkit::{http, repo_root};
 use serde_json::Value;
@@ -298,13 +298,11 @@ fn an_output_that_nobody_reads_holds_up_nothing() -> Result<()> {
     }
     let (_folder, program) = own_program()?;
     let app = App::start(&program)?;
-    let mut gotap = Command::new(binary())
-        .args(["trace", "http", "--format", "json", "--executable"])
-        .arg(&program)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("start gotap")?;
+    let mut gotap = Command::new(binary());
+    gotap.args(["trace", "http", "--format", "json", "--executable"]).arg(&program);
+    gotap.stdout(Stdio::piped()).stderr(Stdio::piped());
+    heed_signals(&mut gotap);
+    let mut gotap = gotap.spawn().context("start gotap")?;
     // Held open, and never read.
     let _stdout = gotap.stdout.take();
     let errors = BufReader::new(gotap.stderr.take().context("standard error")?);

@@ -194,9 +194,13 @@ fn a_collector_gets_differences_in_exponential_buckets_if_asked() -> Result<()> 
         }
     }
     gotap.stop()?;
+    // The Collector writes what it has got each second.
+    let count = |all: &[(Value, Value)]| -> u64 {
+        all.iter().map(|(_, point)| number(&point["count"])).sum()
+    };
+    eventually(SOON, || count(&points(&collector, name)) >= 30);
     let all = points(&collector, name);
-    let count: u64 = all.iter().map(|(_, point)| number(&point["count"])).sum();
-    ensure!(count == 30, "{count} instead of 30: {all:?}");
+    ensure!(count(&all) == 30, "{} instead of 30: {all:?}", count(&all));
     ensure!(all.iter().all(|(data, _)| data["aggregationTemporality"] == 1), "{all:?}");
     ensure!(all.iter().all(|(_, point)| !point["positive"]["bucketCounts"].is_null()), "{all:?}");
     let starts: Vec<_> = all.iter().map(|(_, p)| number(&p["startTimeUnixNano"])).collect();
