@@ -28,7 +28,8 @@ fn start(arguments: &[&str], ready: &str) -> Result<Own> {
     let folder = TempDir::with_prefix("gotap-e2e-")?;
     let file = folder.path().join("overwritten");
     fs::copy(program, &file)?;
-    let process = Running::start(&file, arguments, &[])?;
+    // Else it has the module's name, by which other tests choose programs.
+    let process = Running::start(&file, arguments, &[("OTEL_SERVICE_NAME", "overwritten")])?;
     process.wait_for(ready, SOON)?;
     Ok(Own { _folder: folder, file, process })
 }
