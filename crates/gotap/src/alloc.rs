@@ -82,7 +82,7 @@ fn show(args: &AllocArgs, mut until: Until, traced: Option<&Traced<'_>>) -> Resu
         let (seen, before, latest) = metered::watch(args, &target, &types, &mut until, traced)?;
         (Some(seen), Some(before), latest)
     } else {
-        let mut latest = Latest::new(read(&target)?);
+        let mut latest = Latest::new();
         while before.is_some() && !until.is_over() && target.process.is_alive() {
             latest.renew(|| read(&target));
             std::thread::sleep(PAUSE);

@@ -35,7 +35,7 @@ struct View<'a, 'd> {
     groups: Vec<Group>,
     /// Each goroutine, if they are asked for.
     all: Option<Vec<&'a Goroutine>>,
-    /// What may leak, if that is asked for: of the sorts of which one fits.
+    /// What may leak, if that is asked for: the groups in which a goroutine fits.
     suspects: Option<Chosen>,
     missing: Vec<Missing>,
 }

@@ -68,14 +68,14 @@ pub(crate) fn thread_time() -> Duration {
 
 /// What was read last of a process, so that something is known of one that ends before the time is over.
 pub(crate) struct Latest<T> {
-    value: T,
+    value: Option<T>,
     at: Instant,
 }
 
 impl<T> Latest<T> {
-    /// What was read just now.
-    pub(crate) fn new(value: T) -> Self {
-        Self { value, at: Instant::now() }
+    /// Nothing was read yet.
+    pub(crate) fn new() -> Self {
+        Self { value: None, at: Instant::now() }
     }
 
     /// Reads again, if it is time to.
@@ -83,7 +83,7 @@ impl<T> Latest<T> {
         if self.at.elapsed() >= LATEST
             && let Ok(value) = read()
         {
-            *self = Self::new(value);
+            *self = Self { value: Some(value), at: Instant::now() };
         }
     }
 
@@ -96,20 +96,17 @@ impl<T> Latest<T> {
         target: &Target<'_, '_>,
         read: impl FnOnce() -> Result<T>,
     ) -> Result<(T, Option<String>)> {
-        match read() {
-            Ok(value) if target.process.is_alive() => {
-                target.check()?;
-                Ok((value, None))
-            }
-            Err(error) if target.process.is_alive() => Err(error),
-            _ => {
-                let (pid, age) = (target.process.pid, self.at.elapsed().as_secs_f64());
-                let ended = format!(
-                    "process {pid} has ended: it was read {age:.1} s before for the last time"
-                );
-                Ok((self.value, Some(ended)))
-            }
+        let now = read();
+        if target.process.is_alive() {
+            let now = now?;
+            target.check()?;
+            return Ok((now, None));
         }
+        let Some(value) = self.value else { return now.map(|now| (now, None)) };
+        let (pid, age) = (target.process.pid, self.at.elapsed().as_secs_f64());
+        let ended =
+            format!("process {pid} has ended: it was read {age:.1} s before for the last time");
+        Ok((value, Some(ended)))
     }
 }
 

@@ -80,15 +80,6 @@ impl Opened {
         self.executable.id()
     }
 
-    /// How far above the file's addresses the process has it.
-    pub(crate) fn bias(&self, image: &gobin::Image<'_>) -> Result<u64> {
-        Ok(match self.process.executable_start() {
-            Some(start) if image.is_pie() => start.wrapping_sub(image.lowest_vaddr() & !0xfff),
-            Some(_) => 0,
-            None => bail!("process {}: its executable is not mapped", self.process.pid),
-        })
-    }
-
     /// For how long the process has run.
     pub(crate) fn age(&self) -> Option<Duration> {
         age(self.started?)
@@ -101,7 +92,7 @@ impl Opened {
         types: &'a Types<'a, 'd>,
     ) -> Result<Target<'a, 'd>> {
         let layout = Layout::new(binary, types).map_err(plain)?;
-        let bias = self.bias(binary.image())?;
+        let bias = bias(self.process, binary.image())?;
         let path = self.process.executable_path()?;
         let info = binary.build_info();
         let module = info.main.as_ref().map(|main| main.path).or(info.path).unwrap_or_default();
@@ -178,6 +169,15 @@ impl Target<'_, '_> {
         }
         Ok(executable.into_file())
     }
+}
+
+/// How far above the file's addresses a process has its executable.
+pub(crate) fn bias(process: Process, image: &gobin::Image<'_>) -> Result<u64> {
+    Ok(match process.executable_start() {
+        Some(start) if image.is_pie() => start.wrapping_sub(image.lowest_vaddr() & !0xfff),
+        Some(_) => 0,
+        None => bail!("process {}: its executable is not mapped", process.pid),
+    })
 }
 
 /// A library with Go's runtime in it that a process has loaded, as `-buildmode=c-shared` makes.

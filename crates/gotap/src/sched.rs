@@ -27,7 +27,7 @@ pub(crate) fn run(args: &SchedArgs) -> Result<()> {
     }
     with(args.memory.pid, |target| {
         let before = Read::now(target)?;
-        let mut latest = Latest::new(Read::now(target)?);
+        let mut latest = Latest::new();
         let (usage, failed) = look(target, args.duration, &mut latest)?;
         let (after, ended) = latest.end(target, || Read::now(target))?;
         ended.iter().for_each(note);

@@ -12,7 +12,7 @@ use goproc::{FileId, Process};
 use goruntime::{Census, Counters, Layout, Scheduler, SizeClasses};
 use metrics::{Histogram, HistogramPoint, Metric, Point};
 
-use crate::opened::{Opened, plain, unix_nanoseconds};
+use crate::opened::{Opened, bias, plain, unix_nanoseconds};
 use origins::{Names, Origins};
 
 /// Layouts that are remembered: one a file.
@@ -92,7 +92,7 @@ impl Runtimes {
             }
         };
         let Some(layout) = layout else { anyhow::bail!("its runtime is not known") };
-        let bias = opened.bias(binary.image())?;
+        let bias = bias(Process { pid }, binary.image())?;
         let (age, memory) = (opened.age(), Remote::new(Process { pid }));
         let age = age.and_then(|age| u64::try_from(age.as_nanos()).ok());
         let since = age.and_then(|age| unix_nanoseconds().checked_sub(age));

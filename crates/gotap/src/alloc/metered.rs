@@ -34,7 +34,7 @@ pub(super) struct Seen {
     pub(super) coverage: Coverage,
     /// Hits that found no room, and those whose stack is not known.
     lost: (u64, u64),
-    /// Spans of which it could not be read what they served.
+    /// Spans that could not be read: how many objects they served is not known.
     spans_unread: u64,
     exact: bool,
     /// The addresses of [`INNER`]: the kernel leaves out what is called from there when it counts by request.
@@ -84,7 +84,7 @@ pub(super) fn watch(
     let mut requests = told_apart.map(|told_apart| ByRequest::new(told_apart.knows_started()));
     meter.attach()?;
     let before = super::read(target)?;
-    let mut latest = Latest::new(super::read(target)?);
+    let mut latest = Latest::new();
     until.begin();
     let mut watch = Watch::new(pid, args.overhead_budget, cost);
     while !until.is_over() && target.process.is_alive() {

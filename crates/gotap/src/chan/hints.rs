@@ -20,7 +20,7 @@ const CIRCLE: u64 = 5_000_000_000;
 /// A producer that waits for its consumer for so long is worth a word.
 const VERY_LONG: u64 = 60_000_000_000;
 
-/// Places at which goroutines wait for channels that are nil, of which each gets a line.
+/// Notes about nil channels: one for each place. Further places are only counted.
 const MAX_PLACES: usize = 10;
 
 /// What a second look, a moment later, says of the first.

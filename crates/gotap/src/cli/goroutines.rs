@@ -92,7 +92,7 @@ pub(crate) struct GoroutinesArgs {
     /// Show those of Go's runtime, too
     #[arg(long)]
     pub(crate) system: bool,
-    /// Show those that may never end, and why they are suspected: each group of which one goroutine is chosen
+    /// Show those that may never end, and why they are suspected: the groups that have a chosen goroutine
     #[arg(long)]
     pub(crate) leaks: bool,
     /// Look twice, so long apart, to see which grow in number

@@ -83,7 +83,7 @@ fn check_standard(set: &Set) -> Result<(), Invalid> {
     } else if get("OTEL_METRIC_EXPORT_TIMEOUT").is_some() {
         "OTEL_METRIC_EXPORT_TIMEOUT: gotap has one time for all requests, otlp.timeout; unset it for gotap"
     } else if get("OTEL_TRACES_SAMPLER_ARG").is_some() && get("OTEL_TRACES_SAMPLER").is_none() {
-        "OTEL_TRACES_SAMPLER_ARG: also say of which sampler, as OTEL_TRACES_SAMPLER"
+        "OTEL_TRACES_SAMPLER_ARG: it needs a sampler; set OTEL_TRACES_SAMPLER, too"
     } else if get("OTEL_PROPAGATORS").is_some_and(|all| all.split(',').any(|p| p.trim() == "none"))
     {
         "OTEL_PROPAGATORS: gotap can't do with none: it always reads traceparent"

@@ -89,8 +89,8 @@ impl Sums {
         *sum = plus(*sum, lasted);
     }
 
-    /// The share of the processor time that collections took, over those of which it is known; `None` where there is
-    /// none.
+    /// The share of the processor time that collections took. Collections whose share is not known are left out; `None`
+    /// where no share is known.
     pub(super) fn cpu_fraction(&self) -> Option<f64> {
         (self.available > 0.0).then(|| self.used / self.available)
     }

@@ -64,7 +64,8 @@ impl Filter {
     }
 }
 
-/// Suspects of which one goroutine fits, each with all of its goroutines: why they are suspected is a matter of all.
+/// Suspected groups in which at least one goroutine fits. Each keeps all its goroutines, as the reasons for suspicion
+/// concern the whole group.
 pub(super) struct Chosen {
     pub(super) suspects: Vec<Suspect>,
     /// How many more there are, of which none fits.

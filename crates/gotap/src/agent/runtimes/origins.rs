@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use gomem::Remote;
 use goruntime::{Census, Layout, Symbols};
 use metrics::{Attributes, Metric, Point};
-use rustix::time::{ClockId, clock_gettime};
 
+use crate::live::thread_time;
 use crate::opened::Opened;
 
 /// Places of one process that have metrics of their own, those with most goroutines.
@@ -106,11 +106,11 @@ impl Origins {
         let now = Instant::now();
         let due = |at: Instant| now.duration_since(at) >= LEAST.max(self.cost.div_f64(SHARE));
         if self.read.is_none_or(due) {
-            let began = cpu_time();
+            let began = thread_time();
             let census = Census::take(memory, layout, bias, REMEMBERED).ok()?;
             self.add(census, now);
             names.learn(pid, self.census.origins.keys().copied());
-            self.cost = cpu_time().saturating_sub(began);
+            self.cost = thread_time().saturating_sub(began);
         }
         Some((self.census.clone(), self.to_metrics(names)))
     }
@@ -213,13 +213,6 @@ fn suspected(census: &Census, before: &Before) -> HashMap<u64, u64> {
         }
     }
     out
-}
-
-/// The processor time of this thread.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use wire::SampledStack;
 
 use super::Say;
 use super::losses::Counts;
+use crate::opened::bias;
 use crate::profile::naming::{Namer, mapping_of};
 
 /// Kilobytes of the kernel's memory for the tables of all files.
@@ -146,7 +147,7 @@ impl Targets {
         let process = Process { pid: one.pid };
         let executable = Executable::open(process)?;
         let id = executable.id();
-        let bias = executable.read(|data| bias(process, data))?;
+        let bias = executable.read(|data| bias(process, &Image::parse(data)?))?;
         if !self.files.contains_key(&id) {
             self.open(sampler, process, executable, bias)?;
         }
@@ -292,14 +293,4 @@ impl Target {
         self.book = Profile::new(Vec::new());
         self.edition += 1;
     }
-}
-
-/// How far above the file's addresses the process has it.
-fn bias(process: Process, data: &[u8]) -> Result<u64> {
-    let image = Image::parse(data)?;
-    Ok(match process.executable_start() {
-        Some(start) if image.is_pie() => start.wrapping_sub(image.lowest_vaddr() & !0xfff),
-        Some(_) => 0,
-        None => bail!("its executable is not mapped"),
-    })
 }
